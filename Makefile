@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every entry point of the project; `make help` lists them.
+
+VERSION := 0.1.0
+
+CC      ?= gcc
+BUILD   ?= build
+PREFIX  ?= /usr
+BINDIR  ?= $(PREFIX)/bin
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+CONFDIR ?= /etc
+PYTHON  ?= /usr/bin/python3
+
+PACKAGES := libsystemd json-c libcurl libcrypto inih
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
+            -Wundef -Wformat=2 -Wvla
+# What distributions build with; only with optimization, and not beside the sanitizers.
+HARDENING := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+SANITIZE  := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+COVERAGE  := -O0 --coverage
+
+CFLAGS   ?= $(HARDENING) -g
+LDFLAGS  ?= -pie -Wl,-z,relro,-z,now
+override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Icommon -Idaemon $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+override CFLAGS   += -std=c17 $(WARNINGS)
+LIBS     := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -linotifytools
+
+COMMON_SOURCES := $(wildcard common/*.c)
+DAEMON_SOURCES := $(wildcard daemon/*.c)
+TEST_SOURCES   := $(wildcard tests/unit/test-*.c)
+SOURCES        := $(COMMON_SOURCES) $(DAEMON_SOURCES) $(TEST_SOURCES)
+HEADERS        := $(wildcard common/*.h daemon/*.h tests/unit/*.h)
+
+COMMON_OBJECTS := $(COMMON_SOURCES:%.c=$(BUILD)/%.o)
+DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/%.o)
+UNIT_TESTS     := $(TEST_SOURCES:tests/unit/%.c=$(BUILD)/tests/%)
+
+all: $(BUILD)/ecs-authd $(BUILD)/ecs-authd.service ## build the daemon
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/ecs-authd: $(COMMON_OBJECTS) $(DAEMON_OBJECTS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/ecs-authd.service: units/ecs-authd.service.in Makefile
+	@mkdir -p $(@D)
+	sed 's|@BINDIR@|$(BINDIR)|' $< > $@
+
+# --- what people run first: both install what they need ---
+
+demo: ## show the main job in a sandbox; installs what it needs
+	@packaging/install-dependencies demo
+	@$(MAKE) --no-print-directory -s all
+	@$(PYTHON) tests/demo/demo.py $(BUILD)/ecs-authd
+
+check: ## install what is needed, build, run every test
+	@packaging/install-dependencies check
+	@$(PYTHON) tests/check.py
+
+# --- the parts of `make check` ---
+
+lint: format-check tidy cppcheck ## clang-format, clang-tidy, cppcheck
+
+format: ## lay the sources out with clang-format
+	clang-format -i $(SOURCES) $(HEADERS)
+
+format-check:
+	clang-format --dry-run --Werror $(SOURCES) $(HEADERS)
+
+TIDY_STAMPS := $(SOURCES:%.c=$(BUILD)/tidy/%.stamp)
+
+$(BUILD)/tidy/%.stamp: %.c $(HEADERS) .clang-tidy
+	@mkdir -p $(@D)
+	clang-tidy --quiet $< -- $(CPPFLAGS) $(shell pkg-config --cflags cmocka 2>/dev/null) -std=c17
+	@touch $@
+
+tidy: $(TIDY_STAMPS)
+
+cppcheck: # memleak: it does not know _cleanup_; LeakSanitizer does
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 --inline-suppr \
+	         --suppress=missingIncludeSystem --suppress=memleak -D_GNU_SOURCE '-D__typeof__(x)=void *' -Icommon -Idaemon \
+	         $(COMMON_SOURCES) $(DAEMON_SOURCES)
+
+$(BUILD)/tests/test-%: $(BUILD)/tests/unit/test-%.o $(COMMON_OBJECTS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs cmocka)
+
+unit-tests: $(UNIT_TESTS)
+
+unit-check: ## unit tests, with address and undefined behaviour sanitizers
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all unit-tests
+	@tests/unit/run $(BUILD)/sanitize/tests
+
+bus-check: ## the daemon on a private bus, with sanitizers
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all
+	ECS_AUTHD=$(CURDIR)/$(BUILD)/sanitize/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/bus
+
+host-check: all ## a real systemd, Docker Engine and registry
+	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/host
+
+coverage: ## lines of common/ that the unit tests reach
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/coverage CFLAGS="$(COVERAGE) -g" LDFLAGS=--coverage unit-tests
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@tests/unit/run $(BUILD)/coverage/tests > /dev/null
+	@cd $(BUILD)/coverage && gcov -n -r -s $(CURDIR) common/*.gcda 2>/dev/null | \
+	        awk -F"'" '/^File/ { f = $$2 } /^Lines/ { sub(/Lines executed:/, ""); if (f ~ /\.c$$/) print f ": " $$0; f = "" }'
+
+# --- install ---
+
+install: all ## program, unit and settings (DESTDIR=, PREFIX=)
+	install -D -m 755 $(BUILD)/ecs-authd $(DESTDIR)$(BINDIR)/ecs-authd
+	install -D -m 644 $(BUILD)/ecs-authd.service $(DESTDIR)$(UNITDIR)/ecs-authd.service
+	@# Settings that somebody has changed stay.
+	test -e $(DESTDIR)$(CONFDIR)/ecs-authd.conf || install -D -m 644 conf/ecs-authd.conf $(DESTDIR)$(CONFDIR)/ecs-authd.conf
+	install -d -m 755 $(DESTDIR)$(CONFDIR)/ecs-authd.conf.d
+	@# Where the agent's package has not been yet: the unit may write only into a directory that is there.
+	test -d $(DESTDIR)$(CONFDIR)/ecs || install -d -m 755 $(DESTDIR)$(CONFDIR)/ecs
+
+uninstall: ## what install brought, but for the settings
+	rm -f $(DESTDIR)$(BINDIR)/ecs-authd $(DESTDIR)$(UNITDIR)/ecs-authd.service
+
+compile_commands.json: ## for editors
+	bear -- $(MAKE) --no-print-directory BUILD=$(BUILD)/bear all unit-tests
+
+clean: ## remove what was built
+	rm -rf $(BUILD) compile_commands.json
+
+.PHONY: all help demo check lint format format-check tidy cppcheck unit-tests unit-check bus-check host-check coverage \
+        install uninstall compile_commands.json clean
+.SECONDARY:
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "authdata.h"
+#include "problem.h"
+
+/* The settings: /etc/ecs-authd.conf, then /etc/ecs-authd.conf.d/?*.conf in the order of their names, then -o. Read
+ * whole into a new object; bad settings give no object, so that the ones in use stay in use. Times are in microseconds.
+ */
+
+#define CONFIG_PATH_DEFAULT "/etc/ecs-authd.conf"
+
+typedef enum RestartMethod {
+        RESTART_METHOD_SYSTEMD,
+        RESTART_METHOD_NONE,
+} RestartMethod;
+
+typedef enum UnsavedState {
+        UNSAVED_STATE_WAIT,
+        UNSAVED_STATE_FORCE,
+        UNSAVED_STATE_NEVER,
+} UnsavedState;
+
+typedef struct Config {
+        char **credential_files; /* NULL-terminated, absolute paths */
+        uint64_t refresh_usec;
+
+        char *environment_file;
+        AuthType auth_type;
+        char *container;
+        char *docker_socket;
+        char *introspection_url;
+
+        RestartMethod method;
+        char *unit;
+        UnsavedState unsaved_state;
+        uint64_t settle_usec;
+        uint64_t min_interval_usec;
+        uint64_t verify_usec;
+} Config;
+
+/* path NULL: the default file, which may be missing. Drop-ins stand in "PATH.d". options: "Section.Key=VALUE",
+ * NULL-terminated, or NULL. -EINVAL: each mistake is a problem that names file and line, or the option. */
+int config_load(const char *path, char *const *options, Config **ret, Problems *problems);
+Config *config_free(Config *c);
+DEFINE_CLEANUP_FUNC(Config *, config_free)
+
+/* The longest line that the reader in use takes (envfile.h): where nothing restarts the agent for us, nobody knows who
+ * reads the file, and the strictest reader counts. */
+size_t config_line_max(const Config *c);
+
+/* A span of time in systemd's notation (systemd.time(7)): "2s", "1min 30s", "500ms"; a bare number is seconds.
+ * -EINVAL: not a span; -ERANGE: longer than 10 years. */
+int config_parse_timespan(const char *s, uint64_t *ret_usec);

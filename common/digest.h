@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "macro.h"
+
+/* A keyed digest (HMAC-SHA256) stands for credentials wherever the credentials themselves must not be: two can be
+ * compared, and nothing can be guessed from one without the key, which lives as long as the process. */
+
+typedef struct DigestKey {
+        uint8_t bytes[32];
+} DigestKey;
+
+typedef struct Digest {
+        uint8_t bytes[32];
+} Digest;
+
+int digest_key_generate(DigestKey *ret);
+int digest_compute(const DigestKey *key, const void *data, size_t size, Digest *ret);
+bool digest_equal(const Digest *a, const Digest *b);

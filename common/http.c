@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http.h"
+
+#include <curl/curl.h>
+#include <strings.h>
+
+#include "secret.h"
+
+enum {
+        BODY_MAX = 8 * 1024 * 1024,
+};
+
+DEFINE_CLEANUP_FUNC(CURL *, curl_easy_cleanup)
+
+void http_response_done(HttpResponse *r) {
+        r->body = secret_free_sized(r->body, r->size);
+        r->size = 0;
+}
+
+static size_t receive_body(char *data, size_t size, size_t n, void *userdata) {
+        HttpResponse *r = userdata;
+        size_t length = size * n;
+        char *body;
+
+        if (length > BODY_MAX - r->size)
+                return 0; /* ends the transfer with CURLE_WRITE_ERROR */
+
+        /* realloc(3) would leave a copy of the old body behind. */
+        body = malloc(r->size + length + 1);
+        if (!body)
+                return 0;
+
+        if (r->size > 0)
+                memcpy(body, r->body, r->size);
+        memcpy(body + r->size, data, length);
+        body[r->size + length] = 0;
+
+        secret_free_sized(r->body, r->size);
+        r->body = body;
+        r->size += length;
+        return length;
+}
+
+static size_t receive_header(char *data, size_t size, size_t n, void *userdata) {
+        static const char name[] = "Api-Version:";
+        HttpResponse *r = userdata;
+        size_t length = size * n, used = 0;
+
+        if (length < sizeof(name) || strncasecmp(data, name, sizeof(name) - 1) != 0)
+                return length;
+
+        /* It becomes part of a path: digits and dots, and nothing else. */
+        for (size_t i = sizeof(name) - 1; i < length && used + 1 < sizeof(r->api_version); i++)
+                if (strchr("0123456789.", data[i]) && data[i])
+                        r->api_version[used++] = data[i];
+        r->api_version[used] = 0;
+        return length;
+}
+
+static int curl_to_errno(CURL *curl, CURLcode code, const HttpResponse *r) {
+        long os_errno = 0;
+
+        switch (code) {
+        case CURLE_OPERATION_TIMEDOUT:
+                return -ETIMEDOUT;
+        case CURLE_WRITE_ERROR:
+                return r->size > 0 ? -EFBIG : -ENOMEM;
+        case CURLE_OUT_OF_MEMORY:
+                return -ENOMEM;
+        case CURLE_COULDNT_CONNECT:
+                if (curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno) == CURLE_OK && os_errno > 0)
+                        return -(int) os_errno;
+                return -ECONNREFUSED;
+        case CURLE_COULDNT_RESOLVE_HOST:
+                return -EHOSTUNREACH;
+        default:
+                return -EBADMSG;
+        }
+}
+
+int http_get(const char *socket, const char *url, uint64_t timeout_usec, HttpResponse *ret) {
+        _cleanup_(curl_easy_cleanupp) CURL *curl = curl_easy_init();
+        _cleanup_http_ HttpResponse response = {0};
+        CURLcode code;
+
+        if (!curl)
+                return -ENOMEM;
+
+        if (socket && curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket) != CURLE_OK)
+                return -ENAMETOOLONG;
+
+        if (curl_easy_setopt(curl, CURLOPT_URL, url) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_PROXY, "") != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) (timeout_usec / USEC_PER_MSEC)) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_WRITEDATA, &response) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, receive_header) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_HEADERDATA, &response) != CURLE_OK)
+                return -EINVAL;
+
+        code = curl_easy_perform(curl);
+        if (code != CURLE_OK)
+                return curl_to_errno(curl, code, &response);
+
+        if (curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &response.status) != CURLE_OK)
+                return -EBADMSG;
+
+        *ret = response;
+        response = (HttpResponse){0};
+        return 0;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "macro.h"
+
+/* One GET, bounded in time and size; blocks, so it belongs into a worker. */
+
+typedef struct HttpResponse {
+        long status;
+        char api_version[16]; /* the header Api-Version of the Docker Engine, or empty */
+        char *body;           /* NUL-terminated; may hold secrets (the environment of a container) */
+        size_t size;
+} HttpResponse;
+
+void http_response_done(HttpResponse *r);
+#define _cleanup_http_ _cleanup_(http_response_done)
+
+/* socket: the Unix socket to connect to, or NULL for TCP to the host of the URL. Any status is an answer and gives 0.
+ * -ENOENT, -ECONNREFUSED, -EACCES ...: nothing listens, as connect(2) says; -ETIMEDOUT; -EFBIG: the body is longer than
+ * 8 MiB; -EBADMSG: not HTTP. */
+int http_get(const char *socket, const char *url, uint64_t timeout_usec, HttpResponse *ret);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <syslog.h>
+
+#include "macro.h"
+
+/* One event is one line: in the journal with structured fields and a message id when stderr is connected to it
+ * ($JOURNAL_STREAM, systemd.exec(5)), as plain text on stderr otherwise. With ECS_AUTHD_LOG=fields in the environment
+ * the plain line ends with the fields. Nothing passed here may hold a secret. */
+
+/* The message ids, for MESSAGE_ID=; the text for each stands in units/ecs-authd.catalog. */
+#define MESSAGE_WATCHING "5317678a9a994c93a536c6e1397cbe5c"
+#define MESSAGE_RELOADED "f5d6aaa1352a4263a723e28da0ccf88c"
+#define MESSAGE_SETTINGS_KEPT "463a57268ad04b3e84c0c22fa5ddf9c7"
+#define MESSAGE_WRITTEN "5f60781c3c1f436d98cd8350c2bfd118"
+#define MESSAGE_REMOVED "5f4d779b10db45438a7112b4b75269ad"
+#define MESSAGE_PROBLEM "ddbb7090440d4cf28e88e880f716d317"
+#define MESSAGE_RESTARTING "549e54a351a64ed1bcacf6f9f9abccc5"
+#define MESSAGE_JOB_FINISHED "dcaab186b83d4cf1aaa616ffa161dcca"
+#define MESSAGE_JOB_FAILED "587baece44314740a9386156540602ab"
+#define MESSAGE_LIVE "dc39d9c23f834a84bd4df26fe8d52315"
+#define MESSAGE_WAITING "522c430e6e6a42bd8a8c28d609cccd65"
+#define MESSAGE_HELD "55ad8750a3fc4e978956ad517f7023a6"
+#define MESSAGE_NOT_VERIFIED "c2930d5fd51e45489d4ec358ddb1b979"
+#define MESSAGE_WORKER_FAILED "4343dc4aca4845a9ac344127cfceb1cc"
+
+typedef struct LogField {
+        const char *name; /* without the prefix ECS_AUTHD_ */
+        const char *value;
+} LogField;
+
+#define LOG_FIELDS(...) ((const LogField[]){__VA_ARGS__, {NULL, NULL}})
+
+void log_event(int level, const char *message_id, const LogField *fields, const char *format, ...) _printf_(4, 5);
+
+/* For what has neither fields nor an id of its own. */
+#define log_info(...) log_event(LOG_INFO, NULL, NULL, __VA_ARGS__)
+#define log_warning(...) log_event(LOG_WARNING, NULL, NULL, __VA_ARGS__)
+#define log_error(...) log_event(LOG_ERR, NULL, NULL, __VA_ARGS__)

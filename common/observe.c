@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "observe.h"
+
+#include <json-c/json.h>
+
+#include "http.h"
+#include "secret.h"
+
+/* Each of the four requests gets its share of OBSERVE_TIMEOUT_USEC. */
+#define REQUEST_TIMEOUT_USEC (OBSERVE_TIMEOUT_USEC / 4)
+
+/* Every container that the agent starts for a task has this label. */
+#define TASK_FILTER "%7B%22label%22%3A%5B%22com.amazonaws.ecs.task-arn%22%5D%2C%22status%22%3A%5B%22running%22%5D%7D"
+
+static void json_putp(json_object **o) {
+        json_object_put(*o);
+}
+#define _cleanup_json_ _cleanup_(json_putp)
+
+/* The member of an object, if it is there and of that type. */
+static json_object *json_get(json_object *o, const char *key, json_type type) {
+        json_object *member;
+
+        if (!json_object_is_type(o, json_type_object) || !json_object_object_get_ex(o, key, &member))
+                return NULL;
+        return json_object_is_type(member, type) ? member : NULL;
+}
+
+static const char *json_get_string(json_object *o, const char *key) {
+        json_object *member = json_get(o, key, json_type_string);
+
+        return member ? json_object_get_string(member) : NULL;
+}
+
+/* Copies what may be shown: a foreign string that goes into a log line or a STATUS=. */
+static void copy_printable(char *target, size_t size, const char *s) {
+        size_t n = 0;
+
+        for (; s && *s && n + 1 < size; s++)
+                target[n++] = (unsigned char) *s < ' ' || *s == 0x7f ? '?' : *s;
+        target[n] = 0;
+}
+
+/* The value of key in the container's environment; the last one counts, as in the process itself. */
+static const char *environment_get(json_object *env, const char *key) {
+        const char *value = NULL;
+        size_t n = json_object_array_length(env), length = strlen(key);
+
+        for (size_t i = 0; i < n; i++) {
+                const char *s = json_object_get_string(json_object_array_get_idx(env, i));
+
+                if (s && strncmp(s, key, length) == 0 && s[length] == '=')
+                        value = s + length + 1;
+        }
+        return value;
+}
+
+static bool is_below(const char *path, const char *directory) {
+        const char *rest = startswith(path, directory);
+
+        return rest && (*rest == 0 || *rest == '/' || streq(directory, "/"));
+}
+
+static StateKept judge_state(json_object *container, json_object *env) {
+        const char *datadir = environment_get(env, "ECS_DATADIR");
+        const char *checkpoint = environment_get(env, "ECS_CHECKPOINT");
+        json_object *mounts = json_get(container, "Mounts", json_type_array);
+        size_t n = mounts ? json_object_array_length(mounts) : 0;
+
+        if (str_empty(datadir))
+                return STATE_NO_DATADIR;
+        if (checkpoint && streq(checkpoint, "false"))
+                return STATE_NO_CHECKPOINT;
+
+        for (size_t i = 0; i < n; i++) {
+                const char *destination = json_get_string(json_object_array_get_idx(mounts, i), "Destination");
+
+                if (!str_empty(destination) && is_below(datadir, destination))
+                        return STATE_KEPT;
+        }
+        return STATE_NO_MOUNT;
+}
+
+int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report) {
+        _cleanup_json_ json_object *container = json_tokener_parse(json);
+        json_object *state = json_get(container, "State", json_type_object);
+        json_object *running = json_get(state, "Running", json_type_boolean);
+        json_object *env = json_get(json_get(container, "Config", json_type_object), "Env", json_type_array);
+        _cleanup_json_ json_object *none = json_object_new_array();
+        const char *id = json_get_string(container, "Id");
+        int r;
+
+        if (!running || str_empty(id))
+                return -EBADMSG;
+        if (!env)
+                env = none; /* Docker writes null for an empty list */
+
+        r = authdata_digest(environment_get(env, AUTHDATA_TYPE_KEY), environment_get(env, AUTHDATA_DATA_KEY), key,
+                            &report->digest);
+        if (r < 0)
+                return r;
+
+        copy_printable(report->container_id, sizeof(report->container_id), id);
+        report->state_kept = judge_state(container, env);
+        report->agent = json_object_get_boolean(running) ? AGENT_RUNNING : AGENT_STOPPED;
+        return 0;
+}
+
+int observe_parse_metadata(const char *json, ObserveReport *report) {
+        _cleanup_json_ json_object *metadata = json_tokener_parse(json);
+
+        /* Served only once the agent has registered; without the ARN it has not. */
+        if (str_empty(json_get_string(metadata, "ContainerInstanceArn")))
+                return -EBADMSG;
+
+        copy_printable(report->cluster, sizeof(report->cluster), json_get_string(metadata, "Cluster"));
+        copy_printable(report->version, sizeof(report->version), json_get_string(metadata, "Version"));
+        report->answers = true;
+        return 0;
+}
+
+static int count_tasks(const char *json, unsigned *ret) {
+        _cleanup_json_ json_object *list = json_tokener_parse(json);
+
+        if (!json_object_is_type(list, json_type_array))
+                return -EBADMSG;
+        *ret = (unsigned) json_object_array_length(list);
+        return 0;
+}
+
+/* The engine tells its own version, and is asked in that one: a client that pins a version meets an engine that no
+ * longer, or not yet, speaks it. */
+static int engine_get(const Config *config, const char *api_version, const char *path, HttpResponse *ret) {
+        char url[512];
+
+        (void) snprintf(url, sizeof(url), "http://docker/%s%s%s", *api_version ? "v" : "", api_version, path);
+        return http_get(config->docker_socket, url, REQUEST_TIMEOUT_USEC, ret);
+}
+
+static int observe_container(const Config *config, const DigestKey *key, const char *api_version,
+                             ObserveReport *report) {
+        _cleanup_http_ HttpResponse response = {0};
+        char path[384];
+        int r;
+
+        (void) snprintf(path, sizeof(path), "/containers/%s/json", config->container);
+        r = engine_get(config, api_version, path, &response);
+        if (r < 0)
+                return r;
+
+        if (response.status == 404) {
+                report->agent = AGENT_ABSENT;
+                return 0;
+        }
+        if (response.status != 200 || !response.body)
+                return -EBADMSG;
+        return observe_parse_container(response.body, key, report);
+}
+
+static int observe_tasks(const Config *config, const char *api_version, ObserveReport *report) {
+        _cleanup_http_ HttpResponse response = {0};
+        int r;
+
+        r = engine_get(config, api_version, "/containers/json?filters=" TASK_FILTER, &response);
+        if (r < 0)
+                return r;
+        if (response.status != 200 || !response.body)
+                return -EBADMSG;
+        return count_tasks(response.body, &report->n_tasks);
+}
+
+static int observe_engine(const Config *config, const DigestKey *key, ObserveReport *report) {
+        _cleanup_http_ HttpResponse ping = {0};
+        int r;
+
+        r = http_get(config->docker_socket, "http://docker/_ping", REQUEST_TIMEOUT_USEC, &ping);
+        if (r < 0)
+                return r;
+        if (ping.status != 200)
+                return -EBADMSG;
+
+        /* Tasks first: if they cannot be counted, the agent is not known well enough either. */
+        r = observe_tasks(config, ping.api_version, report);
+        if (r < 0)
+                return r;
+        return observe_container(config, key, ping.api_version, report);
+}
+
+static void observe_metadata(const Config *config, ObserveReport *report) {
+        _cleanup_http_ HttpResponse response = {0};
+        char url[1024];
+
+        (void) snprintf(url, sizeof(url), "%s/v1/metadata", config->introspection_url);
+        if (http_get(NULL, url, REQUEST_TIMEOUT_USEC, &response) < 0 || response.status != 200 || !response.body)
+                return;
+
+        /* An agent that answers something else has not registered: report->answers stays false. */
+        (void) observe_parse_metadata(response.body, report);
+}
+
+void observe_run(const Config *config, const DigestKey *key, ObserveReport *ret) {
+        ObserveReport report = {.agent = AGENT_UNKNOWN};
+        int r;
+
+        r = observe_engine(config, key, &report);
+        if (r < 0)
+                report = (ObserveReport){.agent = AGENT_UNKNOWN, .engine_error = r};
+
+        if (report.agent == AGENT_RUNNING)
+                observe_metadata(config, &report);
+
+        *ret = report;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config.h"
+#include "digest.h"
+
+/* The second job: what the agent is and has. Asks the Docker Engine for the agent's container and the agent for its
+ * metadata. The report has no pointers and no secret, so that a worker can send it as it is. */
+
+typedef enum AgentState {
+        AGENT_UNKNOWN, /* the Docker Engine did not answer; engine_error tells why */
+        AGENT_ABSENT,
+        AGENT_STOPPED,
+        AGENT_RUNNING,
+} AgentState;
+
+typedef enum StateKept {
+        STATE_KEPT,
+        STATE_NO_DATADIR,    /* ECS_DATADIR is not set, or empty */
+        STATE_NO_CHECKPOINT, /* ECS_CHECKPOINT=false */
+        STATE_NO_MOUNT,      /* the directory dies with the container */
+} StateKept;
+
+typedef struct ObserveReport {
+        AgentState agent;
+        int engine_error; /* negative errno; -EBADMSG: an answer that is not Docker's */
+        char container_id[65];
+        Digest digest; /* of the credentials in the container's environment (authdata_digest) */
+        StateKept state_kept;
+        unsigned n_tasks; /* running containers of tasks */
+        bool answers;     /* introspection: the agent has registered */
+        char cluster[256];
+        char version[128];
+} ObserveReport;
+
+/* Always gives a report; blocks for at most OBSERVE_TIMEOUT_USEC. */
+#define OBSERVE_TIMEOUT_USEC (20 * USEC_PER_SEC)
+void observe_run(const Config *config, const DigestKey *key, ObserveReport *ret);
+
+/* The answer of "GET /containers/NAME/json" put into the report. -EBADMSG: not such an answer. */
+int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report);
+
+/* The answer of "GET /v1/metadata" put into the report. -EBADMSG: not such an answer. */
+int observe_parse_metadata(const char *json, ObserveReport *report);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <syslog.h>
+
+#include "macro.h"
+
+/* What went wrong, in sentences for the person who has to act: where (file:line:column), why, and what to do.
+ * The pure parts collect problems, the caller decides where they are shown. The list has a fixed size and no
+ * pointers, so that a worker can send it as it is; it never holds a secret. */
+
+enum {
+        PROBLEMS_MAX = 16,
+        PROBLEM_TEXT_MAX = 480,
+};
+
+typedef struct Problem {
+        int level; /* LOG_ERR: something was not done; LOG_WARNING: done, but look at it (syslog.h) */
+        char text[PROBLEM_TEXT_MAX];
+} Problem;
+
+typedef struct Problems {
+        unsigned n_items;
+        unsigned n_dropped; /* how many did not fit */
+        Problem items[PROBLEMS_MAX];
+} Problems;
+
+/* Control characters in the text are shown as '?', so that no file name or key can forge a log line. */
+void problems_add(Problems *p, int level, const char *format, ...) _printf_(3, 4);
+
+bool problems_equal(const Problems *a, const Problems *b);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "registry.h"
+
+#include <ctype.h>
+#include <strings.h>
+
+/* The hosts that Docker's CLI takes for Docker Hub. */
+static const char *const docker_hub_hosts[] = {"index.docker.io", "docker.io", "registry-1.docker.io",
+                                               "registry.hub.docker.com"};
+
+static const char *skip_scheme(const char *key) {
+        if (strncasecmp(key, "https://", 8) == 0)
+                return key + 8;
+        if (strncasecmp(key, "http://", 7) == 0)
+                return key + 7;
+        return key;
+}
+
+/* One byte sequence of UTF-8 at s, of at most 4 bytes; 0 when it is not one. */
+static size_t utf8_length(const unsigned char *s) {
+        size_t n = *s < 0x80 ? 1 : (*s & 0xe0) == 0xc0 ? 2 : (*s & 0xf0) == 0xe0 ? 3 : (*s & 0xf8) == 0xf0 ? 4 : 0;
+
+        for (size_t i = 1; i < n; i++)
+                if ((s[i] & 0xc0) != 0x80)
+                        return 0;
+        if (n == 2 && *s < 0xc2)
+                return 0; /* could be shorter */
+        return n;
+}
+
+/* Every reader of the environment file takes these bytes as they are. */
+static bool is_carried_as_is(const char *s) {
+        const unsigned char *p = (const unsigned char *) s;
+
+        while (*p) {
+                size_t n = utf8_length(p);
+
+                if (n == 0 || *p <= ' ' || *p == 0x7f || strchr("\"'\\`", *p))
+                        return false;
+                p += n;
+        }
+        return true;
+}
+
+static void trim_end(char *s, const char *suffix) {
+        size_t n = strlen(s), length = strlen(suffix);
+
+        if (n > length && streq(s + n - length, suffix))
+                s[n - length] = 0;
+}
+
+static void trim_slashes(char *s) {
+        for (size_t n = strlen(s); n > 0 && s[n - 1] == '/'; n--)
+                s[n - 1] = 0;
+}
+
+static bool is_docker_hub(const char *name) {
+        size_t n = strcspn(name, "/");
+
+        for (size_t i = 0; i < ELEMENTSOF(docker_hub_hosts); i++)
+                if (strlen(docker_hub_hosts[i]) == n && strncmp(docker_hub_hosts[i], name, n) == 0)
+                        return name[n] == 0; /* a path below the host is a key of its own */
+        return false;
+}
+
+int registry_normalize(const char *key, char **ret) {
+        _cleanup_free_ char *name = NULL;
+
+        if (!is_carried_as_is(key))
+                return -EINVAL;
+
+        name = strdup(skip_scheme(key));
+        if (!name)
+                return -ENOMEM;
+
+        for (char *c = name; *c && *c != '/'; c++)
+                *c = (char) tolower((unsigned char) *c);
+
+        /* An API path is no part of an image's name: left there, it makes the agent's choice a chance. */
+        trim_slashes(name);
+        trim_end(name, "/v1");
+        trim_end(name, "/v2");
+        trim_slashes(name);
+        if (!*name || *name == '/')
+                return -EINVAL;
+
+        if (is_docker_hub(name)) {
+                free(STEAL_POINTER(name));
+                name = strdup(REGISTRY_DOCKER_HUB);
+                if (!name)
+                        return -ENOMEM;
+        }
+
+        *ret = STEAL_POINTER(name);
+        return 0;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sync.h"
+
+#include <time.h>
+
+#include "envfile.h"
+#include "secret.h"
+
+/* How long another program may keep the environment file busy before we say so. */
+enum {
+        BUSY_TRIES = 40,
+        BUSY_WAIT_MSEC = 50,
+};
+
+static int load_credentials(const Config *config, Credentials *credentials, Problems *problems) {
+        int r;
+
+        for (char **file = config->credential_files; *file; file++) {
+                r = credentials_load(credentials, *file, problems);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* The two values as the environment file has them now; each NULL when it is not set. */
+static int read_current(const EnvFile *file, char **ret_type, char **ret_data) {
+        _cleanup_secret_ char *type = NULL, *data = NULL;
+        int r;
+
+        r = envfile_get(file, AUTHDATA_TYPE_KEY, &type);
+        if (r < 0)
+                return r;
+        r = envfile_get(file, AUTHDATA_DATA_KEY, &data);
+        if (r < 0)
+                return r;
+
+        *ret_type = STEAL_POINTER(type);
+        *ret_data = STEAL_POINTER(data);
+        return 0;
+}
+
+/* An entry whose secret cannot be had keeps the last good one. Leaves out what has none. */
+static int keep_last_good(const EnvFile *file, Credentials *credentials) {
+        _cleanup_secret_ char *type = NULL, *data = NULL;
+        _cleanup_(credentials_done) Credentials current = {0};
+        int r;
+
+        r = read_current(file, &type, &data);
+        if (r < 0)
+                return r;
+        if (authdata_parse(type, data, &current) < 0)
+                return 0; /* nothing good stands there */
+
+        for (size_t i = 0; i < current.n_items; i++) {
+                const Credential *c = credentials_find(credentials, current.items[i].registry);
+
+                if (!c || credential_is_usable(c))
+                        continue;
+                r = credentials_put(credentials, &current.items[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* file may be NULL: no environment file yet. */
+static int collect(const Config *config, const EnvFile *file, Credentials *credentials, const char **ret_type,
+                   char **ret_data, Problems *problems) {
+        int r;
+
+        r = load_credentials(config, credentials, problems);
+        if (r < 0)
+                return r;
+        if (file) {
+                r = keep_last_good(file, credentials);
+                if (r < 0)
+                        return r;
+        }
+        return authdata_format(credentials, config->auth_type, ret_type, ret_data, problems);
+}
+
+static void list_registries(const Credentials *credentials, SyncReport *report) {
+        size_t used = 0;
+
+        report->n_registries = 0;
+        report->registries[0] = 0;
+
+        for (size_t i = 0; i < credentials->n_items; i++) {
+                const Credential *c = &credentials->items[i];
+                size_t left = sizeof(report->registries) - used;
+                int n;
+
+                if (!credential_is_usable(c))
+                        continue;
+                report->n_registries++;
+
+                n = snprintf(report->registries + used, left, "%s%s", used > 0 ? ", " : "", c->registry);
+                if ((size_t) n >= left) {
+                        /* Cut at the last whole name. */
+                        (void) snprintf(report->registries + used, left, "%s", left > 4 ? " ..." : "");
+                        used = sizeof(report->registries) - 1;
+                } else {
+                        used += (size_t) n;
+                }
+        }
+}
+
+static void explain_refused_line(const Config *config, int error, const SyncReport *report, size_t size,
+                                 Problems *problems) {
+        if (error == -E2BIG)
+                problems_add(problems, LOG_ERR,
+                             "%s: the line for %u registries would have %zu bytes, %zu more than its reader takes; "
+                             "nothing was written. Log out of registries that this host does not pull from (%s)",
+                             config->environment_file, report->n_registries, size, size - config_line_max(config),
+                             report->registries);
+        else if (error == -EINVAL)
+                problems_add(problems, LOG_ERR,
+                             "%s: the line for %s has a byte that its readers would take each in another way; nothing "
+                             "was written",
+                             config->environment_file, report->registries);
+}
+
+/* Credentials to the two lines, in memory. */
+static int prepare(const Config *config, EnvFile *file, SyncReport *report) {
+        _cleanup_(credentials_done) Credentials credentials = {0};
+        _cleanup_secret_ char *data = NULL;
+        const char *type = NULL;
+        size_t line_max = config_line_max(config);
+        int r;
+
+        r = collect(config, file, &credentials, &type, &data, &report->problems);
+        if (r < 0)
+                return r;
+        list_registries(&credentials, report);
+
+        r = envfile_set(file, AUTHDATA_TYPE_KEY, type, line_max);
+        if (r >= 0)
+                r = envfile_set(file, AUTHDATA_DATA_KEY, data, line_max);
+        if (r < 0 && data)
+                explain_refused_line(config, r, report, sizeof(AUTHDATA_DATA_KEY) + strlen(data), &report->problems);
+        return r;
+}
+
+static int digest_current(const EnvFile *file, const DigestKey *key, SyncReport *report) {
+        _cleanup_secret_ char *type = NULL, *data = NULL;
+        int r;
+
+        r = read_current(file, &type, &data);
+        if (r < 0)
+                return r;
+        r = authdata_digest(type, data, key, &report->digest);
+        if (r < 0)
+                return r;
+        report->digest_known = true;
+        return 0;
+}
+
+static int sync_once(const Config *config, const DigestKey *key, SyncReport *report) {
+        _cleanup_(envfile_freep) EnvFile *file = NULL;
+        Digest before;
+        int r;
+
+        r = envfile_open(config->environment_file, &file, &report->problems);
+        if (r < 0)
+                return r;
+
+        /* What stands there counts even if we fail below: the agent is to run with it. */
+        r = digest_current(file, key, report);
+        if (r < 0)
+                return r;
+        before = report->digest;
+
+        r = prepare(config, file, report);
+        if (r < 0)
+                return r;
+
+        r = envfile_save(file, &report->problems);
+        if (r < 0)
+                return r;
+        if (r == 0) {
+                report->outcome = SYNC_UNCHANGED;
+                return 0;
+        }
+
+        report->outcome = report->n_registries > 0 ? SYNC_WRITTEN : SYNC_REMOVED;
+        r = digest_current(file, key, report);
+        return r < 0 ? r : !digest_equal(&before, &report->digest);
+}
+
+void sync_run(const Config *config, const DigestKey *key, SyncReport *ret) {
+        const struct timespec pause = {.tv_nsec = BUSY_WAIT_MSEC * 1000000L};
+        SyncReport report = {0};
+        int r = -EAGAIN;
+
+        for (unsigned tries = 0; r == -EAGAIN && tries < BUSY_TRIES; tries++) {
+                if (tries > 0)
+                        (void) nanosleep(&pause, NULL);
+                report = (SyncReport){.outcome = SYNC_FAILED};
+                r = sync_once(config, key, &report);
+        }
+
+        if (r < 0) {
+                report.outcome = SYNC_FAILED;
+                if (r == -EAGAIN)
+                        problems_add(&report.problems, LOG_ERR,
+                                     "%s: another program has it open for writing; nothing was written. It is tried "
+                                     "again as soon as that program closes it",
+                                     config->environment_file);
+                else if (report.problems.n_items == 0)
+                        problems_add(&report.problems, LOG_ERR, "%s: nothing was written: %s", config->environment_file,
+                                     strerror(-r));
+        }
+        *ret = report;
+}
+
+int sync_render(const Config *config, Credentials *ret_credentials, const char **ret_type, char **ret_data,
+                Problems *problems) {
+        _cleanup_(credentials_done) Credentials credentials = {0};
+        _cleanup_(envfile_freep) EnvFile *file = NULL;
+        int r;
+
+        if (access(config->environment_file, F_OK) == 0) {
+                r = envfile_open(config->environment_file, &file, problems);
+                if (r < 0)
+                        return r;
+        }
+
+        r = collect(config, file, &credentials, ret_type, ret_data, problems);
+        if (r < 0)
+                return r;
+
+        *ret_credentials = credentials;
+        credentials = (Credentials){0};
+        return 0;
+}

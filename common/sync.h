@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config.h"
+#include "digest.h"
+#include "problem.h"
+
+/* The first job: credential files -> the auth entries of the environment file. The report has no pointers and no
+ * secret, so that a worker can send it as it is. */
+
+typedef enum SyncOutcome {
+        SYNC_FAILED,    /* nothing was written: the file is what it was */
+        SYNC_UNCHANGED, /* it already says what the credentials say */
+        SYNC_WRITTEN,
+        SYNC_REMOVED, /* no credentials: our two lines are gone */
+} SyncOutcome;
+
+typedef struct SyncReport {
+        SyncOutcome outcome;
+        bool digest_known; /* false: not even the environment file could be read */
+        Digest digest;     /* of the credentials that stand in the environment file now (authdata_digest) */
+        unsigned n_registries;
+        char registries[1024]; /* their names, separated by ", "; cut short with "..." */
+        Problems problems;
+} SyncReport;
+
+/* Longer than that, and something on the way hangs (a file system, a lock). */
+#define SYNC_TIMEOUT_USEC (30 * USEC_PER_SEC)
+
+/* Always gives a report. */
+void sync_run(const Config *config, const DigestKey *key, SyncReport *ret);
+
+/* The two lines that sync_run() would write, without writing: *ret_type and *ret_data are NULL when they would be
+ * removed. -EINVAL and others: nothing would be written, problems say why. The caller frees *ret_data with
+ * secret_free(). */
+int sync_render(const Config *config, Credentials *ret_credentials, const char **ret_type, char **ret_data,
+                Problems *problems);

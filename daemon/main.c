@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <getopt.h>
+#include <syslog.h>
+
+#include "manager.h"
+#include "secret.h"
+#include "sync.h"
+
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+
+typedef struct Arguments {
+        const char *verb;
+        const char *config_path;
+        const char **options; /* -o, NULL-terminated */
+        size_t n_options;
+        bool reveal;
+        bool no_restart;
+} Arguments;
+
+static void print_help(void) {
+        (void) printf("ecs-authd [OPTIONS] VERB\n\n"
+                      "Keeps the registry credentials of the Amazon ECS agent in step with `docker login`.\n\n"
+                      "Verbs:\n"
+                      "  run      the service; started by ecs-authd.service\n"
+                      "  apply    one pass in the foreground: write, restart the agent if it has to be, verify\n"
+                      "  render   show the two lines that would be written; secrets as ***\n\n"
+                      "Options:\n"
+                      "  --config FILE            settings (default " CONFIG_PATH_DEFAULT "), then FILE.d/*.conf\n"
+                      "  -o Section.Key=VALUE     overrides one setting; repeatable\n"
+                      "  --no-restart             apply: stop after the write\n"
+                      "  --reveal                 render: show the secrets\n"
+                      "  --help  --version\n\n"
+                      "Exit status: 0 done or nothing to do, 1 failed, 2 usage, 3 written but the restart is held,\n"
+                      "78 bad settings\n");
+}
+
+static int usage_error(const char *text, const char *what) {
+        (void) fprintf(stderr, "ecs-authd: %s%s\nTry 'ecs-authd --help'.\n", text, what);
+        return EXIT_STATUS_USAGE;
+}
+
+static void print_problems(const Problems *problems) {
+        for (unsigned i = 0; i < problems->n_items; i++)
+                (void) fprintf(stderr, "%s\n", problems->items[i].text);
+}
+
+/* Returns -1 to go on, or an exit status. */
+static int parse_options(int argc, char **argv, Arguments *a) {
+        enum {
+                OPTION_CONFIG = 0x100,
+                OPTION_REVEAL,
+                OPTION_NO_RESTART,
+                OPTION_HELP,
+                OPTION_VERSION,
+        };
+        static const struct option options[] = {
+                {"config", required_argument, NULL, OPTION_CONFIG},   {"reveal", no_argument, NULL, OPTION_REVEAL},
+                {"no-restart", no_argument, NULL, OPTION_NO_RESTART}, {"help", no_argument, NULL, OPTION_HELP},
+                {"version", no_argument, NULL, OPTION_VERSION},       {NULL, 0, NULL, 0},
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "o:h", options, NULL)) >= 0)
+                switch (c) {
+                case OPTION_CONFIG:
+                        a->config_path = optarg;
+                        break;
+                case 'o':
+                        a->options[a->n_options++] = optarg;
+                        break;
+                case OPTION_REVEAL:
+                        a->reveal = true;
+                        break;
+                case OPTION_NO_RESTART:
+                        a->no_restart = true;
+                        break;
+                case 'h':
+                case OPTION_HELP:
+                        print_help();
+                        return EXIT_SUCCESS;
+                case OPTION_VERSION:
+                        (void) printf("ecs-authd " VERSION "\n");
+                        return EXIT_SUCCESS;
+                default:
+                        return usage_error("see", " above");
+                }
+        return -1;
+}
+
+static int parse_arguments(int argc, char **argv, Arguments *a) {
+        int r = parse_options(argc, argv, a);
+
+        if (r >= 0)
+                return r;
+        if (optind >= argc)
+                return usage_error("a verb is missing: run, apply or render", "");
+        if (optind + 1 < argc)
+                return usage_error("unexpected argument: ", argv[optind + 1]);
+
+        a->verb = argv[optind];
+        if (!streq(a->verb, "run") && !streq(a->verb, "apply") && !streq(a->verb, "render"))
+                return usage_error("unknown verb: ", a->verb);
+        if (a->reveal && !streq(a->verb, "render"))
+                return usage_error("--reveal belongs to render", "");
+        if (a->no_restart && !streq(a->verb, "apply"))
+                return usage_error("--no-restart belongs to apply", "");
+        return -1;
+}
+
+static int verb_manager(const Arguments *a, Config **config) {
+        _cleanup_(manager_freep) Manager *m = NULL;
+        ManagerMode mode = MANAGER_RUN;
+        int r;
+
+        if (streq(a->verb, "apply"))
+                mode = a->no_restart ? MANAGER_APPLY_WRITE : MANAGER_APPLY;
+
+        r = manager_new(&m, mode, config, a->config_path, (char *const *) a->options);
+        if (r >= 0)
+                r = manager_loop(m);
+        if (r < 0) {
+                (void) fprintf(stderr, "ecs-authd: %s\n", strerror(-r));
+                return EXIT_STATUS_FAILED;
+        }
+        return r;
+}
+
+static int verb_render(const Arguments *a, const Config *config) {
+        _cleanup_(credentials_done) Credentials credentials = {0};
+        _cleanup_secret_ char *data = NULL, *masked = NULL;
+        const char *type = NULL;
+        Problems problems = {0};
+        int r;
+
+        r = sync_render(config, &credentials, &type, &data, &problems);
+        print_problems(&problems);
+        if (r < 0)
+                return EXIT_STATUS_FAILED;
+        if (!data) {
+                (void) fprintf(stderr, "No credentials: the two lines would be removed from %s\n",
+                               config->environment_file);
+                return EXIT_SUCCESS;
+        }
+
+        if (!a->reveal) {
+                r = authdata_mask(data, &masked);
+                if (r < 0)
+                        return EXIT_STATUS_FAILED;
+        }
+        (void) printf(AUTHDATA_TYPE_KEY "=%s\n" AUTHDATA_DATA_KEY "=%s\n", type, masked ? masked : data);
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_STATUS_FAILED;
+}
+
+int main(int argc, char **argv) {
+        _cleanup_free_ const char **options = calloc((size_t) argc + 1, sizeof(char *));
+        _cleanup_(config_freep) Config *config = NULL;
+        Arguments a = {.options = options};
+        Problems problems = {0};
+        int r;
+
+        if (!options)
+                return EXIT_STATUS_FAILED;
+
+        r = parse_arguments(argc, argv, &a);
+        if (r >= 0)
+                return r;
+
+        r = secret_protect_process();
+        if (r < 0) {
+                (void) fprintf(stderr, "ecs-authd: cannot turn core files off: %s\n", strerror(-r));
+                return EXIT_STATUS_FAILED;
+        }
+
+        r = config_load(a.config_path, (char *const *) a.options, &config, &problems);
+        print_problems(&problems);
+        if (r < 0)
+                return EXIT_STATUS_CONFIG;
+
+        if (streq(a.verb, "render"))
+                return verb_render(&a, config);
+        return verb_manager(&a, &config);
+}

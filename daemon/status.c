@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "status.h"
+
+#include <systemd/sd-daemon.h>
+
+#include "log.h"
+
+enum {
+        SENTENCE_MAX = 1400,
+        SHORT_ID = 12, /* as docker ps shows a container */
+};
+
+struct Status {
+        bool notify;
+
+        /* What was said last, so that it is not said again. */
+        Problems problems;
+        Action action;
+        Reason reason;
+        char container_id[65];
+        Digest digest;
+};
+
+int status_new(Status **ret, bool notify) {
+        Status *s = calloc(1, sizeof(Status));
+
+        if (!s)
+                return -ENOMEM;
+
+        s->notify = notify;
+        *ret = s;
+        return 0;
+}
+
+Status *status_free(Status *s) {
+        free(s);
+        return NULL;
+}
+
+static const char *plural(unsigned n, const char *one, const char *many) {
+        return n == 1 ? one : many;
+}
+
+static void tell_problems(Status *s, const Config *config, const Problems *problems) {
+        if (problems_equal(&s->problems, problems))
+                return;
+
+        for (unsigned i = 0; i < problems->n_items; i++)
+                log_event(problems->items[i].level, MESSAGE_PROBLEM, LOG_FIELDS({"FILE", config->environment_file}),
+                          "%s", problems->items[i].text);
+        if (problems->n_dropped > 0)
+                log_warning("... and %u more problems of this kind", problems->n_dropped);
+        if (problems->n_items == 0)
+                log_info("The credential files are in order again");
+        s->problems = *problems;
+}
+
+void status_tell_sync(Status *s, const Config *config, const SyncReport *report) {
+        char count[16];
+
+        tell_problems(s, config, &report->problems);
+
+        (void) snprintf(count, sizeof(count), "%u", report->n_registries);
+        if (report->outcome == SYNC_WRITTEN)
+                log_event(LOG_INFO, MESSAGE_WRITTEN,
+                          LOG_FIELDS({"REGISTRY_COUNT", count}, {"REGISTRIES", report->registries},
+                                     {"FILE", config->environment_file}),
+                          "Wrote the credentials of %s %s to %s: %s", count,
+                          plural(report->n_registries, "registry", "registries"), config->environment_file,
+                          report->registries);
+        else if (report->outcome == SYNC_REMOVED)
+                log_event(LOG_INFO, MESSAGE_REMOVED,
+                          LOG_FIELDS({"REGISTRY_COUNT", count}, {"FILE", config->environment_file}),
+                          "Removed the auth entries from %s: the credential files name no registry any more",
+                          config->environment_file);
+}
+
+static void describe_credentials(const Facts *f, char *ret, size_t size) {
+        if (f->sync.n_registries == 0)
+                (void) snprintf(ret, size, "without registry credentials, as its environment file says");
+        else
+                (void) snprintf(ret, size, "with the credentials of %u %s", f->sync.n_registries,
+                                plural(f->sync.n_registries, "registry", "registries"));
+}
+
+static const char *describe_unsaved(StateKept kept) {
+        switch (kept) {
+        case STATE_NO_DATADIR:
+                return "ECS_DATADIR is not set: set ECS_DATADIR=/data and mount a directory there";
+        case STATE_NO_CHECKPOINT:
+                return "ECS_CHECKPOINT=false: remove that line";
+        case STATE_NO_MOUNT:
+                return "ECS_DATADIR is not on a mount of the container: mount a directory of the host there";
+        case STATE_KEPT:
+                break;
+        }
+        return "state is kept";
+}
+
+static const char *describe_engine(const ObserveReport *agent) {
+        switch (agent->engine_error) {
+        case -ENOENT:
+        case -ECONNREFUSED:
+                return "it is not running: systemctl start docker";
+        case -EACCES:
+                return "no permission to use the socket";
+        case -ETIMEDOUT:
+                return "it does not answer: see journalctl -u docker";
+        case -EBADMSG:
+                return "its answer is not Docker's: is DockerSocket= right?";
+        default:
+                return agent->engine_error < 0 ? strerror(-agent->engine_error) : "not asked yet";
+        }
+}
+
+static unsigned seconds_until(uint64_t usec, uint64_t now) {
+        return usec > now ? (unsigned) ((usec - now + USEC_PER_SEC - 1) / USEC_PER_SEC) : 0;
+}
+
+static void describe_wait(const Config *c, const Facts *f, const Decision *d, uint64_t now, char *ret, size_t size) {
+        unsigned seconds = seconds_until(d->look_again_usec, now);
+
+        switch (d->reason) {
+        case REASON_RESTART_JOB:
+                (void) snprintf(ret, size, "Waiting for the restart of %s", c->unit);
+                return;
+        case REASON_SETTLE:
+                (void) snprintf(ret, size, "Credentials changed; waiting for them to settle before %s is restarted",
+                                c->unit);
+                return;
+        case REASON_MIN_INTERVAL:
+                (void) snprintf(ret, size,
+                                "%s is restarted in %u s: the last restart is not longer ago than MinIntervalSec=",
+                                c->unit, seconds);
+                return;
+        case REASON_BACKOFF:
+                (void) snprintf(ret, size, "%s is restarted again in %u s: %u %s failed", c->unit, seconds,
+                                f->attempt.failures, plural(f->attempt.failures, "restart", "restarts in a row"));
+                return;
+        case REASON_UNIT_CHANGING:
+                (void) snprintf(ret, size, "%s is starting or stopping, or has a job queued: left to that", c->unit);
+                return;
+        case REASON_AGENT_COMING:
+                (void) snprintf(ret, size, "%s is active, container %s does not run (yet): see journalctl -u %s",
+                                c->unit, c->container, c->unit);
+                return;
+        case REASON_AGENT_SILENT:
+                (void) snprintf(ret, size, "Container %s has the credentials; waiting for its answer at %s",
+                                c->container, c->introspection_url);
+                return;
+        case REASON_VERIFYING:
+                (void) snprintf(ret, size, "%s was restarted; waiting for its new container to run and answer",
+                                c->unit);
+                return;
+        default:
+                (void) snprintf(ret, size, "Looking");
+        }
+}
+
+static void describe_hold(const Config *c, const Facts *f, const Decision *d, char *ret, size_t size) {
+        switch (d->reason) {
+        case REASON_ENGINE:
+                (void) snprintf(ret, size, "No restart while the Docker Engine cannot be asked at %s (%s)",
+                                c->docker_socket, describe_engine(&f->agent));
+                return;
+        case REASON_BUS:
+                (void) snprintf(ret, size, "No restart while systemd cannot be reached over D-Bus");
+                return;
+        case REASON_UNIT_NOT_FOUND:
+                (void) snprintf(ret, size,
+                                "Restart held: there is no unit %s; install the ECS agent, or set [Restart] Unit= "
+                                "(SUSE: amazon-ecs.service)",
+                                c->unit);
+                return;
+        case REASON_UNIT_MASKED:
+                (void) snprintf(ret, size,
+                                "Restart held: %s is masked; after systemctl unmask and start it has the "
+                                "credentials",
+                                c->unit);
+                return;
+        case REASON_UNIT_INACTIVE:
+                (void) snprintf(ret, size, "%s is not running and is not started; its next start has the credentials",
+                                c->unit);
+                return;
+        case REASON_UNIT_FAILED:
+                (void) snprintf(ret, size, "Restart held: %s has failed; see systemctl status %s", c->unit, c->unit);
+                return;
+        case REASON_TASKS:
+                (void) snprintf(ret, size,
+                                "Restart held: %u %s and would be lost, the agent does not keep its state (%s). It is "
+                                "restarted when the last task is gone",
+                                f->agent.n_tasks,
+                                plural(f->agent.n_tasks, "task container runs", "task containers run"),
+                                describe_unsaved(f->agent.state_kept));
+                return;
+        case REASON_UNSAVED_NEVER:
+                (void) snprintf(ret, size, "Restart held by UnsavedState=never: the agent does not keep its state (%s)",
+                                describe_unsaved(f->agent.state_kept));
+                return;
+        default:
+                (void) snprintf(ret, size, "Restart held");
+        }
+}
+
+static void describe_not_verified(const Config *c, const Decision *d, char *ret, size_t size) {
+        const char *why = "";
+
+        switch (d->reason) {
+        case REASON_NO_NEW_CONTAINER:
+                why = "its container is still the old one";
+                break;
+        case REASON_NOT_RUNNING:
+                why = "its container does not run";
+                break;
+        case REASON_OTHER_CREDENTIALS:
+                why = "its container runs without the credentials of the environment file: does the unit read that file?";
+                break;
+        case REASON_SILENT:
+                why = "the agent does not answer introspection, so it has not registered";
+                break;
+        default:
+                break;
+        }
+        (void) snprintf(ret, size, "The restart of %s cannot be confirmed: %s. See journalctl -u %s", c->unit, why,
+                        c->unit);
+}
+
+static void describe_done(const Config *c, const Facts *f, const Decision *d, char *ret, size_t size) {
+        char credentials[128];
+
+        if (d->reason == REASON_WRITE_ONLY) {
+                (void) snprintf(ret, size, "%s is up to date; nothing is restarted, as asked", c->environment_file);
+                return;
+        }
+        if (d->reason == REASON_FILE_UNKNOWN) {
+                (void) snprintf(ret, size, "%s cannot be read; nothing is done", c->environment_file);
+                return;
+        }
+
+        describe_credentials(f, credentials, sizeof(credentials));
+        (void) snprintf(ret, size, "Container %s (%.*s) runs %s; agent %s in cluster %s", c->container, SHORT_ID,
+                        f->agent.container_id, credentials, str_empty(f->agent.version) ? "?" : f->agent.version,
+                        str_empty(f->agent.cluster) ? "?" : f->agent.cluster);
+}
+
+void status_describe(const Config *config, const Facts *facts, const Decision *d, uint64_t now, char *ret,
+                     size_t size) {
+        switch (d->action) {
+        case ACTION_RESTART:
+                (void) snprintf(ret, size, "Restarting %s: container %s runs with other credentials than %s",
+                                config->unit, config->container, config->environment_file);
+                return;
+        case ACTION_NOT_VERIFIED:
+                describe_not_verified(config, d, ret, size);
+                return;
+        case ACTION_HOLD:
+                describe_hold(config, facts, d, ret, size);
+                return;
+        case ACTION_DONE:
+                describe_done(config, facts, d, ret, size);
+                return;
+        case ACTION_WAIT:
+                describe_wait(config, facts, d, now, ret, size);
+                return;
+        case ACTION_WRITE:
+        case ACTION_OBSERVE:
+        case ACTION_VERIFY:
+                break;
+        }
+        (void) snprintf(ret, size, "Looking");
+}
+
+/* Steps that follow from a line which is there already, or precede one that will be. */
+static bool goes_without_saying(const Decision *d) {
+        switch (d->action) {
+        case ACTION_WRITE:
+        case ACTION_OBSERVE:
+        case ACTION_VERIFY:
+                return true;
+        case ACTION_WAIT:
+                return d->reason == REASON_SETTLE || d->reason == REASON_RESTART_JOB || d->reason == REASON_VERIFYING;
+        case ACTION_RESTART:
+        case ACTION_NOT_VERIFIED:
+        case ACTION_HOLD:
+        case ACTION_DONE:
+                break;
+        }
+        return false;
+}
+
+static const char *decision_message_id(const Decision *d, int *ret_level) {
+        *ret_level = LOG_INFO;
+
+        switch (d->action) {
+        case ACTION_RESTART:
+                *ret_level = LOG_NOTICE;
+                return MESSAGE_RESTARTING;
+        case ACTION_NOT_VERIFIED:
+                *ret_level = LOG_ERR;
+                return MESSAGE_NOT_VERIFIED;
+        case ACTION_HOLD:
+                /* An agent that somebody stopped on purpose is nobody's problem. */
+                *ret_level = d->reason == REASON_UNIT_INACTIVE ? LOG_INFO : LOG_WARNING;
+                return MESSAGE_HELD;
+        case ACTION_DONE:
+                return MESSAGE_LIVE;
+        case ACTION_WAIT:
+        case ACTION_WRITE:
+        case ACTION_OBSERVE:
+        case ACTION_VERIFY:
+                break;
+        }
+        return MESSAGE_WAITING;
+}
+
+static void log_decision(const Config *config, const Facts *facts, const Decision *d, const char *sentence) {
+        char count[16];
+        int level;
+        const char *id = decision_message_id(d, &level);
+
+        (void) snprintf(count, sizeof(count), "%u", facts->sync.n_registries);
+        log_event(level, id,
+                  LOG_FIELDS({"UNIT", config->unit}, {"REGISTRY_COUNT", count}, {"REGISTRIES", facts->sync.registries},
+                             {"CONTAINER", config->container},
+                             {"CONTAINER_ID", str_empty(facts->agent.container_id) ? NULL : facts->agent.container_id},
+                             {"CLUSTER", str_empty(facts->agent.cluster) ? NULL : facts->agent.cluster},
+                             {"AGENT_VERSION", str_empty(facts->agent.version) ? NULL : facts->agent.version}),
+                  "%s", sentence);
+}
+
+/* The same again: the same words about the same container and the same credentials. */
+static bool told_before(const Status *s, const Facts *facts, const Decision *d) {
+        return s->action == d->action && s->reason == d->reason && streq(s->container_id, facts->agent.container_id) &&
+               digest_equal(&s->digest, &facts->sync.digest);
+}
+
+void status_tell_decision(Status *s, const Config *config, const Facts *facts, const Decision *d, uint64_t now) {
+        char sentence[SENTENCE_MAX];
+
+        if (d->action == ACTION_WAIT && d->reason == REASON_JOB_RUNNING)
+                return;
+        if (d->action == ACTION_WRITE || d->action == ACTION_OBSERVE || told_before(s, facts, d))
+                return;
+
+        status_describe(config, facts, d, now, sentence, sizeof(sentence));
+        if (s->notify)
+                (void) sd_notifyf(false, "STATUS=%s", sentence);
+        if (goes_without_saying(d))
+                return;
+
+        log_decision(config, facts, d, sentence);
+        s->action = d->action;
+        s->reason = d->reason;
+        (void) snprintf(s->container_id, sizeof(s->container_id), "%s", facts->agent.container_id);
+        s->digest = facts->sync.digest;
+}
+
+void status_tell_job(Status *s _unused_, const Config *config, const char *result, int error, const char *message) {
+        const LogField *fields = LOG_FIELDS({"UNIT", config->unit}, {"JOB_RESULT", result ? result : "unknown"});
+
+        if (result && streq(result, "done"))
+                log_event(LOG_INFO, MESSAGE_JOB_FINISHED, fields, "Restart job of %s: done", config->unit);
+        else if (result)
+                log_event(LOG_ERR, MESSAGE_JOB_FAILED, fields, "Restart job of %s: %s; see systemctl status %s",
+                          config->unit, result, config->unit);
+        else if (error == -ECONNRESET)
+                log_event(
+                        LOG_WARNING, MESSAGE_JOB_FAILED, fields,
+                        "The connection to systemd was lost during the restart of %s; its outcome is looked at instead",
+                        config->unit);
+        else
+                log_event(LOG_ERR, MESSAGE_JOB_FAILED, fields, "systemd refused to restart %s: %s", config->unit,
+                          message ? message : strerror(-error));
+}

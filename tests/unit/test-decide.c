@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "decide.h"
+
+#define SECONDS(n) ((n) *USEC_PER_SEC)
+
+enum { NOW = 1000 }; /* seconds */
+
+static const Digest OLD = {{1}}, NEW = {{2}};
+
+static Policy usual_policy(void) {
+        return (Policy){
+                .settle_usec = SECONDS(2),
+                .min_interval_usec = SECONDS(60),
+                .verify_usec = SECONDS(120),
+        };
+}
+
+/* A host where everything is as it should be. */
+static Facts usual_facts(void) {
+        return (Facts){
+                .sync = {.outcome = SYNC_UNCHANGED, .digest_known = true, .digest = NEW},
+                .agent = {.agent = AGENT_RUNNING, .container_id = "new", .digest = NEW, .answers = true},
+                .unit = UNIT_ACTIVE,
+        };
+}
+
+/* The same, with new credentials in the file that the agent does not have. */
+static Facts owed_facts(void) {
+        Facts f = usual_facts();
+
+        f.agent.digest = OLD;
+        (void) snprintf(f.agent.container_id, sizeof(f.agent.container_id), "old");
+        return f;
+}
+
+/* Our restart is done, and its effect is looked for. */
+static Facts verifying_facts(void) {
+        Facts f = usual_facts();
+
+        f.attempt = (Attempt){
+                .state = ATTEMPT_VERIFYING,
+                .started_usec = SECONDS(NOW - 5),
+                .verifying_usec = SECONDS(NOW - 3),
+                .digest = NEW,
+                .old_container_id = "old",
+        };
+        return f;
+}
+
+static void expect(const Facts *f, const Policy *p, Action action, Reason reason, uint64_t look_again) {
+        Decision d = decide(f, p, SECONDS(NOW));
+
+        assert_int_equal(d.action, action);
+        assert_int_equal(d.reason, reason);
+        assert_int_equal(d.look_again_usec, look_again);
+}
+
+static void test_order_of_looking(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = usual_facts();
+
+        f.files_stale = f.agent_stale = f.job_running = true;
+        expect(&f, &p, ACTION_WAIT, REASON_JOB_RUNNING, 0);
+        f.job_running = false;
+        expect(&f, &p, ACTION_WRITE, REASON_NONE, 0);
+        f.files_stale = false;
+        expect(&f, &p, ACTION_OBSERVE, REASON_NONE, 0);
+        f.agent_stale = false;
+        expect(&f, &p, ACTION_DONE, REASON_LIVE, 0);
+}
+
+static void test_write_only(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = owed_facts();
+
+        p.method = RESTART_METHOD_NONE;
+        f.agent_stale = true; /* nobody has to be asked */
+        expect(&f, &p, ACTION_DONE, REASON_WRITE_ONLY, 0);
+}
+
+static void test_unreadable_environment_file(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = owed_facts();
+
+        f.sync.digest_known = false;
+        f.sync.outcome = SYNC_FAILED;
+        expect(&f, &p, ACTION_DONE, REASON_FILE_UNKNOWN, SECONDS(NOW + 30));
+}
+
+static void test_failed_write_is_tried_again(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = usual_facts();
+
+        f.sync.outcome = SYNC_FAILED;
+        expect(&f, &p, ACTION_DONE, REASON_LIVE, SECONDS(NOW + 30));
+}
+
+static void test_owed_restart(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = owed_facts();
+
+        expect(&f, &p, ACTION_RESTART, REASON_NONE, 0);
+}
+
+static void test_settle(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = owed_facts();
+
+        f.changed_usec = SECONDS(NOW - 1);
+        expect(&f, &p, ACTION_WAIT, REASON_SETTLE, SECONDS(NOW + 1));
+        f.changed_usec = SECONDS(NOW - 2);
+        expect(&f, &p, ACTION_RESTART, REASON_NONE, 0);
+
+        /* Taken back within the window. */
+        f.changed_usec = SECONDS(NOW - 1);
+        f.sync.digest = OLD;
+        expect(&f, &p, ACTION_DONE, REASON_LIVE, 0);
+}
+
+static void test_distance_and_backoff(void **state _unused_) {
+        static const struct {
+                unsigned failures;
+                unsigned started_ago, pause;
+                Reason reason;
+        } table[] = {
+                {0, 59, 60, REASON_MIN_INTERVAL}, {1, 59, 60, REASON_BACKOFF},
+                {2, 119, 120, REASON_BACKOFF},    {3, 239, 240, REASON_BACKOFF},
+                {20, 3599, 3600, REASON_BACKOFF}, {1000000, 3599, 3600, REASON_BACKOFF},
+        };
+        Policy p = usual_policy();
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Facts f = owed_facts();
+                uint64_t started = SECONDS(5000);
+                Decision d;
+
+                f.attempt.started_usec = started;
+                f.attempt.failures = table[i].failures;
+                d = decide(&f, &p, started + SECONDS(table[i].started_ago));
+                assert_int_equal(d.action, ACTION_WAIT);
+                assert_int_equal(d.reason, table[i].reason);
+                assert_int_equal(d.look_again_usec, started + SECONDS(table[i].pause));
+                d = decide(&f, &p, started + SECONDS(table[i].pause));
+                assert_int_equal(d.action, ACTION_RESTART);
+        }
+
+        /* Without a distance, failures still keep one. */
+        p.min_interval_usec = 0;
+        Facts f = owed_facts();
+        f.attempt = (Attempt){.started_usec = SECONDS(NOW - 9), .failures = 1};
+        expect(&f, &p, ACTION_WAIT, REASON_BACKOFF, SECONDS(NOW + 1));
+}
+
+static void test_unit_states(void **state _unused_) {
+        static const struct {
+                UnitState unit;
+                Action action;
+                Reason reason;
+                unsigned look_again;
+        } table[] = {
+                {UNIT_UNKNOWN, ACTION_HOLD, REASON_BUS, NOW + 5},
+                {UNIT_NOT_FOUND, ACTION_HOLD, REASON_UNIT_NOT_FOUND, 0},
+                {UNIT_MASKED, ACTION_HOLD, REASON_UNIT_MASKED, 0},
+                {UNIT_INACTIVE, ACTION_HOLD, REASON_UNIT_INACTIVE, 0},
+                {UNIT_FAILED, ACTION_HOLD, REASON_UNIT_FAILED, 0},
+                {UNIT_CHANGING, ACTION_WAIT, REASON_UNIT_CHANGING, NOW + 5},
+                {UNIT_ACTIVE, ACTION_RESTART, REASON_NONE, 0},
+        };
+        Policy p = usual_policy();
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Facts f = owed_facts();
+
+                f.unit = table[i].unit;
+                expect(&f, &p, table[i].action, table[i].reason, SECONDS(table[i].look_again));
+        }
+}
+
+static void test_agent_states(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = owed_facts();
+
+        f.agent.agent = AGENT_UNKNOWN;
+        expect(&f, &p, ACTION_HOLD, REASON_ENGINE, SECONDS(NOW + 5));
+        f.agent.agent = AGENT_ABSENT;
+        expect(&f, &p, ACTION_WAIT, REASON_AGENT_COMING, SECONDS(NOW + 5));
+        f.agent.agent = AGENT_STOPPED;
+        expect(&f, &p, ACTION_WAIT, REASON_AGENT_COMING, SECONDS(NOW + 5));
+
+        f = usual_facts();
+        f.agent.answers = false;
+        expect(&f, &p, ACTION_WAIT, REASON_AGENT_SILENT, SECONDS(NOW + 5));
+}
+
+static void test_unsaved_state(void **state _unused_) {
+        static const struct {
+                StateKept kept;
+                unsigned n_tasks;
+                UnsavedState policy;
+                Action action;
+                Reason reason;
+        } table[] = {
+                {STATE_KEPT, 3, UNSAVED_STATE_WAIT, ACTION_RESTART, REASON_NONE},
+                {STATE_KEPT, 3, UNSAVED_STATE_NEVER, ACTION_RESTART, REASON_NONE},
+                {STATE_NO_DATADIR, 1, UNSAVED_STATE_WAIT, ACTION_HOLD, REASON_TASKS},
+                {STATE_NO_CHECKPOINT, 1, UNSAVED_STATE_WAIT, ACTION_HOLD, REASON_TASKS},
+                {STATE_NO_MOUNT, 1, UNSAVED_STATE_WAIT, ACTION_HOLD, REASON_TASKS},
+                {STATE_NO_MOUNT, 0, UNSAVED_STATE_WAIT, ACTION_RESTART, REASON_NONE},
+                {STATE_NO_MOUNT, 1, UNSAVED_STATE_FORCE, ACTION_RESTART, REASON_NONE},
+                {STATE_NO_MOUNT, 0, UNSAVED_STATE_NEVER, ACTION_HOLD, REASON_UNSAVED_NEVER},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Policy p = usual_policy();
+                Facts f = owed_facts();
+
+                p.unsaved_state = table[i].policy;
+                f.agent.state_kept = table[i].kept;
+                f.agent.n_tasks = table[i].n_tasks;
+                expect(&f, &p, table[i].action, table[i].reason,
+                       table[i].reason == REASON_TASKS ? SECONDS(NOW + 5) : 0);
+        }
+}
+
+static void test_restart_job(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = owed_facts();
+
+        f.attempt = (Attempt){.state = ATTEMPT_JOB, .started_usec = SECONDS(NOW - 20)};
+        f.unit = UNIT_CHANGING;
+        expect(&f, &p, ACTION_WAIT, REASON_RESTART_JOB, SECONDS(NOW + 100));
+
+        /* A job may wait behind another one for longer than any limit of ours. */
+        f.attempt.started_usec = SECONDS(NOW - 500);
+        expect(&f, &p, ACTION_WAIT, REASON_RESTART_JOB, SECONDS(NOW + 5));
+
+        /* No job is left, and nobody told us. */
+        f.unit = UNIT_ACTIVE;
+        expect(&f, &p, ACTION_VERIFY, REASON_NONE, 0);
+}
+
+static void test_verification(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = verifying_facts();
+
+        expect(&f, &p, ACTION_DONE, REASON_LIVE, 0);
+
+        /* Restarted for one change; the next one came in time to be in the container, too. */
+        f.attempt.digest = OLD;
+        expect(&f, &p, ACTION_DONE, REASON_LIVE, 0);
+
+        /* Restarted for one change; the next one came too late for the container. */
+        f = verifying_facts();
+        f.sync.digest = (Digest){{3}};
+        expect(&f, &p, ACTION_DONE, REASON_LIVE, 0);
+}
+
+static void test_verification_misses(void **state _unused_) {
+        static const struct {
+                const char *id;
+                AgentState agent;
+                bool other_digest, silent;
+                Reason reason;
+        } table[] = {
+                {"old", AGENT_RUNNING, true, false, REASON_NO_NEW_CONTAINER},
+                {"", AGENT_ABSENT, false, false, REASON_NOT_RUNNING},
+                {"new", AGENT_STOPPED, false, false, REASON_NOT_RUNNING},
+                {"", AGENT_UNKNOWN, false, false, REASON_NOT_RUNNING},
+                {"new", AGENT_RUNNING, true, false, REASON_OTHER_CREDENTIALS},
+                {"new", AGENT_RUNNING, false, true, REASON_SILENT},
+        };
+        Policy p = usual_policy();
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Facts f = verifying_facts();
+
+                (void) snprintf(f.agent.container_id, sizeof(f.agent.container_id), "%s", table[i].id);
+                f.agent.agent = table[i].agent;
+                f.agent.digest = table[i].other_digest ? OLD : NEW;
+                f.agent.answers = !table[i].silent;
+                expect(&f, &p, ACTION_WAIT, REASON_VERIFYING, SECONDS(NOW + 1));
+
+                f.attempt.verifying_usec = SECONDS(NOW - 120);
+                expect(&f, &p, ACTION_NOT_VERIFIED, table[i].reason, 0);
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_order_of_looking),
+                cmocka_unit_test(test_write_only),
+                cmocka_unit_test(test_unreadable_environment_file),
+                cmocka_unit_test(test_failed_write_is_tried_again),
+                cmocka_unit_test(test_owed_restart),
+                cmocka_unit_test(test_settle),
+                cmocka_unit_test(test_distance_and_backoff),
+                cmocka_unit_test(test_unit_states),
+                cmocka_unit_test(test_agent_states),
+                cmocka_unit_test(test_unsaved_state),
+                cmocka_unit_test(test_restart_job),
+                cmocka_unit_test(test_verification),
+                cmocka_unit_test(test_verification_misses),
+        };
+
+        return cmocka_run_group_tests_name("decide", tests, NULL, NULL);
+}

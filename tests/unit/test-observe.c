@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "observe.h"
+
+static const DigestKey key = {{7}};
+
+#define AGENT(running, env, mounts)                                                                      \
+        "{\"Id\":\"0123456789abcdef\",\"State\":{\"Running\":" running "},\"Config\":{\"Env\":" env "}," \
+        "\"Mounts\":" mounts "}"
+
+#define DATA_MOUNT "[{\"Type\":\"bind\",\"Source\":\"/var/lib/ecs/data\",\"Destination\":\"/data\"}]"
+
+static void assert_digest(const ObserveReport *report, const char *type, const char *data) {
+        Digest expected;
+
+        assert_int_equal(authdata_digest(type, data, &key, &expected), 0);
+        assert_true(digest_equal(&report->digest, &expected));
+}
+
+static void test_agent_with_credentials(void **state _unused_) {
+        static const char data[] = "{\"registry.example\":{\"auth\":\"dTpw\"}}";
+        ObserveReport report = {0};
+        const char json[] = AGENT("true",
+                                  "[\"PATH=/bin\",\"ECS_DATADIR=/data\",\"ECS_ENGINE_AUTH_TYPE=dockercfg\","
+                                  "\"ECS_ENGINE_AUTH_DATA={\\\"registry.example\\\":{\\\"auth\\\":\\\"dTpw\\\"}}\"]",
+                                  DATA_MOUNT);
+
+        assert_int_equal(observe_parse_container(json, &key, &report), 0);
+        assert_int_equal(report.agent, AGENT_RUNNING);
+        assert_string_equal(report.container_id, "0123456789abcdef");
+        assert_int_equal(report.state_kept, STATE_KEPT);
+        assert_digest(&report, "dockercfg", data);
+}
+
+static void test_agent_without_credentials(void **state _unused_) {
+        ObserveReport report = {0};
+
+        assert_int_equal(observe_parse_container(AGENT("true", "null", "[]"), &key, &report), 0);
+        assert_int_equal(report.agent, AGENT_RUNNING);
+        assert_int_equal(report.state_kept, STATE_NO_DATADIR);
+        assert_digest(&report, NULL, NULL);
+
+        assert_int_equal(observe_parse_container(AGENT("false", "[\"A=b\"]", "null"), &key, &report), 0);
+        assert_int_equal(report.agent, AGENT_STOPPED);
+        assert_digest(&report, NULL, NULL);
+}
+
+static void test_state_kept(void **state _unused_) {
+        static const struct {
+                const char *json;
+                StateKept kept;
+        } table[] = {
+                {AGENT("true", "[\"ECS_DATADIR=/data\"]", DATA_MOUNT), STATE_KEPT},
+                {AGENT("true", "[\"ECS_DATADIR=/data/\"]", DATA_MOUNT), STATE_KEPT},
+                {AGENT("true", "[\"ECS_DATADIR=/data/deeper\"]", DATA_MOUNT), STATE_KEPT},
+                {AGENT("true", "[\"ECS_DATADIR=/data\",\"ECS_CHECKPOINT=true\"]", DATA_MOUNT), STATE_KEPT},
+                {AGENT("true", "[\"ECS_DATADIR=/data2\"]", DATA_MOUNT), STATE_NO_MOUNT},
+                {AGENT("true", "[\"ECS_DATADIR=/data\"]", "[]"), STATE_NO_MOUNT},
+                {AGENT("true", "[\"ECS_DATADIR=/data\"]", "null"), STATE_NO_MOUNT},
+                {AGENT("true", "[\"ECS_DATADIR=/data\",\"ECS_CHECKPOINT=false\"]", DATA_MOUNT), STATE_NO_CHECKPOINT},
+                {AGENT("true", "[\"ECS_DATADIR=\"]", DATA_MOUNT), STATE_NO_DATADIR},
+                {AGENT("true", "[\"ECS_DATADIR_X=/data\"]", DATA_MOUNT), STATE_NO_DATADIR},
+                {AGENT("true", "[]", DATA_MOUNT), STATE_NO_DATADIR},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                ObserveReport report = {0};
+
+                assert_int_equal(observe_parse_container(table[i].json, &key, &report), 0);
+                assert_int_equal(report.state_kept, table[i].kept);
+        }
+}
+
+static void test_not_a_container(void **state _unused_) {
+        static const char *const table[] = {
+                "",
+                "nonsense",
+                "[]",
+                "{}",
+                "{\"Id\":\"x\"}",
+                "{\"Id\":7,\"State\":{\"Running\":true}}",
+                "{\"Id\":\"\",\"State\":{\"Running\":true}}",
+                "{\"Id\":\"x\",\"State\":{\"Running\":\"true\"}}",
+                "{\"Id\":\"x\",\"State\":[]}",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                ObserveReport report = {0};
+
+                assert_int_equal(observe_parse_container(table[i], &key, &report), -EBADMSG);
+                assert_int_equal(report.agent, AGENT_UNKNOWN);
+        }
+}
+
+static void test_metadata(void **state _unused_) {
+        ObserveReport report = {0};
+
+        assert_int_equal(observe_parse_metadata("{\"Cluster\":\"default\",\"ContainerInstanceArn\":\"arn:x\","
+                                                "\"Version\":\"Amazon ECS Agent - v1.2.3\"}",
+                                                &report),
+                         0);
+        assert_true(report.answers);
+        assert_string_equal(report.cluster, "default");
+        assert_string_equal(report.version, "Amazon ECS Agent - v1.2.3");
+}
+
+static void test_metadata_of_an_agent_that_has_not_registered(void **state _unused_) {
+        static const char *const table[] = {
+                "", "<html>", "[]", "{}", "{\"Cluster\":\"default\"}", "{\"ContainerInstanceArn\":null}",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                ObserveReport report = {0};
+
+                assert_int_equal(observe_parse_metadata(table[i], &report), -EBADMSG);
+                assert_false(report.answers);
+        }
+}
+
+static void test_foreign_text_cannot_forge_a_line(void **state _unused_) {
+        ObserveReport report = {0};
+
+        assert_int_equal(
+                observe_parse_metadata("{\"Cluster\":\"a\\nSTATUS=b\",\"ContainerInstanceArn\":\"arn:x\"}", &report),
+                0);
+        assert_string_equal(report.cluster, "a?STATUS=b");
+        assert_string_equal(report.version, "");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_agent_with_credentials),
+                cmocka_unit_test(test_agent_without_credentials),
+                cmocka_unit_test(test_state_kept),
+                cmocka_unit_test(test_not_a_container),
+                cmocka_unit_test(test_metadata),
+                cmocka_unit_test(test_metadata_of_an_agent_that_has_not_registered),
+                cmocka_unit_test(test_foreign_text_cannot_forge_a_line),
+        };
+
+        return cmocka_run_group_tests_name("observe", tests, NULL, NULL);
+}

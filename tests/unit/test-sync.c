@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <fcntl.h>
+
+#include "secret.h"
+#include "sync.h"
+
+/* "user:password" */
+#define AUTH "dXNlcjpwYXNzd29yZA=="
+#define LOGGED_IN "{\"auths\":{\"registry.example\":{\"auth\":\"" AUTH "\"}}}"
+#define LINES                              \
+        "ECS_ENGINE_AUTH_TYPE=dockercfg\n" \
+        "ECS_ENGINE_AUTH_DATA={\"registry.example\":{\"auth\":\"" AUTH "\"}}\n"
+
+static const DigestKey key = {{7}};
+
+/* A host in a directory: a credential file, an environment file, and settings that name them. */
+typedef struct Host {
+        void *directory;
+        char *credentials, *environment;
+        char *files[2];
+        Config config;
+} Host;
+
+static int set_up(void **state) {
+        Host *h = calloc(1, sizeof(Host));
+
+        if (!h || unit_make_directory(&h->directory) < 0)
+                return -1;
+        h->credentials = unit_path(h->directory, "config.json");
+        h->environment = unit_path(h->directory, "ecs.config");
+        h->files[0] = h->credentials;
+        h->config = (Config){.credential_files = h->files, .environment_file = h->environment};
+        *state = h;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        Host *h = *state;
+
+        free(h->credentials);
+        free(h->environment);
+        (void) unit_remove_directory(&h->directory);
+        free(h);
+        return 0;
+}
+
+static void expect(const Host *h, SyncOutcome outcome, unsigned n_registries, SyncReport *ret) {
+        sync_run(&h->config, &key, ret);
+        for (unsigned i = 0; i < ret->problems.n_items; i++)
+                print_message("%s\n", ret->problems.items[i].text);
+        assert_int_equal(ret->outcome, outcome);
+        assert_int_equal(ret->n_registries, n_registries);
+}
+
+static void test_login_and_logout(void **state) {
+        const Host *h = *state;
+        SyncReport first, second, third, fourth;
+
+        unit_write_file(h->environment, "ECS_CLUSTER=x\n# a comment");
+        unit_write_file(h->credentials, LOGGED_IN);
+        expect(h, SYNC_WRITTEN, 1, &first);
+        assert_string_equal(first.registries, "registry.example");
+        unit_assert_file(h->environment, "ECS_CLUSTER=x\n# a comment\n" LINES);
+
+        expect(h, SYNC_UNCHANGED, 1, &second);
+        assert_true(digest_equal(&first.digest, &second.digest));
+
+        unit_write_file(h->credentials, "{\"auths\":{}}");
+        expect(h, SYNC_REMOVED, 0, &third);
+        unit_assert_file(h->environment, "ECS_CLUSTER=x\n# a comment\n");
+        assert_false(digest_equal(&second.digest, &third.digest));
+
+        expect(h, SYNC_UNCHANGED, 0, &fourth);
+}
+
+static void test_environment_file_is_made(void **state) {
+        const Host *h = *state;
+        SyncReport report;
+        struct stat st;
+
+        unit_write_file(h->credentials, LOGGED_IN);
+        expect(h, SYNC_WRITTEN, 1, &report);
+        unit_assert_file(h->environment, LINES);
+        assert_int_equal(stat(h->environment, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void test_nothing_is_made_for_nothing(void **state) {
+        const Host *h = *state;
+        SyncReport report;
+
+        unit_write_file(h->credentials, "{}");
+        expect(h, SYNC_UNCHANGED, 0, &report);
+        assert_int_equal(access(h->environment, F_OK), -1);
+}
+
+static void test_bad_credential_file_changes_nothing(void **state) {
+        const Host *h = *state;
+        SyncReport report;
+        Digest good;
+
+        unit_write_file(h->environment, LINES);
+        assert_int_equal(authdata_digest("dockercfg", "{\"registry.example\":{\"auth\":\"" AUTH "\"}}", &key, &good),
+                         0);
+
+        /* Missing. */
+        expect(h, SYNC_FAILED, 0, &report);
+        unit_assert_problem(&report.problems, h->credentials);
+        unit_assert_file(h->environment, LINES);
+
+        unit_write_file(h->credentials, "{\"auths\":\n  oops}");
+        expect(h, SYNC_FAILED, 0, &report);
+        unit_assert_problem(&report.problems, "config.json:2:3");
+        unit_assert_file(h->environment, LINES);
+
+        /* What the agent is to run with is known all the same. */
+        assert_true(report.digest_known);
+        assert_true(digest_equal(&report.digest, &good));
+}
+
+static void test_last_good_entry_is_kept(void **state) {
+        const Host *h = *state;
+        SyncReport report;
+
+        unit_write_file(h->environment, LINES);
+        unit_write_file(h->credentials, "{\"auths\":{\"registry.example\":{},\"b.example\":{\"auth\":\"" AUTH "\"}}}");
+        expect(h, SYNC_WRITTEN, 2, &report);
+        unit_assert_file(h->environment,
+                         "ECS_ENGINE_AUTH_TYPE=dockercfg\nECS_ENGINE_AUTH_DATA={\"b.example\":{\"auth\":"
+                         "\"" AUTH "\"},\"registry.example\":{\"auth\":\"" AUTH "\"}}\n");
+}
+
+static void test_line_that_is_too_long(void **state) {
+        Host *h = *state;
+        SyncReport report;
+        FILE *f = fopen(h->credentials, "we");
+
+        /* 2,000 entries of about 60 bytes: more than a line of the environment file may have. */
+        assert_non_null(f);
+        (void) fputs("{\"auths\":{", f);
+        for (unsigned i = 0; i < 3000; i++)
+                (void) fprintf(f, "%s\"registry-%04u.example\":{\"auth\":\"" AUTH "\"}", i > 0 ? "," : "", i);
+        (void) fputs("}}", f);
+        assert_int_equal(fclose(f), 0);
+
+        unit_write_file(h->environment, LINES);
+        expect(h, SYNC_FAILED, 3000, &report);
+        unit_assert_problem(&report.problems, "more than its reader takes");
+        unit_assert_file(h->environment, LINES);
+}
+
+static void test_later_file_wins(void **state) {
+        Host *h = *state;
+        _cleanup_free_ char *later = unit_path(h->directory, "later.json");
+        char *files[] = {h->credentials, later, NULL};
+        SyncReport report;
+
+        h->config.credential_files = files;
+        unit_write_file(h->credentials, "{\"auths\":{\"registry.example\":{\"auth\":\"b2xkOm9sZA==\"}}}");
+        unit_write_file(later, LOGGED_IN);
+        expect(h, SYNC_WRITTEN, 1, &report);
+        unit_assert_file(h->environment, LINES);
+}
+
+static void test_busy_environment_file(void **state) {
+        const Host *h = *state;
+        SyncReport report;
+        int fd;
+
+        unit_write_file(h->environment, "ECS_CLUSTER=x\n");
+        unit_write_file(h->credentials, LOGGED_IN);
+
+        fd = open(h->environment, O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        expect(h, SYNC_FAILED, 1, &report);
+        unit_assert_problem(&report.problems, "another program has it open for writing");
+        unit_assert_file(h->environment, "ECS_CLUSTER=x\n");
+
+        assert_int_equal(close(fd), 0);
+        expect(h, SYNC_WRITTEN, 1, &report);
+}
+
+static void test_render(void **state) {
+        const Host *h = *state;
+        _cleanup_(credentials_done) Credentials credentials = {0};
+        _cleanup_secret_ char *data = NULL;
+        const char *type = NULL;
+        Problems problems = {0};
+
+        unit_write_file(h->credentials, LOGGED_IN);
+        assert_int_equal(sync_render(&h->config, &credentials, &type, &data, &problems), 0);
+        assert_string_equal(type, "dockercfg");
+        assert_string_equal(data, "{\"registry.example\":{\"auth\":\"" AUTH "\"}}");
+        assert_int_equal(access(h->environment, F_OK), -1);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_login_and_logout, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_environment_file_is_made, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_nothing_is_made_for_nothing, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_bad_credential_file_changes_nothing, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_last_good_entry_is_kept, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_line_that_is_too_long, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_later_file_wins, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_busy_environment_file, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),
+        };
+
+        return cmocka_run_group_tests_name("sync", tests, NULL, NULL);
+}

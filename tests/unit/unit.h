@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* cmocka wants these four before itself. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "macro.h"
+#include "problem.h"
+
+/* A directory of one's own, for setup and teardown of a test: *state is its path. */
+static inline int unit_make_directory(void **state) {
+        char template[] = "/tmp/ecs-authd-unit-XXXXXX";
+        const char *directory = mkdtemp(template);
+
+        if (!directory)
+                return -1;
+        *state = strdup(directory);
+        return *state ? 0 : -1;
+}
+
+static inline int unit_remove_entry(const char *path, const struct stat *st _unused_, int type _unused_,
+                                    struct FTW *ftw _unused_) {
+        return remove(path);
+}
+
+static inline int unit_remove_directory(void **state) {
+        int r = nftw(*state, unit_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+
+        free(*state);
+        return r;
+}
+
+static inline char *unit_path(const char *directory, const char *name) {
+        char *path = NULL;
+
+        assert_true(asprintf(&path, "%s/%s", directory, name) > 0);
+        return path;
+}
+
+static inline void unit_write_file(const char *path, const char *text) {
+        FILE *f = fopen(path, "we");
+
+        assert_non_null(f);
+        assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
+        assert_int_equal(fclose(f), 0);
+}
+
+static inline void unit_assert_file(const char *path, const char *expected) {
+        char text[8192] = "";
+        FILE *f = fopen(path, "re");
+
+        assert_non_null(f);
+        text[fread(text, 1, sizeof(text) - 1, f)] = 0;
+        (void) fclose(f);
+        assert_string_equal(text, expected);
+}
+
+/* Some problem says this. */
+static inline void unit_assert_problem(const Problems *problems, const char *part) {
+        for (unsigned i = 0; i < problems->n_items; i++)
+                if (strstr(problems->items[i].text, part))
+                        return;
+        for (unsigned i = 0; i < problems->n_items; i++)
+                print_message("there is only: %s\n", problems->items[i].text);
+        fail_msg("no problem says: %s", part);
+}
