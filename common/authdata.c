@@ -240,31 +240,25 @@ static int parse_docker_entry(json_object *entry, Credential *c) {
 }
 
 static int parse_entry(const char *key, json_object *entry, AuthType type, Credentials *list) {
-        /* A list of one, for its destructor. */
-        _cleanup_(credentials_done) Credentials one = {.items = calloc(1, sizeof(Credential)), .n_items = 1};
-        Credential *c = one.items;
+        _cleanup_(credential_done) Credential c = {0};
         int r;
 
-        if (!c) {
-                one.n_items = 0;
-                return -ENOMEM;
-        }
         if (!json_object_is_type(entry, json_type_object))
                 return -EBADMSG;
 
-        r = type == AUTH_TYPE_DOCKERCFG ? parse_dockercfg_entry(entry, c) : parse_docker_entry(entry, c);
+        r = type == AUTH_TYPE_DOCKERCFG ? parse_dockercfg_entry(entry, &c) : parse_docker_entry(entry, &c);
         if (r < 0)
                 return r;
-        if (!credential_is_usable(c))
+        if (!credential_is_usable(&c))
                 return 0;
 
         /* A key that cannot be normalized is still one to the agent. */
-        if (registry_normalize(key, &c->registry) < 0)
-                c->registry = strdup(key);
-        c->key = strdup(key);
-        if (!c->registry || !c->key)
+        if (registry_normalize(key, &c.registry) < 0)
+                c.registry = strdup(key);
+        c.key = strdup(key);
+        if (!c.registry || !c.key)
                 return -ENOMEM;
-        return credentials_put(list, c);
+        return credentials_put(list, &c);
 }
 
 int authdata_parse(const char *type, const char *data, Credentials *ret) {

@@ -19,7 +19,7 @@ static void json_putp(json_object **o) {
 }
 #define _cleanup_json_ _cleanup_(json_putp)
 
-static void credential_done(Credential *c) {
+void credential_done(Credential *c) {
         free(c->registry);
         free(c->key);
         free(c->source);
@@ -31,7 +31,7 @@ static void credential_done(Credential *c) {
 }
 
 void credentials_done(Credentials *c) {
-        for (size_t i = 0; i < c->n_items; i++)
+        for (size_t i = 0; c->items && i < c->n_items; i++)
                 credential_done(&c->items[i]);
         free(c->items);
         *c = (Credentials){0};

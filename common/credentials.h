@@ -22,7 +22,9 @@ typedef struct Credentials {
         size_t n_items;
 } Credentials;
 
-void credentials_done(Credentials *c); /* wipes and frees, leaves an empty list */
+/* Both wipe and free, and leave what can be used again. */
+void credential_done(Credential *c);
+void credentials_done(Credentials *c);
 
 /* Merges one file into c; an entry that is there already is replaced (the later file wins).
  * Returns 0, or a negative errno after adding one problem that names file, line and column, with c as it was:

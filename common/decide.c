@@ -99,6 +99,9 @@ static Decision decide_obstacles(const Facts *f, const Policy *p, uint64_t now) 
         if (f->agent.agent != AGENT_RUNNING)
                 return decision(ACTION_WAIT, REASON_AGENT_COMING, later);
 
+        if (f->attempt.fruitless && digest_equal(&f->attempt.digest, &f->sync.digest))
+                return decision(ACTION_HOLD, REASON_FRUITLESS, 0);
+
         if (f->agent.state_kept != STATE_KEPT) {
                 if (p->unsaved_state == UNSAVED_STATE_NEVER)
                         return decision(ACTION_HOLD, REASON_UNSAVED_NEVER, 0);

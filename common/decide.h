@@ -31,6 +31,7 @@ typedef struct Attempt {
         Digest digest; /* what it was made for */
         char old_container_id[65];
         unsigned failures; /* in a row */
+        bool fruitless;    /* it gave no container with these credentials: another one for them would not either */
 } Attempt;
 
 typedef struct Facts {
@@ -81,6 +82,7 @@ typedef enum Reason {
         REASON_UNIT_INACTIVE,
         REASON_UNIT_FAILED,
         REASON_TASKS,         /* state is not kept, and tasks run */
+        REASON_FRUITLESS,     /* the last restart for these credentials did not bring them into the container */
         REASON_UNSAVED_NEVER, /* state is not kept, and UnsavedState=never */
         /* not verified */
         REASON_NO_NEW_CONTAINER,

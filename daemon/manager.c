@@ -280,6 +280,7 @@ static void manager_restart(Manager *m) {
         int r;
 
         attempt->state = ATTEMPT_JOB;
+        attempt->fruitless = false;
         attempt->started_usec = manager_now(m);
         attempt->digest = m->facts.sync.digest;
         memcpy(attempt->old_container_id, m->facts.agent.container_id, sizeof(attempt->old_container_id));
@@ -338,6 +339,7 @@ static bool manager_act(Manager *m, const Decision *d) {
         case ACTION_NOT_VERIFIED:
                 attempt->state = ATTEMPT_NONE;
                 attempt->failures++;
+                attempt->fruitless = d->reason == REASON_NO_NEW_CONTAINER || d->reason == REASON_OTHER_CREDENTIALS;
                 return true;
         case ACTION_DONE:
                 if (attempt->state == ATTEMPT_VERIFYING) {
@@ -471,6 +473,7 @@ static int on_sighup(sd_event_source *s _unused_, const struct signalfd_siginfo 
         log_event(LOG_INFO, MESSAGE_RELOADED, NULL, "Reading the settings again and looking again, as asked (SIGHUP)");
         if (manager_reload(m) == -ENOMEM)
                 log_error("Out of memory; the settings in use stay in use");
+        m->facts.attempt.fruitless = false;
         if (m->ready)
                 (void) sd_notify(false, "READY=1");
         manager_wake(m, true);

@@ -193,6 +193,14 @@ static void describe_hold(const Config *c, const Facts *f, const Decision *d, ch
                                 plural(f->agent.n_tasks, "task container runs", "task containers run"),
                                 describe_unsaved(f->agent.state_kept));
                 return;
+        case REASON_FRUITLESS:
+                (void) snprintf(
+                        ret, size,
+                        "Restart held: the last one did not bring the credentials of %s into container %s; does %s "
+                        "read that file (and not /var/lib/ecs/ecs.config as well)? 'systemctl reload ecs-authd' "
+                        "tries again",
+                        c->environment_file, c->container, c->unit);
+                return;
         case REASON_UNSAVED_NEVER:
                 (void) snprintf(ret, size, "Restart held by UnsavedState=never: the agent does not keep its state (%s)",
                                 describe_unsaved(f->agent.state_kept));

@@ -224,6 +224,18 @@ static void test_unsaved_state(void **state _unused_) {
         }
 }
 
+static void test_fruitless_restart_is_not_repeated(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = owed_facts();
+
+        f.attempt = (Attempt){.started_usec = SECONDS(NOW - 500), .digest = NEW, .failures = 1, .fruitless = true};
+        expect(&f, &p, ACTION_HOLD, REASON_FRUITLESS, 0);
+
+        /* Other credentials may fare better. */
+        f.sync.digest = (Digest){{3}};
+        expect(&f, &p, ACTION_RESTART, REASON_NONE, 0);
+}
+
 static void test_restart_job(void **state _unused_) {
         Policy p = usual_policy();
         Facts f = owed_facts();
@@ -299,6 +311,7 @@ int main(void) {
                 cmocka_unit_test(test_unit_states),
                 cmocka_unit_test(test_agent_states),
                 cmocka_unit_test(test_unsaved_state),
+                cmocka_unit_test(test_fruitless_restart_is_not_repeated),
                 cmocka_unit_test(test_restart_job),
                 cmocka_unit_test(test_verification),
                 cmocka_unit_test(test_verification_misses),
