@@ -31,46 +31,50 @@ void credential_done(Credential *c) {
 }
 
 void credentials_done(Credentials *c) {
-        for (size_t i = 0; c->items && i < c->n_items; i++)
+        for (size_t i = 0; i < c->n_items; i++)
                 credential_done(&c->items[i]);
         free(c->items);
         *c = (Credentials){0};
 }
 
-/* The position of registry in the ordered list, or where it would stand. */
-static size_t find_position(const Credentials *c, const char *registry, bool *ret_found) {
-        size_t i = 0;
-
-        while (i < c->n_items && strcmp(c->items[i].registry, registry) < 0)
-                i++;
-        *ret_found = i < c->n_items && streq(c->items[i].registry, registry);
-        return i;
+static Credential *find_item(const Credentials *c, const char *registry) {
+        for (size_t i = 0; i < c->n_items; i++)
+                if (streq(c->items[i].registry, registry))
+                        return &c->items[i];
+        return NULL;
 }
 
 const Credential *credentials_find(const Credentials *c, const char *registry) {
-        bool found;
-        size_t i = find_position(c, registry, &found);
+        return find_item(c, registry);
+}
 
-        return found ? &c->items[i] : NULL;
+/* A place for registry in the ordered list, with nothing in it; NULL when there is no memory. */
+static Credential *insert_item(Credentials *c, const char *registry) {
+        Credential *items = reallocarray(c->items, c->n_items + 1, sizeof(Credential));
+        size_t i = 0;
+
+        if (!items)
+                return NULL;
+        c->items = items;
+
+        while (i < c->n_items && strcmp(items[i].registry, registry) < 0)
+                i++;
+        memmove(items + i + 1, items + i, (c->n_items - i) * sizeof(Credential));
+        items[i] = (Credential){0};
+        c->n_items++;
+        return &items[i];
 }
 
 int credentials_put(Credentials *c, Credential *credential) {
-        bool found;
-        size_t i = find_position(c, credential->registry, &found);
+        Credential *item = find_item(c, credential->registry);
 
-        if (found) {
-                credential_done(&c->items[i]);
-        } else {
-                Credential *items = reallocarray(c->items, c->n_items + 1, sizeof(Credential));
+        if (!item)
+                item = insert_item(c, credential->registry);
+        if (!item)
+                return -ENOMEM;
 
-                if (!items)
-                        return -ENOMEM;
-                c->items = items;
-                memmove(items + i + 1, items + i, (c->n_items - i) * sizeof(Credential));
-                c->n_items++;
-        }
-
-        c->items[i] = *credential;
+        credential_done(item);
+        *item = *credential;
         *credential = (Credential){0};
         return 0;
 }

@@ -286,7 +286,8 @@ static bool goes_without_saying(const Decision *d) {
         case ACTION_VERIFY:
                 return true;
         case ACTION_WAIT:
-                return d->reason == REASON_SETTLE || d->reason == REASON_RESTART_JOB || d->reason == REASON_VERIFYING;
+                return d->reason == REASON_SETTLE || d->reason == REASON_RESTART_JOB || d->reason == REASON_VERIFYING ||
+                       d->reason == REASON_UNIT_CHANGING;
         case ACTION_RESTART:
         case ACTION_NOT_VERIFIED:
         case ACTION_HOLD:
@@ -338,8 +339,11 @@ static void log_decision(const Config *config, const Facts *facts, const Decisio
 
 /* The same again: the same words about the same container and the same credentials. */
 static bool told_before(const Status *s, const Facts *facts, const Decision *d) {
-        return s->action == d->action && s->reason == d->reason && streq(s->container_id, facts->agent.container_id) &&
-               digest_equal(&s->digest, &facts->sync.digest);
+        if (s->action != d->action || s->reason != d->reason)
+                return false;
+        if (d->reason == REASON_WRITE_ONLY)
+                return true;
+        return streq(s->container_id, facts->agent.container_id) && digest_equal(&s->digest, &facts->sync.digest);
 }
 
 void status_tell_decision(Status *s, const Config *config, const Facts *facts, const Decision *d, uint64_t now) {

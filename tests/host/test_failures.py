@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong on real hosts leaves ecs.config byte for byte as it was, and says what to do."""
+
+import json
+
+import pytest
+
+BEFORE = "ECS_CLUSTER=web\nECS_ENGINE_AUTH_TYPE=dockercfg\nECS_ENGINE_AUTH_DATA={\"old.example\":{\"auth\":\"dTpw\"}}\n"
+LOGIN = json.dumps({"auths": {"new.example": {"auth": "bmV3dXNlcjpuZXdwYXNzd29yZA=="}}})
+
+
+@pytest.fixture(scope="module")
+def host(make_host):
+    h = make_host()
+    h.write("/etc/ecs/ecs.config", BEFORE, 0o600)
+    h.write("/root/.docker/config.json", '{"auths": {"old.example": {"auth": "dTpw"}}}', 0o600)
+    # Nothing here is about the agent.
+    h.write("/etc/ecs-authd.conf.d/20-no-restart.conf", "[Restart]\nMethod=none\n")
+    h.boot()
+    h.wait_said("is up to date")
+    yield h
+    h.power_off()
+
+
+def identity(host):
+    """What changes when a file is replaced or written, beside its content."""
+    return host.shell("stat -c '%i %Y %s %a %U' /etc/ecs/ecs.config"), host.read("/etc/ecs/ecs.config")
+
+
+@pytest.mark.parametrize("make,says", [
+    ("printf '{\"auths\": {\\n  \"r.example\": {\"auth\": \"x\",}\\n' > FILE", "/root/.docker/config.json:2:28: not valid JSON"),
+    ("printf '{\"auths\": {' > FILE", "/root/.docker/config.json:1:12: not valid JSON: the file ends too early"),
+    (": > FILE", "/root/.docker/config.json:1:1: the file is empty"),
+    ("printf '[]' > FILE", "/root/.docker/config.json:1:1: not a Docker credential file"),
+    ("rm FILE", "/root/.docker/config.json: cannot be read: No such file or directory"),
+    ("rm FILE; mkdir FILE", "/root/.docker/config.json: cannot be read: Is a directory"),
+    ("rm -r FILE; mkfifo FILE", "/root/.docker/config.json: cannot be read: Operation not supported"),
+    ("rm FILE; ln -s config.json FILE", "/root/.docker/config.json: cannot be read: Too many levels of symbolic links"),
+])
+def test_bad_credential_file(host, make, says):
+    before, since = identity(host), host.cursor()
+    host.shell(make.replace("FILE", "/root/.docker/config.json"))
+    line = host.wait_said(says, since)
+    assert "the last good credentials stay in use" in line["MESSAGE"]
+    assert line["PRIORITY"] in ("3", "4")
+    assert identity(host) == before
+
+    # And it goes on with the next good one.
+    host.shell("rm -rf /root/.docker/config.json")
+    host.put("/root/.docker/config.json", '{"auths": {"old.example": {"auth": "dTpw"}}}')
+    host.wait_said("The credential files are in order again", since)
+    assert identity(host) == before
+
+
+def test_credential_file_that_the_service_may_not_read(host):
+    """Root may read anything, unless it is taken that right: as on a network file system that maps root to nobody."""
+    host.write("/etc/systemd/system/ecs-authd.service.d/rights.conf",
+               "[Service]\nCapabilityBoundingSet=\nCapabilityBoundingSet=CAP_CHOWN\n")
+    host.shell("systemctl daemon-reload; chown 1234 /root/.docker/config.json; chmod 000 /root/.docker/config.json")
+    before, since = identity(host), host.cursor()
+    host.run("systemctl", "restart", "ecs-authd")
+    line = host.wait_said("/root/.docker/config.json: cannot be read: Permission denied", since)
+    assert "owner and mode" in line["MESSAGE"]
+    assert identity(host) == before
+
+    # Noticed without anybody touching the content.
+    host.shell("chown 0 /root/.docker/config.json; chmod 600 /root/.docker/config.json")
+    host.wait_said("The credential files are in order again", since)
+    host.shell("rm -r /etc/systemd/system/ecs-authd.service.d; systemctl daemon-reload; systemctl restart ecs-authd")
+
+
+@pytest.fixture
+def small_file_system(host):
+    """/etc/ecs on a tmpfs of 16 KB, with the old ecs.config on it."""
+    host.run("systemctl", "stop", "ecs-authd")
+    host.shell("cp -a /etc/ecs/ecs.config /root/saved && mount -t tmpfs -o size=16k,mode=755 tmpfs /etc/ecs && "
+               "cp -a /root/saved /etc/ecs/ecs.config")
+    host.run("systemctl", "start", "ecs-authd")
+    yield
+    host.shell("systemctl stop ecs-authd; umount /etc/ecs")
+    host.put("/root/.docker/config.json", '{"auths": {"old.example": {"auth": "dTpw"}}}')
+    host.run("systemctl", "start", "ecs-authd")
+
+
+def test_full_disk(host, small_file_system):
+    host.shell("cat /dev/zero > /etc/ecs/filler 2>/dev/null || true")
+    before, since = identity(host), host.cursor()
+    host.put("/root/.docker/config.json", LOGIN)
+    line = host.wait_said("/etc/ecs/ecs.config: cannot replace it: No space left on device", since)
+    assert "it stays as it is. Make room on its file system" in line["MESSAGE"]
+    assert identity(host) == before
+    assert sorted(host.shell("ls -A /etc/ecs").split()) == ["ecs.config", "filler"]
+
+    # The cure, and nothing else: it is tried again by itself.
+    host.run("rm", "/etc/ecs/filler")
+    host.wait_said("Wrote the credentials of 1 registry", since, seconds=40)
+    assert "new.example" in host.read("/etc/ecs/ecs.config")
+
+
+def test_read_only_directory(host, small_file_system):
+    host.shell("mount -o remount,ro /etc/ecs")
+    before, since = identity(host), host.cursor()
+    host.put("/root/.docker/config.json", LOGIN)
+    line = host.wait_said("/etc/ecs/ecs.config: cannot replace it: Read-only file system", since)
+    assert "ReadWritePaths=" in line["MESSAGE"]
+    assert identity(host) == before
+    host.shell("mount -o remount,rw /etc/ecs")
+
+
+def test_failure_at_boot_does_not_hold_up_the_boot(host, small_file_system):
+    """READY comes after the first look, whatever came of it: ecs.service is ordered behind it."""
+    host.shell("mount -o remount,ro /etc/ecs; printf '{' > /root/.docker/config.json")
+    since = host.cursor()
+    host.run("systemctl", "restart", "ecs-authd")  # waits for READY
+    assert host.property("ecs-authd", "ActiveState") == "active"
+    host.wait_said("not valid JSON", since)
+    host.shell("mount -o remount,rw /etc/ecs")
+
+
+def test_bad_settings(host):
+    """At a reload the settings in use stay; at a start there are none, and systemd does not try for ever."""
+    host.shell("printf '[Restart]\\nMehtod=none\\n' > /etc/ecs-authd.conf.d/30-bad.conf")
+    since = host.cursor()
+    host.run("systemctl", "reload", "ecs-authd")
+    host.wait_said("/etc/ecs-authd.conf.d/30-bad.conf:2: unknown setting Mehtod= in [Restart]", since)
+    host.wait_said("The settings in use stay in use", since)
+    assert host.property("ecs-authd", "ActiveState") == "active"
+
+    host.shell("systemctl restart ecs-authd", check=False)
+    assert host.property("ecs-authd", "ActiveState") == "failed"
+    assert host.property("ecs-authd", "ExecMainStatus") == "78"
+    host.shell("rm /etc/ecs-authd.conf.d/30-bad.conf; systemctl start ecs-authd")
