@@ -28,7 +28,7 @@ def identity(host):
 
 
 @pytest.mark.parametrize("make,says", [
-    ("printf '{\"auths\": {\\n  \"r.example\": {\"auth\": \"x\",}\\n' > FILE", "/root/.docker/config.json:2:28: not valid JSON"),
+    ("printf '{\"auths\": {\\n  \"r.example\": {\"auth\": \"x\",}\\n' > FILE", "/root/.docker/config.json:2:29: not valid JSON"),
     ("printf '{\"auths\": {' > FILE", "/root/.docker/config.json:1:12: not valid JSON: the file ends too early"),
     (": > FILE", "/root/.docker/config.json:1:1: the file is empty"),
     ("printf '[]' > FILE", "/root/.docker/config.json:1:1: not a Docker credential file"),
@@ -58,7 +58,7 @@ def test_credential_file_that_the_service_may_not_read(host):
                "[Service]\nCapabilityBoundingSet=\nCapabilityBoundingSet=CAP_CHOWN\n")
     host.shell("systemctl daemon-reload; chown 1234 /root/.docker/config.json; chmod 000 /root/.docker/config.json")
     before, since = identity(host), host.cursor()
-    host.run("systemctl", "restart", "ecs-authd")
+    host.restart_daemon()
     line = host.wait_said("/root/.docker/config.json: cannot be read: Permission denied", since)
     assert "owner and mode" in line["MESSAGE"]
     assert identity(host) == before
@@ -66,7 +66,8 @@ def test_credential_file_that_the_service_may_not_read(host):
     # Noticed without anybody touching the content.
     host.shell("chown 0 /root/.docker/config.json; chmod 600 /root/.docker/config.json")
     host.wait_said("The credential files are in order again", since)
-    host.shell("rm -r /etc/systemd/system/ecs-authd.service.d; systemctl daemon-reload; systemctl restart ecs-authd")
+    host.shell("rm -r /etc/systemd/system/ecs-authd.service.d; systemctl daemon-reload")
+    host.restart_daemon()
 
 
 @pytest.fixture
@@ -75,11 +76,11 @@ def small_file_system(host):
     host.run("systemctl", "stop", "ecs-authd")
     host.shell("cp -a /etc/ecs/ecs.config /root/saved && mount -t tmpfs -o size=16k,mode=755 tmpfs /etc/ecs && "
                "cp -a /root/saved /etc/ecs/ecs.config")
-    host.run("systemctl", "start", "ecs-authd")
+    host.restart_daemon()
     yield
     host.shell("systemctl stop ecs-authd; umount /etc/ecs")
     host.put("/root/.docker/config.json", '{"auths": {"old.example": {"auth": "dTpw"}}}')
-    host.run("systemctl", "start", "ecs-authd")
+    host.restart_daemon()
 
 
 def test_full_disk(host, small_file_system):
@@ -111,7 +112,7 @@ def test_failure_at_boot_does_not_hold_up_the_boot(host, small_file_system):
     """READY comes after the first look, whatever came of it: ecs.service is ordered behind it."""
     host.shell("mount -o remount,ro /etc/ecs; printf '{' > /root/.docker/config.json")
     since = host.cursor()
-    host.run("systemctl", "restart", "ecs-authd")  # waits for READY
+    host.restart_daemon()  # waits for READY
     assert host.property("ecs-authd", "ActiveState") == "active"
     host.wait_said("not valid JSON", since)
     host.shell("mount -o remount,rw /etc/ecs")
@@ -129,4 +130,5 @@ def test_bad_settings(host):
     host.shell("systemctl restart ecs-authd", check=False)
     assert host.property("ecs-authd", "ActiveState") == "failed"
     assert host.property("ecs-authd", "ExecMainStatus") == "78"
-    host.shell("rm /etc/ecs-authd.conf.d/30-bad.conf; systemctl start ecs-authd")
+    host.run("rm", "/etc/ecs-authd.conf.d/30-bad.conf")
+    host.restart_daemon()
