@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "macro.h"
+
+/* The docker-credential-* protocol (github.com/docker/docker-credential-helpers, README): a program on PATH, called
+ * with a verb; the server's name comes on its standard input, JSON on its standard output. Whatever such a program
+ * does, it costs its own answer and no more than its time limit. */
+
+enum {
+        HELPER_OUTPUT_MAX = 256 * 1024,
+        HELPER_PARALLEL_MAX = 8,
+};
+
+/* What a helper gets of an environment: these two, and no other variable of ours. */
+#define HELPER_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+typedef struct HelperCall {
+        const char *helper; /* "X" of docker-credential-X */
+        const char *verb;   /* "get" or "list" */
+        const char *input;  /* the server's name for "get", or "" */
+
+        /* What came of it: 0 with output, or
+         * -ENOENT no such program on PATH; -EACCES it cannot be run; -ETIMEDOUT; -EFBIG it wrote more than
+         * HELPER_OUTPUT_MAX; -ENOKEY it says that it has no credentials for the server; -EPROTO it failed otherwise;
+         * -EINVAL the name is not one of a helper (it would leave PATH). */
+        int error;
+        char *output; /* NUL-terminated, wiped by helper_calls_done() */
+        size_t size;
+} HelperCall;
+
+/* Makes all the calls, at most HELPER_PARALLEL_MAX at a time, each for at most timeout_usec. Returns when all have
+ * ended; what they left running in their process group is killed. -ENOMEM and such: our own failure. */
+int helper_run(HelperCall *calls, size_t n_calls, const char *home, uint64_t timeout_usec);
+void helper_calls_done(HelperCall *calls, size_t n_calls);
+
+/* The answer to "get". -EBADMSG: not such an answer. Each string is to be freed with secret_free(). */
+int helper_parse_get(const char *output, char **ret_username, char **ret_secret);
+
+/* Why a call failed, for people. */
+const char *helper_strerror(int error);
