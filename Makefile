@@ -7,6 +7,7 @@ CC      ?= gcc
 BUILD   ?= build
 PREFIX  ?= /usr
 BINDIR  ?= $(PREFIX)/bin
+MANDIR  ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 CONFDIR ?= /etc
 PYTHON  ?= /usr/bin/python3
@@ -35,7 +36,10 @@ COMMON_OBJECTS := $(COMMON_SOURCES:%.c=$(BUILD)/%.o)
 DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/%.o)
 UNIT_TESTS     := $(TEST_SOURCES:tests/unit/%.c=$(BUILD)/tests/%)
 
-all: $(BUILD)/ecs-authd $(BUILD)/ecs-authd.service ## build the daemon
+# Manual pages are made where scdoc is there to make them.
+MAN_PAGES := $(if $(shell command -v scdoc),$(patsubst packaging/man/%.scd,$(BUILD)/man/%,$(wildcard packaging/man/*.scd)))
+
+all: $(BUILD)/ecs-authd $(BUILD)/ecs-authd.service $(MAN_PAGES) ## build the daemon
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
@@ -50,6 +54,10 @@ $(BUILD)/ecs-authd: $(COMMON_OBJECTS) $(DAEMON_OBJECTS)
 $(BUILD)/ecs-authd.service: units/ecs-authd.service.in Makefile
 	@mkdir -p $(@D)
 	sed 's|@BINDIR@|$(BINDIR)|' $< > $@
+
+$(BUILD)/man/%: packaging/man/%.scd
+	@mkdir -p $(@D)
+	scdoc < $< > $@
 
 # --- what people run first: both install what they need ---
 
@@ -114,6 +122,9 @@ coverage: ## lines of common/ that the unit tests reach
 install: all ## program, unit and settings (DESTDIR=, PREFIX=)
 	install -D -m 755 $(BUILD)/ecs-authd $(DESTDIR)$(BINDIR)/ecs-authd
 	install -D -m 644 $(BUILD)/ecs-authd.service $(DESTDIR)$(UNITDIR)/ecs-authd.service
+	for page in $(MAN_PAGES); do \
+	        install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; \
+	done
 	@# Settings that somebody has changed stay.
 	test -e $(DESTDIR)$(CONFDIR)/ecs-authd.conf || install -D -m 644 conf/ecs-authd.conf $(DESTDIR)$(CONFDIR)/ecs-authd.conf
 	install -d -m 755 $(DESTDIR)$(CONFDIR)/ecs-authd.conf.d
@@ -121,7 +132,8 @@ install: all ## program, unit and settings (DESTDIR=, PREFIX=)
 	test -d $(DESTDIR)$(CONFDIR)/ecs || install -d -m 755 $(DESTDIR)$(CONFDIR)/ecs
 
 uninstall: ## what install brought, but for the settings
-	rm -f $(DESTDIR)$(BINDIR)/ecs-authd $(DESTDIR)$(UNITDIR)/ecs-authd.service
+	rm -f $(DESTDIR)$(BINDIR)/ecs-authd $(DESTDIR)$(UNITDIR)/ecs-authd.service \
+	      $(DESTDIR)$(MANDIR)/man8/ecs-authd.8 $(DESTDIR)$(MANDIR)/man5/ecs-authd.conf.5
 
 compile_commands.json: ## for editors
 	bear -- $(MAKE) --no-print-directory BUILD=$(BUILD)/bear all unit-tests

@@ -239,6 +239,31 @@ static void test_shipped_file_shows_the_defaults(void **state) {
         assert_int_equal(shown->verify_usec, c->verify_usec);
 }
 
+static void test_manual_page_shows_the_same(void **state _unused_) {
+        FILE *shipped = fopen("conf/ecs-authd.conf", "re"), *manual = fopen("packaging/man/ecs-authd.conf.5.scd", "re");
+        char text[16384] = "", line[256];
+
+        if (!shipped || !manual)
+                skip(); /* not run from the top of the repository */
+
+        text[fread(text, 1, sizeof(text) - 1, manual)] = 0;
+        (void) fclose(manual);
+
+        while (fgets(line, sizeof(line), shipped)) {
+                const char *equals = strchr(line, '=');
+                char shown[300];
+
+                line[strcspn(line, "\n")] = 0;
+                if (line[0] != '#' || line[1] == ' ' || !equals)
+                        continue;
+                (void) snprintf(shown, sizeof(shown), "\n*%.*s=*_%s_\n", (int) (equals - line - 1), line + 1,
+                                equals + 1);
+                if (!strstr(text, shown))
+                        fail_msg("the manual page does not show %s", line + 1);
+        }
+        (void) fclose(shipped);
+}
+
 static void test_timespans(void **state _unused_) {
         static const struct {
                 const char *text;
@@ -288,6 +313,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_missing_file, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_shipped_file_shows_the_defaults, unit_make_directory,
                                                 unit_remove_directory),
+                cmocka_unit_test(test_manual_page_shows_the_same),
                 cmocka_unit_test(test_timespans),
         };
 
