@@ -80,70 +80,71 @@ static int collect(const Config *config, const EnvFile *file, Credentials *crede
         return authdata_format(credentials, config->auth_type, ret_type, ret_data, problems);
 }
 
-static void list_registries(const Credentials *credentials, SyncReport *report) {
+/* Their names, separated by ", "; cut short after the last whole one. Returns how many there are. */
+static unsigned list_registries(const Credentials *credentials, char *ret, size_t size) {
+        unsigned n_registries = 0;
+        bool cut = false;
         size_t used = 0;
 
-        report->n_registries = 0;
-        report->registries[0] = 0;
-
+        ret[0] = 0;
         for (size_t i = 0; i < credentials->n_items; i++) {
                 const Credential *c = &credentials->items[i];
-                size_t left = sizeof(report->registries) - used;
-                int n;
 
                 if (!credential_is_usable(c))
                         continue;
-                report->n_registries++;
+                n_registries++;
+                if (cut)
+                        continue;
 
-                n = snprintf(report->registries + used, left, "%s%s", used > 0 ? ", " : "", c->registry);
-                if ((size_t) n >= left) {
-                        /* Cut at the last whole name. */
-                        (void) snprintf(report->registries + used, left, "%s", left > 4 ? " ..." : "");
-                        used = sizeof(report->registries) - 1;
-                } else {
-                        used += (size_t) n;
-                }
+                cut = used + strlen(", ") + strlen(c->registry) + sizeof("...") > size;
+                used += (size_t) snprintf(ret + used, size - used, "%s%s", used > 0 && !cut ? ", " : "",
+                                          cut ? "..." : c->registry);
         }
+        return n_registries;
 }
 
-static void explain_refused_line(const Config *config, int error, const SyncReport *report, size_t size,
+static void explain_refused_line(const Config *config, int error, const Credentials *credentials, const char *data,
                                  Problems *problems) {
+        size_t size = sizeof(AUTHDATA_DATA_KEY) + strlen(data);
+        char names[200];
+        unsigned n = list_registries(credentials, names, sizeof(names));
+
         if (error == -E2BIG)
                 problems_add(problems, LOG_ERR,
                              "%s: the line for %u registries would have %zu bytes, %zu more than its reader takes; "
                              "nothing was written. Log out of registries that this host does not pull from (%s)",
-                             config->environment_file, report->n_registries, size, size - config_line_max(config),
-                             report->registries);
+                             config->environment_file, n, size, size - config_line_max(config), names);
         else if (error == -EINVAL)
                 problems_add(problems, LOG_ERR,
                              "%s: the line for %s has a byte that its readers would take each in another way; nothing "
                              "was written",
-                             config->environment_file, report->registries);
+                             config->environment_file, names);
 }
 
 /* Credentials to the two lines, in memory. */
-static int prepare(const Config *config, EnvFile *file, SyncReport *report) {
+static int prepare(const Config *config, EnvFile *file, Problems *problems) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
         size_t line_max = config_line_max(config);
         int r;
 
-        r = collect(config, file, &credentials, &type, &data, &report->problems);
+        r = collect(config, file, &credentials, &type, &data, problems);
         if (r < 0)
                 return r;
-        list_registries(&credentials, report);
 
         r = envfile_set(file, AUTHDATA_TYPE_KEY, type, line_max);
         if (r >= 0)
                 r = envfile_set(file, AUTHDATA_DATA_KEY, data, line_max);
         if (r < 0 && data)
-                explain_refused_line(config, r, report, sizeof(AUTHDATA_DATA_KEY) + strlen(data), &report->problems);
+                explain_refused_line(config, r, &credentials, data, problems);
         return r;
 }
 
-static int digest_current(const EnvFile *file, const DigestKey *key, SyncReport *report) {
+/* What stands in the file now, for the report. */
+static int describe_current(const EnvFile *file, const DigestKey *key, SyncReport *report) {
         _cleanup_secret_ char *type = NULL, *data = NULL;
+        _cleanup_(credentials_done) Credentials current = {0};
         int r;
 
         r = read_current(file, &type, &data);
@@ -152,13 +153,18 @@ static int digest_current(const EnvFile *file, const DigestKey *key, SyncReport 
         r = authdata_digest(type, data, key, &report->digest);
         if (r < 0)
                 return r;
+
+        r = authdata_parse(type, data, &current);
+        if (r < 0 && r != -EBADMSG)
+                return r; /* -EBADMSG: the agent would use none of it, so there is none */
+
+        report->n_registries = list_registries(&current, report->registries, sizeof(report->registries));
         report->digest_known = true;
         return 0;
 }
 
 static int sync_once(const Config *config, const DigestKey *key, SyncReport *report) {
         _cleanup_(envfile_freep) EnvFile *file = NULL;
-        Digest before;
         int r;
 
         r = envfile_open(config->environment_file, &file, &report->problems);
@@ -166,12 +172,11 @@ static int sync_once(const Config *config, const DigestKey *key, SyncReport *rep
                 return r;
 
         /* What stands there counts even if we fail below: the agent is to run with it. */
-        r = digest_current(file, key, report);
+        r = describe_current(file, key, report);
         if (r < 0)
                 return r;
-        before = report->digest;
 
-        r = prepare(config, file, report);
+        r = prepare(config, file, &report->problems);
         if (r < 0)
                 return r;
 
@@ -183,9 +188,9 @@ static int sync_once(const Config *config, const DigestKey *key, SyncReport *rep
                 return 0;
         }
 
+        r = describe_current(file, key, report);
         report->outcome = report->n_registries > 0 ? SYNC_WRITTEN : SYNC_REMOVED;
-        r = digest_current(file, key, report);
-        return r < 0 ? r : !digest_equal(&before, &report->digest);
+        return r;
 }
 
 void sync_run(const Config *config, const DigestKey *key, SyncReport *ret) {

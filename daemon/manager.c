@@ -142,15 +142,13 @@ static void manager_take_sync(Manager *m, SyncReport *report) {
         bool changed = report->outcome == SYNC_WRITTEN || report->outcome == SYNC_REMOVED;
 
         if (!report->digest_known) {
+                /* Not even looked into: what is known of it still stands. */
                 report->digest_known = known->digest_known;
                 report->digest = known->digest;
-        } else if (known->digest_known && !digest_equal(&report->digest, &known->digest)) {
-                changed = true;
-        }
-        if (report->outcome == SYNC_FAILED) {
-                /* The registries that stand in the file are those of the last success. */
                 report->n_registries = known->n_registries;
                 memcpy(report->registries, known->registries, sizeof(report->registries));
+        } else if (known->digest_known && !digest_equal(&report->digest, &known->digest)) {
+                changed = true;
         }
         if (changed) {
                 m->facts.changed_usec = manager_now(m);
@@ -262,7 +260,7 @@ static void on_restart_finished(void *userdata, const char *result, int error, c
         if (attempt->state != ATTEMPT_JOB)
                 return; /* given up on already */
 
-        status_tell_job(m->status, m->config, result, error, message);
+        status_tell_job(m->config, result, error, message);
 
         if ((result && streq(result, "done")) || error == -ECONNRESET) {
                 manager_begin_verification(m);
@@ -309,7 +307,7 @@ static void manager_policy(const Manager *m, Policy *ret) {
 static void manager_finish_apply(Manager *m, const Decision *d) {
         bool failed = m->facts.sync.outcome == SYNC_FAILED;
 
-        if (m->mode == MANAGER_RUN)
+        if (m->mode == MANAGER_RUN || m->facts.job_running)
                 return;
 
         if (failed || d->action == ACTION_NOT_VERIFIED || m->facts.attempt.failures > 0)

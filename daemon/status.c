@@ -367,7 +367,7 @@ void status_tell_decision(Status *s, const Config *config, const Facts *facts, c
         s->digest = facts->sync.digest;
 }
 
-void status_tell_job(Status *s _unused_, const Config *config, const char *result, int error, const char *message) {
+void status_tell_job(const Config *config, const char *result, int error, const char *message) {
         const LogField *fields = LOG_FIELDS({"UNIT", config->unit}, {"JOB_RESULT", result ? result : "unknown"});
 
         if (result && streq(result, "done"))

@@ -19,7 +19,7 @@ void status_tell_sync(Status *s, const Config *config, const SyncReport *report)
 void status_tell_decision(Status *s, const Config *config, const Facts *facts, const Decision *decision, uint64_t now);
 
 /* Our job for the unit has ended, as ServiceHandlers.finished() tells. */
-void status_tell_job(Status *s, const Config *config, const char *result, int error, const char *message);
+void status_tell_job(const Config *config, const char *result, int error, const char *message);
 
 /* A sentence for a decision, as status_tell_decision() says it. */
 void status_describe(const Config *config, const Facts *facts, const Decision *decision, uint64_t now, char *ret,

@@ -106,12 +106,12 @@ static void test_bad_credential_file_changes_nothing(void **state) {
                          0);
 
         /* Missing. */
-        expect(h, SYNC_FAILED, 0, &report);
+        expect(h, SYNC_FAILED, 1, &report);
         unit_assert_problem(&report.problems, h->credentials);
         unit_assert_file(h->environment, LINES);
 
         unit_write_file(h->credentials, "{\"auths\":\n  oops}");
-        expect(h, SYNC_FAILED, 0, &report);
+        expect(h, SYNC_FAILED, 1, &report);
         unit_assert_problem(&report.problems, "config.json:2:3");
         unit_assert_file(h->environment, LINES);
 
@@ -146,7 +146,7 @@ static void test_line_that_is_too_long(void **state) {
         assert_int_equal(fclose(f), 0);
 
         unit_write_file(h->environment, LINES);
-        expect(h, SYNC_FAILED, 3000, &report);
+        expect(h, SYNC_FAILED, 1, &report);
         unit_assert_problem(&report.problems, "more than its reader takes");
         unit_assert_file(h->environment, LINES);
 }
@@ -174,7 +174,7 @@ static void test_busy_environment_file(void **state) {
 
         fd = open(h->environment, O_WRONLY | O_CLOEXEC);
         assert_true(fd >= 0);
-        expect(h, SYNC_FAILED, 1, &report);
+        expect(h, SYNC_FAILED, 0, &report);
         unit_assert_problem(&report.problems, "another program has it open for writing");
         unit_assert_file(h->environment, "ECS_CLUSTER=x\n");
 

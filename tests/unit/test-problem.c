@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+static void test_text_and_level(void **state _unused_) {
+        Problems p = {0};
+
+        problems_add(&p, LOG_WARNING, "%s:%d: %s", "file", 3, "odd");
+        problems_add(&p, LOG_ERR, "second");
+        assert_int_equal(p.n_items, 2);
+        assert_int_equal(p.n_dropped, 0);
+        assert_int_equal(p.items[0].level, LOG_WARNING);
+        assert_string_equal(p.items[0].text, "file:3: odd");
+        assert_int_equal(p.items[1].level, LOG_ERR);
+}
+
+static void test_control_characters_are_not_shown(void **state _unused_) {
+        Problems p = {0};
+
+        problems_add(&p, LOG_ERR, "%s", "a\nb\x1b[31m\x7f\t\xc3\xa9");
+        assert_string_equal(p.items[0].text, "a?b?[31m??\xc3\xa9");
+}
+
+static void test_long_text_is_cut(void **state _unused_) {
+        Problems p = {0};
+        char longer[PROBLEM_TEXT_MAX * 2];
+
+        memset(longer, 'x', sizeof(longer) - 1);
+        longer[sizeof(longer) - 1] = 0;
+        problems_add(&p, LOG_ERR, "%s", longer);
+        assert_int_equal(strlen(p.items[0].text), PROBLEM_TEXT_MAX - 1);
+}
+
+static void test_what_does_not_fit_is_counted(void **state _unused_) {
+        Problems p = {0};
+
+        for (int i = 0; i < PROBLEMS_MAX + 3; i++)
+                problems_add(&p, LOG_ERR, "number %d", i);
+        assert_int_equal(p.n_items, PROBLEMS_MAX);
+        assert_int_equal(p.n_dropped, 3);
+        assert_string_equal(p.items[PROBLEMS_MAX - 1].text, "number 15");
+}
+
+static void test_equal(void **state _unused_) {
+        Problems a = {0}, b = {0};
+
+        assert_true(problems_equal(&a, &b));
+        problems_add(&a, LOG_ERR, "x");
+        assert_false(problems_equal(&a, &b));
+        problems_add(&b, LOG_WARNING, "x");
+        assert_false(problems_equal(&a, &b));
+        b.items[0].level = LOG_ERR;
+        assert_true(problems_equal(&a, &b));
+        b.items[0].text[0] = 'y';
+        assert_false(problems_equal(&a, &b));
+        b.items[0].text[0] = 'x';
+        b.n_dropped = 1;
+        assert_false(problems_equal(&a, &b));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_text_and_level),
+                cmocka_unit_test(test_control_characters_are_not_shown),
+                cmocka_unit_test(test_long_text_is_cut),
+                cmocka_unit_test(test_what_does_not_fit_is_counted),
+                cmocka_unit_test(test_equal),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
