@@ -246,8 +246,8 @@ static void describe_done(const Config *c, const Facts *f, const Decision *d, ch
         }
 
         describe_credentials(f, credentials, sizeof(credentials));
-        (void) snprintf(ret, size, "Container %s (%.*s) runs %s; agent %s in cluster %s", c->container, SHORT_ID,
-                        f->agent.container_id, credentials, str_empty(f->agent.version) ? "?" : f->agent.version,
+        (void) snprintf(ret, size, "Container %s (%.*s) runs %s; %s in cluster %s", c->container, SHORT_ID,
+                        f->agent.container_id, credentials, str_empty(f->agent.version) ? "agent" : f->agent.version,
                         str_empty(f->agent.cluster) ? "?" : f->agent.cluster);
 }
 

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Credential files that cannot be used change nothing."""
+
+import pytest
+
+
+@pytest.mark.parametrize("text, where", [
+    pytest.param('{"auths": {\n  "registry.example.com": {"auth": "abc"},,\n}}', r":2:\d+: ", id="not JSON"),
+    pytest.param('{"auths": {"registry.example.com"', r":1:\d+: ", id="cut short"),
+    pytest.param("", r":1:1: ", id="empty"),
+    pytest.param('["auths"]', r":1:1: ", id="another JSON"),
+    pytest.param('{"auths": []}', ": ", id="auths is no object"),
+    pytest.param('{"auths": {"registry.example.com": {"auth": "%%%"}}}', ": .*registry.example.com", id="no base64"),
+])
+def test_a_broken_file_changes_nothing(host, text, where):
+    daemon = host.run_live()
+    since, before = daemon.mark(), host.environment_file.read_bytes()
+    host.credentials.replace(text)
+    daemon.wait_said(f"^{host.credentials.path}{where}", since)
+    host.look_again()
+    assert host.environment_file.read_bytes() == before
+    assert host.restarts() == 0
+
+    host.credentials.path.unlink()
+    host.login()
+    host.wait_live()
+
+
+def test_a_missing_file_changes_nothing(host):
+    """Neither at the start nor later."""
+    daemon = host.run_live()
+    before = host.environment_file.read_bytes()
+    daemon.stop()
+    host.credentials.path.unlink()
+    daemon = host.run()
+    daemon.wait_said(f"^{host.credentials.path}: cannot be read")
+    host.wait_live()
+    assert host.environment_file.read_bytes() == before
+    assert host.restarts() == 0
+
+
+def test_a_complaint_is_made_once(host):
+    daemon = host.run_live()
+    host.credentials.replace("{")
+    daemon.wait_said(f"^{host.credentials.path}:1:")
+    for _ in range(3):
+        host.credentials.replace("{")
+        host.look_again()
+    assert sum(1 for line in daemon.lines() if line.text.startswith(f"{host.credentials.path}:1:")) == 1

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Docker Engine: versions, misbehaviour, and what it tells about agent and tasks."""
+
+import re
+
+import pytest
+from bus_host import LIVE
+from standin.wait import wait_for
+
+
+@pytest.mark.parametrize("version, minimum", [("1.24", "1.12"), ("1.41", "1.12"), ("1.44", "1.24"), ("1.52", "1.44")])
+def test_speaks_the_version_of_the_engine(host, version, minimum):
+    host.engine.api_version, host.engine.minimum_api_version = version, minimum
+    host.run_live()
+    paths = [path for path in host.engine.requests if path != "/_ping"]
+    assert paths and all(path.startswith(f"/v{version}/") for path in paths), paths
+
+
+def test_engine_replaced_by_a_newer_one(host):
+    host.run_live()
+    host.engine.api_version, host.engine.minimum_api_version = "1.52", "1.44"
+    host.login()
+    host.wait_live()
+    assert host.engine.requests[-1].startswith("/v1.52/")
+
+
+def test_engine_hangs(host):
+    """It takes the request and never answers: everything else goes on."""
+    daemon = host.run_live()
+    since, requests = daemon.mark(), len(host.engine.requests)
+    host.engine.misbehaves = "hangs"
+    host.login()
+    host.wait_written(seconds=1)
+    wait_for(lambda: len(host.engine.requests) > requests, 5, "the engine is asked", host.seen)
+
+    daemon.hang_up()
+    daemon.wait_said("SIGHUP", since, seconds=1)
+    wait_for(lambda: host.notify.count("READY=1") == 2, 1, "the reload ends", host.seen)
+    host.login()
+    host.wait_written(seconds=12)
+    daemon.wait_said("Docker Engine.*does not answer", since, seconds=15)
+    assert host.restarts() == 0
+
+    host.engine.recover()
+    host.look_again()
+    host.wait_live()
+
+
+def test_ends_while_the_engine_hangs(host):
+    daemon = host.run_live()
+    requests = len(host.engine.requests)
+    host.engine.misbehaves = "hangs"
+    host.login()
+    wait_for(lambda: len(host.engine.requests) > requests, 5, "the engine is asked", host.seen)
+    assert daemon.stop(seconds=2) == 0
+
+
+@pytest.mark.parametrize("how", ["no socket", "nobody listens"])
+def test_engine_down(host, how):
+    daemon = host.run_live()
+    since = daemon.mark()
+    host.engine.stop()
+    if how == "nobody listens":
+        host.engine.leave_socket()
+    host.login()
+    daemon.wait_said("Docker Engine.*not running", since)
+    host.look_again()
+    assert host.written() == host.expected
+    assert host.restarts() == 0 and not daemon.said(LIVE, since)
+
+    # It tells nobody that it is back: it is asked now and then.
+    host.engine.start()
+    if how == "nobody listens":
+        host.look_again()
+    host.wait_live()
+
+
+def http(status, body):
+    return f"HTTP/1.1 {status}\r\nApi-Version: 1.41\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+@pytest.mark.parametrize("answer", [
+    pytest.param(b"\x15\x03\x01\x00\x02\x02\x46\r\n\r\n", id="no HTTP"),
+    pytest.param(b"", id="nothing"),
+    pytest.param(http("200 OK", "<html>hello</html>"), id="no JSON"),
+    pytest.param(http("200 OK", '{"Id": 5, "State": []}'), id="another JSON"),
+    pytest.param(http("200 OK", "[" * 10000), id="deep JSON"),
+    pytest.param(http("500 Internal Server Error", '{"message": "driver failed"}'), id="an error"),
+    pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{", id="cut short"),
+])
+def test_engine_answers_garbage(host, answer):
+    daemon = host.run_live()
+    since = daemon.mark()
+    host.engine.misbehaves = answer
+    host.login()
+    daemon.wait_said("Docker Engine cannot be asked", since)
+    host.look_again()
+    assert host.written() == host.expected
+    assert host.restarts() == 0 and not daemon.said(LIVE, since)
+
+    host.engine.recover()
+    host.look_again()
+    host.wait_live()
+
+
+@pytest.mark.parametrize("how", ["absent", "stopped"])
+def test_no_agent_to_restart(host, how):
+    """The unit is active, its container is not (yet) there: nothing to restart, and the next one has the credentials."""
+    daemon = host.run_live()
+    since = daemon.mark()
+    if how == "absent":
+        host.engine.remove("ecs-agent")
+    else:
+        host.agent.stop()
+    host.login()
+    daemon.wait_said("container ecs-agent does not run", since)
+    host.look_again()
+    assert host.written() == host.expected and host.restarts() == 0
+
+    host.agent.restart()
+    host.look_again()
+    host.wait_live()
+    assert host.restarts() == 0
+
+
+def unsaved(host, how):
+    """The agent as it runs does not keep its state."""
+    if how == "no ECS_DATADIR":
+        host.agent.datadir = None
+    elif how == "no mount":
+        host.agent.mounts = ["/elsewhere"]
+    elif how == "ECS_CHECKPOINT=false":
+        with open(host.environment_file, "a", encoding="utf-8") as f:
+            f.write("ECS_CHECKPOINT=false\n")
+
+
+@pytest.mark.parametrize("how", ["no ECS_DATADIR", "no mount", "ECS_CHECKPOINT=false"])
+def test_tasks_would_be_lost(host, how):
+    unsaved(host, how)
+    host.agent.restart()
+    daemon = host.run_live()
+    since = daemon.mark()
+    host.engine.run_task("one")
+    host.engine.run_task("two")
+    host.login()
+    line = daemon.wait_said("held.*would be lost", since)
+    assert re.search(r"\b2 task", line.text) and how.split()[-1].split("=")[0] in line.text
+    assert host.written() == host.expected
+    host.look_again()
+    assert host.restarts() == 0
+
+    host.engine.remove("one")
+    host.look_again()
+    assert host.restarts() == 0
+
+    # Docker tells nobody about it here: it is asked now and then.
+    host.engine.remove("two")
+    if how != "no mount":
+        host.look_again()
+    host.wait_live()
+    assert host.restarts() == 1
+
+
+def test_a_task_that_has_ended_holds_nothing(host):
+    unsaved(host, "no ECS_DATADIR")
+    host.agent.restart()
+    host.run_live()
+    host.engine.run_task("one")
+    host.engine.stop_container("one")
+    host.login()
+    host.wait_live()
+
+
+def test_tasks_are_kept_with_the_state(host):
+    host.run_live()
+    host.engine.run_task("one")
+    host.login()
+    host.wait_live()
+    assert host.restarts() == 1
+
+
+def test_unsaved_state_force(host):
+    unsaved(host, "no ECS_DATADIR")
+    host.agent.restart()
+    host.run_live(Restart_UnsavedState="force")
+    host.engine.run_task("one")
+    host.login()
+    host.wait_live()
+
+
+def test_unsaved_state_never(host):
+    unsaved(host, "no ECS_DATADIR")
+    host.agent.restart()
+    host.login()
+    daemon = host.run(Restart_UnsavedState="never")
+    daemon.wait_said("held by UnsavedState=never")
+    host.look_again()
+    assert host.written() == host.expected and host.restarts() == 0

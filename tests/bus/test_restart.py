@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a login to the restart job and its outcome."""
+
+import re
+
+import pytest
+from bus_host import LIVE, OTHERS, REGISTRY
+from standin.wait import wait_for
+
+
+def test_a_login_reaches_the_agent(host):
+    daemon = host.run_live()
+    old = host.agent.container_id()
+
+    host.login()
+    host.wait_live()
+    assert host.environment_file.read_text() == OTHERS + host.our_lines()
+    assert host.agent.container_id() != old
+    assert host.agent.environment()["ECS_CLUSTER"] == "demo"
+    assert [args for _, args in host.systemd1.restarts()] == [("ecs.service", "fail")]
+    assert daemon.said("Restart job", UNIT="ecs.service", JOB_RESULT="done")
+    assert daemon.said("Wrote the credentials", REGISTRY_COUNT="1", REGISTRIES="registry.example.com")
+
+
+def test_subscribes_before_anything_else(host):
+    host.run_live()
+    host.daemon.stop()
+    host.systemd1.calls.clear()
+    host.login()
+    host.run()
+    host.wait_live()
+    assert host.systemd1.calls[0][1] == "Subscribe"
+
+
+def test_two_registries_then_none(host):
+    host.run_live()
+    host.login("second.example.com:5000")
+    host.wait_live()
+    assert host.environment_file.read_text() == OTHERS + host.our_lines()
+
+    host.logout()
+    host.logout("second.example.com:5000")
+    host.wait_live()
+    assert host.environment_file.read_text() == OTHERS
+    assert "ECS_ENGINE_AUTH_DATA" not in host.agent.environment()
+
+
+def test_no_restart_when_the_agent_has_the_credentials(host):
+    """As at boot: the agent was started after the file was written."""
+    host.login()
+    assert host.run_verb("apply", "--no-restart").returncode == 0
+    host.agent.restart()
+    old = host.agent.container_id()
+    host.run()
+    host.wait_live()
+    host.look_again()
+    assert host.restarts() == 0
+    assert host.agent.container_id() == old
+
+
+def test_the_same_login_again_restarts_nothing(host):
+    host.run_live()
+    before = host.environment_file.stat()
+    host.credentials.login(REGISTRY, *host.expected[REGISTRY])
+    host.look_again()
+    assert host.restarts() == 0
+    after = host.environment_file.stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+@pytest.mark.parametrize("result", ["failed", "timeout", "dependency", "skipped"])
+def test_a_job_that_does_not_end_well(host, result):
+    daemon = host.run_live()
+    since = daemon.mark()
+    host.systemd1.job_result = result
+    host.login()
+    line = daemon.wait_said("ecs.service", since, JOB_RESULT=result, UNIT="ecs.service")
+    assert result in line.text
+    host.look_again()
+    assert not daemon.said(LIVE, since)
+    # The next start, by anyone, has the new credentials.
+    assert host.written() == host.expected
+    assert host.restarts() == 1
+
+
+def test_a_failed_unit_is_left_to_the_operator(host):
+    daemon = host.run_live()
+    host.systemd1.job_result = "failed"
+    host.login()
+    daemon.wait_said("held.*ecs.service has failed")
+    host.look_again()
+    assert host.restarts() == 1
+
+    host.agent.restart()
+    host.systemd1.set_unit(ActiveState="active", SubState="running")
+    host.wait_live()
+    assert host.restarts() == 1
+
+
+def test_a_canceled_job_is_tried_again(host):
+    daemon = host.run_live(Restart_MinIntervalSec="1s")
+    host.systemd1.job_result = "canceled"
+    host.login()
+    daemon.wait_said("canceled", JOB_RESULT="canceled")
+    host.systemd1.job_result = "done"
+    host.wait_live()
+    daemon.wait_said("done", JOB_RESULT="done")
+
+
+@pytest.mark.parametrize("result", ["done", "failed"])
+def test_the_signal_comes_before_the_reply(host, result):
+    # Without the signal it would take VerifySec= to see that the job is over.
+    daemon = host.run(Restart_VerifySec="1h")
+    host.systemd1.signal = "before"
+    host.systemd1.job_result = result
+    host.login()
+    daemon.wait_said("Restart job", JOB_RESULT=result)
+    if result == "done":
+        host.wait_live()
+    assert host.restarts() == 1
+
+
+def test_the_signal_never_comes(host):
+    """Lost, as when PID 1 executes itself anew: the container tells."""
+    host.run_live(Restart_VerifySec="1s")
+    host.systemd1.signal = "never"
+    host.login()
+    host.wait_live()
+    assert host.restarts() == 1
+
+
+def test_a_slow_job_blocks_nothing(host):
+    """A job may wait for user data to end; what comes meanwhile is written at once, and counts."""
+    daemon = host.run_live()
+    since = daemon.mark()
+    host.systemd1.job_seconds = 1
+    host.login()
+    host.wait_restarts(1)
+    host.login()
+    host.wait_written(seconds=2)
+    assert not daemon.said("Restart job", since), "written only after the job"
+    host.wait_live()
+    # The job reads the file when it runs: one restart is enough.
+    host.look_again()
+    assert host.restarts() == 1
+
+
+def test_credentials_that_come_after_the_restart_need_another(host):
+    host.run_live()
+    host.agent.answers = False
+    host.login()
+    first = host.expected.copy()
+    wait_for(lambda: host.agent.credentials() == first, 10, "the first are there", host.seen)
+    host.login()
+    host.wait_written()
+    host.agent.answers = True
+    host.wait_live()
+    assert host.restarts() == 2
+
+
+UNIT_STATES = {
+    "not-found": (dict(LoadState="not-found", ActiveState="inactive", SubState="dead"), "there is no unit ecs.service"),
+    "inactive": (dict(ActiveState="inactive", SubState="dead"), "not running and is not started"),
+    "masked": (dict(LoadState="masked", ActiveState="inactive", SubState="dead"), "masked"),
+    "failed": (dict(ActiveState="failed", SubState="failed"), "has failed"),
+    "activating": (dict(ActiveState="activating", SubState="start"), "starting or stopping"),
+}
+
+
+@pytest.mark.parametrize("state", UNIT_STATES)
+def test_a_unit_that_does_not_run_is_left_alone(host, state):
+    properties, sentence = UNIT_STATES[state]
+    host.run_live()
+    since = len(host.notify.messages)
+    host.agent.stop()
+    host.systemd1.set_unit(**properties)
+    host.login()
+    host.wait_status(sentence, since)
+    assert host.written() == host.expected
+    host.look_again()
+    assert host.restarts() == 0
+
+    # Somebody starts it: it has the credentials, and nothing else has to happen.
+    host.agent.restart()
+    host.systemd1.set_unit(LoadState="loaded", ActiveState="active", SubState="running")
+    host.wait_live()
+    assert host.restarts() == 0
+
+
+def test_a_queued_job_is_left_alone(host):
+    host.run_live()
+    since = len(host.notify.messages)
+    host.systemd1.queue_job()
+    host.login()
+    host.wait_status("has a job queued", since)
+    host.look_again()
+    assert host.restarts() == 0
+
+    # It was a reload, say: the restart follows by itself.
+    host.systemd1.finish_job()
+    host.wait_live()
+    assert host.restarts() == 1
+
+
+@pytest.mark.parametrize("error, message", [
+    ("org.freedesktop.systemd1.NoSuchUnit", "Unit ecs.service not loaded."),
+    ("org.freedesktop.systemd1.TransactionIsDestructive", "Transaction for ecs.service/restart is destructive."),
+    ("org.freedesktop.DBus.Error.AccessDenied", "Access denied by policy."),
+])
+def test_a_restart_that_is_refused(host, error, message):
+    daemon = host.run_live()
+    since = daemon.mark()
+    host.systemd1.refusal = (error, message)
+    host.login()
+    line = daemon.wait_said(re.escape(message), since, UNIT="ecs.service")
+    assert line.fields["JOB_RESULT"] not in ("done", "canceled")
+    host.look_again()
+    assert not daemon.said(LIVE, since)
+    assert host.restarts() == 1  # and not again and again
+
+
+def test_a_burst_of_logins_gives_one_restart(host):
+    daemon = host.run_live(Restart_SettleSec="500ms")
+    for n in range(50):
+        host.login(f"r{n % 5}.example.com")
+    host.wait_live()
+    daemon.wait_said(LIVE, REGISTRY_COUNT="6")
+    host.look_again()
+    assert host.restarts() == 1
+
+
+def test_restarts_keep_their_distance(host):
+    daemon = host.run_live(Restart_MinIntervalSec="2s")
+    for _ in range(2):
+        host.login()
+        host.wait_written(seconds=1)
+        host.wait_live()
+    assert daemon.said("MinIntervalSec")
+    times = [when for when, _ in host.systemd1.restarts()]
+    assert len(times) == 2 and times[1] - times[0] >= 1.9
+
+
+def test_method_none_only_writes(host):
+    host.login()
+    daemon = host.run(Restart_Method="none")
+    host.wait_written()
+    daemon.wait_said("nothing is restarted")
+    host.login()
+    host.wait_written()
+    host.wait_idle()
+    assert host.restarts() == 0 and not host.engine.requests

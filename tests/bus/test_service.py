@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Life as a service: readiness, reload, watchdog, end."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from bus_host import OTHERS, REGISTRY
+from standin.credential_file import CredentialFile
+from standin.wait import wait_for
+
+
+def wait_notified(host, assignment, n=1, seconds=5):
+    wait_for(lambda: host.notify.count(assignment) >= n, seconds, f"{n} times {assignment}", host.seen)
+
+
+# --- readiness ---
+
+def test_ready_after_the_first_write(host):
+    """What is ordered after the unit, such as the agent, finds the right file."""
+    host.login()
+    host.run()
+    wait_notified(host, "READY=1")
+    at_ready = next(written for text, written in host.notify.messages if "READY=1" in text.splitlines())
+    assert at_ready == host.expected
+
+
+def break_credentials(host):
+    host.credentials.replace("{")
+
+
+def no_credentials(_):
+    pass
+
+
+def hang_engine(host):
+    host.engine.misbehaves = "hangs"
+
+
+def no_bus(host):
+    host.systemd1.disconnect()
+    host.bus.stop()
+
+
+def environment_file_in_the_way(host):
+    host.environment_file.unlink()
+    host.environment_file.mkdir()
+
+
+def no_environment_directory(host):
+    host.environment_file.unlink()
+    host.environment_file.parent.rmdir()
+
+
+@pytest.mark.parametrize("trouble", [break_credentials, no_credentials, hang_engine, no_bus,
+                                     environment_file_in_the_way, no_environment_directory])
+def test_ready_whatever_is_broken(host, trouble):
+    """Nothing that is wrong here may hold up the boot."""
+    host.login()
+    trouble(host)
+    daemon = host.run()
+    wait_notified(host, "READY=1")
+    assert daemon.runs()
+
+
+def test_status_for_systemctl(host):
+    host.run_live()
+    host.wait_status("runs with the credentials of 1 registry")
+
+
+# --- reload ---
+
+def test_reload_is_told(host):
+    daemon = host.run_live()
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    daemon.hang_up()
+    wait_notified(host, "READY=1", 2)
+    reloading = next(text for text, _ in host.notify.messages if "RELOADING=1" in text.splitlines())
+    # systemd takes the reload for this one only with a time that is not before its SIGHUP.
+    told = dict(line.split("=", 1) for line in reloading.splitlines())
+    assert int(told["MONOTONIC_USEC"]) >= before
+    order = [text.splitlines()[0] for text, _ in host.notify.messages if text.startswith(("RELOADING", "READY"))]
+    assert order == ["READY=1", "RELOADING=1", "READY=1"]
+
+
+def test_reload_restarts_nothing(host):
+    daemon = host.run_live()
+    daemon.hang_up()
+    daemon.wait_said("SIGHUP")
+    host.look_again()
+    assert host.restarts() == 0
+
+
+def test_reload_takes_new_settings(host):
+    daemon = host.run_live()
+    assert "ECS_ENGINE_AUTH_TYPE=dockercfg\n" in host.environment_file.read_text()
+    host.config.write_text("[Agent]\nAuthType=docker\n")
+    daemon.hang_up()
+    wait_for(lambda: "ECS_ENGINE_AUTH_TYPE=docker\n" in host.environment_file.read_text(), 5, "the new type", host.seen)
+    assert host.written() == host.expected
+    # The same credentials in another form are no reason for a restart.
+    host.look_again()
+    assert host.restarts() == 0
+
+
+def test_reload_looks_at_another_file(host):
+    other = CredentialFile(host.directory / "other" / "auth.json")
+    host.config.write_text(f"[Credentials]\nFile={host.credentials.path}\n")
+    daemon = host.run_live(Credentials_File=None)
+    host.config.write_text(f"[Credentials]\nFile={other.path}\n")
+    daemon.hang_up()
+    daemon.wait_said(str(other.path))
+
+    host.expected = {REGISTRY: ("other", "pw-other")}
+    other.login(REGISTRY, *host.expected[REGISTRY])
+    host.wait_live()
+    host.credentials.login(REGISTRY, "first", "pw-first")
+    host.look_again()
+    assert host.written() == host.expected
+
+
+def test_reload_to_another_unit(host):
+    host.config.write_text("[Restart]\nUnit=amazon-ecs.service\n")
+    host.login()
+    daemon = host.run()
+    daemon.wait_said("no unit amazon-ecs.service")
+    host.config.write_text("[Restart]\nUnit=ecs.service\n")
+    daemon.hang_up()
+    host.wait_live()
+
+
+@pytest.mark.parametrize("text, line", [
+    ("[Agent]\nAuthType=docker\nAuthTipe=docker\n", 3),
+    ("[Agent]\nAuthType=docker\n\n[Restart]\nSettleSec=soon\n", 5),
+    ("AuthType=docker\n", 1),
+    ("[Agents]\nAuthType=docker\n", 2),
+])
+def test_reload_with_bad_settings_keeps_the_old_ones(host, text, line):
+    daemon = host.run_live()
+    host.config.write_text(text)
+    daemon.hang_up()
+    daemon.wait_said(rf"{host.config}:{line}: ")
+    wait_notified(host, "READY=1", 2)
+    host.login()
+    host.wait_live()
+    assert host.environment_file.read_text() == OTHERS + host.our_lines()
+
+
+# --- watchdog ---
+
+@pytest.mark.parametrize("engine", ["answers", "hangs"])
+def test_watchdog(host, engine):
+    host.variables["WATCHDOG_USEC"] = "400000"
+    if engine == "hangs":
+        hang_engine(host)
+    host.login()
+    daemon = host.run()
+    started = time.monotonic()
+    wait_notified(host, "WATCHDOG=1", 6)
+    # One at the start, and five in time.
+    assert time.monotonic() - started < 5 * 0.4
+    daemon.process.send_signal(signal.SIGSTOP)
+    n = host.notify.count("WATCHDOG=1")
+    daemon.process.send_signal(signal.SIGCONT)
+    wait_notified(host, "WATCHDOG=1", n + 2)
+
+
+def test_no_watchdog_without_one(host):
+    host.run_live()
+    assert host.notify.count("WATCHDOG=1") == 0
+
+
+# --- end ---
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_ends_when_asked(host, signum):
+    daemon = host.run_live()
+    daemon.process.send_signal(signum)
+    assert daemon.process.wait(2) == 0
+    wait_notified(host, "STOPPING=1")
+
+
+def test_a_write_in_hand_is_finished_first(host):
+    daemon = host.run_live()
+    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
+    # Another program is writing ecs.config: the daemon waits for it.
+    with open(host.environment_file, "a", encoding="utf-8"):
+        host.login()
+        wait_for(children.read_text, 5, "a child works", host.seen)
+        daemon.process.terminate()
+        wait_notified(host, "STOPPING=1")
+        assert host.written() != host.expected
+    assert daemon.process.wait(5) == 0
+    assert host.written() == host.expected
+
+
+def test_a_kill_between_write_and_restart_heals(host):
+    host.login()
+    daemon = host.run(Restart_SettleSec="1h")
+    host.wait_written()
+    host.wait_status("waiting for them to settle")
+    os.kill(daemon.pid, signal.SIGKILL)
+    daemon.process.wait()
+    assert host.restarts() == 0
+    host.run()
+    host.wait_live()
+    assert host.restarts() == 1
+
+
+def test_a_kill_during_the_job_heals(host):
+    daemon = host.run_live()
+    host.systemd1.job_seconds = 0.5
+    host.login()
+    host.wait_restarts(1)
+    os.kill(daemon.pid, signal.SIGKILL)
+    daemon.process.wait()
+    host.run()
+    host.wait_live()
+    assert host.restarts() == 1

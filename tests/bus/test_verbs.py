@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: what it prints, and exit statuses that scripts rely on."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+from bus_host import ECS_AUTHD, OTHERS, REGISTRY
+from standin.credential_file import encode
+
+
+def command(*arguments):
+    return subprocess.run([str(ECS_AUTHD), *arguments], check=False, text=True, capture_output=True, timeout=10,
+                          stdin=subprocess.DEVNULL)
+
+
+def test_help():
+    result = command("--help")
+    assert result.returncode == 0 and result.stderr == ""
+    for word in ("run", "apply", "render", "--config", "-o", "--no-restart", "--reveal", "--version", "78"):
+        assert word in result.stdout
+
+
+def test_version():
+    result = command("--version")
+    assert result.returncode == 0 and result.stderr == ""
+    assert result.stdout.startswith("ecs-authd ") and any(c.isdigit() for c in result.stdout)
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["frobnicate"], ["run", "away"], ["--frobnicate", "run"], ["--config"], ["-o"], ["run", "--no-restart"],
+    ["apply", "--reveal"],
+])
+def test_usage(arguments):
+    result = command(*arguments)
+    assert result.returncode == 2
+    assert result.stdout == "" and "ecs-authd" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "apply", "render"])
+@pytest.mark.parametrize("text, where", [
+    ("[Agent]\nContainer=a\nContaner=b\n", ":3: "),
+    ("[Restart]\nSettleSec=5 apples\n", ":2: "),
+    ("[Restart\n", ":1: "),
+])
+def test_bad_settings(host, verb, text, where):
+    host.config.write_text(text)
+    result = host.run_verb(verb, timeout=5)
+    assert result.returncode == 78
+    assert f"{host.config}{where}" in result.stderr
+
+
+def test_bad_settings_in_a_drop_in(host):
+    drop_in = host.config.with_name("ecs-authd.conf.d") / "10-mine.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text("# mine\n[Agent]\nAuthType=best\n")
+    result = host.run_verb("render")
+    assert result.returncode == 78 and f"{drop_in}:3: " in result.stderr
+
+
+def test_bad_option(host):
+    result = host.run_verb("render", Agent_AuthType="best")
+    assert result.returncode == 78 and "Agent.AuthType=best" in result.stderr
+
+
+def test_settings_come_in_order(host):
+    """The file, then the drop-ins by name, then -o."""
+    host.login()
+    host.config.with_name("ecs-authd.conf.d").mkdir()
+    for name, value in (("ecs-authd.conf", "docker"), ("ecs-authd.conf.d/10.conf", "dockercfg"),
+                        ("ecs-authd.conf.d/20.conf", "docker")):
+        host.config.with_name(name).write_text(f"[Agent]\nAuthType={value}\n")
+    assert "AUTH_TYPE=docker\n" in host.run_verb("render").stdout
+    assert "AUTH_TYPE=dockercfg\n" in host.run_verb("render", Agent_AuthType="dockercfg").stdout
+
+
+# --- render ---
+
+def test_render(host):
+    password = host.login()
+    result = host.run_verb("render")
+    assert result.returncode == 0 and result.stderr == ""
+    assert result.stdout == ("ECS_ENGINE_AUTH_TYPE=dockercfg\n"
+                             f'ECS_ENGINE_AUTH_DATA={{"{REGISTRY}":{{"auth":"***"}}}}\n')
+    assert password not in result.stdout
+    assert host.environment_file.read_text() == OTHERS
+    assert not host.systemd1.calls and not host.engine.requests
+
+
+def test_render_reveal(host):
+    host.login()
+    result = host.run_verb("render", "--reveal")
+    assert result.returncode == 0 and result.stdout == host.our_lines()
+
+
+def test_render_of_broken_credentials(host):
+    host.credentials.replace("{")
+    result = host.run_verb("render")
+    assert result.returncode == 1 and result.stdout == ""
+    assert f"{host.credentials.path}:1:" in result.stderr
+
+
+# --- apply ---
+
+def test_apply(host):
+    host.login()
+    result = host.run_verb("apply")
+    assert result.returncode == 0, result.stderr
+    assert host.environment_file.read_text() == OTHERS + host.our_lines()
+    assert host.agent.credentials() == host.expected
+    assert host.restarts() == 1
+
+    assert host.run_verb("apply").returncode == 0
+    assert host.restarts() == 1
+
+
+@pytest.mark.parametrize("n", range(5))
+def test_apply_without_restart(host, n):
+    """Several times: whether bus and engine are fast or slow makes no difference."""
+    host.systemd1.job_seconds = n
+    host.login()
+    result = host.run_verb("apply", "--no-restart")
+    assert result.returncode == 0, result.stderr
+    assert host.environment_file.read_text() == OTHERS + host.our_lines()
+    assert host.restarts() == 0
+
+
+def test_apply_without_restart_needs_neither_systemd_nor_docker(host):
+    host.login()
+    host.systemd1.disconnect()
+    host.bus.stop()
+    host.engine.stop()
+    result = host.run_verb("apply", "--no-restart")
+    assert result.returncode == 0, result.stderr
+    assert host.environment_file.read_text() == OTHERS + host.our_lines()
+
+
+HELD = {
+    "inactive": (lambda host: host.systemd1.set_unit(ActiveState="inactive"), "not running"),
+    "not found": (lambda host: host.systemd1.set_unit(LoadState="not-found", ActiveState="inactive"), "no unit"),
+    "no bus": (lambda host: (host.systemd1.disconnect(), host.bus.stop()), "systemd cannot be reached"),
+    "no engine": (lambda host: host.engine.stop(), "Docker Engine"),
+    "tasks": (lambda host: host.engine.run_task(), "would be lost"),
+}
+
+
+@pytest.mark.parametrize("why", HELD)
+def test_apply_with_the_restart_held(host, why):
+    prepare, reason = HELD[why]
+    if why == "tasks":
+        host.agent.datadir = None
+        host.agent.restart()
+    prepare(host)
+    host.login()
+    result = host.run_verb("apply")
+    assert result.returncode == 3, result.stderr
+    assert reason in result.stderr
+    assert host.environment_file.read_text() == OTHERS + host.our_lines()
+    assert host.restarts() == 0
+
+
+FAILED = {
+    "broken credentials": (lambda host: host.credentials.replace("{"), "config.json:1:"),
+    "job fails": (lambda host: setattr(host.systemd1, "job_result", "failed"), "failed"),
+    "refused": (lambda host: setattr(host.systemd1, "refusal",
+                                     ("org.freedesktop.DBus.Error.AccessDenied", "Not you.")), "Not you."),
+    "not verified": (lambda host: setattr(host.agent, "ignores_file", True), "cannot be confirmed"),
+    "ecs.config in the way": (lambda host: (host.environment_file.unlink(), host.environment_file.mkdir()),
+                              "ecs.config"),
+}
+
+
+@pytest.mark.parametrize("why", FAILED)
+def test_apply_fails(host, why):
+    prepare, reason = FAILED[why]
+    host.login()
+    prepare(host)
+    result = host.run_verb("apply", Restart_VerifySec="1s")
+    assert result.returncode == 1, result.stderr
+    assert reason in result.stderr
+
+
+def test_apply_is_interrupted(host):
+    """It ends, and not with the status of a success."""
+    host.login()
+    host.agent.answers = False
+    process = subprocess.Popen(host.arguments("apply", Restart_VerifySec="1h"), env=host.environment(),
+                               stderr=subprocess.PIPE, text=True)
+    try:
+        while "done" not in process.stderr.readline():
+            assert process.poll() is None
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(5) == 1
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()

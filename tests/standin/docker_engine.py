@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""As much of the Docker Engine's API as ecs-authd uses, over a Unix socket."""
+
+import http.server
+import json
+import re
+import secrets
+import socket
+import socketserver
+import threading
+import urllib.parse
+
+TASK_LABEL = "com.amazonaws.ecs.task-arn"
+
+
+def parse_version(text):
+    return tuple(map(int, text.split(".")))
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        engine = self.server.engine
+        engine.requests.append(self.path)
+        if engine.misbehaves == "hangs":
+            engine.released.wait()
+            self.close_connection = True
+        elif engine.misbehaves is not None:
+            self.wfile.write(engine.misbehaves)
+            self.close_connection = True
+        else:
+            self.answer(engine)
+
+    def answer(self, engine):
+        url = urllib.parse.urlsplit(self.path)
+        version, path = re.fullmatch(r"(?:/v([0-9.]+))?(/.*)", url.path).groups()
+        if version and parse_version(version) > parse_version(engine.api_version):
+            self.send(400, {"message": f"client version {version} is too new. "
+                                       f"Maximum supported API version is {engine.api_version}"})
+        elif version and parse_version(version) < parse_version(engine.minimum_api_version):
+            self.send(400, {"message": f"client version {version} is too old. "
+                                       f"Minimum supported API version is {engine.minimum_api_version}"})
+        elif path == "/_ping":
+            self.send(200, "OK")
+        elif path == "/containers/json":
+            filters = json.loads(urllib.parse.parse_qs(url.query).get("filters", ["{}"])[0])
+            self.send(200, engine.list_containers(filters))
+        elif re.fullmatch("/containers/[^/]+/json", path):
+            container = engine.containers.get(path.split("/")[2])
+            if container:
+                self.send(200, container)
+            else:
+                self.send(404, {"message": f"No such container: {path.split('/')[2]}"})
+        else:
+            self.send(404, {"message": "page not found"})
+
+    def send(self, status, body):
+        data = body.encode() if isinstance(body, str) else json.dumps(body).encode() + b"\n"
+        self.send_response(status)
+        self.send_header("Api-Version", self.server.engine.api_version)
+        self.send_header("Content-Type", "text/plain" if isinstance(body, str) else "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request, client_address):
+        pass  # a client that went away
+
+
+class DockerEngine:
+    """misbehaves: None, "hangs" (takes the request and never answers), or the bytes that are every answer."""
+
+    def __init__(self, socket_path):
+        self.socket = socket_path
+        self.api_version = "1.41"
+        self.minimum_api_version = "1.12"
+        self.misbehaves = None
+        self.released = threading.Event()  # lets go of those who hang
+        self.containers = {}  # by name, as "docker inspect" shows them
+        self.requests = []
+        self.server = None
+
+    def start(self):
+        self.released.clear()
+        self.socket.unlink(missing_ok=True)
+        self.server = Server(str(self.socket), Handler)
+        self.server.engine = self
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self):
+        """The engine is down: its socket is gone."""
+        self.released.set()
+        if self.server:
+            self.server.shutdown()
+            self.server.server_close()
+            self.server = None
+        self.socket.unlink(missing_ok=True)
+
+    def leave_socket(self):
+        """Down, but its socket is still there: nobody listens on it."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(str(self.socket))
+
+    def recover(self):
+        self.misbehaves = None
+        self.released.set()
+
+    def create(self, name, environment=(), labels=None, mounts=()):
+        """Creates and starts a container with a new id, in place of one with that name."""
+        self.containers[name] = {
+            "Id": secrets.token_hex(32),
+            "Name": f"/{name}",
+            "State": {"Status": "running", "Running": True},
+            "Config": {"Env": list(environment), "Labels": labels or {}},
+            "Mounts": [{"Type": "bind", "Source": f"/var/lib/ecs{m}", "Destination": m, "RW": True} for m in mounts],
+        }
+        return self.containers[name]
+
+    def remove(self, name):
+        self.containers.pop(name, None)
+
+    def stop_container(self, name):
+        self.containers[name]["State"] = {"Status": "exited", "Running": False}
+
+    def run_task(self, name="task"):
+        """A container of a task, as the agent starts them."""
+        self.create(name, labels={TASK_LABEL: f"arn:aws:ecs:eu-west-1:111122223333:task/demo/{secrets.token_hex(16)}"})
+
+    def list_containers(self, filters):
+        return [{"Id": c["Id"], "Names": [c["Name"]], "State": c["State"]["Status"], "Labels": c["Config"]["Labels"]}
+                for c in self.containers.values() if c["State"]["Running"] and
+                all(label.split("=")[0] in c["Config"]["Labels"] for label in filters.get("label", []))]
+
+    def inspections(self):
+        """How often somebody has looked at a container."""
+        return sum(1 for path in self.requests if re.search("/containers/[^/]+/json", path))

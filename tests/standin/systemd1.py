@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""org.freedesktop.systemd1 with one unit, as a python-dbusmock object."""
+
+import os
+import re
+import threading
+import time
+
+import dbus
+import dbus.bus
+from dbus.mainloop.glib import DBusGMainLoop, threads_init
+from dbusmock.mockobject import DBusMockObject
+from gi.repository import GLib
+
+NAME = "org.freedesktop.systemd1"
+PATH = "/org/freedesktop/systemd1"
+MANAGER = f"{NAME}.Manager"
+UNIT = f"{NAME}.Unit"
+NO_JOB = dbus.Struct((dbus.UInt32(0), dbus.ObjectPath("/")), signature="uo")
+
+
+def unit_path(name):
+    return f"{PATH}/unit/" + re.sub("[^A-Za-z0-9]", lambda m: f"_{ord(m.group()):02x}", name)
+
+
+class LoopThread:
+    """One GLib main loop for everything that is on D-Bus; nothing else may touch those objects."""
+
+    def __init__(self):
+        threads_init()
+        self.loop = GLib.MainLoop()
+        self.thread = threading.Thread(target=self.loop.run, daemon=True)
+        self.thread.start()
+
+    def call(self, function, *args):
+        """Runs the function in the loop; returns what it returns, raises what it raises."""
+        if threading.current_thread() is self.thread:
+            return function(*args)
+        done = threading.Event()
+        outcome = {}
+
+        def run():
+            try:
+                outcome["value"] = function(*args)
+            except Exception as e:  # pylint: disable=broad-except
+                outcome["error"] = e
+            done.set()
+            return False
+
+        GLib.idle_add(run)
+        if not done.wait(20):
+            raise RuntimeError("the main loop hangs")
+        if "error" in outcome:
+            raise outcome["error"]
+        return outcome["value"]
+
+
+class Systemd1:
+    """What it does with TryRestartUnit is set in its attributes:
+
+    job_result    the word in JobRemoved: "done" restarts the agent, "failed" stops it, any other leaves it alone
+    signal        JobRemoved comes "after" the reply, "before" it, or "never"
+    job_seconds   how long a job takes (not with "before")
+    refusal       None, or (name, message) of the D-Bus error that is the answer
+    """
+
+    loop = None
+
+    def __init__(self, address, unit, agent):
+        Systemd1.loop = Systemd1.loop or LoopThread()
+        self.address = address
+        self.unit = unit
+        self.agent = agent
+        self.job_result = "done"
+        self.signal = "after"
+        self.job_seconds = 0.02
+        self.refusal = None
+        self.calls = []  # (monotonic time, method, arguments)
+        self.subscribed = False
+        self.job_id = 0
+        self.properties = {"Id": unit, "LoadState": "loaded", "ActiveState": "active", "SubState": "running",
+                           "Job": NO_JOB}
+        self.connection = self.manager_object = self.unit_object = None
+        self.others = {}  # units that do not exist, by path
+
+    # --- its place on the bus ---
+
+    def connect(self):
+        self.loop.call(self._connect)
+
+    def _connect(self):
+        self.connection = dbus.bus.BusConnection(self.address, mainloop=DBusGMainLoop())
+        self.connection.set_exit_on_disconnect(False)
+        # Nothing is dispatched before this function ends: whoever sees the name finds the objects.
+        self.connection.request_name(NAME, dbus.bus.NAME_FLAG_DO_NOT_QUEUE)
+        self.manager_object = self._export(PATH, MANAGER, {"Version": "252"})
+        for method, signature, result in (("Subscribe", "", ""), ("LoadUnit", "s", "o"), ("TryRestartUnit", "ss", "o")):
+            self.manager_object.AddMethod(MANAGER, method, signature, result,
+                                          f"ret = self.owner.answer({method!r}, *args)")
+        self.unit_object = self._export(unit_path(self.unit), UNIT, dict(self.properties))
+
+    def _export(self, path, interface, properties):
+        mock = DBusMockObject(self.connection, path, interface, properties, os.devnull)
+        mock.owner = self
+        return mock
+
+    def disconnect(self):
+        """systemd is gone from the bus, and has forgotten who subscribed."""
+        self.loop.call(self._disconnect)
+
+    def _disconnect(self):
+        if not self.connection:
+            return
+        self.subscribed = False
+        for mock in (self.manager_object, self.unit_object, *self.others.values()):
+            mock.remove_from_connection()
+        self.others = {}
+        self.connection.close()
+        self.connection = None
+
+    # --- the unit ---
+
+    def set_unit(self, **properties):
+        """LoadState=, ActiveState=, SubState=, Job=; tells those who subscribed."""
+        self.loop.call(self._set_unit, properties)
+
+    def _set_unit(self, properties):
+        self.properties.update(properties)
+        if not self.connection:
+            return
+        self.unit_object.props[UNIT].update(properties)
+        if self.subscribed:
+            self.unit_object.EmitSignal(dbus.PROPERTIES_IFACE, "PropertiesChanged", "sa{sv}as", [UNIT, properties, []])
+
+    def queue_job(self):
+        """A job that somebody else has queued for the unit."""
+        self.set_unit(Job=self._next_job())
+
+    def finish_job(self):
+        self.set_unit(Job=NO_JOB)
+
+    def _next_job(self):
+        self.job_id += 1
+        return dbus.Struct((dbus.UInt32(self.job_id), dbus.ObjectPath(f"{PATH}/job/{self.job_id}")), signature="uo")
+
+    # --- the methods ---
+
+    def answer(self, method, *args):
+        args = tuple(map(str, args))
+        self.calls.append((time.monotonic(), method, args))
+        if method == "Subscribe":
+            self.subscribed = True
+            return None
+        if method == "LoadUnit":
+            return self._load_unit(args[0])
+        return self._try_restart()
+
+    def _load_unit(self, name):
+        path = unit_path(name)
+        if name != self.unit and path not in self.others:
+            self.others[path] = self._export(path, UNIT, {"LoadState": "not-found", "ActiveState": "inactive",
+                                                          "SubState": "dead", "Job": NO_JOB})
+        return dbus.ObjectPath(path)
+
+    def _try_restart(self):
+        if self.refusal:
+            raise dbus.exceptions.DBusException(self.refusal[1], name=self.refusal[0])
+        if self.properties["LoadState"] != "loaded":
+            raise dbus.exceptions.DBusException(f"Unit {self.unit} not found.", name=f"{NAME}.NoSuchUnit")
+
+        job = self._next_job()
+        self._set_unit({"Job": job})
+        if self.signal == "before":
+            self._run_job(job)
+        else:
+            GLib.timeout_add(int(self.job_seconds * 1000), self._run_job, job)
+        return job[1]
+
+    def _run_job(self, job):
+        changed = {"Job": NO_JOB}
+        # "Try": what does not run is not started.
+        if self.properties["ActiveState"] == "active":
+            if self.job_result == "done":
+                self.agent.restart()
+            elif self.job_result == "failed":
+                self.agent.stop()
+                changed.update(ActiveState="failed", SubState="failed")
+        self._set_unit(changed)
+        if self.subscribed and self.connection and self.signal != "never":
+            self.manager_object.EmitSignal(MANAGER, "JobRemoved", "uoss", [job[0], job[1], self.unit, self.job_result])
+        return False
+
+    # --- what was asked of it ---
+
+    def restarts(self):
+        """The calls of TryRestartUnit: (monotonic time, (unit, mode))."""
+        return [(when, args) for when, method, args in self.calls if method == "TryRestartUnit"]
