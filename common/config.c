@@ -93,14 +93,6 @@ static int parse_path(Config *c, const Setting *setting, const char *value, cons
         return replace_string(setting_target(c, setting), expanded);
 }
 
-static size_t strv_length(char *const *l) {
-        size_t n = 0;
-
-        while (l && l[n])
-                n++;
-        return n;
-}
-
 static char **strv_free(char **l) {
         for (char **s = l; s && *s; s++)
                 free(*s);
@@ -108,11 +100,29 @@ static char **strv_free(char **l) {
         return NULL;
 }
 
+/* Takes over item, also when it fails. */
+static int strv_append(char ***list, char *item) {
+        char **extended;
+        size_t n = 0;
+
+        while (*list && (*list)[n])
+                n++;
+
+        extended = item ? reallocarray(*list, n + 2, sizeof(char *)) : NULL;
+        if (!extended) {
+                free(item);
+                return -ENOMEM;
+        }
+
+        extended[n] = item;
+        extended[n + 1] = NULL;
+        *list = extended;
+        return 0;
+}
+
 static int parse_path_list(Config *c, const Setting *setting, const char *value, const char **ret_expected) {
         char ***list = setting_target(c, setting);
-        char **extended;
         char *path;
-        size_t n;
         int r;
 
         if (str_empty(value)) {
@@ -123,24 +133,32 @@ static int parse_path_list(Config *c, const Setting *setting, const char *value,
         r = expand_path(value, &path);
         if (r < 0)
                 return r;
-
         if (path[0] != '/') {
                 free(path);
                 *ret_expected = "an absolute path";
                 return -EINVAL;
         }
+        return strv_append(list, path);
+}
 
-        n = strv_length(*list);
-        extended = reallocarray(*list, n + 2, sizeof(char *));
-        if (!extended) {
-                free(path);
-                return -ENOMEM;
+/* Several in a line, separated by blanks. */
+static int parse_pattern_list(Config *c, const Setting *setting, const char *value,
+                              const char **ret_expected _unused_) {
+        char ***list = setting_target(c, setting);
+        int r = 0;
+
+        if (str_empty(value)) {
+                *list = strv_free(*list);
+                return 0;
         }
 
-        extended[n] = path;
-        extended[n + 1] = NULL;
-        *list = extended;
-        return 0;
+        while (r >= 0 && *(value += strspn(value, " \t"))) {
+                size_t n = strcspn(value, " \t");
+
+                r = strv_append(list, strndup(value, n));
+                value += n;
+        }
+        return r;
 }
 
 static int parse_timespan(Config *c, const Setting *setting, const char *value, const char **ret_expected) {
@@ -234,6 +252,8 @@ static int parse_unsaved_state(Config *c, const Setting *setting, const char *va
 static const Setting settings[] = {
         /* clang-format off */
         { "Credentials", "File",             "/root/.docker/config.json", parse_path_list,     offsetof(Config, credential_files), true },
+        { "Credentials", "HelperTimeoutSec", "10s",                       parse_timespan,      offsetof(Config, helper_timeout_usec), false },
+        { "Credentials", "Exclude",          CONFIG_EXCLUDE_DEFAULT,      parse_pattern_list,  offsetof(Config, exclude), true },
         { "Credentials", "RefreshSec",       "1h",                        parse_timespan,      offsetof(Config, refresh_usec), false },
         { "Agent",       "EnvironmentFile",  "/etc/ecs/ecs.config",       parse_path,          offsetof(Config, environment_file), false },
         { "Agent",       "AuthType",         "auto",                      parse_auth_type,     offsetof(Config, auth_type), false },
@@ -322,16 +342,18 @@ static void parser_assign(Parser *p, const char *section, const char *key, const
         }
 }
 
-/* inih tells of what it could not read only at the end, and with one number; we name each line as it goes by. Mistaken
- * lines are handed on as empty ones. */
-static bool line_is_sound(Parser *p, const char *line, size_t size) {
+/* inih tells of what it could not read only at the end, and with one number; we name each line as it goes by. Comments
+ * and mistakes are handed on as empty lines. */
+static bool line_counts(Parser *p, const char *line, size_t size) {
         const char *mistake = NULL;
 
+        if (line[0] == '#' || line[0] == ';')
+                return false; /* may be of any length */
         if (strlen(line) >= size)
                 mistake = "line too long";
         else if (line[0] == '[' && !strchr(line, ']'))
                 mistake = "section without ']'";
-        else if (line[0] && !strchr("#;[\n", line[0]) && !strchr(line, '='))
+        else if (line[0] && !strchr("[\n", line[0]) && !strchr(line, '='))
                 mistake = "not a section, a comment or Key=VALUE";
 
         if (mistake)
@@ -350,7 +372,7 @@ static char *parser_read_line(char *buffer, int size, void *userdata) {
 
         /* An indented line would continue the one above in inih; here, as in systemd's files, it does not. */
         start = line + strspn(line, " \t\r\v\f");
-        (void) snprintf(buffer, (size_t) size, "%s", line_is_sound(p, start, (size_t) size) ? start : "\n");
+        (void) snprintf(buffer, (size_t) size, "%s", line_counts(p, start, (size_t) size) ? start : "\n");
         return buffer;
 }
 
@@ -463,6 +485,7 @@ Config *config_free(Config *c) {
                 return NULL;
 
         strv_free(c->credential_files);
+        strv_free(c->exclude);
         free(c->environment_file);
         free(c->container);
         free(c->docker_socket);

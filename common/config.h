@@ -12,6 +12,14 @@
 
 #define CONFIG_PATH_DEFAULT "/etc/ecs-authd.conf"
 
+/* The hosts of Amazon ECR (private and public, FIPS, dual-stack, in every partition; after the pattern that
+ * amazon-ecr-credential-helper knows them by): for their images the agent gets credentials by itself and never uses
+ * these (docker_client.go of amazon-ecs-agent), so that an entry for them could only cause restarts. */
+#define CONFIG_EXCLUDE_DEFAULT                                                                       \
+        "*.dkr?ecr*.amazonaws.* *.dkr?ecr*.on.aws *.dkr?ecr*.on.amazonwebservices.* public.ecr.aws " \
+        "ecr-public.aws.com "                                                                        \
+        "*.dkr?ecr*.sc2s.sgov.gov *.dkr?ecr*.c2s.ic.gov *.dkr?ecr*.cloud.adc-e.uk *.dkr?ecr*.csp.hci.ic.gov"
+
 typedef enum RestartMethod {
         RESTART_METHOD_SYSTEMD,
         RESTART_METHOD_NONE,
@@ -25,6 +33,8 @@ typedef enum UnsavedState {
 
 typedef struct Config {
         char **credential_files; /* NULL-terminated, absolute paths */
+        uint64_t helper_timeout_usec;
+        char **exclude; /* NULL-terminated shell patterns of hosts, or NULL */
         uint64_t refresh_usec;
 
         char *environment_file;

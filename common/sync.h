@@ -17,8 +17,8 @@ typedef enum SyncOutcome {
 
 typedef struct SyncReport {
         SyncOutcome outcome;
-        bool digest_known; /* false: not even the environment file could be read */
-        Digest digest;     /* of the credentials that stand in the environment file now (authdata_digest) */
+        bool digest_known;     /* false: not even the environment file could be read */
+        Digest digest;         /* of the credentials that stand in the environment file now (authdata_digest) */
         unsigned n_registries; /* in it, that the agent would use */
         char registries[1024]; /* their names, separated by ", "; cut short with "..." */
         Problems problems;

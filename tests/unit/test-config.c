@@ -21,6 +21,8 @@ static void test_defaults(void **state) {
         assert_int_equal(problems.n_items, 0);
         assert_string_equal(c->credential_files[0], "/root/.docker/config.json");
         assert_null(c->credential_files[1]);
+        assert_int_equal(c->helper_timeout_usec, 10 * USEC_PER_SEC);
+        assert_string_equal(c->exclude[0], "*.dkr?ecr*.amazonaws.*");
         assert_int_equal(c->refresh_usec, 3600 * USEC_PER_SEC);
         assert_string_equal(c->environment_file, "/etc/ecs/ecs.config");
         assert_int_equal(c->auth_type, AUTH_TYPE_AUTO);
@@ -41,6 +43,8 @@ static void test_every_setting(void **state) {
         _cleanup_(config_freep) Config *c =
                 load(*state,
                      "# comment\n; comment\n\n[Credentials]\nFile=/a/b.json\n  File = /c.json\n"
+                     "Exclude=a.example\nExclude= b.example  c.example \n"
+                     "HelperTimeoutSec=3s\n"
                      "RefreshSec=10min\n[Agent]\nEnvironmentFile=/e\nAuthType=docker\n"
                      "Container=my-agent_1.2\nDockerSocket=unix:///run/d.sock\n"
                      "IntrospectionURL=http://127.0.0.1:1/\n[Restart]\nMethod=none\n"
@@ -52,6 +56,11 @@ static void test_every_setting(void **state) {
         assert_string_equal(c->credential_files[0], "/a/b.json");
         assert_string_equal(c->credential_files[1], "/c.json");
         assert_null(c->credential_files[2]);
+        assert_string_equal(c->exclude[0], "a.example");
+        assert_string_equal(c->exclude[1], "b.example");
+        assert_string_equal(c->exclude[2], "c.example");
+        assert_null(c->exclude[3]);
+        assert_int_equal(c->helper_timeout_usec, 3 * USEC_PER_SEC);
         assert_int_equal(c->refresh_usec, 600 * USEC_PER_SEC);
         assert_string_equal(c->environment_file, "/e");
         assert_int_equal(c->auth_type, AUTH_TYPE_DOCKER);
@@ -221,10 +230,13 @@ static void test_shipped_file_shows_the_defaults(void **state) {
 
         _cleanup_(config_freep) Config *shown = load(*state, text, NULL, &problems);
         _cleanup_(config_freep) Config *c = load(*state, "", NULL, &problems);
-        assert_int_equal(n_keys, 13);
+        assert_int_equal(n_keys, 16);
         assert_non_null(shown);
         assert_string_equal(shown->credential_files[0], c->credential_files[0]);
         assert_null(shown->credential_files[1]);
+        assert_int_equal(shown->helper_timeout_usec, c->helper_timeout_usec);
+        for (size_t i = 0; shown->exclude[i] || c->exclude[i]; i++)
+                assert_string_equal(shown->exclude[i], c->exclude[i]);
         assert_int_equal(shown->refresh_usec, c->refresh_usec);
         assert_string_equal(shown->environment_file, c->environment_file);
         assert_int_equal(shown->auth_type, c->auth_type);
@@ -242,11 +254,16 @@ static void test_shipped_file_shows_the_defaults(void **state) {
 static void test_manual_page_shows_the_same(void **state _unused_) {
         FILE *shipped = fopen("conf/ecs-authd.conf", "re"), *manual = fopen("packaging/man/ecs-authd.conf.5.scd", "re");
         char text[16384] = "", line[256];
+        size_t n = 0;
 
         if (!shipped || !manual)
                 skip(); /* not run from the top of the repository */
 
-        text[fread(text, 1, sizeof(text) - 1, manual)] = 0;
+        /* Without the backslashes that scdoc wants. */
+        for (int c; (c = fgetc(manual)) != EOF && n + 1 < sizeof(text);)
+                if (c != '\\')
+                        text[n++] = (char) c;
+        text[n] = 0;
         (void) fclose(manual);
 
         while (fgets(line, sizeof(line), shipped)) {
