@@ -69,6 +69,19 @@ static int add_string(json_object *o, const char *key, const char *value) {
         return 0;
 }
 
+/* systemd and docker run --env-file take an escape of JSON each in their own way: there must be none. */
+static bool needs_escape(const char *s) {
+        for (; s && *s; s++)
+                if ((unsigned char) *s < ' ' || *s == 0x7f || strchr("\"\\", *s))
+                        return true;
+        return false;
+}
+
+/* Nobody logs in with it: one that cannot be written is left out, and costs nothing. */
+static int add_email(json_object *entry, const Credential *c) {
+        return needs_escape(c->email) ? 0 : add_string(entry, "email", c->email);
+}
+
 static int fill_dockercfg_entry(json_object *entry, const Credential *c) {
         _cleanup_secret_ char *auth = NULL;
         int r;
@@ -76,7 +89,7 @@ static int fill_dockercfg_entry(json_object *entry, const Credential *c) {
         r = encode_auth(c, &auth);
         if (r >= 0)
                 r = add_string(entry, "auth", auth);
-        return r < 0 ? r : add_string(entry, "email", c->email);
+        return r < 0 ? r : add_email(entry, c);
 }
 
 static int fill_docker_entry(json_object *entry, const Credential *c) {
@@ -86,7 +99,7 @@ static int fill_docker_entry(json_object *entry, const Credential *c) {
         if (r >= 0)
                 r = add_string(entry, "password", c->password);
         if (r >= 0)
-                r = add_string(entry, "email", c->email);
+                r = add_email(entry, c);
         return r < 0 ? r : add_string(entry, "identitytoken", c->identity_token);
 }
 
@@ -100,13 +113,8 @@ static const char *refuse(const Credential *c, AuthType type) {
                 return NULL;
         }
 
-        /* systemd and docker run --env-file take an escape of JSON each in their own way: there must be none. */
-        for (const char *const *s = (const char *const[]){c->username, c->password, c->identity_token, c->email, NULL},
-                               *const *end = s + 4;
-             s < end; s++)
-                for (const char *p = *s; p && *p; p++)
-                        if ((unsigned char) *p < ' ' || strchr("\"\\", *p))
-                                return "a quote, a backslash or a control character";
+        if (needs_escape(c->username) || needs_escape(c->password) || needs_escape(c->identity_token))
+                return "a quote, a backslash or a control character";
         return NULL;
 }
 
@@ -195,28 +203,44 @@ static int take_string(json_object *entry, const char *key, char **ret) {
         return 0;
 }
 
-/* One entry through the eyes of credentials.h: what the file format of Docker says of "auth" holds here, too, but the
- * agent wants it strictly as base64 with padding; what it drops alone has no credentials. */
+/* Standard base64 with padding, as Go's decoder takes it: line breaks are passed over, anything else is a mistake.
+ * Returns the number of bytes. */
+static int decode_strict(char *auth, char *ret) {
+        static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        size_t n = 0, padding;
+        int r;
+
+        for (const char *s = auth; *s; s++)
+                if (!strchr("\r\n", *s))
+                        auth[n++] = *s;
+        auth[n] = 0;
+
+        padding = n - strspn(auth, alphabet);
+        if (n % 4 != 0 || padding > 2 || strspn(auth + n - padding, "=") != padding)
+                return -EBADMSG;
+
+        r = EVP_DecodeBlock((unsigned char *) ret, (const unsigned char *) auth, (int) n);
+        if (r < 0)
+                return -EBADMSG;
+        ret[r - (int) padding] = 0;
+        return r - (int) padding;
+}
+
+/* What the agent drops alone has no credentials. */
 static int parse_dockercfg_entry(json_object *entry, Credential *c) {
         _cleanup_secret_ char *auth = NULL, *plain = NULL;
         const char *colon;
-        size_t length, padding = 0;
-        int n, r;
+        int r;
 
         r = take_string(entry, "auth", &auth);
         if (r < 0 || !auth)
                 return r;
 
-        length = strlen(auth);
-        while (padding < 2 && padding < length && auth[length - 1 - padding] == '=')
-                padding++;
-        plain = calloc(1, length + 1);
+        plain = calloc(1, strlen(auth) + 1);
         if (!plain)
                 return -ENOMEM;
-        n = length % 4 == 0 ? EVP_DecodeBlock((unsigned char *) plain, (const unsigned char *) auth, (int) length) : -1;
-        if (n < 0 || (size_t) n < padding)
+        if (decode_strict(auth, plain) < 0)
                 return 0;
-        plain[n - (int) padding] = 0;
 
         colon = strchr(plain, ':');
         if (!colon)
@@ -239,10 +263,37 @@ static int parse_docker_entry(json_object *entry, Credential *c) {
         return r;
 }
 
-static int parse_entry(const char *key, json_object *entry, AuthType type, Credentials *list) {
+/* How an entry is named in the list: as registry.h does it, to be matched with a credential file, or as the agent does
+ * it, which cuts off the scheme and compares what is left. */
+typedef enum Naming {
+        NAMING_REGISTRY,
+        NAMING_AGENT,
+} Naming;
+
+static int name_registry(const char *key, Naming naming, char **ret) {
+        const char *rest;
+        char *name;
+
+        /* A key that cannot be normalized is still one to the agent. */
+        if (naming == NAMING_REGISTRY && registry_normalize(key, ret) >= 0)
+                return 0;
+
+        rest = startswith(key, "http://");
+        if (!rest)
+                rest = startswith(key, "https://");
+        name = strdup(rest ? rest : key);
+        if (!name)
+                return -ENOMEM;
+        *ret = name;
+        return 0;
+}
+
+static int parse_entry(const char *key, json_object *entry, AuthType type, Naming naming, Credentials *list) {
         _cleanup_(credential_done) Credential c = {0};
         int r;
 
+        if (!entry)
+                return 0; /* null is an entry with nothing in it */
         if (!json_object_is_type(entry, json_type_object))
                 return -EBADMSG;
 
@@ -252,34 +303,74 @@ static int parse_entry(const char *key, json_object *entry, AuthType type, Crede
         if (!credential_is_usable(&c))
                 return 0;
 
-        /* A key that cannot be normalized is still one to the agent. */
-        if (registry_normalize(key, &c.registry) < 0)
-                c.registry = strdup(key);
+        r = name_registry(key, naming, &c.registry);
+        if (r < 0)
+                return r;
         c.key = strdup(key);
-        if (!c.registry || !c.key)
-                return -ENOMEM;
-        return credentials_put(list, &c);
+        return c.key ? credentials_put(list, &c) : -ENOMEM;
 }
 
-int authdata_parse(const char *type, const char *data, Credentials *ret) {
+/* json-c takes these for the quotes of a string, even when it is told to be strict. */
+static bool has_single_quotes(const char *json) {
+        bool inside = false;
+
+        for (const char *s = json; *s; s++) {
+                if (inside && *s == '\\' && s[1])
+                        s++;
+                else if (*s == '"')
+                        inside = !inside;
+                else if (*s == '\'' && !inside)
+                        return true;
+        }
+        return false;
+}
+
+DEFINE_CLEANUP_FUNC(json_tokener *, json_tokener_free)
+
+/* As strict as Go's decoder is: what it refuses costs the agent every entry. */
+static int parse_json(const char *data, json_object **ret) {
+        _cleanup_(json_tokener_freep) json_tokener *tokener = json_tokener_new();
+        _cleanup_json_ json_object *top = NULL;
+        size_t end;
+
+        if (!tokener)
+                return -ENOMEM;
+
+        /* Without the second flag blanks at the end are refused as well. */
+        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
+        top = json_tokener_parse_ex(tokener, data, (int) strlen(data));
+        if (json_tokener_get_error(tokener) != json_tokener_success || !json_object_is_type(top, json_type_object) ||
+            has_single_quotes(data))
+                return -EBADMSG;
+
+        end = json_tokener_get_parse_end(tokener);
+        if (data[end + strspn(data + end, " \t\r\n")])
+                return -EBADMSG;
+
+        *ret = STEAL_POINTER(top);
+        return 0;
+}
+
+static int parse_values(const char *type, const char *data, Naming naming, Credentials *ret) {
         _cleanup_(credentials_done) Credentials list = {0};
         _cleanup_json_ json_object *top = NULL;
         AuthType t = AUTH_TYPE_AUTO;
         int r;
 
-        if (str_empty(type) && str_empty(data)) {
+        /* Without a type the agent does not look at the data. */
+        if (str_empty(type)) {
                 *ret = (Credentials){0};
                 return 0;
         }
-        if (str_empty(type) || auth_type_from_string(type, &t) < 0 || t == AUTH_TYPE_AUTO)
+        if (auth_type_from_string(type, &t) < 0 || t == AUTH_TYPE_AUTO)
                 return -EBADMSG;
 
-        top = json_tokener_parse(str_empty(data) ? "" : data);
-        if (!json_object_is_type(top, json_type_object))
-                return -EBADMSG;
+        r = parse_json(data ? data : "", &top);
+        if (r < 0)
+                return r;
 
         json_object_object_foreach(top, key, entry) {
-                r = parse_entry(key, entry, t, &list);
+                r = parse_entry(key, entry, t, naming, &list);
                 if (r < 0)
                         return r;
         }
@@ -287,6 +378,10 @@ int authdata_parse(const char *type, const char *data, Credentials *ret) {
         *ret = list;
         list = (Credentials){0};
         return 0;
+}
+
+int authdata_parse(const char *type, const char *data, Credentials *ret) {
+        return parse_values(type, data, NAMING_REGISTRY, ret);
 }
 
 /* Bytes that are the same exactly when the credentials are: each field with its length. */
@@ -343,7 +438,7 @@ int authdata_digest(const char *type, const char *data, const DigestKey *key, Di
         _cleanup_(credentials_done) Credentials list = {0};
         int r;
 
-        r = authdata_parse(type, data, &list);
+        r = parse_values(type, data, NAMING_AGENT, &list);
         if (r == -EBADMSG)
                 return digest_compute(key, dropped, sizeof(dropped), ret);
         if (r < 0)

@@ -28,7 +28,8 @@ int authdata_format(const Credentials *c, AuthType type, const char **ret_type, 
 int authdata_parse(const char *type, const char *data, Credentials *ret);
 
 /* Values that give the agent the same credentials have the same digest, however they are written (order, blanks, the
- * spelling of a key, dockercfg or docker); so do all the ways to say "none". */
+ * scheme of a key, dockercfg or docker); so do all the ways to say "none". A key that the agent looks up otherwise
+ * ("docker.io" for Docker Hub) makes another digest: that is what a restart would mend. */
 int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret);
 
 /* The data with its secrets shown as "***", for people. The caller frees *ret. -EBADMSG: not JSON. */

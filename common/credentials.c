@@ -106,12 +106,12 @@ static const char *get_string(json_object *o, const char *key) {
 /* Base64 as it is found: with or without padding, either alphabet, with line breaks. Returns the number of bytes. */
 static int decode_base64(const char *s, char **ret) {
         size_t length = strlen(s), n = 0, padding = 0;
-        _cleanup_secret_ char *clean = malloc(length + 4), *decoded = malloc(length + 4);
+        /* Zeroed: what is half decoded is wiped as a string. */
+        _cleanup_secret_ char *clean = calloc(1, length + 4), *decoded = calloc(1, length + 4);
         int r;
 
         if (!clean || !decoded)
                 return -ENOMEM;
-        decoded[0] = 0;
 
         for (; *s; s++) {
                 if (strchr(" \t\r\n", *s))
@@ -251,6 +251,12 @@ static int add_entry(Credentials *file, Credential *c, const Source *s) {
         if (!other)
                 return credentials_put(file, c);
 
+        /* An entry without a secret never takes the place of one that has it. */
+        if (!credential_is_usable(c))
+                return 0;
+        if (!credential_is_usable(other))
+                return credentials_put(file, c);
+
         take = prefers(c->key, other->key, c->registry);
         if (!same_credentials(c, other))
                 problems_add(s->problems, LOG_WARNING,
@@ -260,6 +266,13 @@ static int add_entry(Credentials *file, Credential *c, const Source *s) {
         return take ? credentials_put(file, c) : 0;
 }
 
+/* https://user:password@host is somebody's way to write a key; what may be shown of it. */
+static const char *showable(const char *key) {
+        const char *at = strrchr(key, '@');
+
+        return at ? at + 1 : key;
+}
+
 static int parse_entry(Credentials *file, const char *key, json_object *entry, const Source *s) {
         _cleanup_(credential_done) Credential c = {0};
         int r;
@@ -267,7 +280,7 @@ static int parse_entry(Credentials *file, const char *key, json_object *entry, c
         r = registry_normalize(key, &c.registry);
         if (r == -EINVAL) {
                 problems_add(s->problems, LOG_ERR, "%s: the key '%.64s' is not the name of a registry; left out",
-                             s->path, key);
+                             s->path, showable(key));
                 return 0;
         }
         if (r < 0)
@@ -304,7 +317,7 @@ static int parse_entries(Credentials *file, json_object *entries, const Source *
 
                 if (!json_object_is_type(entry, json_type_object)) {
                         problems_add(s->problems, LOG_ERR, "%s: the entry of %.64s is not an object; left out", s->path,
-                                     key);
+                                     showable(key));
                         continue;
                 }
                 r = parse_entry(file, key, entry, s);
@@ -434,11 +447,14 @@ int credentials_parse(Credentials *c, const char *path, const char *text, size_t
                 return r;
 
         for (size_t i = 0; i < file.n_items; i++) {
+                const Credential *other = credentials_find(c, file.items[i].registry);
+
+                if (other && credential_is_usable(other) && !credential_is_usable(&file.items[i]))
+                        continue;
                 r = credentials_put(c, &file.items[i]);
                 if (r < 0)
                         return r;
         }
-        file.n_items = 0; /* each was handed over */
         return 0;
 }
 

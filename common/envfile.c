@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -221,7 +222,8 @@ int envfile_get(const EnvFile *f, const char *key, char **ret) {
         char *copy;
 
         while (next_line(f, &position, &line))
-                if (sets_key(line, key, &value))
+                /* With a blank before the "=" it is another key to ecs-init. */
+                if (sets_key(line, key, &value) && !is_blank(value.text[-2]))
                         last = value;
 
         if (!last.text) {
@@ -379,6 +381,10 @@ static int check_undisturbed(const EnvFile *f) {
         if (f->fd < 0 || now.st_dev != f->st.st_dev || now.st_ino != f->st.st_ino || now.st_size != f->st.st_size ||
             !same_time(&now.st_mtim, &f->st.st_mtim) || !same_time(&now.st_ctim, &f->st.st_ctim))
                 return -EAGAIN;
+
+        /* Who opens the file while the lease lasts has the kernel send us a signal, SIGIO unless told otherwise: that
+         * one would end the process. */
+        (void) fcntl(f->fd, F_SETSIG, SIGURG);
 
         /* fcntl(2): a read lease is refused with EAGAIN while the file is open for writing. Where leases are not to
          * be had (another owner, a network file system) there is nothing more to learn. */

@@ -5,8 +5,7 @@
 #include <strings.h>
 
 /* The hosts that Docker's CLI takes for Docker Hub. */
-static const char *const docker_hub_hosts[] = {"index.docker.io", "docker.io", "registry-1.docker.io",
-                                               "registry.hub.docker.com"};
+static const char *const docker_hub_hosts[] = {"index.docker.io", "docker.io", "registry-1.docker.io"};
 
 static const char *skip_scheme(const char *key) {
         if (strncasecmp(key, "https://", 8) == 0)
@@ -23,8 +22,10 @@ static size_t utf8_length(const unsigned char *s) {
         for (size_t i = 1; i < n; i++)
                 if ((s[i] & 0xc0) != 0x80)
                         return 0;
-        if (n == 2 && *s < 0xc2)
-                return 0; /* could be shorter */
+        /* Could be shorter, is half of a surrogate pair, or lies beyond U+10FFFF. */
+        if ((n == 2 && *s < 0xc2) || (*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) ||
+            (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f) || *s > 0xf4)
+                return 0;
         return n;
 }
 
@@ -42,11 +43,13 @@ static bool is_carried_as_is(const char *s) {
         return true;
 }
 
-static void trim_end(char *s, const char *suffix) {
+static bool trim_end(char *s, const char *suffix) {
         size_t n = strlen(s), length = strlen(suffix);
 
-        if (n > length && streq(s + n - length, suffix))
-                s[n - length] = 0;
+        if (n <= length || !streq(s + n - length, suffix))
+                return false;
+        s[n - length] = 0;
+        return true;
 }
 
 static void trim_slashes(char *s) {
@@ -63,6 +66,13 @@ static bool is_docker_hub(const char *name) {
         return false;
 }
 
+/* A host, and not one with a scheme or a user (and password) before it. */
+static bool has_host(const char *name) {
+        size_t n = strcspn(name, "/");
+
+        return n > 0 && name[0] != ':' && !memchr(name, '@', n) && !strstr(name, "://");
+}
+
 int registry_normalize(const char *key, char **ret) {
         _cleanup_free_ char *name = NULL;
 
@@ -77,11 +87,10 @@ int registry_normalize(const char *key, char **ret) {
                 *c = (char) tolower((unsigned char) *c);
 
         /* An API path is no part of an image's name: left there, it makes the agent's choice a chance. */
-        trim_slashes(name);
-        trim_end(name, "/v1");
-        trim_end(name, "/v2");
-        trim_slashes(name);
-        if (!*name || *name == '/')
+        do
+                trim_slashes(name);
+        while (trim_end(name, "/v1") || trim_end(name, "/v2"));
+        if (!has_host(name))
                 return -EINVAL;
 
         if (is_docker_hub(name)) {

@@ -116,7 +116,7 @@ static void test_format_colon_in_name(void **state _unused_) {
 }
 
 static void test_format_refuses(void **state _unused_) {
-        static const char *const passwords[] = {"hunter2\"", "hunter2\\", "hunter2\n", "\thunter2"};
+        static const char *const passwords[] = {"hunter2\"", "hunter2\\", "hunter2\n", "\thunter2", "hunter2\x7f"};
         _cleanup_(credentials_done) Credentials token = {0};
 
         add(&token, "r.example", "user", "hunter2", "hunter2", NULL);
@@ -132,6 +132,15 @@ static void test_format_refuses(void **state _unused_) {
                 add(&c, "b.example", NULL, NULL, "tok", NULL);
                 expect_refused(&c, AUTH_TYPE_AUTO, "AuthType=docker");
         }
+}
+
+/* Nobody logs in with an email address: an odd one costs nothing. */
+static void test_format_odd_email(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        add(&c, "r.example", "user", "password", NULL, "\"me\"@example");
+        expect_format(&c, AUTH_TYPE_AUTO, "dockercfg", "{\"r.example\":" ENTRY "}");
+        expect_format(&c, AUTH_TYPE_DOCKER, "docker", "{\"r.example\":{" FIELDS "}}");
 }
 
 static void test_what_is_written_is_read(void **state _unused_) {
@@ -154,51 +163,66 @@ static void test_what_is_written_is_read(void **state _unused_) {
         }
 }
 
+static const struct {
+        const char *type;
+        const char *data;
+        int r;
+        size_t n_items;
+} parse_cases[] = {
+        {NULL, NULL, 0, 0},
+        {"", "", 0, 0},
+        {NULL, "", 0, 0},
+        {NULL, "{\"r\":" ENTRY "}", 0, 0},
+        {"", "x", 0, 0},
+        {"dockercfg", "{\"r\":" ENTRY ",\"s\":null}", 0, 1},
+        {"dockercfg", "{\"r\":{\"auth\":\"dXNlcjpw\\nYXNzd29yZA==\"}}", 0, 1},
+        {"dockercfg", "{\"r\":{\"auth\":\" dXNlcjpw\"}}", 0, 0},
+        {"dockercfg", "{\"r\":{\"auth\":\"dXNlcjpw----\"}}", 0, 0},
+        {"dockercfg", "{\"r\":{\"auth\":\"dX==cjpw\"}}", 0, 0},
+        {"dockercfg", "{\"r\":{\"auth\":\"dXNlOj=w\"}}", 0, 0},
+        {"dockercfg", "{\"r'\\\"'\":" ENTRY "}", 0, 1},
+        {"dockercfg", "{\"r\":" ENTRY "} \t", 0, 1},
+        {"dockercfg", "{}", 0, 0},
+        {"dockercfg", "{\"r\":" ENTRY "}", 0, 1},
+        {"dockercfg", "{\"r\":" ENTRY ",\"s\":" ENTRY "}", 0, 2},
+        {"dockercfg", " { \"r\" : " ENTRY " } ", 0, 1},
+        {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":\"!\"}}", 0, 1},
+        {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":\"dXNlcg==\"}}", 0, 1},
+        {"dockercfg", "{\"r\":{\"auth\":\"dXNlcjpwYXNzd29yZA\"}}", 0, 0}, /* no padding */
+        {"dockercfg", "{\"r\":{\"identitytoken\":\"t\"}}", 0, 0},
+        {"dockercfg", "{\"r\":{" FIELDS "}}", 0, 0},
+        {"dockercfg", "{\"r\":{\"auth\":null}}", 0, 0},
+        {"docker", "{\"r\":{" FIELDS "}}", 0, 1},
+        {"docker", "{\"r\":{\"identitytoken\":\"t\"}}", 0, 1},
+        {"docker", "{\"r\":{\"email\":\"t\"}}", 0, 0},
+        /* All are dropped. */
+        {"Docker", "{\"r\":{" FIELDS "}}", -EBADMSG, 0},
+        {"auto", "{\"r\":{" FIELDS "}}", -EBADMSG, 0},
+        {"'docker'", "{\"r\":{" FIELDS "}}", -EBADMSG, 0},
+        {"dockercfg", NULL, -EBADMSG, 0},
+        {"dockercfg", "", -EBADMSG, 0},
+        {"dockercfg", "{", -EBADMSG, 0},
+        {"dockercfg", "[]", -EBADMSG, 0},
+        {"dockercfg", "{\"r\":" ENTRY "} x", -EBADMSG, 0},
+        {"dockercfg", "{\"r\":" ENTRY ",}", -EBADMSG, 0},
+        {"dockercfg", "/**/{\"r\":" ENTRY "}", -EBADMSG, 0},
+        {"dockercfg", "{'r':" ENTRY "}", -EBADMSG, 0},
+        {"dockercfg", "{\"r\":{'auth':'" AUTH "'}}", -EBADMSG, 0},
+        {"dockercfg", "x", -EBADMSG, 0},
+        {"dockercfg", "'{\"r\":" ENTRY "}'", -EBADMSG, 0},
+        {"dockercfg", "{\"r\":" ENTRY ",\"credsStore\":\"x\"}", -EBADMSG, 0},
+        {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":1}}", -EBADMSG, 0},
+        {"docker", "{\"r\":{\"username\":1}}", -EBADMSG, 0},
+        {"docker", "{\"r\":{" FIELDS "},\"s\":[]}", -EBADMSG, 0},
+};
+
 static void test_parse(void **state _unused_) {
-        static const struct {
-                const char *type;
-                const char *data;
-                int r;
-                size_t n_items;
-        } cases[] = {
-                {NULL, NULL, 0, 0},
-                {"", "", 0, 0},
-                {NULL, "", 0, 0},
-                {"dockercfg", "{}", 0, 0},
-                {"dockercfg", "{\"r\":" ENTRY "}", 0, 1},
-                {"dockercfg", "{\"r\":" ENTRY ",\"s\":" ENTRY "}", 0, 2},
-                {"dockercfg", " { \"r\" : " ENTRY " } ", 0, 1},
-                {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":\"!\"}}", 0, 1},
-                {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":\"dXNlcg==\"}}", 0, 1},
-                {"dockercfg", "{\"r\":{\"auth\":\"dXNlcjpwYXNzd29yZA\"}}", 0, 0}, /* no padding */
-                {"dockercfg", "{\"r\":{\"identitytoken\":\"t\"}}", 0, 0},
-                {"dockercfg", "{\"r\":{" FIELDS "}}", 0, 0},
-                {"dockercfg", "{\"r\":{\"auth\":null}}", 0, 0},
-                {"docker", "{\"r\":{" FIELDS "}}", 0, 1},
-                {"docker", "{\"r\":{\"identitytoken\":\"t\"}}", 0, 1},
-                {"docker", "{\"r\":{\"email\":\"t\"}}", 0, 0},
-                /* All are dropped. */
-                {"Docker", "{\"r\":{" FIELDS "}}", -EBADMSG, 0},
-                {"auto", "{\"r\":{" FIELDS "}}", -EBADMSG, 0},
-                {"'docker'", "{\"r\":{" FIELDS "}}", -EBADMSG, 0},
-                {"dockercfg", NULL, -EBADMSG, 0},
-                {"dockercfg", "", -EBADMSG, 0},
-                {"dockercfg", "{", -EBADMSG, 0},
-                {"dockercfg", "[]", -EBADMSG, 0},
-                {"dockercfg", "x", -EBADMSG, 0},
-                {"dockercfg", "'{\"r\":" ENTRY "}'", -EBADMSG, 0},
-                {"dockercfg", "{\"r\":" ENTRY ",\"credsStore\":\"x\"}", -EBADMSG, 0},
-                {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":1}}", -EBADMSG, 0},
-                {"docker", "{\"r\":{\"username\":1}}", -EBADMSG, 0},
-                {"docker", "{\"r\":{" FIELDS "},\"s\":[]}", -EBADMSG, 0},
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        for (size_t i = 0; i < ELEMENTSOF(parse_cases); i++) {
                 _cleanup_(credentials_done) Credentials c = {0};
-                int r = authdata_parse(cases[i].type, cases[i].data, &c);
+                int r = authdata_parse(parse_cases[i].type, parse_cases[i].data, &c);
 
-                if (r != cases[i].r || c.n_items != cases[i].n_items)
-                        fail_msg("%s %s: %d, %zu entries", cases[i].type, cases[i].data, r, c.n_items);
+                if (r != parse_cases[i].r || c.n_items != parse_cases[i].n_items)
+                        fail_msg("%s %s: %d, %zu entries", parse_cases[i].type, parse_cases[i].data, r, c.n_items);
         }
 }
 
@@ -242,6 +266,11 @@ static void test_digest(void **state _unused_) {
                 {{"dockercfg", "{\"r\":" ENTRY ",\"s\":" ENTRY "}"},
                  {"dockercfg", "{\"s\":" ENTRY ",\"r\":" ENTRY "}"}},
                 {{"dockercfg", "{\"s\":" ENTRY "}"}},
+                /* The agent finds only one of these for an image of Docker Hub. */
+                {{"dockercfg", "{\"" REGISTRY_DOCKER_HUB "\":" ENTRY "}"},
+                 {"dockercfg", "{\"index.docker.io/v1/\":" ENTRY "}"}},
+                {{"dockercfg", "{\"docker.io\":" ENTRY "}"}},
+                {{"dockercfg", "{\"https://r/v2/\":" ENTRY "}"}},
                 {{"dockercfg", "{\"r\":{\"auth\":\"dXNlcjpwYXNzd29yZAo=\"}}"}},
                 /* The same bytes, cut in another place. */
                 {{"docker", "{\"r\":{\"username\":\"ab\",\"password\":\"c\"}}"}},
@@ -290,6 +319,7 @@ int main(void) {
                 cmocka_unit_test(test_format_docker),
                 cmocka_unit_test(test_format_colon_in_name),
                 cmocka_unit_test(test_format_refuses),
+                cmocka_unit_test(test_format_odd_email),
                 cmocka_unit_test(test_what_is_written_is_read),
                 cmocka_unit_test(test_parse),
                 cmocka_unit_test(test_parse_wrapped),

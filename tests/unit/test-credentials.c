@@ -108,6 +108,9 @@ static void test_entries_that_cannot_be_used(void **state _unused_) {
                 {"{\"username\":\"x\"}", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
                 {"{\"password\":\"x\"}", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
                 {"{\"auth\":\"!\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR},
+                /* Breaks off after much that was decoded: nothing is read beyond it (AddressSanitizer). */
+                {"{\"auth\":\"QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB!!!!\"}", NULL, NULL, NULL, NULL,
+                 "base64 of user:password", LOG_ERR},
                 {"{\"auth\":\"====\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR},
                 {"{\"auth\":\"dXNl\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR}, /* use */
                 {"{\"auth\":\"OnB3\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR}, /* :pw */
@@ -312,6 +315,40 @@ static void test_later_file_wins(void **state _unused_) {
         assert_int_equal(problems.n_items, 0);
 }
 
+/* Neither a later file nor another key of the same file. */
+static void test_empty_entry_takes_no_place(void **state _unused_) {
+        static const char *const files[] = {
+                "{\"auths\":{\"docker.io\":" ENTRY ",\"" REGISTRY_DOCKER_HUB "\":{}}}",
+                "{\"auths\":{\"" REGISTRY_DOCKER_HUB "\":{},\"docker.io\":" ENTRY "}}",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+                _cleanup_(credentials_done) Credentials c = {0};
+                Problems problems = {0};
+
+                assert_int_equal(parse(&c, files[i], &problems), 0);
+                assert_int_equal(c.n_items, 1);
+                assert_string_equal(c.items[0].username, "user");
+                assert_int_equal(problems.n_items, 1);
+
+                assert_int_equal(parse(&c, "{\"auths\":{\"docker.io\":{}}}", &problems), 0);
+                assert_int_equal(c.n_items, 1);
+                assert_string_equal(c.items[0].username, "user");
+        }
+}
+
+static void test_key_with_a_password(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+        Problems problems = {0};
+
+        assert_int_equal(
+                parse(&c, "{\"auths\":{\"https://me:hunter2@r.example\":" ENTRY ",\"x:hunter2@r\":1}}", &problems), 0);
+        assert_int_equal(c.n_items, 0);
+        assert_int_equal(problems.n_items, 2);
+        unit_assert_problem(&problems, "'r.example'");
+        assert_no_secret(&problems);
+}
+
 static void expect_load(const char *path, int r, const char *part) {
         _cleanup_(credentials_done) Credentials c = {0};
         Problems problems = {0};
@@ -382,6 +419,8 @@ int main(void) {
                 cmocka_unit_test(test_credential_stores),
                 cmocka_unit_test(test_two_keys_for_one_registry),
                 cmocka_unit_test(test_later_file_wins),
+                cmocka_unit_test(test_empty_entry_takes_no_place),
+                cmocka_unit_test(test_key_with_a_password),
                 cmocka_unit_test_setup_teardown(test_load, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_load_what_is_not_a_file, unit_make_directory,
                                                 unit_remove_directory),

@@ -71,6 +71,8 @@ static void test_get(void **state) {
                 {"KEY=x # no comment\n", "x # no comment"},
                 {"KEY=x\nKEY=y\n", "y"},
                 {"KEY=x\nKEY=\n", ""},
+                {"KEY =x\n", NULL},
+                {"KEY=x\nKEY\t=y\n", "x"},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -382,6 +384,34 @@ static void test_open_for_writing(void **state) {
         unit_assert_file(path, "A=1\nKEY=v\n");
 }
 
+/* The lease that tells of such a program must not turn its signal on us. */
+static void test_opened_during_save(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "f");
+        int status;
+        pid_t pid;
+
+        unit_write_file(path, "A=1\n");
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+                for (;;) {
+                        int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+                        if (fd >= 0)
+                                (void) close(fd);
+                }
+
+        for (int i = 0; i < 2000; i++) {
+                char value[] = {(char) ('a' + i % 2), 0};
+                Problems problems = {0};
+                int r = set_and_save(path, value, &problems);
+
+                assert_true(r == 1 || r == 0 || r == -EAGAIN);
+        }
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
 /* What a killed instance left behind, even as a link to somewhere else. */
 static void test_left_over_temporary_file(void **state) {
         _cleanup_free_ char *path = unit_path(*state, "f"), *left = unit_path(*state, ".f.ecs-authd"),
@@ -526,6 +556,7 @@ int main(void) {
                 WITH_DIRECTORY(test_what_cannot_be_opened),
                 WITH_DIRECTORY(test_changed_in_between),
                 WITH_DIRECTORY(test_open_for_writing),
+                WITH_DIRECTORY(test_opened_during_save),
                 WITH_DIRECTORY(test_left_over_temporary_file),
                 WITH_DIRECTORY(test_temporary_file_cannot_be_made),
                 WITH_DIRECTORY(test_write_fails_half_way),
