@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "authdata.h"
 
-#include <json-c/json.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "json.h"
 #include "registry.h"
 #include "secret.h"
-
-static void json_putp(json_object **o) {
-        json_object_put(*o);
-}
-#define _cleanup_json_ _cleanup_(json_putp)
 
 static const char *const auth_type_names[] = {
         [AUTH_TYPE_AUTO] = "auto",
@@ -325,11 +320,9 @@ static bool has_single_quotes(const char *json) {
         return false;
 }
 
-DEFINE_CLEANUP_FUNC(json_tokener *, json_tokener_free)
-
 /* As strict as Go's decoder is: what it refuses costs the agent every entry. */
 static int parse_json(const char *data, json_object **ret) {
-        _cleanup_(json_tokener_freep) json_tokener *tokener = json_tokener_new();
+        _cleanup_tokener_ json_tokener *tokener = json_tokener_new();
         _cleanup_json_ json_object *top = NULL;
         size_t end;
 

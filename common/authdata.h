@@ -3,6 +3,7 @@
 
 #include "credentials.h"
 #include "digest.h"
+#include "problem.h"
 
 /* ECS_ENGINE_AUTH_TYPE and ECS_ENGINE_AUTH_DATA, as the agent takes them (dockerauth.go of amazon-ecs-agent). */
 

@@ -39,7 +39,7 @@ static void *setting_target(Config *c, const Setting *setting) {
         return (char *) c + setting->offset;
 }
 
-static char *home_directory(void) {
+char *config_home_directory(void) {
         const char *e = getenv("HOME");
         const struct passwd *pw;
 
@@ -63,7 +63,7 @@ static int expand_path(const char *value, char **ret) {
                 return 0;
         }
 
-        home = home_directory();
+        home = config_home_directory();
         if (!home || asprintf(ret, "%s%s", home, value + 1) < 0)
                 return -ENOMEM;
         return 0;

@@ -57,6 +57,9 @@ int config_load(const char *path, char *const *options, Config **ret, Problems *
 Config *config_free(Config *c);
 DEFINE_CLEANUP_FUNC(Config *, config_free)
 
+/* What "~" stands for: $HOME, or, as services have none, what the user database says. NULL: no memory. */
+char *config_home_directory(void);
+
 /* The longest line that the reader in use takes (envfile.h): where nothing restarts the agent for us, nobody knows who
  * reads the file, and the strictest reader counts. */
 size_t config_line_max(const Config *c);

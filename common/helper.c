@@ -2,13 +2,13 @@
 #include "helper.h"
 
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "json.h"
 #include "secret.h"
 
 enum {
@@ -220,7 +220,16 @@ static void attend_all(Running *running) {
                         attend(&running[i], &fds[2 * i], &fds[2 * i + 1]);
 }
 
-int helper_run(HelperCall *calls, size_t n_calls, const char *home, uint64_t timeout_usec) {
+static int begin(Running *r, HelperCall *call, const char *home, uint64_t timeout_usec, uint64_t last_usec) {
+        if (!is_helper_name(call->helper))
+                return -EINVAL;
+        if (now_usec() > last_usec)
+                return -ETIMEDOUT;
+        return start(r, call, home, timeout_usec);
+}
+
+void helper_run(HelperCall *calls, size_t n_calls, const char *home, uint64_t timeout_usec) {
+        const uint64_t last_usec = now_usec() + (HELPER_RUN_TIMEOUTS - 1) * timeout_usec;
         Running running[HELPER_PARALLEL_MAX] = {0};
         size_t next = 0, busy = 0;
 
@@ -233,16 +242,13 @@ int helper_run(HelperCall *calls, size_t n_calls, const char *home, uint64_t tim
                         while (!running[i].call && next < n_calls) {
                                 HelperCall *call = &calls[next++];
 
-                                call->error = is_helper_name(call->helper)
-                                                      ? start(&running[i], call, home, timeout_usec)
-                                                      : -EINVAL;
+                                call->error = begin(&running[i], call, home, timeout_usec, last_usec);
                         }
                         if (running[i].call)
                                 busy++;
                 }
                 attend_all(running);
         } while (busy > 0 || next < n_calls);
-        return 0;
 }
 
 void helper_calls_done(HelperCall *calls, size_t n_calls) {
@@ -252,33 +258,24 @@ void helper_calls_done(HelperCall *calls, size_t n_calls) {
         }
 }
 
-static void json_putp(json_object **o) {
-        json_object_put(*o);
-}
-
-static char *copy_member(json_object *o, const char *key) {
-        json_object *member;
-        const char *s;
-
-        if (!json_object_object_get_ex(o, key, &member) || !json_object_is_type(member, json_type_string))
-                return NULL;
-        s = json_object_get_string(member);
-        return strlen(s) == (size_t) json_object_get_string_len(member) ? secret_dup(s, strlen(s)) : NULL;
-}
-
 int helper_parse_get(const char *output, char **ret_username, char **ret_secret) {
-        _cleanup_(json_putp) json_object *answer = json_tokener_parse(output);
-        _cleanup_secret_ char *username = NULL, *secret = NULL;
+        _cleanup_json_ json_object *answer = output ? json_tokener_parse(output) : NULL;
+        const char *username = json_get_string(answer, "Username"), *secret = json_get_string(answer, "Secret");
+        char *username_copy, *secret_copy;
 
-        if (!json_object_is_type(answer, json_type_object))
-                return -EBADMSG;
-        username = copy_member(answer, "Username");
-        secret = copy_member(answer, "Secret");
-        if (str_empty(username) || str_empty(secret))
+        if (!username || !secret)
                 return -EBADMSG;
 
-        *ret_username = STEAL_POINTER(username);
-        *ret_secret = STEAL_POINTER(secret);
+        username_copy = secret_dup(username, strlen(username));
+        secret_copy = secret_dup(secret, strlen(secret));
+        if (!username_copy || !secret_copy) {
+                secret_free(username_copy);
+                secret_free(secret_copy);
+                return -ENOMEM;
+        }
+
+        *ret_username = username_copy;
+        *ret_secret = secret_copy;
         return 0;
 }
 

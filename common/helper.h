@@ -12,6 +12,7 @@
 enum {
         HELPER_OUTPUT_MAX = 256 * 1024,
         HELPER_PARALLEL_MAX = 8,
+        HELPER_RUN_TIMEOUTS = 3, /* helper_run() takes at most this many times timeout_usec */
 };
 
 /* What a helper gets of an environment: these two, and no other variable of ours. */
@@ -32,8 +33,9 @@ typedef struct HelperCall {
 } HelperCall;
 
 /* Makes all the calls, at most HELPER_PARALLEL_MAX at a time, each for at most timeout_usec. Returns when all have
- * ended; what they left running in their process group is killed. -ENOMEM and such: our own failure. */
-int helper_run(HelperCall *calls, size_t n_calls, const char *home, uint64_t timeout_usec);
+ * ended; what they left running in their process group is killed. Where so many hang that the others would have to wait
+ * for longer than twice timeout_usec, those are given up without being made (-ETIMEDOUT). */
+void helper_run(HelperCall *calls, size_t n_calls, const char *home, uint64_t timeout_usec);
 void helper_calls_done(HelperCall *calls, size_t n_calls);
 
 /* The answer to "get". -EBADMSG: not such an answer. Each string is to be freed with secret_free(). */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "observe.h"
 
-#include <json-c/json.h>
-
 #include "http.h"
+#include "json.h"
 #include "secret.h"
 
 /* Each of the four requests gets its share of OBSERVE_TIMEOUT_USEC. */
@@ -11,26 +10,6 @@
 
 /* Every container that the agent starts for a task has this label. */
 #define TASK_FILTER "%7B%22label%22%3A%5B%22com.amazonaws.ecs.task-arn%22%5D%2C%22status%22%3A%5B%22running%22%5D%7D"
-
-static void json_putp(json_object **o) {
-        json_object_put(*o);
-}
-#define _cleanup_json_ _cleanup_(json_putp)
-
-/* The member of an object, if it is there and of that type. */
-static json_object *json_get(json_object *o, const char *key, json_type type) {
-        json_object *member;
-
-        if (!json_object_is_type(o, json_type_object) || !json_object_object_get_ex(o, key, &member))
-                return NULL;
-        return json_object_is_type(member, type) ? member : NULL;
-}
-
-static const char *json_get_string(json_object *o, const char *key) {
-        json_object *member = json_get(o, key, json_type_string);
-
-        return member ? json_object_get_string(member) : NULL;
-}
 
 /* Copies what may be shown: a foreign string that goes into a log line or a STATUS=. */
 static void copy_printable(char *target, size_t size, const char *s) {

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "envfile.h"
+#include "gather.h"
 #include "secret.h"
 
 /* How long another program may keep the environment file busy before we say so. */
@@ -11,17 +12,6 @@ enum {
         BUSY_TRIES = 40,
         BUSY_WAIT_MSEC = 50,
 };
-
-static int load_credentials(const Config *config, Credentials *credentials, Problems *problems) {
-        int r;
-
-        for (char **file = config->credential_files; *file; file++) {
-                r = credentials_load(credentials, *file, problems);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
 
 /* The two values as the environment file has them now; each NULL when it is not set. */
 static int read_current(const EnvFile *file, char **ret_type, char **ret_data) {
@@ -40,7 +30,7 @@ static int read_current(const EnvFile *file, char **ret_type, char **ret_data) {
         return 0;
 }
 
-/* An entry whose secret cannot be had keeps the last good one. Leaves out what has none. */
+/* An entry whose secret cannot be had keeps the last good one; where not all is known, so does every other. */
 static int keep_last_good(const EnvFile *file, Credentials *credentials) {
         _cleanup_secret_ char *type = NULL, *data = NULL;
         _cleanup_(credentials_done) Credentials current = {0};
@@ -55,7 +45,7 @@ static int keep_last_good(const EnvFile *file, Credentials *credentials) {
         for (size_t i = 0; i < current.n_items; i++) {
                 const Credential *c = credentials_find(credentials, current.items[i].registry);
 
-                if (!c || credential_is_usable(c))
+                if (c ? credential_is_usable(c) : !credentials->incomplete)
                         continue;
                 r = credentials_put(credentials, &current.items[i]);
                 if (r < 0)
@@ -69,7 +59,7 @@ static int collect(const Config *config, const EnvFile *file, Credentials *crede
                    char **ret_data, Problems *problems) {
         int r;
 
-        r = load_credentials(config, credentials, problems);
+        r = gather_credentials(config, credentials, problems);
         if (r < 0)
                 return r;
         if (file) {

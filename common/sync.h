@@ -3,6 +3,7 @@
 
 #include "config.h"
 #include "digest.h"
+#include "helper.h"
 #include "problem.h"
 
 /* The first job: credential files -> the auth entries of the environment file. The report has no pointers and no
@@ -24,8 +25,11 @@ typedef struct SyncReport {
         Problems problems;
 } SyncReport;
 
-/* Longer than that, and something on the way hangs (a file system, a lock). */
-#define SYNC_TIMEOUT_USEC (30 * USEC_PER_SEC)
+/* Longer than that, and something on the way hangs (a file system, a lock): beside the time that the helpers have,
+ * twice (list and get), each as helper_run() bounds it. */
+static inline uint64_t sync_timeout_usec(const Config *config) {
+        return 30 * USEC_PER_SEC + 2 * HELPER_RUN_TIMEOUTS * config->helper_timeout_usec;
+}
 
 /* Always gives a report. */
 void sync_run(const Config *config, const DigestKey *key, SyncReport *ret);

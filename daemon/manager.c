@@ -16,6 +16,10 @@
 /* Where inotify fails us, the files are looked at this often instead. */
 #define UNWATCHED_REFRESH_USEC (60 * USEC_PER_SEC)
 
+/* A credential helper that hangs holds up neither the boot nor the end for longer than this. */
+#define READY_LIMIT_USEC (10 * USEC_PER_SEC)
+#define STOP_LIMIT_USEC (10 * USEC_PER_SEC)
+
 struct Manager {
         ManagerMode mode;
         Config *config;
@@ -28,6 +32,8 @@ struct Manager {
         sd_event_source *look_again; /* the time that decide() named */
         sd_event_source *refresh;    /* RefreshSec= */
         sd_event_source *give_up;    /* apply does not wait for ever */
+        sd_event_source *ready_limit;
+        sd_event_source *stop_limit;
 
         Worker *worker;
         Watch *watch;
@@ -77,6 +83,10 @@ static int arm_timer(Manager *m, sd_event_source **timer, uint64_t usec, sd_even
 static void manager_exit(Manager *m, int status) {
         m->stopping = true;
         (void) sd_event_exit(m->event, status);
+}
+
+static int manager_stop_status(const Manager *m) {
+        return m->mode == MANAGER_RUN ? EXIT_SUCCESS : EXIT_STATUS_FAILED;
 }
 
 static int on_pass(sd_event_source *s _unused_, void *userdata) {
@@ -157,6 +167,22 @@ static void manager_take_sync(Manager *m, SyncReport *report) {
         *known = *report;
 }
 
+/* From here on the agent may start: the file is as right as it can be. */
+static void manager_tell_ready(Manager *m) {
+        m->ready_limit = sd_event_source_disable_unref(m->ready_limit);
+        if (m->mode != MANAGER_RUN || m->ready)
+                return;
+        m->ready = true;
+        (void) sd_notify(false, "READY=1");
+}
+
+static int on_ready_limit(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        log_warning(
+                "The credentials take long to be read (a credential helper?); the agent is not kept waiting for them");
+        manager_tell_ready(userdata);
+        return 0;
+}
+
 static void on_sync_done(void *userdata, int error, const void *child_report) {
         Manager *m = userdata;
         SyncReport report;
@@ -171,14 +197,10 @@ static void on_sync_done(void *userdata, int error, const void *child_report) {
         manager_take_sync(m, &report);
         status_tell_sync(m->status, m->config, &m->facts.sync);
 
-        /* From here on the agent may start: the file is as right as it can be. */
-        if (m->mode == MANAGER_RUN && !m->ready) {
-                m->ready = true;
-                (void) sd_notify(false, "READY=1");
-        }
+        manager_tell_ready(m);
 
         if (m->stopping)
-                manager_exit(m, EXIT_SUCCESS);
+                manager_exit(m, manager_stop_status(m));
         else
                 manager_pass(m);
 }
@@ -191,7 +213,7 @@ static void manager_write(Manager *m) {
         m->facts.job_running = true;
         m->writing = true;
 
-        r = worker_run(m->worker, run_sync, m, sizeof(SyncReport), SYNC_TIMEOUT_USEC, on_sync_done, m);
+        r = worker_run(m->worker, run_sync, m, sizeof(SyncReport), sync_timeout_usec(m->config), on_sync_done, m);
         if (r < 0)
                 on_sync_done(m, r, NULL);
 }
@@ -478,6 +500,12 @@ static int on_sighup(sd_event_source *s _unused_, const struct signalfd_siginfo 
         return 0;
 }
 
+/* What has not been written by now is not begun: the environment file is whole at any moment. */
+static int on_stop_limit(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        manager_exit(userdata, manager_stop_status(userdata));
+        return 0;
+}
+
 static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *userdata) {
         Manager *m = userdata;
 
@@ -485,7 +513,9 @@ static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo
         m->stopping = true;
         /* A write in hand is finished first. */
         if (!m->writing)
-                manager_exit(m, m->mode == MANAGER_RUN ? EXIT_SUCCESS : EXIT_STATUS_FAILED);
+                manager_exit(m, manager_stop_status(m));
+        else
+                (void) arm_timer(m, &m->stop_limit, manager_now(m) + STOP_LIMIT_USEC, on_stop_limit);
         return 0;
 }
 
@@ -528,12 +558,12 @@ static int manager_start_run(Manager *m) {
         if (r < 0)
                 return r;
         manager_start_watching(m);
-        return 0;
+        return arm_timer(m, &m->ready_limit, manager_now(m) + READY_LIMIT_USEC, on_ready_limit);
 }
 
 static int manager_start_apply(Manager *m) {
         /* The restart and its verification, and what may come before them. */
-        uint64_t limit = SYNC_TIMEOUT_USEC + 2 * OBSERVE_TIMEOUT_USEC + 2 * m->config->verify_usec;
+        uint64_t limit = sync_timeout_usec(m->config) + 2 * OBSERVE_TIMEOUT_USEC + 2 * m->config->verify_usec;
 
         return arm_timer(m, &m->give_up, manager_now(m) + limit, on_give_up);
 }
@@ -585,6 +615,8 @@ Manager *manager_free(Manager *m) {
         sd_event_source_disable_unref(m->look_again);
         sd_event_source_disable_unref(m->refresh);
         sd_event_source_disable_unref(m->give_up);
+        sd_event_source_disable_unref(m->ready_limit);
+        sd_event_source_disable_unref(m->stop_limit);
         sd_event_unref(m->event);
         config_free(m->config);
         free(m);

@@ -105,7 +105,7 @@ def test_engine_answers_garbage(host, answer):
 
 @pytest.mark.parametrize("how", ["absent", "stopped"])
 def test_no_agent_to_restart(host, how):
-    """The unit is active, its container is not (yet) there: nothing to restart, and the next one has the credentials."""
+    """The unit is active, its container is not (yet) there: nothing to restart, the next one has the credentials."""
     daemon = host.run_live()
     since = daemon.mark()
     if how == "absent":

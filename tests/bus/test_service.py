@@ -31,8 +31,8 @@ def break_credentials(host):
     host.credentials.replace("{")
 
 
-def no_credentials(_):
-    pass
+def no_credentials(host):
+    host.credentials.path.unlink()
 
 
 def hang_engine(host):

@@ -7,7 +7,6 @@ import subprocess
 
 import pytest
 from bus_host import ECS_AUTHD, OTHERS, REGISTRY
-from standin.credential_file import encode
 
 
 def command(*arguments):
@@ -70,7 +69,7 @@ def test_settings_come_in_order(host):
     host.config.with_name("ecs-authd.conf.d").mkdir()
     for name, value in (("ecs-authd.conf", "docker"), ("ecs-authd.conf.d/10.conf", "dockercfg"),
                         ("ecs-authd.conf.d/20.conf", "docker")):
-        host.config.with_name(name).write_text(f"[Agent]\nAuthType={value}\n")
+        (host.config.parent / name).write_text(f"[Agent]\nAuthType={value}\n")
     assert "AUTH_TYPE=docker\n" in host.run_verb("render").stdout
     assert "AUTH_TYPE=dockercfg\n" in host.run_verb("render", Agent_AuthType="dockercfg").stdout
 

@@ -60,6 +60,13 @@ def test_new_credentials_are_tried_again(host):
     host.wait_live()
     assert host.restarts() == 2
 
+    # What was in vain once says nothing about these.
+    host.agent.ignores_file = True
+    host.agent.restart()
+    host.agent.ignores_file = False
+    host.look_again()
+    host.wait_restarts(3)
+
 
 def test_an_agent_that_takes_its_time(host):
     """It answers introspection when it has registered, a while after its container has started."""
@@ -69,6 +76,7 @@ def test_an_agent_that_takes_its_time(host):
     host.login()
     daemon.wait_said("done", since, JOB_RESULT="done")
     host.wait_agent()
+    host.look_again()
     assert not daemon.said(LIVE, since)
     host.agent.answers = True
     host.wait_live()

@@ -56,9 +56,10 @@ def test_written_in_place(host):
 
 
 def test_linked_in_place(host):
-    """ln, mv of a whole directory, and what else makes a name appear."""
-    host.run_live()
+    """A name that appears with all its content: nobody writes and closes it there."""
+    daemon = host.run_live()
     host.credentials.path.unlink()
+    daemon.wait_said("cannot be read")
     prepared = host.credentials.path.with_name("prepared")
     prepared.write_text(new_text(host))
     host.credentials.path.hardlink_to(prepared)
@@ -161,16 +162,16 @@ def test_symlinked_parent_swapped(host):
 
 def test_file_half_written(host):
     """Somebody writes it slowly: what stands there meanwhile is not taken for the end."""
-    host.run_live()
-    before = host.environment_file.read_bytes()
+    daemon = host.run_live()
+    since = daemon.mark()
     text = new_text(host)
     with open(host.credentials.path, "w", encoding="utf-8") as f:
         f.write(text[:20])
         f.flush()
         host.look_again()
-        assert host.environment_file.read_bytes() == before
         f.write(text[20:])
     host.wait_live()
+    assert not daemon.said("config.json:", since)
 
 
 def test_queue_overflow(host):
@@ -255,11 +256,13 @@ def test_environment_file_deleted(host):
 
 def test_environment_file_left_alone_while_it_is_written(host):
     """A tool that has it open is not overtaken, and its text is not lost."""
-    host.run_live()
+    daemon = host.run_live()
     host.wait_idle()
     with open(host.environment_file, "w", encoding="utf-8") as f:
-        f.write(TOOL)
+        f.write(TOOL[:30])
         f.flush()
-        host.look_again()
-        assert host.environment_file.read_text() == TOOL
+        daemon.hang_up()
+        daemon.wait_said("another program has it open for writing")
+        assert host.environment_file.read_text() == TOOL[:30]
+        f.write(TOOL[30:])
     wait_for(lambda: host.environment_file.read_text() == TOOL + host.our_lines(), 5, "our lines are back", host.seen)

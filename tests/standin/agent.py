@@ -15,8 +15,9 @@ CLUSTER = "demo"
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         agent = self.server.agent
-        body = json.dumps({"Cluster": CLUSTER, "Version": "Amazon ECS Agent - v1.85.0 (*0000000)",
-                           "ContainerInstanceArn": f"arn:aws:ecs:eu-west-1:111122223333:container-instance/{CLUSTER}/1"})
+        arn = f"arn:aws:ecs:eu-west-1:111122223333:container-instance/{CLUSTER}/1"
+        body = json.dumps({"Cluster": CLUSTER, "ContainerInstanceArn": arn,
+                           "Version": "Amazon ECS Agent - v1.85.0 (a1b2c3d4)"})
         found = self.path == "/v1/metadata" and agent.answers and agent.container(running=True)
         self.send_response(200 if found else 404)
         self.end_headers()
@@ -38,7 +39,7 @@ class Agent:
     """How its next start goes is set in its attributes:
 
     ignores_file    the container comes up without the variables of the file
-    comes_up        False: the container is made and stops at once; None: there is no container; "old": the old one stays
+    comes_up        False: the container stops at once; None: there is none; "old": the old one stays
     answers         introspection answers, that is: the agent has registered
     datadir, mounts ECS_DATADIR, and the directories of the host in the container
     """

@@ -136,9 +136,11 @@ class DockerEngine:
         self.create(name, labels={TASK_LABEL: f"arn:aws:ecs:eu-west-1:111122223333:task/demo/{secrets.token_hex(16)}"})
 
     def list_containers(self, filters):
+        """Those that run, unless the filters ask for other states."""
         return [{"Id": c["Id"], "Names": [c["Name"]], "State": c["State"]["Status"], "Labels": c["Config"]["Labels"]}
-                for c in self.containers.values() if c["State"]["Running"] and
-                all(label.split("=")[0] in c["Config"]["Labels"] for label in filters.get("label", []))]
+                for c in self.containers.values()
+                if c["State"]["Status"] in filters.get("status", ["running"]) and
+                all(label in c["Config"]["Labels"] for label in filters.get("label", []))]
 
     def inspections(self):
         """How often somebody has looked at a container."""

@@ -7,8 +7,8 @@ import re
 
 
 def read_environment(path):
-    """The file as ecs-init reads it: trimmed lines, split at the first "="; no quotes, no escapes, no comments; the last
-    of a repeated key counts."""
+    """The file as ecs-init reads it: trimmed lines, split at the first "="; no quotes, no escapes, no comments; the
+    last of a repeated key counts."""
     environment = {}
     text = path.read_text() if path.is_file() else ""
     for line in text.strip().split("\n"):

@@ -1,430 +1,84 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include <fcntl.h>
-
 #include "credentials.h"
-#include "registry.h"
+#include "secret.h"
 
-/* "user:password", "other:word", "other:pass:word" */
-#define AUTH "dXNlcjpwYXNzd29yZA=="
-#define ENTRY "{\"auth\":\"" AUTH "\"}"
-#define OTHER "{\"auth\":\"b3RoZXI6d29yZA==\"}"
+static void put(Credentials *c, const char *registry, const char *username) {
+        Credential one = {.registry = strdup(registry), .username = strdup(username), .password = strdup("password")};
 
-static int parse(Credentials *c, const char *text, Problems *problems) {
-        return credentials_parse(c, "/f", text, strlen(text), problems);
+        assert_int_equal(credentials_put(c, &one), 0);
+        assert_null(one.registry); /* handed over */
 }
 
-static void assert_same(const char *a, const char *b) {
-        if (!a || !b)
-                assert_true(!a && !b);
-        else
-                assert_string_equal(a, b);
-}
+static void expect(const Credentials *c, const char *registries) {
+        char text[256] = "";
 
-/* No problem shows what the files of these tests hold. */
-static void assert_no_secret(const Problems *problems) {
-        static const char *const secrets[] = {"hunter2", AUTH, "b3RoZXI6d29yZA"};
-
-        for (unsigned i = 0; i < problems->n_items; i++)
-                for (size_t k = 0; k < ELEMENTSOF(secrets); k++)
-                        assert_null(strstr(problems->items[i].text, secrets[k]));
-}
-
-typedef struct EntryCase {
-        const char *entry;
-        const char *username, *password, *identity_token, *email;
-        const char *problem; /* NULL: none */
-        int level;
-} EntryCase;
-
-static void check_entries(const EntryCase *cases, size_t n) {
-        for (size_t i = 0; i < n; i++) {
-                _cleanup_(credentials_done) Credentials c = {0};
-                _cleanup_free_ char *text = NULL;
-                Problems problems = {0};
-
-                assert_true(asprintf(&text, "{\"auths\":{\"r.example\":%s}}", cases[i].entry) > 0);
-                assert_int_equal(parse(&c, text, &problems), 0);
-                assert_int_equal(c.n_items, 1);
-                assert_same(c.items[0].username, cases[i].username);
-                assert_same(c.items[0].password, cases[i].password);
-                assert_same(c.items[0].identity_token, cases[i].identity_token);
-                assert_same(c.items[0].email, cases[i].email);
-                assert_string_equal(c.items[0].registry, "r.example");
-                assert_string_equal(c.items[0].source, "/f");
-
-                assert_int_equal(problems.n_items, cases[i].problem ? 1 : 0);
-                assert_no_secret(&problems);
-                if (!cases[i].problem)
-                        continue;
-                unit_assert_problem(&problems, cases[i].problem);
-                unit_assert_problem(&problems, "r.example");
-                unit_assert_problem(&problems, "/f");
-                assert_int_equal(problems.items[0].level, cases[i].level);
+        for (size_t i = 0; i < c->n_items; i++) {
+                (void) strncat(text, c->items[i].registry, sizeof(text) - strlen(text) - 1);
+                (void) strncat(text, " ", sizeof(text) - strlen(text) - 1);
         }
+        assert_string_equal(text, registries);
 }
 
-static void test_entries(void **state _unused_) {
-        static const EntryCase cases[] = {
-                {ENTRY, "user", "password", NULL, NULL, NULL, 0},
-                {"{\"username\":\"user\",\"password\":\"p\"}", "user", "p", NULL, NULL, NULL, 0},
-                {"{\"auth\":\"" AUTH "\",\"username\":\"x\",\"password\":\"y\"}", "user", "password", NULL, NULL, NULL,
-                 0},
-                {"{\"auth\":\"\",\"username\":\"x\",\"password\":\"y\"}", "x", "y", NULL, NULL, NULL, 0},
-                {"{\"auth\":\"" AUTH "\",\"email\":\"me@example\"}", "user", "password", NULL, "me@example", NULL, 0},
-                {"{\"auth\":\"" AUTH "\",\"email\":null,\"x\":[1]}", "user", "password", NULL, NULL, NULL, 0},
-                {"{\"identitytoken\":\"tok\"}", NULL, NULL, "tok", NULL, NULL, 0},
-                {"{\"auth\":\"" AUTH "\",\"identitytoken\":\"tok\"}", "user", "password", "tok", NULL, NULL, 0},
-                {"{\"auth\":\"AAAA\",\"identitytoken\":\"tok\"}", NULL, NULL, "tok", NULL, NULL, 0},
-                /* a:b:c - the password has the further colons; an empty password is one. */
-                {"{\"auth\":\"YTpiOmM=\"}", "a", "b:c", NULL, NULL, NULL, 0},
-                {"{\"auth\":\"YTo=\"}", "a", "", NULL, NULL, NULL, 0},
-                /* NULs at the end: a:b\0\0 */
-                {"{\"auth\":\"YTpiAAA=\"}", "a", "b", NULL, NULL, NULL, 0},
-                /* Base64 as it is found: a:b>?> and more, unpadded, URL alphabet, line breaks. */
-                {"{\"auth\":\"YTpi\"}", "a", "b", NULL, NULL, NULL, 0},
-                {"{\"auth\":\"dXNlcjpwYXNzd29yZA\"}", "user", "password", NULL, NULL, NULL, 0},
-                {"{\"auth\":\"dXNlcjpw\\nYXNzd29y\\r\\nZA==\\n\"}", "user", "password", NULL, NULL, NULL, 0},
-                {"{\"auth\":\" dXNlcjpw YXNzd29yZA== \"}", "user", "password", NULL, NULL, NULL, 0},
-                {"{\"auth\":\"YTo+Pj8/\"}", "a",
-                 ">>?"
-                 "?",
-                 NULL, NULL, NULL, 0},
-                {"{\"auth\":\"YTo-Pj8_\"}", "a",
-                 ">>?"
-                 "?",
-                 NULL, NULL, NULL, 0},
-        };
-
-        check_entries(cases, ELEMENTSOF(cases));
-}
-
-static void test_entries_that_cannot_be_used(void **state _unused_) {
-        static const EntryCase cases[] = {
-                {"{}", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
-                {"{\"auth\":\"\"}", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
-                {"{\"auth\":1}", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
-                {"{\"username\":\"x\"}", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
-                {"{\"password\":\"x\"}", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
-                {"{\"auth\":\"!\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR},
-                /* Breaks off after much that was decoded: nothing is read beyond it (AddressSanitizer). */
-                {"{\"auth\":\"QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB!!!!\"}", NULL, NULL, NULL, NULL,
-                 "base64 of user:password", LOG_ERR},
-                {"{\"auth\":\"====\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR},
-                {"{\"auth\":\"dXNl\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR}, /* use */
-                {"{\"auth\":\"OnB3\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR}, /* :pw */
-                {"{\"auth\":\"A\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR},
-                {"{\"auth\":\"YTpi=YTpi\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR},
-                {"{\"auth\":\"YTpi===\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR},
-                {"{\"auth\":\"YToAYg==\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR}, /* a:\0b */
-        };
-
-        check_entries(cases, ELEMENTSOF(cases));
-}
-
-static void test_control_characters_are_carried(void **state _unused_) {
-        static const EntryCase cases[] = {
-                {"{\"auth\":\"dXNlcjpwCg==\"}", "user", "p\n", NULL, NULL, "control character", LOG_WARNING},
-                {"{\"username\":\"u\\t\",\"password\":\"p\"}", "u\t", "p", NULL, NULL, "control character",
-                 LOG_WARNING},
-        };
-
-        check_entries(cases, ELEMENTSOF(cases));
-}
-
-static void test_two_fields(void **state _unused_) {
+static void test_order_does_not_depend_on_arrival(void **state _unused_) {
         _cleanup_(credentials_done) Credentials c = {0};
-        Problems problems = {0};
 
-        assert_int_equal(parse(&c, "{\"auths\":{\"z\":" ENTRY ",\"a\":" OTHER ",\"m/x\":" ENTRY "},\"HttpHeaders\":{}}",
-                               &problems),
-                         0);
-        assert_int_equal(c.n_items, 3);
-        assert_string_equal(c.items[0].registry, "a");
-        assert_string_equal(c.items[1].registry, "m/x");
-        assert_string_equal(c.items[2].registry, "z");
-        assert_ptr_equal(credentials_find(&c, "z"), &c.items[2]);
-        assert_null(credentials_find(&c, "b"));
-        assert_int_equal(problems.n_items, 0);
+        put(&c, "m", "1");
+        put(&c, "a", "2");
+        put(&c, "z", "3");
+        put(&c, "b", "4");
+        expect(&c, "a b m z ");
 }
 
-static void test_forms(void **state _unused_) {
-        static const struct {
-                const char *text;
-                size_t n_items;
-        } cases[] = {
-                {"{}", 0},
-                {" \n{ }\n ", 0},
-                {"{\"auths\":{}}", 0},
-                {"{\"auths\":null}", 0},
-                {"{\"HttpHeaders\":{\"User-Agent\":\"x\"},\"psFormat\":\"y\"}", 0},
-                {"{\"proxies\":{\"default\":{\"httpProxy\":\"x\"}}}", 0},
-                /* ~/.dockercfg */
-                {"{\"r.example\":" ENTRY "}", 1},
-                {"{\"https://index.docker.io/v1/\":" ENTRY ",\"b\":{\"username\":\"u\",\"password\":\"p\"}}", 2},
-                /* Not an entry beside others: the rest counts. */
-                {"{\"auths\":{\"a\":" ENTRY ",\"b\":\"x\",\"c\":null}}", 1},
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                _cleanup_(credentials_done) Credentials c = {0};
-                Problems problems = {0};
-
-                assert_int_equal(parse(&c, cases[i].text, &problems), 0);
-                assert_int_equal(c.n_items, cases[i].n_items);
-        }
-}
-
-static void test_not_a_credential_file(void **state _unused_) {
-        static const struct {
-                const char *text;
-                const char *problem;
-        } cases[] = {
-                {"", "/f:1:1: the file is empty"},
-                {"\n \n", "/f:3:1: the file is empty"},
-                {"{", "/f:1:2: not valid JSON"},
-                {"{\"auths\":\n  {\"a\": {", "/f:2:10: not valid JSON: the file ends too early"},
-                {"{\n  \"auths\": x\n}", "/f:2:12: not valid JSON (unexpected character)"},
-                {"{\"a\":1,}", "/f:1:8: not valid JSON"},
-                {"{\"a\":\"\xff\"}", "not valid JSON (invalid utf-8 string)"},
-                {"{} x", "/f:1:4: not valid JSON: something follows"},
-                {"{}\n{}", "/f:2:1: not valid JSON: something follows"},
-                {"[]", "/f:1:1: not a Docker credential file"},
-                {" \n \"x\"", "/f:2:2: not a Docker credential file"},
-                {"{\"auths\":[]}", "\"auths\" is not an object"},
-                {"{\"auths\":\"x\"}", "\"auths\" is not an object"},
-                {"/* */{}", "/f:1:1: not valid JSON"},
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                _cleanup_(credentials_done) Credentials c = {0};
-                Problems problems = {0}, before = {0};
-
-                assert_int_equal(parse(&c, "{\"auths\":{\"a\":" ENTRY "}}", &before), 0);
-                assert_int_equal(parse(&c, cases[i].text, &problems), -EBADMSG);
-                assert_int_equal(problems.n_items, 1);
-                assert_int_equal(problems.items[0].level, LOG_ERR);
-                unit_assert_problem(&problems, cases[i].problem);
-                unit_assert_problem(&problems, "last good credentials stay");
-                assert_int_equal(c.n_items, 1);
-        }
-}
-
-static void test_nul_and_depth(void **state _unused_) {
-        static const char inside[] = "{\"a\":\0 1}", after[] = "{}\0";
+static void test_replace_and_remove(void **state _unused_) {
         _cleanup_(credentials_done) Credentials c = {0};
-        Problems problems = {0};
-        char deep[200];
 
-        assert_int_equal(credentials_parse(&c, "/f", inside, sizeof(inside) - 1, &problems), -EBADMSG);
-        assert_int_equal(credentials_parse(&c, "/f", after, sizeof(after) - 1, &problems), -EBADMSG);
-        memset(deep, '[', sizeof(deep) - 1);
-        deep[sizeof(deep) - 1] = 0;
-        assert_int_equal(parse(&c, deep, &problems), -EBADMSG);
-        unit_assert_problem(&problems, "nesting too deep");
+        put(&c, "a", "old");
+        put(&c, "b", "b");
+        put(&c, "a", "new");
+        expect(&c, "a b ");
+        assert_string_equal(credentials_find(&c, "a")->username, "new");
+        assert_null(credentials_find(&c, "c"));
+
+        credentials_remove(&c, 0);
+        expect(&c, "b ");
+        credentials_remove(&c, 0);
+        expect(&c, "");
+        put(&c, "a", "again");
+        expect(&c, "a ");
 }
 
-static void test_refused_key(void **state _unused_) {
+static void test_usable(void **state _unused_) {
+        char word[] = "x";
+
+        assert_false(credential_is_usable(&(Credential){.registry = word}));
+        assert_false(credential_is_usable(&(Credential){.username = word}));
+        assert_false(credential_is_usable(&(Credential){.password = word}));
+        assert_false(credential_is_usable(&(Credential){.helper = word}));
+        assert_true(credential_is_usable(&(Credential){.username = word, .password = word}));
+        assert_true(credential_is_usable(&(Credential){.identity_token = word}));
+}
+
+static void test_stores(void **state _unused_) {
         _cleanup_(credentials_done) Credentials c = {0};
-        Problems problems = {0};
 
-        assert_int_equal(parse(&c, "{\"auths\":{\"x\\nECS_CLUSTER=y\":" ENTRY ",\"a\":" ENTRY "}}", &problems), 0);
-        assert_int_equal(c.n_items, 1);
-        assert_int_equal(problems.n_items, 1);
-        assert_int_equal(problems.items[0].level, LOG_ERR);
-        unit_assert_problem(&problems, "x?ECS_CLUSTER=y");
-        assert_no_secret(&problems);
-}
-
-static void test_credential_stores(void **state _unused_) {
-        static const struct {
-                const char *text;
-                int r;
-                const char *problem;
-        } cases[] = {
-                {"{\"credsStore\":\"pass\"}", -ENOTSUP, "docker-credential-pass"},
-                {"{\"auths\":{},\"credsStore\":\"pass\"}", -ENOTSUP, "docker-credential-pass"},
-                {"{\"auths\":{\"a\":{}},\"credsStore\":\"pass\"}", 0, "docker-credential-pass"},
-                {"{\"auths\":{\"a\":{}},\"credsStore\":\"pass\",\"credHelpers\":{\"a\":\"gcr\"}}", 0,
-                 "docker-credential-gcr"},
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                _cleanup_(credentials_done) Credentials c = {0};
-                Problems problems = {0};
-
-                assert_int_equal(parse(&c, cases[i].text, &problems), cases[i].r);
-                assert_int_equal(c.n_items, cases[i].r == 0 ? 1 : 0);
-                assert_int_equal(problems.n_items, 1);
-                unit_assert_problem(&problems, cases[i].problem);
-                unit_assert_problem(&problems, cases[i].r == 0 ? "stays" : "stay in use");
-                if (c.n_items > 0)
-                        assert_false(credential_is_usable(&c.items[0]));
-        }
-}
-
-/* Whichever stands first in the file. */
-static void check_two_keys(const char *taken, const char *other) {
-        for (int order = 0; order < 2; order++) {
-                _cleanup_(credentials_done) Credentials c = {0};
-                _cleanup_free_ char *text = NULL;
-                Problems problems = {0};
-
-                assert_true(asprintf(&text, "{\"auths\":{\"%s\":%s,\"%s\":%s}}", order ? taken : other,
-                                     order ? ENTRY : OTHER, order ? other : taken, order ? OTHER : ENTRY) > 0);
-                assert_int_equal(parse(&c, text, &problems), 0);
-                assert_int_equal(c.n_items, 1);
-                assert_string_equal(c.items[0].key, taken);
-                assert_string_equal(c.items[0].username, "user");
-                assert_int_equal(problems.n_items, 1);
-                assert_int_equal(problems.items[0].level, LOG_WARNING);
-                unit_assert_problem(&problems, taken);
-                unit_assert_problem(&problems, other);
-                assert_no_secret(&problems);
-        }
-}
-
-static void test_two_keys_for_one_registry(void **state _unused_) {
-        _cleanup_(credentials_done) Credentials c = {0};
-        Problems problems = {0};
-
-        check_two_keys(REGISTRY_DOCKER_HUB, "docker.io");
-        check_two_keys(REGISTRY_DOCKER_HUB, "https://index.docker.io/v1");
-        check_two_keys("r.example", "https://r.example");
-        check_two_keys("r.example", "R.example");
-        check_two_keys("http://r.example", "https://r.example");
-
-        /* The same credentials: nothing to say. */
-        problems = (Problems){0};
-        assert_int_equal(
-                parse(&c, "{\"auths\":{\"https://r.example/v2/\":" ENTRY ",\"r.example\":" ENTRY "}}", &problems), 0);
-        assert_int_equal(c.n_items, 1);
-        assert_int_equal(problems.n_items, 0);
-}
-
-static void test_later_file_wins(void **state _unused_) {
-        _cleanup_(credentials_done) Credentials c = {0};
-        Problems problems = {0};
-
-        assert_int_equal(parse(&c, "{\"auths\":{\"a\":" ENTRY ",\"b\":" ENTRY "}}", &problems), 0);
-        assert_int_equal(parse(&c, "{\"auths\":{\"https://B\":" OTHER ",\"c\":" OTHER "}}", &problems), 0);
-        assert_int_equal(c.n_items, 3);
-        assert_string_equal(credentials_find(&c, "a")->username, "user");
-        assert_string_equal(credentials_find(&c, "b")->username, "other");
-        assert_int_equal(problems.n_items, 0);
-}
-
-/* Neither a later file nor another key of the same file. */
-static void test_empty_entry_takes_no_place(void **state _unused_) {
-        static const char *const files[] = {
-                "{\"auths\":{\"docker.io\":" ENTRY ",\"" REGISTRY_DOCKER_HUB "\":{}}}",
-                "{\"auths\":{\"" REGISTRY_DOCKER_HUB "\":{},\"docker.io\":" ENTRY "}}",
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
-                _cleanup_(credentials_done) Credentials c = {0};
-                Problems problems = {0};
-
-                assert_int_equal(parse(&c, files[i], &problems), 0);
-                assert_int_equal(c.n_items, 1);
-                assert_string_equal(c.items[0].username, "user");
-                assert_int_equal(problems.n_items, 1);
-
-                assert_int_equal(parse(&c, "{\"auths\":{\"docker.io\":{}}}", &problems), 0);
-                assert_int_equal(c.n_items, 1);
-                assert_string_equal(c.items[0].username, "user");
-        }
-}
-
-static void test_key_with_a_password(void **state _unused_) {
-        _cleanup_(credentials_done) Credentials c = {0};
-        Problems problems = {0};
-
-        assert_int_equal(
-                parse(&c, "{\"auths\":{\"https://me:hunter2@r.example\":" ENTRY ",\"x:hunter2@r\":1}}", &problems), 0);
-        assert_int_equal(c.n_items, 0);
-        assert_int_equal(problems.n_items, 2);
-        unit_assert_problem(&problems, "'r.example'");
-        assert_no_secret(&problems);
-}
-
-static void expect_load(const char *path, int r, const char *part) {
-        _cleanup_(credentials_done) Credentials c = {0};
-        Problems problems = {0};
-
-        assert_int_equal(credentials_load(&c, path, &problems), r);
-        assert_int_equal(c.n_items, 0);
-        assert_int_equal(problems.n_items, 1);
-        unit_assert_problem(&problems, path);
-        unit_assert_problem(&problems, part);
-        unit_assert_problem(&problems, "last good credentials stay");
-}
-
-static void test_load(void **state) {
-        _cleanup_free_ char *path = unit_path(*state, "config.json"), *link = unit_path(*state, "link");
-        _cleanup_(credentials_done) Credentials c = {0};
-        Problems problems = {0};
-
-        unit_write_file(path, "{\"auths\":{\"a\":" ENTRY "}}");
-        assert_int_equal(symlink("config.json", link), 0);
-        assert_int_equal(credentials_load(&c, link, &problems), 0);
-        assert_int_equal(c.n_items, 1);
-        assert_string_equal(c.items[0].source, link);
-        assert_int_equal(problems.n_items, 0);
-}
-
-/* None of these may block. */
-static void test_load_what_is_not_a_file(void **state) {
-        _cleanup_free_ char *fifo = unit_path(*state, "fifo"), *loop = unit_path(*state, "loop"),
-                            *none = unit_path(*state, "none"), *below = unit_path(*state, "file/config.json"),
-                            *file = unit_path(*state, "file"), *big = unit_path(*state, "big"),
-                            *closed = unit_path(*state, "closed");
-
-        expect_load(none, -ENOENT, "docker login");
-        expect_load(*state, -EISDIR, "regular file");
-        expect_load("/dev/zero", -ENOTSUP, "regular file");
-        assert_int_equal(mkfifo(fifo, 0600), 0);
-        expect_load(fifo, -ENOTSUP, "regular file");
-        assert_int_equal(symlink("loop", loop), 0);
-        expect_load(loop, -ELOOP, "symbolic links");
-        unit_write_file(file, "{}");
-        expect_load(below, -ENOTDIR, "docker login");
-
-        unit_write_file(big, "");
-        assert_int_equal(truncate(big, 4 * 1024 * 1024 + 1), 0);
-        expect_load(big, -EFBIG, "No credential file is that long");
-
-        unit_write_file(closed, "{}");
-        assert_int_equal(chmod(closed, 0), 0);
-        if (geteuid() == 0) {
-                assert_int_equal(seteuid(65534), 0);
-                expect_load(closed, -EACCES, "owner and mode");
-                assert_int_equal(seteuid(0), 0);
-        } else {
-                expect_load(closed, -EACCES, "owner and mode");
-        }
+        assert_int_equal(credentials_add_store(&c, "pass", "/a"), 0);
+        assert_int_equal(credentials_add_store(&c, "other", "/b"), 0);
+        assert_int_equal(c.n_stores, 2);
+        assert_string_equal(c.stores[1].helper, "other");
+        assert_string_equal(c.stores[1].source, "/b");
+        credentials_done(&c);
+        assert_int_equal(c.n_stores, 0);
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_entries),
-                cmocka_unit_test(test_entries_that_cannot_be_used),
-                cmocka_unit_test(test_control_characters_are_carried),
-                cmocka_unit_test(test_two_fields),
-                cmocka_unit_test(test_forms),
-                cmocka_unit_test(test_not_a_credential_file),
-                cmocka_unit_test(test_nul_and_depth),
-                cmocka_unit_test(test_refused_key),
-                cmocka_unit_test(test_credential_stores),
-                cmocka_unit_test(test_two_keys_for_one_registry),
-                cmocka_unit_test(test_later_file_wins),
-                cmocka_unit_test(test_empty_entry_takes_no_place),
-                cmocka_unit_test(test_key_with_a_password),
-                cmocka_unit_test_setup_teardown(test_load, unit_make_directory, unit_remove_directory),
-                cmocka_unit_test_setup_teardown(test_load_what_is_not_a_file, unit_make_directory,
-                                                unit_remove_directory),
+                cmocka_unit_test(test_order_does_not_depend_on_arrival),
+                cmocka_unit_test(test_replace_and_remove),
+                cmocka_unit_test(test_usable),
+                cmocka_unit_test(test_stores),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return cmocka_run_group_tests_name("credentials", tests, NULL, NULL);
 }

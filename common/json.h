@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <json-c/json.h>
+
+#include "macro.h"
+
+static inline void json_putp(json_object **o) {
+        json_object_put(*o);
+}
+#define _cleanup_json_ _cleanup_(json_putp)
+
+DEFINE_CLEANUP_FUNC(json_tokener *, json_tokener_free)
+#define _cleanup_tokener_ _cleanup_(json_tokener_freep)
+
+/* The member of an object, if o is one and has it and it is of that type; NULL otherwise. */
+static inline json_object *json_get(json_object *o, const char *key, json_type type) {
+        json_object *member;
+
+        if (!json_object_is_type(o, json_type_object) || !json_object_object_get_ex(o, key, &member))
+                return NULL;
+        return json_object_is_type(member, type) ? member : NULL;
+}
+
+/* A member that is a string and holds something. A NUL in it would end it early for everyone who takes it after us. */
+static inline const char *json_get_string(json_object *o, const char *key) {
+        json_object *member = json_get(o, key, json_type_string);
+        const char *s = member ? json_object_get_string(member) : NULL;
+
+        return !s || !*s || strlen(s) != (size_t) json_object_get_string_len(member) ? NULL : s;
+}
