@@ -46,14 +46,17 @@ static bool is_excluded(const Config *config, const char *registry) {
 }
 
 /* Before any helper is asked: one for Amazon ECR would ask AWS. */
-static void leave_out(const Config *config, Credentials *c) {
+static void leave_out(const Config *config, Credentials *c, Problems *problems) {
         size_t i = 0;
 
         while (i < c->n_items) {
-                if (is_excluded(config, c->items[i].registry))
-                        credentials_remove(c, i);
-                else
+                if (!is_excluded(config, c->items[i].registry)) {
                         i++;
+                        continue;
+                }
+                problems_add(problems, LOG_INFO, "%s: %s is left out, as Exclude= says", c->items[i].source,
+                             c->items[i].registry);
+                credentials_remove(c, i);
         }
 }
 
@@ -167,7 +170,7 @@ int gather_credentials(const Config *config, Credentials *ret, Problems *problem
         if (r < 0)
                 return r;
 
-        leave_out(config, &c);
+        leave_out(config, &c, problems);
         r = ask_helpers(config, home, &c, problems);
         if (r < 0)
                 return r;

@@ -15,7 +15,8 @@ enum {
 };
 
 typedef struct Problem {
-        int level; /* LOG_ERR: something was not done; LOG_WARNING: done, but look at it (syslog.h) */
+        int level; /* LOG_ERR: something was not done; LOG_WARNING: done, but look at it; LOG_INFO: as asked (syslog.h)
+                    */
         char text[PROBLEM_TEXT_MAX];
 } Problem;
 

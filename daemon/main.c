@@ -127,6 +127,25 @@ static int verb_manager(const Arguments *a, Config **config) {
         return r;
 }
 
+/* Where each entry comes from, and what was changed on the way; on stderr, so that stdout is what would be written. */
+static void print_sources(const Credentials *credentials) {
+        for (size_t i = 0; i < credentials->n_items; i++) {
+                const Credential *c = &credentials->items[i];
+
+                if (!credential_is_usable(c))
+                        continue;
+                (void) fprintf(stderr, "%s: from %s", c->registry,
+                               c->source ? c->source : "the lines that stand there now, kept");
+                if (c->helper)
+                        (void) fprintf(stderr, ", docker-credential-%s", c->helper);
+                if (c->source && !streq(c->key, c->registry))
+                        (void) fprintf(stderr, "; spelled there %s", c->key);
+                if (c->identity_token)
+                        (void) fprintf(stderr, "; an identity token");
+                (void) fprintf(stderr, "\n");
+        }
+}
+
 static int verb_render(const Arguments *a, const Config *config) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_secret_ char *data = NULL, *masked = NULL;
@@ -138,6 +157,7 @@ static int verb_render(const Arguments *a, const Config *config) {
         print_problems(&problems);
         if (r < 0)
                 return EXIT_STATUS_FAILED;
+        print_sources(&credentials);
         if (!data) {
                 (void) fprintf(stderr, "No credentials: the two lines would be removed from %s\n",
                                config->environment_file);

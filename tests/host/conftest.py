@@ -44,8 +44,8 @@ def make_host(workplace, engine):
     """Gives hosts that have not booted yet; each ends with the module."""
     hosts = []
 
-    def make():
-        host = parts.Host(Path(tempfile.mkdtemp(dir=workplace)), engine)
+    def make(extra=()):
+        host = parts.Host(Path(tempfile.mkdtemp(dir=workplace)), engine, extra)
         hosts.append(host)
         return host
 

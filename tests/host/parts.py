@@ -229,9 +229,9 @@ def libraries():
     return sorted(packages)
 
 
-def base_root():
-    """A root with systemd and the daemon's libraries, made once and kept outside the checkout."""
-    include = ["systemd", "systemd-sysv", "dbus", "ca-certificates", *libraries()]
+def base_root(extra):
+    """A root with systemd, the daemon's libraries and extra packages, made once and kept outside the checkout."""
+    include = ["systemd", "systemd-sysv", "dbus", "ca-certificates", *libraries(), *extra]
     suite, arch = release()["VERSION_CODENAME"], platform.machine()
     tag = hashlib.sha256(" ".join(include).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ecs-authd"
@@ -254,7 +254,7 @@ def base_root():
 class Host:
     """A systemd as PID 1, over a throw-away layer above the base root, with ecs-authd and the stand-in for ECS."""
 
-    def __init__(self, directory, engine):
+    def __init__(self, directory, engine, extra=()):
         self.directory = directory
         self.engine = engine
         self.root = directory / "root"
@@ -263,7 +263,7 @@ class Host:
         for name in ("root", "upper", "work"):
             (directory / name).mkdir(parents=True)
         run("mount", "-t", "overlay", "overlay", "-o",
-            f"lowerdir={base_root()},upperdir={directory}/upper,workdir={directory}/work", str(self.root))
+            f"lowerdir={base_root(extra)},upperdir={directory}/upper,workdir={directory}/work", str(self.root))
         self.install()
 
     def install(self):

@@ -162,7 +162,9 @@ static void test_hosts_that_are_left_out(void **state) {
                          0);
         assert_int_equal(c.n_items, 1);
         assert_non_null(credentials_find(&c, "excluded.example"));
-        assert_int_equal(problems.n_items, 0);
+        assert_int_equal(problems.n_items, 3);
+        unit_assert_problem(&problems, "a.excluded.example is left out, as Exclude= says");
+        assert_int_equal(problems.items[0].level, LOG_INFO);
         assert_int_equal(access("/tmp/ecs-authd-unit-gather-was-asked", F_OK), -1);
 }
 
