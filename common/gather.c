@@ -94,9 +94,10 @@ static void explain_failure(const Credential *c, int error, Problems *problems) 
                                   : error == -ENOKEY      ? "none are used. Run 'docker login' for it"
                                                           : "the entry that the environment file has for it stays";
 
-        problems_add(problems, error == -ENOKEY ? LOG_WARNING : LOG_ERR,
-                     "%s: the credentials of %s from docker-credential-%s: %s; %s", c->source, c->key, c->helper,
-                     helper_strerror(error), consequence);
+        problems_add(
+                problems, error == -ENOKEY ? LOG_WARNING : LOG_ERR,
+                "%s: the credentials of %s from docker-credential-%s: %s; %s. By hand: echo %s | docker-credential-%s get",
+                c->source, c->key, c->helper, helper_strerror(error), consequence, c->key, c->helper);
 }
 
 /* The answer of "get" in place of what the file itself has. */

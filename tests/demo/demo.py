@@ -167,7 +167,7 @@ def show(sandbox, screen):
         screen.hidden[str(sandbox.directory)] = ""
         Demo(sandbox, screen).run()
         print()
-        screen.write(f"All of it happened, in {time.monotonic() - started:.0f} s. README.md says how to enable it on "
+        screen.write(f"All of it happened, in {time.monotonic() - started:.1f} s. README.md says how to enable it on "
                      "a real host.", code="1;32")
     finally:
         ignore_signals()

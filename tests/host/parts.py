@@ -36,7 +36,10 @@ def wait_for(condition, seconds, what, seen=lambda: ""):
 
 
 def run(*command, **kwargs):
-    return subprocess.run(command, check=True, text=True, capture_output=True, **kwargs).stdout
+    result = subprocess.run(command, check=False, text=True, capture_output=True, **kwargs)
+    if result.returncode != 0:
+        raise AssertionError(f"{' '.join(command)}: {result.returncode}\n{(result.stdout + result.stderr)[-3000:]}")
+    return result.stdout
 
 
 def end(process, seconds=20):
@@ -111,7 +114,7 @@ class Engine:
         """What `docker inspect` says of the agent's container; None when there is none."""
         try:
             return json.loads(self.docker("inspect", "ecs-agent"))[0]
-        except subprocess.CalledProcessError:
+        except AssertionError:
             return None
 
     def running_agent(self):
@@ -229,26 +232,44 @@ def libraries():
     return sorted(packages)
 
 
-def base_root(extra):
-    """A root with systemd, the daemon's libraries and extra packages, made once and kept outside the checkout."""
-    include = ["systemd", "systemd-sysv", "dbus", "ca-certificates", *libraries(), *extra]
-    suite, arch = release()["VERSION_CODENAME"], platform.machine()
-    tag = hashlib.sha256(" ".join(include).encode()).hexdigest()[:12]
+def cached_root(packages, make):
+    """A root with these packages, kept outside the checkout; make(directory) makes it where it is not there yet."""
+    tag = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ecs-authd"
-    root = cache / f"host-{suite}-{arch}-{tag}"
+    root = cache / f"host-{release()['VERSION_CODENAME']}-{platform.machine()}-{tag}"
     if root.exists():
         return root
 
     cache.mkdir(parents=True, exist_ok=True)
     unfinished = cache / f"{root.name}.{os.getpid()}"
-    components = "main,universe" if release()["ID"] == "ubuntu" else "main"
     try:
-        run("debootstrap", "--variant=minbase", f"--components={components}", f"--include={','.join(include)}", suite,
-            str(unfinished), mirror())
-        unfinished.rename(root)
+        make(unfinished)
+        unfinished.rename(root)  # an interrupted one is never used
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return root
+
+
+def base_root():
+    """systemd, and what the daemon is linked with."""
+    packages = ["systemd", "systemd-sysv", "dbus", "ca-certificates", *libraries()]
+    components = "main,universe" if release()["ID"] == "ubuntu" else "main"
+    return cached_root(packages, lambda directory: run(
+        "debootstrap", "--variant=minbase", f"--components={components}", f"--include={','.join(packages)}",
+        release()["VERSION_CODENAME"], str(directory), mirror()))
+
+
+def extended_root(extra):
+    """The same with more packages, which only apt can find all dependencies of."""
+    base = base_root()
+
+    def make(directory):
+        run("cp", "-a", "--reflink=auto", str(base), str(directory))
+        environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+        run("chroot", str(directory), "apt-get", "-q", "update", env=environment)
+        run("chroot", str(directory), "apt-get", "-q", "-y", "install", "--no-install-recommends", *extra, env=environment)
+
+    return cached_root([base.name, *extra], make) if extra else base
 
 
 class Host:
@@ -263,7 +284,7 @@ class Host:
         for name in ("root", "upper", "work"):
             (directory / name).mkdir(parents=True)
         run("mount", "-t", "overlay", "overlay", "-o",
-            f"lowerdir={base_root(extra)},upperdir={directory}/upper,workdir={directory}/work", str(self.root))
+            f"lowerdir={extended_root(extra)},upperdir={directory}/upper,workdir={directory}/work", str(self.root))
         self.install()
 
     def install(self):

@@ -18,6 +18,7 @@ def host(make_host, engine):
     # As people set the store up: a key without a passphrase, since nobody is there to type it.
     h.shell("gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-generate-key store default default never && "
             "pass init store && gpgconf --kill gpg-agent")
+    h.restart_daemon()  # it may write to ~/.gnupg only if that was there when it started
     yield h
     h.power_off()
 
