@@ -35,6 +35,14 @@ def wait_for(condition, seconds, what, seen=lambda: ""):
         time.sleep(0.05)
 
 
+def never(condition, seconds, what):
+    """For what must not happen: fails as soon as it does, and is sure only of the time that it looked."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert not condition(), what
+        time.sleep(0.1)
+
+
 def run(*command, **kwargs):
     result = subprocess.run(command, check=False, text=True, capture_output=True, **kwargs)
     if result.returncode != 0:
