@@ -72,7 +72,7 @@ check: ## install what is needed, build, run every test
 
 # --- the parts of `make check` ---
 
-lint: format-check tidy cppcheck ## clang-format, clang-tidy, cppcheck
+lint: format-check tidy cppcheck floors ## clang-format, clang-tidy, cppcheck, the floors of the design
 
 format: ## lay the sources out with clang-format
 	clang-format -i $(SOURCES) $(HEADERS)
@@ -93,6 +93,9 @@ cppcheck: # memleak: it does not know _cleanup_; LeakSanitizer does
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 --inline-suppr \
 	         --suppress=missingIncludeSystem --suppress=memleak -D_GNU_SOURCE '-D__typeof__(x)=void *' -Icommon -Idaemon \
 	         $(COMMON_SOURCES) $(DAEMON_SOURCES)
+
+floors:
+	@$(PYTHON) tests/floors.py
 
 $(BUILD)/tests/test-%: $(BUILD)/tests/unit/test-%.o $(COMMON_OBJECTS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs cmocka)
@@ -141,7 +144,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck unit-tests unit-check bus-check host-check coverage \
+.PHONY: all help demo check lint format format-check tidy cppcheck floors unit-tests unit-check bus-check host-check coverage \
         install uninstall compile_commands.json clean
 .SECONDARY:
 

@@ -93,17 +93,38 @@ static unsigned list_registries(const Credentials *credentials, char *ret, size_
         return n_registries;
 }
 
-static void explain_refused_line(const Config *config, int error, const Credentials *credentials, const char *data,
+/* About what an entry adds to the line. */
+static size_t weigh(const Credential *c) {
+        size_t n = strlen(c->registry);
+
+        n += c->username ? strlen(c->username) : 0;
+        n += c->password ? strlen(c->password) : 0;
+        return n + (c->identity_token ? strlen(c->identity_token) : 0);
+}
+
+static int compare_weights(const void *a, const void *b) {
+        size_t x = weigh(a), y = weigh(b);
+
+        return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Puts the heaviest entries first: the list is not used for anything else after this. */
+static void explain_refused_line(const Config *config, int error, Credentials *credentials, const char *data,
                                  Problems *problems) {
-        size_t size = sizeof(AUTHDATA_DATA_KEY) + strlen(data);
+        size_t size = sizeof(AUTHDATA_DATA_KEY) + strlen(data), max = config_line_max(config);
         char names[200];
-        unsigned n = list_registries(credentials, names, sizeof(names));
+        unsigned n;
+
+        qsort(credentials->items, credentials->n_items, sizeof(Credential), compare_weights);
+        n = list_registries(credentials, names, sizeof(names));
 
         if (error == -E2BIG)
-                problems_add(problems, LOG_ERR,
-                             "%s: the line for %u registries would have %zu bytes, %zu more than its reader takes; "
-                             "nothing was written. Log out of registries that this host does not pull from (%s)",
-                             config->environment_file, n, size, size - config_line_max(config), names);
+                problems_add(
+                        problems, LOG_ERR,
+                        "%s: the line for %u registries would have %zu bytes, %zu more than the %zu that its reader "
+                        "takes; nothing was written. Log out of registries that this host does not pull from; the "
+                        "heaviest come first: %s",
+                        config->environment_file, n, size, size - max, max, names);
         else if (error == -EINVAL)
                 problems_add(problems, LOG_ERR,
                              "%s: the line for %s has a byte that its readers would take each in another way; nothing "

@@ -141,13 +141,15 @@ static void test_line_that_is_too_long(void **state) {
         assert_non_null(f);
         (void) fputs("{\"auths\":{", f);
         for (unsigned i = 0; i < 3000; i++)
-                (void) fprintf(f, "%s\"registry-%04u.example\":{\"auth\":\"" AUTH "\"}", i > 0 ? "," : "", i);
+                (void) fprintf(f, "%s\"registry-%04u.example%s\":{\"auth\":\"" AUTH "\"}", i > 0 ? "," : "", i,
+                               i == 2000 ? "/with/a/long/path" : "");
         (void) fputs("}}", f);
         assert_int_equal(fclose(f), 0);
 
         unit_write_file(h->environment, LINES);
         expect(h, SYNC_FAILED, 1, &report);
-        unit_assert_problem(&report.problems, "more than its reader takes");
+        unit_assert_problem(&report.problems, "more than the 131071 that its reader takes");
+        unit_assert_problem(&report.problems, "the heaviest come first: registry-2000.example/with/a/long/path, ");
         unit_assert_file(h->environment, LINES);
 }
 

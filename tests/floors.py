@@ -1,0 +1,42 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Data goes one way: each file includes only what stands on a floor below its own (CONTRIBUTING.md)."""
+
+import re
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+
+FLOORS = [  # from the top
+    ["main"],
+    ["manager"],
+    ["service", "watch", "worker", "status"],
+    ["decide"],
+    ["sync", "observe"],
+    ["gather"],
+    ["config"],
+    ["authdata", "credfile"],
+    ["helper", "envfile", "http"],
+    ["credentials", "registry", "digest", "log"],
+    ["problem", "secret", "json"],
+    ["macro"],
+]
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+
+
+def main():
+    mistakes = []
+    for path in sorted([*TOP.glob("common/*.[ch]"), *TOP.glob("daemon/*.[ch]")]):
+        if path.stem not in FLOOR:
+            mistakes.append(f"{path.relative_to(TOP)}: on no floor")
+            continue
+        for name in re.findall(r'^#include "(\w+)\.h"', path.read_text(), re.M):
+            if name != path.stem and FLOOR.get(name, -1) <= FLOOR[path.stem]:
+                mistakes.append(f"{path.relative_to(TOP)}: includes {name}.h, which is not below it")
+    print("\n".join(mistakes), end="\n" if mistakes else "")
+    return 1 if mistakes else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
