@@ -305,45 +305,6 @@ static int parse_entry(const char *key, json_object *entry, AuthType type, Namin
         return c.key ? credentials_put(list, &c) : -ENOMEM;
 }
 
-/* json-c takes these for the quotes of a string, even when it is told to be strict. */
-static bool has_single_quotes(const char *json) {
-        bool inside = false;
-
-        for (const char *s = json; *s; s++) {
-                if (inside && *s == '\\' && s[1])
-                        s++;
-                else if (*s == '"')
-                        inside = !inside;
-                else if (*s == '\'' && !inside)
-                        return true;
-        }
-        return false;
-}
-
-/* As strict as Go's decoder is: what it refuses costs the agent every entry. */
-static int parse_json(const char *data, json_object **ret) {
-        _cleanup_tokener_ json_tokener *tokener = json_tokener_new();
-        _cleanup_json_ json_object *top = NULL;
-        size_t end;
-
-        if (!tokener)
-                return -ENOMEM;
-
-        /* Without the second flag blanks at the end are refused as well. */
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
-        top = json_tokener_parse_ex(tokener, data, (int) strlen(data));
-        if (json_tokener_get_error(tokener) != json_tokener_success || !json_object_is_type(top, json_type_object) ||
-            has_single_quotes(data))
-                return -EBADMSG;
-
-        end = json_tokener_get_parse_end(tokener);
-        if (data[end + strspn(data + end, " \t\r\n")])
-                return -EBADMSG;
-
-        *ret = STEAL_POINTER(top);
-        return 0;
-}
-
 static int parse_values(const char *type, const char *data, Naming naming, Credentials *ret) {
         _cleanup_(credentials_done) Credentials list = {0};
         _cleanup_json_ json_object *top = NULL;
@@ -358,9 +319,11 @@ static int parse_values(const char *type, const char *data, Naming naming, Crede
         if (auth_type_from_string(type, &t) < 0 || t == AUTH_TYPE_AUTO)
                 return -EBADMSG;
 
-        r = parse_json(data ? data : "", &top);
+        r = json_parse_strict(data ? data : "", data ? strlen(data) : 0, 0, &top, NULL, NULL);
         if (r < 0)
                 return r;
+        if (!json_object_is_type(top, json_type_object))
+                return -EBADMSG;
 
         json_object_object_foreach(top, key, entry) {
                 r = parse_entry(key, entry, t, naming, &list);

@@ -11,7 +11,6 @@
 
 enum {
         FILE_SIZE_MAX = 4 * 1024 * 1024,
-        JSON_DEPTH_MAX = 32,
 };
 
 /* What is being read, for messages. */
@@ -326,36 +325,19 @@ static int explain_json(const char *path, const char *text, size_t offset, const
 }
 
 static int parse_json(const char *path, const char *text, size_t size, json_object **ret, Problems *problems) {
-        _cleanup_tokener_ json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
         _cleanup_json_ json_object *top = NULL;
-        enum json_tokener_error error;
-        size_t end;
+        const char *reason = NULL;
+        size_t offset = 0;
+        char why[128];
+        int r;
 
-        if (!tokener)
-                return -ENOMEM;
-        if (text[strspn(text, " \t\r\n")] == 0 && strlen(text) == size)
-                return explain_json(path, text, size, "the file is empty", problems);
-
-        /* Not strict: that would refuse what follows the value, blanks as well. */
-        json_tokener_set_flags(tokener,
-                               JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8 | JSON_TOKENER_ALLOW_TRAILING_CHARS);
-        top = json_tokener_parse_ex(tokener, text, (int) size);
-        error = json_tokener_get_error(tokener);
-        end = json_tokener_get_parse_end(tokener);
-
-        if (error == json_tokener_continue)
-                return explain_json(path, text, size, "not valid JSON: the file ends too early", problems);
-        if (error != json_tokener_success) {
-                char why[128];
-
-                (void) snprintf(why, sizeof(why), "not valid JSON (%s)", json_tokener_error_desc(error));
-                return explain_json(path, text, end, why, problems);
+        r = json_parse_strict(text, size, JSON_TOKENER_VALIDATE_UTF8, &top, &offset, &reason);
+        if (r == -EBADMSG) {
+                (void) snprintf(why, sizeof(why), "not valid JSON (%s)", reason);
+                return explain_json(path, text, offset, why, problems);
         }
-
-        while (end < size && strchr(" \t\r\n", text[end]) && text[end])
-                end++;
-        if (end < size)
-                return explain_json(path, text, end, "not valid JSON: something follows its end", problems);
+        if (r < 0)
+                return r;
         if (!json_object_is_type(top, json_type_object))
                 return explain_json(path, text, strspn(text, " \t\r\n"), "not a Docker credential file: no JSON object",
                                     problems);

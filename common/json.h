@@ -10,8 +10,11 @@ static inline void json_putp(json_object **o) {
 }
 #define _cleanup_json_ _cleanup_(json_putp)
 
-DEFINE_CLEANUP_FUNC(json_tokener *, json_tokener_free)
-#define _cleanup_tokener_ _cleanup_(json_tokener_freep)
+/* Parses the whole text as strictly as Go's decoder, which is what Docker and the agent read with; json-c alone would
+ * take single quotes. flags: more of JSON_TOKENER_*. -EBADMSG: *ret_offset tells where in the text, *ret_why why; both
+ * may be NULL. */
+int json_parse_strict(const char *text, size_t size, int flags, json_object **ret, size_t *ret_offset,
+                      const char **ret_why);
 
 /* The member of an object, if o is one and has it and it is of that type; NULL otherwise. */
 static inline json_object *json_get(json_object *o, const char *key, json_type type) {

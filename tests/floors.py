@@ -19,7 +19,7 @@ FLOORS = [  # from the top
     ["authdata", "credfile"],
     ["helper", "envfile", "http"],
     ["credentials", "registry", "digest", "log"],
-    ["problem", "secret", "json"],
+    ["json", "problem", "secret"],
     ["macro"],
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -15,24 +15,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent))
+
+from standin.wait import wait_for  # noqa: E402
+
 ECS_AUTHD = Path(os.environ.get("ECS_AUTHD", TOP / "build" / "ecs-authd"))
-
-
-def wait_for(condition, seconds, what, seen=lambda: ""):
-    """The first true value of condition(); fails with what was seen when it does not come."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}\n{seen()}")
-        time.sleep(0.05)
 
 
 def never(condition, seconds, what):

@@ -29,8 +29,8 @@ def identity(host):
 
 @pytest.mark.parametrize("make,says", [
     ("printf '{\"auths\": {\\n  \"r.example\": {\"auth\": \"x\",}\\n' > FILE", "/root/.docker/config.json:2:29: not valid JSON"),
-    ("printf '{\"auths\": {' > FILE", "/root/.docker/config.json:1:12: not valid JSON: the file ends too early"),
-    (": > FILE", "/root/.docker/config.json:1:1: the file is empty"),
+    ("printf '{\"auths\": {' > FILE", "/root/.docker/config.json:1:12: not valid JSON (it ends too early)"),
+    (": > FILE", "/root/.docker/config.json:1:1: not valid JSON (it is empty)"),
     ("printf '[]' > FILE", "/root/.docker/config.json:1:1: not a Docker credential file"),
     ("rm FILE", "/root/.docker/config.json: cannot be read: No such file or directory"),
     ("rm FILE; mkdir FILE", "/root/.docker/config.json: cannot be read: Is a directory"),

@@ -181,10 +181,10 @@ static void test_not_a_credential_file(void **state _unused_) {
                 const char *text;
                 const char *problem;
         } cases[] = {
-                {"", "/f:1:1: the file is empty"},
-                {"\n \n", "/f:3:1: the file is empty"},
+                {"", "/f:1:1: not valid JSON (it is empty)"},
+                {"\n \n", "/f:1:1: not valid JSON (it is empty)"},
                 {"{", "/f:1:2: not valid JSON"},
-                {"{\"auths\":\n  {\"a\": {", "/f:2:10: not valid JSON: the file ends too early"},
+                {"{\"auths\":\n  {\"a\": {", "/f:2:10: not valid JSON (it ends too early)"},
                 {"{\n  \"auths\": x\n}", "/f:2:12: not valid JSON (unexpected character)"},
                 {"{\"a\":1,}", "/f:1:8: not valid JSON"},
                 {"{\"a\":\"\xff\"}", "not valid JSON (invalid utf-8 string)"},
