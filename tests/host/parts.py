@@ -314,10 +314,18 @@ class Host:
              f"--bind-ro={shutil.which('docker', path='/usr/bin:/bin:/usr/local/bin')}:/usr/bin/docker"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             env=dict(os.environ, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1"))
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        self.leader = wait_for(lambda: children.read_text().split(), 20, "systemd starts", self.console)[0]
+        self.leader = wait_for(self.find_leader, 20, "systemd starts", self.console)
         wait_for(lambda: self.run("systemctl", "is-system-running", check=False).strip() == "running", 60,
                  "the host has booted", lambda: self.console() + self.run("systemctl", "--failed", check=False))
+
+    def find_leader(self):
+        """The child of systemd-nspawn that is PID 1 of its own namespace; before it there is one that only prepares."""
+        for child in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
+            with contextlib.suppress(OSError):
+                numbers = re.search(r"^NSpid:\s+(.*)$", Path(f"/proc/{child}/status").read_text(), re.M).group(1).split()
+                if len(numbers) == 2 and numbers[1] == "1":
+                    return child
+        return None
 
     def console(self):
         return (self.directory / "console").read_text(errors="replace")[-3000:]
