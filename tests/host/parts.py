@@ -98,6 +98,9 @@ class Engine:
         if self.process:
             end(self.process, 40)
             self.process = None
+            # dockerd leaves the mount that stands for --network host.
+            subprocess.run(["umount", "--lazy", str(self.directory / "exec" / "netns" / "default")], check=False,
+                           capture_output=True)
 
     def docker(self, *arguments):
         return run("docker", "-H", f"unix://{self.socket}", *arguments)
