@@ -29,8 +29,9 @@ LIBS     := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -linotifytools
 COMMON_SOURCES := $(wildcard common/*.c)
 DAEMON_SOURCES := $(wildcard daemon/*.c)
 TEST_SOURCES   := $(wildcard tests/unit/test-*.c)
-SOURCES        := $(COMMON_SOURCES) $(DAEMON_SOURCES) $(TEST_SOURCES)
-HEADERS        := $(wildcard common/*.h daemon/*.h tests/unit/*.h)
+FUZZ_SOURCES   := $(wildcard tests/fuzz/fuzz-*.c)
+SOURCES        := $(COMMON_SOURCES) $(DAEMON_SOURCES) $(TEST_SOURCES) $(FUZZ_SOURCES)
+HEADERS        := $(wildcard common/*.h daemon/*.h tests/unit/*.h tests/fuzz/*.h)
 
 COMMON_OBJECTS := $(COMMON_SOURCES:%.c=$(BUILD)/%.o)
 DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/%.o)
@@ -113,6 +114,22 @@ bus-check: ## the daemon on a private bus, with sanitizers
 host-check: all ## a real systemd, Docker Engine and registry
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/host
 
+# --- fuzzing: libFuzzer comes with clang ---
+
+FUZZERS      := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
+FUZZ_SECONDS ?= 600
+FUZZ_FLAGS   := -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+
+$(BUILD)/fuzz/%: tests/fuzz/fuzz-%.c tests/fuzz/fuzz.h $(COMMON_SOURCES) $(HEADERS)
+	@mkdir -p $(@D)
+	clang $(CPPFLAGS) $(FUZZ_FLAGS) -std=c17 $(WARNINGS) -o $@ $< $(COMMON_SOURCES) $(LIBS)
+
+fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%) ## each fuzz target for FUZZ_SECONDS= (600)
+	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/$$f $(FUZZ_SECONDS) || exit 1; done
+
+fuzz-check: $(FUZZERS:%=$(BUILD)/fuzz/%) ## each fuzz target for a moment
+	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/$$f 10 || exit 1; done
+
 coverage: ## lines of common/ that the unit tests reach
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/coverage CFLAGS="$(COVERAGE) -g" LDFLAGS=--coverage unit-tests
 	@find $(BUILD)/coverage -name '*.gcda' -delete
@@ -144,7 +161,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck floors unit-tests unit-check bus-check host-check coverage \
+.PHONY: all help demo check lint format format-check tidy cppcheck floors unit-tests unit-check bus-check host-check fuzz fuzz-check coverage \
         install uninstall compile_commands.json clean
 .SECONDARY:
 

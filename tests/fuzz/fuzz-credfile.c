@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuzz.h"
+
+#include "authdata.h"
+#include "credfile.h"
+#include "envfile.h"
+
+/* Whatever a credential file holds: what is written of it is one line that every reader takes as it is, and that says
+ * to the agent what the file says. */
+static void check_format(const Credentials *c, AuthType asked) {
+        _cleanup_(credentials_done) Credentials read = {0};
+        _cleanup_secret_ char *data = NULL;
+        Problems problems = {0};
+        const char *type = NULL;
+        size_t n_usable = 0;
+
+        if (authdata_format(c, asked, &type, &data, &problems) < 0) {
+                check(problems.n_items > 0); /* never without a reason */
+                return;
+        }
+        for (size_t i = 0; i < c->n_items; i++)
+                n_usable += credential_is_usable(&c->items[i]);
+        if (!data) {
+                check(n_usable == 0);
+                return;
+        }
+
+        for (const char *p = data; *p; p++)
+                check((unsigned char) *p >= ' ' && *p != 0x7f && *p != '\\');
+        check(data[0] == '{' && data[strlen(data) - 1] == '}');
+
+        check(authdata_parse(type, data, &read) == 0);
+        check(read.n_items == n_usable);
+        for (size_t i = 0; i < c->n_items; i++) {
+                const Credential *item = &c->items[i], *other = credentials_find(&read, item->registry);
+
+                if (!credential_is_usable(item))
+                        continue;
+                check(other);
+                check(same(item->username, other->username) && same(item->password, other->password) &&
+                      same(item->identity_token, other->identity_token));
+        }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+        static const CredentialStore store = {.helper = (char *) "store", .source = (char *) "/f"};
+        _cleanup_(credentials_done) Credentials c = {0};
+        _cleanup_free_ char *text = fuzz_text(bytes, size);
+        Problems problems = {0};
+
+        if (credfile_parse(&c, "/f", text, size, &problems) < 0)
+                check(problems.n_items > 0 && c.n_items == 0);
+        for (size_t i = 1; i < c.n_items; i++)
+                check(strcmp(c.items[i - 1].registry, c.items[i].registry) < 0);
+
+        check_format(&c, AUTH_TYPE_AUTO);
+        check_format(&c, AUTH_TYPE_DOCKERCFG);
+        check_format(&c, AUTH_TYPE_DOCKER);
+        (void) credfile_parse_list(&c, &store, text, &problems);
+        return 0;
+}
