@@ -3,6 +3,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <strings.h>
 
 #include "json.h"
 #include "registry.h"
@@ -66,6 +67,8 @@ static int add_string(json_object *o, const char *key, const char *value) {
 
 /* systemd and docker run --env-file take an escape of JSON each in their own way: there must be none. */
 static bool needs_escape(const char *s) {
+        if (!json_is_utf8(s))
+                return true; /* what is not UTF-8 cannot stand in JSON at all */
         for (; s && *s; s++)
                 if ((unsigned char) *s < ' ' || *s == 0x7f || strchr("\"\\", *s))
                         return true;
@@ -109,7 +112,7 @@ static const char *refuse(const Credential *c, AuthType type) {
         }
 
         if (needs_escape(c->username) || needs_escape(c->password) || needs_escape(c->identity_token))
-                return "a quote, a backslash or a control character";
+                return "a quote, a backslash, a control character or a byte that is not UTF-8";
         return NULL;
 }
 
@@ -181,7 +184,7 @@ int authdata_format(const Credentials *c, AuthType type, const char **ret_type, 
 }
 
 /* Go's decoder takes null for "not set", and fails the whole on any other type. */
-static int take_string(json_object *entry, const char *key, char **ret) {
+static int take_string(json_object *entry, const char *key, bool may_be_empty, char **ret) {
         json_object *member;
         const char *s;
 
@@ -190,7 +193,7 @@ static int take_string(json_object *entry, const char *key, char **ret) {
         if (!json_object_is_type(member, json_type_string))
                 return -EBADMSG;
         s = json_object_get_string(member);
-        if (*s) {
+        if (*s || may_be_empty) {
                 *ret = secret_dup(s, strlen(s));
                 if (!*ret)
                         return -ENOMEM;
@@ -227,7 +230,7 @@ static int parse_dockercfg_entry(json_object *entry, Credential *c) {
         const char *colon;
         int r;
 
-        r = take_string(entry, "auth", &auth);
+        r = take_string(entry, "auth", false, &auth);
         if (r < 0 || !auth)
                 return r;
 
@@ -248,13 +251,18 @@ static int parse_dockercfg_entry(json_object *entry, Credential *c) {
 static int parse_docker_entry(json_object *entry, Credential *c) {
         int r;
 
-        r = take_string(entry, "username", &c->username);
+        r = take_string(entry, "username", false, &c->username);
         if (r >= 0)
-                r = take_string(entry, "password", &c->password);
+                r = take_string(entry, "password", true, &c->password);
         if (r >= 0)
-                r = take_string(entry, "email", &c->email);
+                r = take_string(entry, "email", false, &c->email);
         if (r >= 0)
-                r = take_string(entry, "identitytoken", &c->identity_token);
+                r = take_string(entry, "identitytoken", false, &c->identity_token);
+        /* A name without a password is a login to Go, which has no other word for "not there". */
+        if (r >= 0 && c->username && !c->password) {
+                c->password = secret_dup("", 0);
+                r = c->password ? 0 : -ENOMEM;
+        }
         return r;
 }
 
@@ -402,15 +410,21 @@ int authdata_digest(const char *type, const char *data, const DigestKey *key, Di
         return digest_list(&list, key, ret);
 }
 
-static void mask_member(json_object *entry, const char *key) {
-        json_object *member;
+/* In any case of its letters: Go's decoder takes the names of members so. */
+static void mask_entry(json_object *entry) {
+        static const char *const secrets[] = {"auth", "password", "identitytoken", "registrytoken"};
 
-        if (json_object_object_get_ex(entry, key, &member) && json_object_is_type(member, json_type_string))
-                (void) json_object_set_string(member, "***");
+        if (!json_object_is_type(entry, json_type_object))
+                return;
+
+        json_object_object_foreach(entry, name, member) {
+                for (size_t i = 0; i < ELEMENTSOF(secrets); i++)
+                        if (strcasecmp(name, secrets[i]) == 0 && json_object_is_type(member, json_type_string))
+                                (void) json_object_set_string(member, "***");
+        }
 }
 
 int authdata_mask(const char *data, char **ret) {
-        static const char *const secrets[] = {"auth", "password", "identitytoken", "registrytoken"};
         _cleanup_json_ json_object *top = json_tokener_parse(data);
         char *masked;
 
@@ -419,8 +433,7 @@ int authdata_mask(const char *data, char **ret) {
 
         json_object_object_foreach(top, key, entry) {
                 (void) key;
-                for (size_t i = 0; json_object_is_type(entry, json_type_object) && i < ELEMENTSOF(secrets); i++)
-                        mask_member(entry, secrets[i]);
+                mask_entry(entry);
         }
 
         masked = strdup(json_object_to_json_string_ext(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));

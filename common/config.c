@@ -350,7 +350,7 @@ static bool line_counts(Parser *p, const char *line, size_t size) {
         if (line[0] == '#' || line[0] == ';')
                 return false; /* may be of any length */
         if (strlen(line) >= size)
-                mistake = "line too long";
+                mistake = "line too long; a list may be given in several lines with the same key";
         else if (line[0] == '[' && !strchr(line, ']'))
                 mistake = "section without ']'";
         else if (line[0] && !strchr("[\n", line[0]) && !strchr(line, '='))
@@ -361,6 +361,15 @@ static bool line_counts(Parser *p, const char *line, size_t size) {
         return !mistake;
 }
 
+/* The rest of a line that is longer than our buffer. */
+static void skip_line(FILE *file) {
+        int c;
+
+        do
+                c = fgetc(file);
+        while (c != EOF && c != '\n');
+}
+
 static char *parser_read_line(char *buffer, int size, void *userdata) {
         Parser *p = userdata;
         char line[LINE_MAX_READ];
@@ -369,6 +378,8 @@ static char *parser_read_line(char *buffer, int size, void *userdata) {
         if (!fgets(line, sizeof(line), p->file))
                 return NULL;
         p->line++;
+        if (!strchr(line, '\n'))
+                skip_line(p->file);
 
         /* An indented line would continue the one above in inih; here, as in systemd's files, it does not. */
         start = line + strspn(line, " \t\r\v\f");

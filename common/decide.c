@@ -10,6 +10,10 @@
 #define BACKOFF_MAX_USEC (3600 * USEC_PER_SEC)
 #define BACKOFF_MIN_USEC (10 * USEC_PER_SEC)
 
+enum {
+        SETTLE_MAX = 10, /* times SettleSec=, from the first change that the agent does not have */
+};
+
 static Decision decision(Action action, Reason reason, uint64_t look_again_usec) {
         return (Decision){.action = action, .reason = reason, .look_again_usec = look_again_usec};
 }
@@ -27,50 +31,6 @@ static Decision decide_job(const Facts *f, const Policy *p, uint64_t now) {
         if (now >= deadline && f->unit != UNIT_CHANGING)
                 return decision(ACTION_VERIFY, REASON_NONE, 0);
         return decision(ACTION_WAIT, REASON_RESTART_JOB, now >= deadline ? now + LOOK_LATER_USEC : deadline);
-}
-
-static Reason verification_misses(const Facts *f) {
-        if (streq(f->agent.container_id, f->attempt.old_container_id))
-                return REASON_NO_NEW_CONTAINER;
-        if (f->agent.agent != AGENT_RUNNING)
-                return REASON_NOT_RUNNING;
-        /* What it was made for, or what came on top of it meanwhile. */
-        if (!digest_equal(&f->agent.digest, &f->attempt.digest) && !agent_has_credentials(f))
-                return REASON_OTHER_CREDENTIALS;
-        if (!f->agent.answers)
-                return REASON_SILENT;
-        return REASON_NONE;
-}
-
-static Decision decide_verification(const Facts *f, const Policy *p, uint64_t now) {
-        uint64_t deadline = f->attempt.verifying_usec + p->verify_usec;
-        Reason missing = verification_misses(f);
-
-        if (missing == REASON_NONE)
-                return decision(ACTION_DONE, REASON_LIVE, 0);
-        if (now >= deadline)
-                return decision(ACTION_NOT_VERIFIED, missing, 0);
-        return decision(ACTION_WAIT, REASON_VERIFYING,
-                        now + LOOK_SOON_USEC < deadline ? now + LOOK_SOON_USEC : deadline);
-}
-
-static uint64_t earliest_restart(const Facts *f, const Policy *p, Reason *ret_reason) {
-        uint64_t pause = p->min_interval_usec;
-
-        *ret_reason = REASON_MIN_INTERVAL;
-        if (f->attempt.started_usec == 0)
-                return 0;
-
-        if (f->attempt.failures > 0) {
-                *ret_reason = REASON_BACKOFF;
-                if (pause < BACKOFF_MIN_USEC)
-                        pause = BACKOFF_MIN_USEC;
-                for (unsigned i = 1; i < f->attempt.failures && pause < BACKOFF_MAX_USEC; i++)
-                        pause *= 2;
-                if (pause > BACKOFF_MAX_USEC)
-                        pause = BACKOFF_MAX_USEC;
-        }
-        return f->attempt.started_usec + pause;
 }
 
 /* What stands in the way of any restart, whatever our own pace. */
@@ -111,8 +71,64 @@ static Decision decide_obstacles(const Facts *f, const Policy *p, uint64_t now) 
         return decision(ACTION_RESTART, REASON_NONE, 0);
 }
 
+static Reason verification_misses(const Facts *f) {
+        if (streq(f->agent.container_id, f->attempt.old_container_id))
+                return REASON_NO_NEW_CONTAINER;
+        if (f->agent.agent != AGENT_RUNNING)
+                return REASON_NOT_RUNNING;
+        /* What it was made for, or what came on top of it meanwhile. */
+        if (!digest_equal(&f->agent.digest, &f->attempt.digest) && !agent_has_credentials(f))
+                return REASON_OTHER_CREDENTIALS;
+        if (!f->agent.answers)
+                return REASON_SILENT;
+        return REASON_NONE;
+}
+
+static Decision decide_verification(const Facts *f, const Policy *p, uint64_t now) {
+        uint64_t deadline = f->attempt.verifying_usec + p->verify_usec;
+        Reason missing = verification_misses(f);
+
+        if (missing == REASON_NONE)
+                return decision(ACTION_DONE, REASON_LIVE, 0);
+        /* Whoever stopped it meanwhile ended our attempt, too; it did not fail. */
+        if (f->unit == UNIT_INACTIVE || f->unit == UNIT_MASKED || f->unit == UNIT_NOT_FOUND)
+                return decide_obstacles(f, p, now);
+        if (now >= deadline || f->unit == UNIT_FAILED)
+                return decision(ACTION_NOT_VERIFIED, missing, 0);
+        return decision(ACTION_WAIT, REASON_VERIFYING,
+                        now + LOOK_SOON_USEC < deadline ? now + LOOK_SOON_USEC : deadline);
+}
+
+static uint64_t earliest_restart(const Facts *f, const Policy *p, Reason *ret_reason) {
+        uint64_t pause = p->min_interval_usec;
+
+        *ret_reason = REASON_MIN_INTERVAL;
+        if (f->attempt.started_usec == 0)
+                return 0;
+
+        if (f->attempt.failures > 0) {
+                *ret_reason = REASON_BACKOFF;
+                if (pause < BACKOFF_MIN_USEC)
+                        pause = BACKOFF_MIN_USEC;
+                for (unsigned i = 1; i < f->attempt.failures && pause < BACKOFF_MAX_USEC; i++)
+                        pause *= 2;
+                if (pause > BACKOFF_MAX_USEC)
+                        pause = BACKOFF_MAX_USEC;
+        }
+        return f->attempt.started_usec + pause;
+}
+
+/* A tool that writes new tokens all the time must not put the restart off for ever. */
+static uint64_t settled_at(const Facts *f, const Policy *p) {
+        uint64_t settled = f->changed_usec + p->settle_usec, latest = f->unsettled_usec + SETTLE_MAX * p->settle_usec;
+
+        if (f->changed_usec == 0)
+                return 0;
+        return f->unsettled_usec > 0 && latest < settled ? latest : settled;
+}
+
 static Decision decide_restart(const Facts *f, const Policy *p, uint64_t now) {
-        uint64_t settled = f->changed_usec ? f->changed_usec + p->settle_usec : 0, earliest;
+        uint64_t settled = settled_at(f, p), earliest;
         Decision obstacle;
         Reason reason;
 

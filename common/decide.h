@@ -41,7 +41,8 @@ typedef struct Facts {
         bool job_running; /* a worker or a question to systemd is under way */
 
         SyncReport sync;
-        uint64_t changed_usec; /* when what stands in the environment file last changed under our eyes; 0 = never */
+        uint64_t changed_usec;   /* when what stands in the environment file last changed under our eyes; 0 = never */
+        uint64_t unsettled_usec; /* the first of these changes since the agent last had what stood there; 0 = none */
         ObserveReport agent;
         UnitState unit;
         Attempt attempt;

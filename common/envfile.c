@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <time.h>
 
 #include "secret.h"
 
@@ -16,6 +17,8 @@ enum {
         SYMLINKS_MAX = 40,
         MODE_NEW = 0600,
         XATTR_NAMES_MAX = 4096,
+        LOCK_TRIES = 60,
+        LOCK_WAIT_MSEC = 50,
 };
 
 struct EnvFile {
@@ -92,6 +95,21 @@ static const char *advise(int r) {
         }
 }
 
+/* Anybody who can open the directory can hold this lock. Whoever does so for longer than a write of ours takes is not
+ * one of us, and does not keep us from writing. */
+static int lock(int fd) {
+        const struct timespec pause = {.tv_nsec = LOCK_WAIT_MSEC * 1000000L};
+
+        for (unsigned i = 0; i < LOCK_TRIES; i++) {
+                if (flock(fd, LOCK_EX | LOCK_NB) >= 0)
+                        return 0;
+                if (errno != EWOULDBLOCK && errno != EINTR)
+                        return negative_errno();
+                (void) nanosleep(&pause, NULL);
+        }
+        return 0;
+}
+
 /* The directory, locked against other instances of ourselves. */
 static int open_directory(EnvFile *f, const char *resolved) {
         _cleanup_free_ char *for_directory = strdup(resolved), *for_name = strdup(resolved);
@@ -106,9 +124,7 @@ static int open_directory(EnvFile *f, const char *resolved) {
         f->directory_fd = open(dirname(for_directory), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (f->directory_fd < 0)
                 return negative_errno();
-        if (flock(f->directory_fd, LOCK_EX) < 0)
-                return negative_errno();
-        return 0;
+        return lock(f->directory_fd);
 }
 
 static int read_content(EnvFile *f) {

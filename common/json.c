@@ -33,6 +33,32 @@ static int fail(size_t offset, const char *why, size_t *ret_offset, const char *
         return -EBADMSG;
 }
 
+size_t json_utf8_length(const unsigned char *s) {
+        size_t n = *s < 0x80 ? 1 : (*s & 0xe0) == 0xc0 ? 2 : (*s & 0xf0) == 0xe0 ? 3 : (*s & 0xf8) == 0xf0 ? 4 : 0;
+
+        for (size_t i = 1; i < n; i++)
+                if ((s[i] & 0xc0) != 0x80)
+                        return 0;
+        /* Could be shorter, is half of a surrogate pair, or lies beyond U+10FFFF. */
+        if ((n == 2 && *s < 0xc2) || (*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) ||
+            (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f) || *s > 0xf4)
+                return 0;
+        return n;
+}
+
+bool json_is_utf8(const char *s) {
+        const unsigned char *p = (const unsigned char *) s;
+
+        while (p && *p) {
+                size_t n = json_utf8_length(p);
+
+                if (n == 0)
+                        return false;
+                p += n;
+        }
+        return true;
+}
+
 int json_parse_strict(const char *text, size_t size, int flags, json_object **ret, size_t *ret_offset,
                       const char **ret_why) {
         _cleanup_(json_tokener_freep) json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);

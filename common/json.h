@@ -16,6 +16,12 @@ static inline void json_putp(json_object **o) {
 int json_parse_strict(const char *text, size_t size, int flags, json_object **ret, size_t *ret_offset,
                       const char **ret_why);
 
+/* The length of the UTF-8 sequence at s, 1 to 4; 0 when there is none. */
+size_t json_utf8_length(const unsigned char *s);
+
+/* Go's decoder, and systemd, take no other strings. NULL is fine. */
+bool json_is_utf8(const char *s);
+
 /* The member of an object, if o is one and has it and it is of that type; NULL otherwise. */
 static inline json_object *json_get(json_object *o, const char *key, json_type type) {
         json_object *member;

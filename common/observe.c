@@ -8,8 +8,11 @@
 /* Each of the four requests gets its share of OBSERVE_TIMEOUT_USEC. */
 #define REQUEST_TIMEOUT_USEC (OBSERVE_TIMEOUT_USEC / 4)
 
-/* Every container that the agent starts for a task has this label. */
-#define TASK_FILTER "%7B%22label%22%3A%5B%22com.amazonaws.ecs.task-arn%22%5D%2C%22status%22%3A%5B%22running%22%5D%7D"
+/* {"label":["com.amazonaws.ecs.task-arn"],"status":["created","restarting","running","paused"]}: every container that
+ * the agent starts for a task has this label. */
+#define TASK_FILTER                                                                                    \
+        "%7B%22label%22%3A%5B%22com.amazonaws.ecs.task-arn%22%5D%2C%22status%22%3A%5B%22created%22%2C" \
+        "%22restarting%22%2C%22running%22%2C%22paused%22%5D%7D"
 
 /* Copies what may be shown: a foreign string that goes into a log line or a STATUS=. */
 static void copy_printable(char *target, size_t size, const char *s) {
@@ -40,21 +43,41 @@ static bool is_below(const char *path, const char *directory) {
         return rest && (*rest == 0 || *rest == '/' || streq(directory, "/"));
 }
 
+/* Go's strconv.ParseBool, with which the agent reads it. */
+static bool is_false(const char *s) {
+        static const char *const words[] = {"0", "f", "F", "false", "FALSE", "False"};
+
+        for (size_t i = 0; s && i < ELEMENTSOF(words); i++)
+                if (streq(words[i], s))
+                        return true;
+        return false;
+}
+
+/* What is there outlives the container: a directory of the host, or a volume that somebody has named. One without a
+ * name has 64 hexadecimal digits for one, and goes with its container. */
+static bool is_lasting(json_object *mount) {
+        const char *type = json_get_string(mount, "Type"), *name = json_get_string(mount, "Name");
+
+        if (type && streq(type, "volume"))
+                return name && !(strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64);
+        return type && streq(type, "bind");
+}
+
 static StateKept judge_state(json_object *container, json_object *env) {
         const char *datadir = environment_get(env, "ECS_DATADIR");
-        const char *checkpoint = environment_get(env, "ECS_CHECKPOINT");
         json_object *mounts = json_get(container, "Mounts", json_type_array);
         size_t n = mounts ? json_object_array_length(mounts) : 0;
 
         if (str_empty(datadir))
                 return STATE_NO_DATADIR;
-        if (checkpoint && streq(checkpoint, "false"))
+        if (is_false(environment_get(env, "ECS_CHECKPOINT")))
                 return STATE_NO_CHECKPOINT;
 
         for (size_t i = 0; i < n; i++) {
-                const char *destination = json_get_string(json_object_array_get_idx(mounts, i), "Destination");
+                json_object *mount = json_object_array_get_idx(mounts, i);
+                const char *destination = json_get_string(mount, "Destination");
 
-                if (!str_empty(destination) && is_below(datadir, destination))
+                if (destination && is_below(datadir, destination) && is_lasting(mount))
                         return STATE_KEPT;
         }
         return STATE_NO_MOUNT;

@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include "json.h"
+
 /* The hosts that Docker's CLI takes for Docker Hub. */
 static const char *const docker_hub_hosts[] = {"index.docker.io", "docker.io", "registry-1.docker.io"};
 
@@ -15,26 +17,12 @@ static const char *skip_scheme(const char *key) {
         return key;
 }
 
-/* One byte sequence of UTF-8 at s, of at most 4 bytes; 0 when it is not one. */
-static size_t utf8_length(const unsigned char *s) {
-        size_t n = *s < 0x80 ? 1 : (*s & 0xe0) == 0xc0 ? 2 : (*s & 0xf0) == 0xe0 ? 3 : (*s & 0xf8) == 0xf0 ? 4 : 0;
-
-        for (size_t i = 1; i < n; i++)
-                if ((s[i] & 0xc0) != 0x80)
-                        return 0;
-        /* Could be shorter, is half of a surrogate pair, or lies beyond U+10FFFF. */
-        if ((n == 2 && *s < 0xc2) || (*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) ||
-            (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f) || *s > 0xf4)
-                return 0;
-        return n;
-}
-
 /* Every reader of the environment file takes these bytes as they are. */
 static bool is_carried_as_is(const char *s) {
         const unsigned char *p = (const unsigned char *) s;
 
         while (*p) {
-                size_t n = utf8_length(p);
+                size_t n = json_utf8_length(p);
 
                 if (n == 0 || *p <= ' ' || *p == 0x7f || strchr("\"'\\`", *p))
                         return false;

@@ -133,7 +133,7 @@ static void explain_refused_line(const Config *config, int error, Credentials *c
 }
 
 /* Credentials to the two lines, in memory. */
-static int prepare(const Config *config, EnvFile *file, Problems *problems) {
+static int prepare(const Config *config, EnvFile *file, bool *ret_removes, Problems *problems) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
@@ -147,6 +147,7 @@ static int prepare(const Config *config, EnvFile *file, Problems *problems) {
         r = envfile_set(file, AUTHDATA_TYPE_KEY, type, line_max);
         if (r >= 0)
                 r = envfile_set(file, AUTHDATA_DATA_KEY, data, line_max);
+        *ret_removes = !data;
         if (r < 0 && data)
                 explain_refused_line(config, r, &credentials, data, problems);
         return r;
@@ -176,6 +177,7 @@ static int describe_current(const EnvFile *file, const DigestKey *key, SyncRepor
 
 static int sync_once(const Config *config, const DigestKey *key, SyncReport *report) {
         _cleanup_(envfile_freep) EnvFile *file = NULL;
+        bool removes = false;
         int r;
 
         r = envfile_open(config->environment_file, &file, &report->problems);
@@ -187,7 +189,7 @@ static int sync_once(const Config *config, const DigestKey *key, SyncReport *rep
         if (r < 0)
                 return r;
 
-        r = prepare(config, file, &report->problems);
+        r = prepare(config, file, &removes, &report->problems);
         if (r < 0)
                 return r;
 
@@ -200,7 +202,7 @@ static int sync_once(const Config *config, const DigestKey *key, SyncReport *rep
         }
 
         r = describe_current(file, key, report);
-        report->outcome = report->n_registries > 0 ? SYNC_WRITTEN : SYNC_REMOVED;
+        report->outcome = removes ? SYNC_REMOVED : SYNC_WRITTEN;
         return r;
 }
 

@@ -17,6 +17,7 @@
 #define UNWATCHED_REFRESH_USEC (60 * USEC_PER_SEC)
 
 /* A credential helper that hangs holds up neither the boot nor the end for longer than this. */
+#define RETRY_WRITE_USEC (25 * USEC_PER_SEC) /* less than the 30 s after which decide() has us look again */
 #define READY_LIMIT_USEC (10 * USEC_PER_SEC)
 #define STOP_LIMIT_USEC (10 * USEC_PER_SEC)
 
@@ -44,6 +45,7 @@ struct Manager {
         Decision decision;
         unsigned n_questions; /* of the observation under way: Docker, systemd */
         bool writing;
+        uint64_t written_usec; /* when the job that writes last ended */
         bool ready;
         bool watching;
         bool stopping;
@@ -97,17 +99,20 @@ static int on_pass(sd_event_source *s _unused_, void *userdata) {
 static int on_look_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
         Manager *m = userdata;
 
-        /* What could not be written is tried again as well. */
-        manager_wake(m, m->facts.sync.outcome == SYNC_FAILED);
+        /* What could not be written is tried again as well, at a pace of its own: helpers may have to be asked. */
+        manager_wake(m, m->facts.sync.outcome == SYNC_FAILED && manager_now(m) >= m->written_usec + RETRY_WRITE_USEC);
         return 0;
 }
 
 static void manager_start_watching(Manager *m);
+static void manager_arm_refresh(Manager *m);
 
 static int on_refresh(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
         Manager *m = userdata;
 
-        if (!m->watching)
+        if (m->watching)
+                manager_arm_refresh(m);
+        else
                 manager_start_watching(m);
         manager_wake(m, true);
         return 0;
@@ -162,6 +167,8 @@ static void manager_take_sync(Manager *m, SyncReport *report) {
         }
         if (changed) {
                 m->facts.changed_usec = manager_now(m);
+                if (m->facts.unsettled_usec == 0)
+                        m->facts.unsettled_usec = m->facts.changed_usec;
                 m->facts.attempt.failures = 0;
         }
         *known = *report;
@@ -193,6 +200,7 @@ static void on_sync_done(void *userdata, int error, const void *child_report) {
                 report = *(const SyncReport *) child_report;
 
         m->writing = false;
+        m->written_usec = manager_now(m);
         m->facts.job_running = false;
         manager_take_sync(m, &report);
         status_tell_sync(m->status, m->config, &m->facts.sync);
@@ -287,10 +295,9 @@ static void on_restart_finished(void *userdata, const char *result, int error, c
         if ((result && streq(result, "done")) || error == -ECONNRESET) {
                 manager_begin_verification(m);
         } else {
+                /* Also where somebody canceled it: not to be repeated at once. */
                 attempt->state = ATTEMPT_NONE;
-                /* A job that somebody canceled did not fail. */
-                if (!result || !streq(result, "canceled"))
-                        attempt->failures++;
+                attempt->failures++;
         }
         manager_wake(m, false);
 }
@@ -334,7 +341,8 @@ static void manager_finish_apply(Manager *m, const Decision *d) {
 
         if (failed || d->action == ACTION_NOT_VERIFIED || m->facts.attempt.failures > 0)
                 manager_exit(m, EXIT_STATUS_FAILED);
-        else if (d->action == ACTION_HOLD)
+        else if (d->action == ACTION_HOLD || d->reason == REASON_UNIT_CHANGING)
+                /* A queued start, as in user data before the boot is over, would wait for us. */
                 manager_exit(m, EXIT_STATUS_HELD);
         else if (d->action == ACTION_DONE)
                 manager_exit(m, EXIT_SUCCESS);
@@ -351,9 +359,11 @@ static bool manager_act(Manager *m, const Decision *d) {
                 manager_observe(m);
                 return false;
         case ACTION_RESTART:
+                m->facts.unsettled_usec = 0;
                 manager_restart(m);
                 return true;
         case ACTION_VERIFY:
+                service_abandon_restart(m->service);
                 manager_begin_verification(m);
                 return true;
         case ACTION_NOT_VERIFIED:
@@ -362,14 +372,18 @@ static bool manager_act(Manager *m, const Decision *d) {
                 attempt->fruitless = d->reason == REASON_NO_NEW_CONTAINER || d->reason == REASON_OTHER_CREDENTIALS;
                 return true;
         case ACTION_DONE:
+                m->facts.unsettled_usec = 0;
                 if (attempt->state == ATTEMPT_VERIFYING) {
                         attempt->state = ATTEMPT_NONE;
                         attempt->failures = 0;
                         return true; /* newer credentials may have come meanwhile */
                 }
                 return false;
-        case ACTION_WAIT:
         case ACTION_HOLD:
+                if (attempt->state == ATTEMPT_VERIFYING)
+                        attempt->state = ATTEMPT_NONE;
+                return false;
+        case ACTION_WAIT:
                 break;
         }
         return false;
@@ -475,6 +489,8 @@ static int manager_reload(Manager *m) {
 
         old = m->config;
         m->config = STEAL_POINTER(config);
+        if (!streq(old->environment_file, m->config->environment_file))
+                m->facts.sync = (SyncReport){0};
 
         if (!streq(old->unit, m->config->unit)) {
                 m->facts.attempt = (Attempt){0};

@@ -13,8 +13,8 @@
 #define RECONNECT_MAX_USEC (30 * USEC_PER_SEC)
 
 enum {
-        /* Jobs of our unit that ended while the reply with our job's path was still on its way. */
-        EARLY_JOBS_MAX = 4,
+        /* Jobs that ended while the reply with our job's path was still on its way. */
+        EARLY_JOBS_MAX = 64,
 };
 
 typedef struct EarlyJob {
@@ -35,6 +35,8 @@ struct Service {
         sd_event_source *answer; /* "no connection", given from the loop and not from within service_query() */
         sd_bus_slot *query;      /* LoadUnit, then GetAll */
         sd_bus_slot *restart;    /* TryRestartUnit */
+        sd_bus_slot *changes;    /* PropertiesChanged of the unit */
+        char *path;              /* of the unit: what it is watched under */
         bool querying, restarting;
         char *job; /* NULL until the reply has come */
         EarlyJob early[EARLY_JOBS_MAX];
@@ -53,10 +55,7 @@ static void forget_early_jobs(Service *s) {
 }
 
 static void service_finish_restart(Service *s, const char *result, int error, const char *message) {
-        s->restarting = false;
-        s->restart = sd_bus_slot_unref(s->restart);
-        free(STEAL_POINTER(s->job));
-        forget_early_jobs(s);
+        service_abandon_restart(s);
         s->handlers->finished(s->userdata, result, error, message);
 }
 
@@ -74,20 +73,22 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
 
         if (sd_bus_message_read(m, "uoss", NULL, &path, &unit, &result) < 0)
                 return 0; /* not the signal that the documentation promises */
-        if (!streq(unit, s->unit))
-                return 0;
 
+        /* By the path alone: the unit's name in it is the real one where Unit= is an alias. */
         if (s->restarting && s->job && streq(s->job, path)) {
                 service_finish_restart(s, result, 0, NULL);
                 return 0;
         }
-        if (s->restarting && !s->job && s->n_early < EARLY_JOBS_MAX) {
+        if (s->restarting && !s->job) {
+                if (s->n_early == EARLY_JOBS_MAX)
+                        return 0; /* if it was ours, decide() finds out */
                 EarlyJob *e = &s->early[s->n_early];
 
                 *e = (EarlyJob){.path = strdup(path), .result = strdup(result)};
                 s->n_early++;
         }
-        s->handlers->changed(s->userdata);
+        if (streq(unit, s->unit))
+                s->handlers->changed(s->userdata);
         return 0;
 }
 
@@ -101,6 +102,8 @@ static int on_unit_changed(sd_bus_message *m _unused_, void *userdata, sd_bus_er
 static void service_disconnect(Service *s) {
         s->query = sd_bus_slot_unref(s->query);
         s->restart = sd_bus_slot_unref(s->restart);
+        s->changes = sd_bus_slot_unref(s->changes);
+        free(STEAL_POINTER(s->path));
         /* Not flushed: what could not be sent must not be sent later, unasked. */
         s->bus = sd_bus_close_unref(s->bus);
 }
@@ -181,20 +184,28 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         return 0;
 }
 
-static int service_match(Service *s) {
-        _cleanup_free_ char *path = NULL;
-        int r;
+/* LoadUnit tells the path; for an alias it is that of the real unit. */
+static int service_watch_unit(Service *s, const char *path) {
+        char *copy;
 
-        r = sd_bus_path_encode(MANAGER_PATH "/unit", s->unit, &path);
-        if (r < 0)
-                return r;
+        if (s->path && streq(s->path, path))
+                return 0;
+        copy = strdup(path);
+        if (!copy)
+                return -ENOMEM;
+        free(s->path);
+        s->path = copy;
+
+        s->changes = sd_bus_slot_unref(s->changes);
+        return sd_bus_match_signal_async(s->bus, &s->changes, DESTINATION, path, "org.freedesktop.DBus.Properties",
+                                         "PropertiesChanged", on_unit_changed, NULL, s);
+}
+
+static int service_match(Service *s) {
+        int r;
 
         r = sd_bus_match_signal_async(s->bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved",
                                       on_job_removed, NULL, s);
-        if (r < 0)
-                return r;
-        r = sd_bus_match_signal_async(s->bus, NULL, DESTINATION, path, "org.freedesktop.DBus.Properties",
-                                      "PropertiesChanged", on_unit_changed, NULL, s);
         if (r < 0)
                 return r;
         r = sd_bus_add_match_async(s->bus, NULL,
@@ -371,6 +382,8 @@ static int on_loaded(sd_bus_message *m, void *userdata, sd_bus_error *error _unu
 
         r = sd_bus_message_read(m, "o", &path);
         if (r >= 0)
+                r = service_watch_unit(s, path);
+        if (r >= 0)
                 r = call(s, &s->query, path, "org.freedesktop.DBus.Properties", "GetAll", on_properties, UNIT_INTERFACE,
                          NULL);
         if (r < 0)
@@ -422,6 +435,13 @@ static int on_restart_reply(sd_bus_message *m, void *userdata, sd_bus_error *err
                         return 0;
                 }
         return 0;
+}
+
+void service_abandon_restart(Service *s) {
+        s->restarting = false;
+        s->restart = sd_bus_slot_unref(s->restart);
+        free(STEAL_POINTER(s->job));
+        forget_early_jobs(s);
 }
 
 int service_restart(Service *s) {

@@ -36,3 +36,6 @@ int service_query(Service *s);
 /* Restarts the unit if it runs. A job that somebody else has queued is not replaced. finished() is called later unless
  * this fails. -ENOTCONN: no connection. */
 int service_restart(Service *s);
+
+/* finished() will not be called any more: nobody knows what became of the job, and its effect is looked at instead. */
+void service_abandon_restart(Service *s);

@@ -19,6 +19,7 @@ struct Status {
         Reason reason;
         char container_id[65];
         Digest digest;
+        bool failed; /* the write before it */
 };
 
 int status_new(Status **ret, bool notify) {
@@ -236,6 +237,11 @@ static void describe_not_verified(const Config *c, const Decision *d, char *ret,
 static void describe_done(const Config *c, const Facts *f, const Decision *d, char *ret, size_t size) {
         char credentials[128];
 
+        if (d->reason == REASON_WRITE_ONLY && f->sync.outcome == SYNC_FAILED) {
+                (void) snprintf(ret, size, "%s could not be brought up to date, for the reason named before",
+                                c->environment_file);
+                return;
+        }
         if (d->reason == REASON_WRITE_ONLY) {
                 (void) snprintf(ret, size, "%s is up to date; nothing is restarted, as asked", c->environment_file);
                 return;
@@ -279,7 +285,7 @@ void status_describe(const Config *config, const Facts *facts, const Decision *d
 }
 
 /* Steps that follow from a line which is there already, or precede one that will be. */
-static bool goes_without_saying(const Decision *d) {
+static bool goes_without_saying(const Status *s, const Decision *d) {
         switch (d->action) {
         case ACTION_WRITE:
         case ACTION_OBSERVE:
@@ -287,7 +293,7 @@ static bool goes_without_saying(const Decision *d) {
                 return true;
         case ACTION_WAIT:
                 return d->reason == REASON_SETTLE || d->reason == REASON_RESTART_JOB || d->reason == REASON_VERIFYING ||
-                       d->reason == REASON_UNIT_CHANGING;
+                       (s->notify && d->reason == REASON_UNIT_CHANGING);
         case ACTION_RESTART:
         case ACTION_NOT_VERIFIED:
         case ACTION_HOLD:
@@ -342,7 +348,7 @@ static bool told_before(const Status *s, const Facts *facts, const Decision *d) 
         if (s->action != d->action || s->reason != d->reason)
                 return false;
         if (d->reason == REASON_WRITE_ONLY)
-                return true;
+                return s->failed == (facts->sync.outcome == SYNC_FAILED);
         return streq(s->container_id, facts->agent.container_id) && digest_equal(&s->digest, &facts->sync.digest);
 }
 
@@ -357,7 +363,7 @@ void status_tell_decision(Status *s, const Config *config, const Facts *facts, c
         status_describe(config, facts, d, now, sentence, sizeof(sentence));
         if (s->notify)
                 (void) sd_notifyf(false, "STATUS=%s", sentence);
-        if (goes_without_saying(d))
+        if (goes_without_saying(s, d))
                 return;
 
         log_decision(config, facts, d, sentence);
@@ -365,6 +371,7 @@ void status_tell_decision(Status *s, const Config *config, const Facts *facts, c
         s->reason = d->reason;
         (void) snprintf(s->container_id, sizeof(s->container_id), "%s", facts->agent.container_id);
         s->digest = facts->sync.digest;
+        s->failed = facts->sync.outcome == SYNC_FAILED;
 }
 
 void status_tell_job(const Config *config, const char *result, int error, const char *message) {

@@ -19,6 +19,8 @@ enum {
         (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | \
          IN_MOVE_SELF | IN_ONLYDIR)
 
+#define CREATED_USEC (1 * USEC_PER_SEC)
+
 /* One name in one directory on the way to a file. */
 typedef struct Step {
         int wd;
@@ -29,6 +31,7 @@ typedef struct Step {
 struct Watch {
         sd_event *event;
         sd_event_source *io;
+        sd_event_source *created; /* a file was made, and nobody has told yet that it is whole */
         watch_handler_t handler;
         void *userdata;
 
@@ -49,6 +52,7 @@ static void watch_forget_steps(Watch *w) {
 
 static void watch_stop(Watch *w) {
         w->io = sd_event_source_disable_unref(w->io);
+        w->created = sd_event_source_disable_unref(w->created);
         inotifytools_cleanup();
         watch_forget_steps(w);
 }
@@ -247,7 +251,8 @@ static int watch_add_file(Watch *w, const char *file) {
         return 0;
 }
 
-/* A file that was just created is still being written: IN_CLOSE_WRITE follows. For a link it does not. */
+/* A file that was just created is still being written: IN_CLOSE_WRITE follows, but for one that was linked whole into
+ * its place (linkat(2)). */
 static bool is_being_written(const Step *step) {
         char path[2 * PATH_MAX];
         struct stat st;
@@ -256,15 +261,32 @@ static bool is_being_written(const Step *step) {
         return lstat(path, &st) >= 0 && S_ISREG(st.st_mode) && st.st_nlink == 1;
 }
 
-static bool concerns_us(const Watch *w, const struct inotify_event *e) {
+static int on_created(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        Watch *w = userdata;
+
+        w->created = sd_event_source_disable_unref(w->created);
+        w->handler(w->userdata, 0);
+        return 0;
+}
+
+/* Looks a moment later, if nothing else makes us look before. */
+static void look_later(Watch *w) {
+        w->created = sd_event_source_disable_unref(w->created);
+        (void) sd_event_add_time_relative(w->event, &w->created, CLOCK_MONOTONIC, CREATED_USEC, 0, on_created, w);
+}
+
+static bool concerns_us(Watch *w, const struct inotify_event *e) {
         if (e->mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))
                 return true;
         if (e->len == 0)
                 return false;
 
         for (size_t i = 0; i < w->n_steps; i++)
-                if (w->steps[i].wd == e->wd && streq(w->steps[i].name, e->name))
-                        return !(e->mask & IN_CREATE) || !is_being_written(&w->steps[i]);
+                if (w->steps[i].wd == e->wd && streq(w->steps[i].name, e->name)) {
+                        if (!(e->mask & IN_CREATE) || !is_being_written(&w->steps[i]))
+                                return true;
+                        look_later(w);
+                }
         return false;
 }
 

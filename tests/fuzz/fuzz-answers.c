@@ -37,8 +37,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
                 (void) authdata_parse(types[i], text, &c);
                 check(authdata_digest(types[i], text, &key, &digest) == 0);
         }
-        if (authdata_mask(text, &masked) == 0)
+        if (authdata_mask(text, &masked) == 0) {
+                _cleanup_free_ char *again = NULL;
+
+                check(authdata_mask(masked, &again) == 0 && same(masked, again));
                 free(masked);
+        }
 
         (void) observe_parse_container(text, &key, &report);
         check(memchr(report.container_id, 0, sizeof(report.container_id)));

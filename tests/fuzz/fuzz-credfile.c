@@ -5,6 +5,29 @@
 #include "credfile.h"
 #include "envfile.h"
 
+/* systemd refuses a whole environment file for a byte that is not UTF-8. Decoded here, not as registry.c does it. */
+static bool is_utf8(const char *s) {
+        static const unsigned least[] = {0, 0x80, 0x800, 0x10000};
+        const unsigned char *p = (const unsigned char *) s;
+
+        while (*p) {
+                unsigned extra = *p < 0x80 ? 0 : *p >= 0xf0 ? 3 : *p >= 0xe0 ? 2 : 1;
+                unsigned c = extra == 0 ? *p : *p & (0x3fU >> extra);
+
+                if ((*p >= 0x80 && *p < 0xc0) || *p > 0xf7)
+                        return false;
+                p++;
+                for (unsigned i = 0; i < extra; i++, p++) {
+                        if ((*p & 0xc0) != 0x80)
+                                return false;
+                        c = c << 6 | (*p & 0x3fU);
+                }
+                if (c < least[extra] || (c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff)
+                        return false;
+        }
+        return true;
+}
+
 /* Whatever a credential file holds: what is written of it is one line that every reader takes as it is, and that says
  * to the agent what the file says. */
 static void check_format(const Credentials *c, AuthType asked) {
@@ -27,6 +50,7 @@ static void check_format(const Credentials *c, AuthType asked) {
 
         for (const char *p = data; *p; p++)
                 check((unsigned char) *p >= ' ' && *p != 0x7f && *p != '\\');
+        check(is_utf8(data));
         check(data[0] == '{' && data[strlen(data) - 1] == '}');
 
         check(authdata_parse(type, data, &read) == 0);
@@ -40,6 +64,24 @@ static void check_format(const Credentials *c, AuthType asked) {
                 check(same(item->username, other->username) && same(item->password, other->password) &&
                       same(item->identity_token, other->identity_token));
         }
+}
+
+/* Values that give the agent the same credentials have the same digest, whichever type they are written as. */
+static void check_digests(const Credentials *c) {
+        static const DigestKey key = {{1}};
+        Digest digests[AUTH_TYPE_DOCKER + 1];
+        size_t n = 0;
+
+        for (AuthType t = AUTH_TYPE_AUTO; t <= AUTH_TYPE_DOCKER; t++) {
+                _cleanup_secret_ char *data = NULL;
+                Problems problems = {0};
+                const char *type = NULL;
+
+                if (authdata_format(c, t, &type, &data, &problems) == 0)
+                        check(authdata_digest(type, data, &key, &digests[n++]) == 0);
+        }
+        for (size_t i = 1; i < n; i++)
+                check(memcmp(&digests[0], &digests[i], sizeof(Digest)) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
@@ -56,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         check_format(&c, AUTH_TYPE_AUTO);
         check_format(&c, AUTH_TYPE_DOCKERCFG);
         check_format(&c, AUTH_TYPE_DOCKER);
+        check_digests(&c);
         (void) credfile_parse_list(&c, &store, text, &problems);
         return 0;
 }

@@ -116,7 +116,8 @@ static void test_format_colon_in_name(void **state _unused_) {
 }
 
 static void test_format_refuses(void **state _unused_) {
-        static const char *const passwords[] = {"hunter2\"", "hunter2\\", "hunter2\n", "\thunter2", "hunter2\x7f"};
+        static const char *const passwords[] = {"hunter2\"", "hunter2\\",   "hunter2\n",
+                                                "\thunter2", "hunter2\x7f", "hunter2\xff"};
         _cleanup_(credentials_done) Credentials token = {0};
 
         add(&token, "r.example", "user", "hunter2", "hunter2", NULL);

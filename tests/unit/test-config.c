@@ -181,6 +181,17 @@ static void test_long_line(void **state) {
         unit_assert_problem(&problems, ":2: line too long");
 }
 
+static void test_comments_may_be_long(void **state) {
+        char text[12000];
+        Problems problems = {0};
+        int n = snprintf(text, sizeof(text), "[Restart]\n# %09000d\nUnit=a\nSettleSec=x\n", 0);
+
+        assert_true(n > 9000 && (size_t) n < sizeof(text));
+        assert_null(load(*state, text, NULL, &problems));
+        assert_int_equal(problems.n_items, 1);
+        unit_assert_problem(&problems, ":4: SettleSec=x");
+}
+
 static void test_wrong_options(void **state) {
         static const char *const table[][2] = {
                 {"nonsense", "-o nonsense: not Section.Key=VALUE"},
@@ -326,6 +337,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_all_mistakes_are_named, unit_make_directory,
                                                 unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_long_line, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_comments_may_be_long, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_wrong_options, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_missing_file, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_shipped_file_shows_the_defaults, unit_make_directory,

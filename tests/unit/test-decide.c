@@ -119,6 +119,17 @@ static void test_settle(void **state _unused_) {
         expect(&f, &p, ACTION_DONE, REASON_LIVE, 0);
 }
 
+static void test_settling_has_an_end(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = owed_facts();
+
+        f.changed_usec = SECONDS(NOW);
+        f.unsettled_usec = SECONDS(NOW - 19);
+        expect(&f, &p, ACTION_WAIT, REASON_SETTLE, SECONDS(NOW + 1));
+        f.unsettled_usec = SECONDS(NOW - 20);
+        expect(&f, &p, ACTION_RESTART, REASON_NONE, 0);
+}
+
 static void test_distance_and_backoff(void **state _unused_) {
         static const struct {
                 unsigned failures;
@@ -269,6 +280,21 @@ static void test_verification(void **state _unused_) {
         expect(&f, &p, ACTION_DONE, REASON_LIVE, 0);
 }
 
+static void test_unit_goes_down_during_verification(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = verifying_facts();
+
+        f.agent.agent = AGENT_ABSENT;
+        f.unit = UNIT_INACTIVE; /* somebody stopped it */
+        expect(&f, &p, ACTION_HOLD, REASON_UNIT_INACTIVE, 0);
+        f.unit = UNIT_MASKED;
+        expect(&f, &p, ACTION_HOLD, REASON_UNIT_MASKED, 0);
+        f.unit = UNIT_FAILED; /* nothing will come any more */
+        expect(&f, &p, ACTION_NOT_VERIFIED, REASON_NOT_RUNNING, 0);
+        f.unit = UNIT_CHANGING; /* systemd tries again */
+        expect(&f, &p, ACTION_WAIT, REASON_VERIFYING, SECONDS(NOW + 1));
+}
+
 static void test_verification_misses(void **state _unused_) {
         static const struct {
                 const char *id;
@@ -307,6 +333,7 @@ int main(void) {
                 cmocka_unit_test(test_failed_write_is_tried_again),
                 cmocka_unit_test(test_owed_restart),
                 cmocka_unit_test(test_settle),
+                cmocka_unit_test(test_settling_has_an_end),
                 cmocka_unit_test(test_distance_and_backoff),
                 cmocka_unit_test(test_unit_states),
                 cmocka_unit_test(test_agent_states),
@@ -314,6 +341,7 @@ int main(void) {
                 cmocka_unit_test(test_fruitless_restart_is_not_repeated),
                 cmocka_unit_test(test_restart_job),
                 cmocka_unit_test(test_verification),
+                cmocka_unit_test(test_unit_goes_down_during_verification),
                 cmocka_unit_test(test_verification_misses),
         };
 

@@ -63,6 +63,16 @@ static void test_flags_and_bounds(void **state _unused_) {
         assert_null(o);
 }
 
+static void test_utf8(void **state _unused_) {
+        assert_true(json_is_utf8(NULL));
+        assert_true(json_is_utf8(""));
+        assert_true(json_is_utf8("p\xc3\xa4ss \xe2\x82\xac \xf0\x9f\x94\x91"));
+        assert_false(json_is_utf8("\xff"));
+        assert_false(json_is_utf8("a\xc3"));
+        assert_false(json_is_utf8("\xc0\xaf"));
+        assert_false(json_is_utf8("\xed\xa0\x80"));
+}
+
 static void test_members(void **state _unused_) {
         _cleanup_json_ json_object *o = json_tokener_parse("{\"s\":\"x\",\"e\":\"\",\"n\":1,\"z\":\"a\\u0000b\"}");
 
@@ -78,9 +88,8 @@ static void test_members(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_what_go_takes),
-                cmocka_unit_test(test_what_go_refuses),
-                cmocka_unit_test(test_flags_and_bounds),
+                cmocka_unit_test(test_what_go_takes),    cmocka_unit_test(test_what_go_refuses),
+                cmocka_unit_test(test_flags_and_bounds), cmocka_unit_test(test_utf8),
                 cmocka_unit_test(test_members),
         };
 

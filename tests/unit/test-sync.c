@@ -184,6 +184,21 @@ static void test_busy_environment_file(void **state) {
         expect(h, SYNC_WRITTEN, 1, &report);
 }
 
+/* A registry that takes a name with an empty password. */
+static void test_empty_password(void **state) {
+        Host *h = *state;
+        SyncReport first, second;
+
+        h->config.auth_type = AUTH_TYPE_DOCKER;
+        unit_write_file(h->environment, LINES);
+        unit_write_file(h->credentials, "{\"auths\":{\"registry.example\":{\"auth\":\"dXNlcjo=\"}}}");
+        expect(h, SYNC_WRITTEN, 1, &first);
+        unit_assert_file(h->environment, "ECS_ENGINE_AUTH_TYPE=docker\nECS_ENGINE_AUTH_DATA={\"registry.example\":"
+                                         "{\"username\":\"user\",\"password\":\"\"}}\n");
+        expect(h, SYNC_UNCHANGED, 1, &second);
+        assert_true(digest_equal(&first.digest, &second.digest));
+}
+
 static void test_render(void **state) {
         const Host *h = *state;
         _cleanup_(credentials_done) Credentials credentials = {0};
@@ -208,6 +223,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_line_that_is_too_long, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_later_file_wins, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_busy_environment_file, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_empty_password, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),
         };
 
