@@ -16,6 +16,8 @@ enum {
         EXIT_NOT_RUN = 126,
 };
 
+#define POLL_MAX_USEC (3600 * USEC_PER_SEC)
+
 /* What the helpers' own library prints on standard output, with exit status 1, for a server that they do not know. */
 #define NOT_FOUND_MESSAGE "credentials not found in native keychain"
 
@@ -214,6 +216,9 @@ static void attend_all(Running *running) {
         if (next == UINT64_MAX)
                 return;
 
+        /* A timeout of years does not fit an int; who wakes early looks again. */
+        if (next > now + POLL_MAX_USEC)
+                next = now + POLL_MAX_USEC;
         (void) poll(fds, ELEMENTSOF(fds), next > now ? (int) ((next - now) / USEC_PER_MSEC) + 1 : 0);
         for (size_t i = 0; i < HELPER_PARALLEL_MAX; i++)
                 if (running[i].call)

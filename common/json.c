@@ -11,17 +11,41 @@ enum {
 
 DEFINE_CLEANUP_FUNC(json_tokener *, json_tokener_free)
 
-/* The first quote that json-c takes for one of a string, even when it is told to be strict; size when there is none. */
-static size_t find_single_quote(const char *text, size_t size) {
+/* The string that begins at text[start], a quote, is the name of a member that has a NUL (\u0000) in it: json-c cuts it
+ * off there. A value it gives with its length. */
+static bool is_cut_name(const char *text, size_t size, size_t start, size_t end) {
+        bool nul = false;
+
+        for (size_t i = start + 1; i < end; i++)
+                if (text[i] == '\\') {
+                        nul = nul || (end - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0);
+                        i++;
+                }
+        for (end++; end < size && strchr(BLANKS, text[end]);)
+                end++;
+        return nul && end < size && text[end] == ':';
+}
+
+/* The first thing that json-c takes in another way than it is meant, even when it is told to be strict; size when there
+ * is none. Single quotes it takes for those of a string. */
+static size_t find_misread(const char *text, size_t size, const char **ret_why) {
+        size_t start = 0;
         bool inside = false;
 
         for (size_t i = 0; i < size; i++)
-                if (inside && text[i] == '\\')
+                if (inside && text[i] == '\\') {
                         i++;
-                else if (text[i] == '"')
+                } else if (text[i] == '"') {
+                        if (inside && is_cut_name(text, size, start, i)) {
+                                *ret_why = "a name with a NUL character (\\u0000)";
+                                return start;
+                        }
                         inside = !inside;
-                else if (text[i] == '\'' && !inside)
+                        start = i;
+                } else if (text[i] == '\'' && !inside) {
+                        *ret_why = "single quotes";
                         return i;
+                }
         return size;
 }
 
@@ -64,7 +88,8 @@ int json_parse_strict(const char *text, size_t size, int flags, json_object **re
         _cleanup_(json_tokener_freep) json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);
         _cleanup_json_ json_object *top = NULL;
         enum json_tokener_error error;
-        size_t quote;
+        const char *why = NULL;
+        size_t misread;
 
         if (!tokener)
                 return -ENOMEM;
@@ -90,9 +115,9 @@ int json_parse_strict(const char *text, size_t size, int flags, json_object **re
         if (json_tokener_get_parse_end(tokener) < size)
                 return fail(json_tokener_get_parse_end(tokener), "something follows its end", ret_offset, ret_why);
 
-        quote = find_single_quote(text, size);
-        if (quote < size)
-                return fail(quote, "single quotes", ret_offset, ret_why);
+        misread = find_misread(text, size, &why);
+        if (misread < size)
+                return fail(misread, why, ret_offset, ret_why);
 
         *ret = STEAL_POINTER(top);
         return 0;

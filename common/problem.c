@@ -24,6 +24,15 @@ void problems_add(Problems *p, int level, const char *format, ...) {
                         *c = '?';
 }
 
+int problems_worst_level(const Problems *p) {
+        int worst = LOG_DEBUG;
+
+        for (unsigned i = 0; i < p->n_items; i++)
+                if (p->items[i].level < worst)
+                        worst = p->items[i].level;
+        return worst;
+}
+
 bool problems_equal(const Problems *a, const Problems *b) {
         if (a->n_items != b->n_items || a->n_dropped != b->n_dropped)
                 return false;

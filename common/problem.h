@@ -29,4 +29,7 @@ typedef struct Problems {
 /* Control characters in the text are shown as '?', so that no file name or key can forge a log line. */
 void problems_add(Problems *p, int level, const char *format, ...) _printf_(3, 4);
 
+/* The smallest level among them; LOG_DEBUG where there are none. */
+int problems_worst_level(const Problems *p);
+
 bool problems_equal(const Problems *a, const Problems *b);

@@ -48,7 +48,7 @@ def test_bad_credential_file(host, make, says):
     # And it goes on with the next good one.
     host.shell("rm -rf /root/.docker/config.json")
     host.put("/root/.docker/config.json", '{"auths": {"old.example": {"auth": "dTpw"}}}')
-    host.wait_said("The credential files are in order again", since)
+    host.wait_said("The credential files and /etc/ecs/ecs.config are in order again", since)
     assert identity(host) == before
 
 
@@ -65,7 +65,7 @@ def test_credential_file_that_the_service_may_not_read(host):
 
     # Noticed without anybody touching the content.
     host.shell("chown 0 /root/.docker/config.json; chmod 600 /root/.docker/config.json")
-    host.wait_said("The credential files are in order again", since)
+    host.wait_said("The credential files and /etc/ecs/ecs.config are in order again", since)
     host.shell("rm -r /etc/systemd/system/ecs-authd.service.d; systemctl daemon-reload")
     host.restart_daemon()
 

@@ -32,6 +32,7 @@ static void test_what_go_refuses(void **state _unused_) {
                 {"{\"a\" 1}", 5},
                 {"{\"a\":tru}", 5},
                 {"{\"a\":01}", 5},
+                {"{\"a\":1,\"b\\u0000c\" :2}", 7},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {

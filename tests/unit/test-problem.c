@@ -57,6 +57,17 @@ static void test_equal(void **state _unused_) {
         assert_false(problems_equal(&a, &b));
 }
 
+static void test_worst_level(void **state _unused_) {
+        Problems p = {0};
+
+        assert_int_equal(problems_worst_level(&p), LOG_DEBUG);
+        problems_add(&p, LOG_INFO, "x");
+        assert_int_equal(problems_worst_level(&p), LOG_INFO);
+        problems_add(&p, LOG_ERR, "y");
+        problems_add(&p, LOG_WARNING, "z");
+        assert_int_equal(problems_worst_level(&p), LOG_ERR);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_text_and_level),
@@ -64,6 +75,7 @@ int main(void) {
                 cmocka_unit_test(test_long_text_is_cut),
                 cmocka_unit_test(test_what_does_not_fit_is_counted),
                 cmocka_unit_test(test_equal),
+                cmocka_unit_test(test_worst_level),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
