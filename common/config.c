@@ -6,6 +6,7 @@
 #include <ini.h>
 #include <limits.h>
 #include <pwd.h>
+#include <sys/stat.h>
 
 #include "envfile.h"
 
@@ -14,6 +15,8 @@ enum {
         /* inih reads lines of at most 200 bytes by default and splits longer ones without a word. */
         LINE_MAX_READ = 4096,
 };
+
+#define STATE_DIRECTORY_DEFAULT "/var/lib/ecs-authd"
 
 #define USEC_PER_YEAR (365ULL * 24 * 3600 * USEC_PER_SEC)
 
@@ -49,6 +52,13 @@ char *config_home_directory(void) {
 
         pw = getpwuid(geteuid());
         return strdup(pw && pw->pw_dir ? pw->pw_dir : "/root");
+}
+
+const char *config_state_directory(void) {
+        const char *e = getenv("STATE_DIRECTORY"), *path = e && e[0] == '/' ? e : STATE_DIRECTORY_DEFAULT;
+
+        (void) mkdir(path, 0700);
+        return path;
 }
 
 static int expand_path(const char *value, char **ret) {
@@ -227,13 +237,28 @@ static int parse_word(const char *const *words, const char *value) {
 }
 
 static int parse_method(Config *c, const Setting *setting, const char *value, const char **ret_expected) {
-        static const char *const words[] = {"systemd", "none", NULL};
+        static const char *const words[] = {"systemd", "upstart", "docker", "none", NULL};
         int r = parse_word(words, value);
 
-        *ret_expected = "systemd or none";
+        *ret_expected = "systemd, upstart, docker or none";
         if (r < 0)
                 return r;
         *(RestartMethod *) setting_target(c, setting) = (RestartMethod) r;
+        return 0;
+}
+
+/* The words of systemd.syntax(7). */
+static int parse_boolean(Config *c, const Setting *setting, const char *value, const char **ret_expected) {
+        static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1", NULL};
+        int r = -EINVAL;
+
+        *ret_expected = "yes or no";
+        for (int i = 0; r < 0 && words[i]; i++)
+                if (strcasecmp(words[i], value) == 0)
+                        r = i % 2;
+        if (r < 0)
+                return r;
+        *(bool *) setting_target(c, setting) = r == 1;
         return 0;
 }
 
@@ -265,7 +290,10 @@ static const Setting settings[] = {
         { "Restart",     "UnsavedState",     "wait",                      parse_unsaved_state, offsetof(Config, unsaved_state), false },
         { "Restart",     "SettleSec",        "2s",                        parse_timespan,      offsetof(Config, settle_usec), false },
         { "Restart",     "MinIntervalSec",   "1min",                      parse_timespan,      offsetof(Config, min_interval_usec), false },
+        { "Restart",     "JitterSec",        "0",                         parse_timespan,      offsetof(Config, jitter_usec), false },
+        { "Restart",     "PendingSec",       "2min",                      parse_timespan,      offsetof(Config, pending_usec), false },
         { "Restart",     "VerifySec",        "2min",                      parse_timespan,      offsetof(Config, verify_usec), false },
+        { "Restart",     "Rollback",         "yes",                       parse_boolean,       offsetof(Config, rollback), false },
         /* clang-format on */
 };
 
@@ -507,7 +535,9 @@ Config *config_free(Config *c) {
 }
 
 size_t config_line_max(const Config *c) {
-        return c->method == RESTART_METHOD_SYSTEMD ? ENVFILE_LINE_MAX_EXEC : ENVFILE_LINE_MAX_DOCKER;
+        bool unit = c->method == RESTART_METHOD_SYSTEMD || c->method == RESTART_METHOD_UPSTART;
+
+        return unit ? ENVFILE_LINE_MAX_EXEC : ENVFILE_LINE_MAX_DOCKER;
 }
 
 static int timespan_unit(const char *name, size_t length, uint64_t *ret_usec) {

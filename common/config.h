@@ -22,6 +22,8 @@
 
 typedef enum RestartMethod {
         RESTART_METHOD_SYSTEMD,
+        RESTART_METHOD_UPSTART,
+        RESTART_METHOD_DOCKER,
         RESTART_METHOD_NONE,
 } RestartMethod;
 
@@ -48,7 +50,10 @@ typedef struct Config {
         UnsavedState unsaved_state;
         uint64_t settle_usec;
         uint64_t min_interval_usec;
+        uint64_t jitter_usec;
+        uint64_t pending_usec;
         uint64_t verify_usec;
+        bool rollback; /* see config_can_roll_back() */
 } Config;
 
 /* path NULL: the default file, which may be missing. Drop-ins stand in "PATH.d". options: "Section.Key=VALUE",
@@ -56,6 +61,15 @@ typedef struct Config {
 int config_load(const char *path, char *const *options, Config **ret, Problems *problems);
 Config *config_free(Config *c);
 DEFINE_CLEANUP_FUNC(Config *, config_free)
+
+/* Rollback=yes, and there is somebody who restarts. */
+static inline bool config_can_roll_back(const Config *c) {
+        return c->rollback && c->method != RESTART_METHOD_NONE;
+}
+
+/* Where state is kept: $STATE_DIRECTORY, or, where nobody sets it, the directory that systemd would. Made if need be;
+ * what is wrong with it shows when something is to be written there. */
+const char *config_state_directory(void);
 
 /* What "~" stands for: $HOME, or, as services have none, what the user database says. NULL: no memory. */
 char *config_home_directory(void);

@@ -23,6 +23,28 @@ static bool agent_has_credentials(const Facts *f) {
         return f->agent.agent == AGENT_RUNNING && digest_equal(&f->agent.digest, &f->sync.digest);
 }
 
+static bool unit_has_failed(UnitState s) {
+        return s == UNIT_FAILED || s == UNIT_START_LIMIT || s == UNIT_REFUSED;
+}
+
+/* Not with the file's credentials, and not with others either. */
+static bool agent_is_down(const Facts *f, UnitState unit) {
+        if (unit_has_failed(unit) || f->agent.agent == AGENT_ABSENT || f->agent.agent == AGENT_STOPPED)
+                return true;
+        return agent_has_credentials(f) && !f->agent.answers;
+}
+
+/* An agent that was started by hand has no unit; its container stands for it. */
+static UnitState unit_state(const Facts *f, const Policy *p) {
+        if (p->method != RESTART_METHOD_DOCKER)
+                return f->unit;
+        if (f->agent.agent == AGENT_RUNNING || f->agent.agent == AGENT_UNKNOWN)
+                return UNIT_ACTIVE;
+        if (f->agent.agent == AGENT_STOPPED && f->agent.exit_status == AGENT_EXIT_TERMINAL)
+                return UNIT_REFUSED;
+        return f->attempt.outcome == OUTCOME_BROKE ? UNIT_FAILED : UNIT_INACTIVE;
+}
+
 static Decision decide_job(const Facts *f, const Policy *p, uint64_t now) {
         uint64_t deadline = f->attempt.started_usec + p->verify_usec;
 
@@ -33,42 +55,66 @@ static Decision decide_job(const Facts *f, const Policy *p, uint64_t now) {
         return decision(ACTION_WAIT, REASON_RESTART_JOB, now >= deadline ? now + LOOK_LATER_USEC : deadline);
 }
 
-/* What stands in the way of any restart, whatever our own pace. */
-static Decision decide_obstacles(const Facts *f, const Policy *p, uint64_t now) {
-        const uint64_t later = now + LOOK_LATER_USEC;
-
-        switch (f->unit) {
+/* What the unit has in the way of any restart; ACTION_RESTART: nothing. */
+static Decision decide_unit(UnitState unit, uint64_t now) {
+        switch (unit) {
         case UNIT_UNKNOWN:
-                return decision(ACTION_HOLD, REASON_BUS, later);
+                return decision(ACTION_HOLD, REASON_BUS, now + LOOK_LATER_USEC);
         case UNIT_NOT_FOUND:
                 return decision(ACTION_HOLD, REASON_UNIT_NOT_FOUND, 0);
+        case UNIT_BAD_SETTING:
+                return decision(ACTION_HOLD, REASON_UNIT_BAD_SETTING, 0);
         case UNIT_MASKED:
                 return decision(ACTION_HOLD, REASON_UNIT_MASKED, 0);
         case UNIT_INACTIVE:
                 return decision(ACTION_HOLD, REASON_UNIT_INACTIVE, 0);
         case UNIT_FAILED:
                 return decision(ACTION_HOLD, REASON_UNIT_FAILED, 0);
+        case UNIT_START_LIMIT:
+                return decision(ACTION_HOLD, REASON_UNIT_START_LIMIT, 0);
+        case UNIT_REFUSED:
+                return decision(ACTION_HOLD, REASON_AGENT_REFUSED, 0);
         case UNIT_CHANGING:
-                return decision(ACTION_WAIT, REASON_UNIT_CHANGING, later);
+                return decision(ACTION_WAIT, REASON_UNIT_CHANGING, now + LOOK_LATER_USEC);
         case UNIT_ACTIVE:
                 break;
         }
+        return decision(ACTION_RESTART, REASON_NONE, 0);
+}
 
+/* Tasks that are pulled or started at this moment are waited for, but not for ever. */
+static Decision decide_pending(const Facts *f, const Policy *p, uint64_t now) {
+        uint64_t deadline = now + p->pending_usec;
+
+        if (f->waiting_for == REASON_TASKS_PENDING)
+                deadline = f->waiting_since_usec + p->pending_usec;
+        if (f->agent.n_pending == 0 || now >= deadline)
+                return decision(ACTION_RESTART, REASON_NONE, 0);
+        return decision(ACTION_WAIT, REASON_TASKS_PENDING,
+                        now + LOOK_SOON_USEC < deadline ? now + LOOK_SOON_USEC : deadline);
+}
+
+/* What stands in the way of any restart, whatever our own pace; ACTION_RESTART: nothing. */
+static Decision decide_obstacles(const Facts *f, const Policy *p, uint64_t now) {
+        Decision d = decide_unit(unit_state(f, p), now);
+
+        if (d.action != ACTION_RESTART)
+                return d;
         if (f->agent.agent == AGENT_UNKNOWN)
-                return decision(ACTION_HOLD, REASON_ENGINE, later);
+                return decision(ACTION_HOLD, REASON_ENGINE, now + LOOK_LATER_USEC);
         if (f->agent.agent != AGENT_RUNNING)
-                return decision(ACTION_WAIT, REASON_AGENT_COMING, later);
+                return decision(ACTION_WAIT, REASON_AGENT_COMING, now + LOOK_LATER_USEC);
 
-        if (f->attempt.fruitless && digest_equal(&f->attempt.digest, &f->sync.digest))
+        if (f->attempt.outcome == OUTCOME_FRUITLESS && digest_equal(&f->attempt.digest, &f->sync.digest))
                 return decision(ACTION_HOLD, REASON_FRUITLESS, 0);
 
         if (f->agent.state_kept != STATE_KEPT) {
                 if (p->unsaved_state == UNSAVED_STATE_NEVER)
                         return decision(ACTION_HOLD, REASON_UNSAVED_NEVER, 0);
                 if (p->unsaved_state == UNSAVED_STATE_WAIT && f->agent.n_tasks > 0)
-                        return decision(ACTION_HOLD, REASON_TASKS, later);
+                        return decision(ACTION_HOLD, REASON_TASKS, now + RETRY_USEC);
         }
-        return decision(ACTION_RESTART, REASON_NONE, 0);
+        return d;
 }
 
 static Reason verification_misses(const Facts *f) {
@@ -84,19 +130,49 @@ static Reason verification_misses(const Facts *f) {
         return REASON_NONE;
 }
 
+static Reason live_reason(const Facts *f) {
+        return f->sync.rejected ? REASON_ROLLED_BACK : REASON_LIVE;
+}
+
 static Decision decide_verification(const Facts *f, const Policy *p, uint64_t now) {
         uint64_t deadline = f->attempt.verifying_usec + p->verify_usec;
         Reason missing = verification_misses(f);
+        UnitState unit = unit_state(f, p);
 
         if (missing == REASON_NONE)
-                return decision(ACTION_DONE, REASON_LIVE, 0);
+                return decision(ACTION_DONE, live_reason(f), 0);
         /* Whoever stopped it meanwhile ended our attempt, too; it did not fail. */
-        if (f->unit == UNIT_INACTIVE || f->unit == UNIT_MASKED || f->unit == UNIT_NOT_FOUND)
-                return decide_obstacles(f, p, now);
-        if (now >= deadline || f->unit == UNIT_FAILED)
+        if (p->method != RESTART_METHOD_DOCKER &&
+            (unit == UNIT_INACTIVE || unit == UNIT_MASKED || unit == UNIT_NOT_FOUND || unit == UNIT_BAD_SETTING))
+                return decide_unit(unit, now);
+        if (now >= deadline || (p->method != RESTART_METHOD_DOCKER && unit_has_failed(unit)))
                 return decision(ACTION_NOT_VERIFIED, missing, 0);
         return decision(ACTION_WAIT, REASON_VERIFYING,
                         now + LOOK_SOON_USEC < deadline ? now + LOOK_SOON_USEC : deadline);
+}
+
+/* Our restart broke the agent: once with the credentials of before, or with what has come since, then no more. */
+static Decision decide_repair(const Facts *f, const Policy *p, uint64_t now) {
+        const Attempt *a = &f->attempt;
+        UnitState unit = unit_state(f, p);
+        Decision d = decide_unit(unit, now);
+
+        if (a->outcome == OUTCOME_GAVE_UP)
+                return decision(ACTION_HOLD, REASON_GAVE_UP, now + RETRY_USEC);
+        /* A unit that has failed, or is on its way up and down all the time, is ours to mend; another start of an agent
+         * that refuses itself mends nothing. */
+        if (d.action != ACTION_RESTART && unit != UNIT_FAILED && unit != UNIT_START_LIMIT && unit != UNIT_CHANGING)
+                return d;
+        if (f->agent.agent == AGENT_UNKNOWN)
+                return decision(ACTION_HOLD, REASON_ENGINE, now + LOOK_LATER_USEC);
+
+        if (!digest_equal(&f->sync.digest, &a->digest))
+                return decision(ACTION_RESTART, REASON_REPAIR, 0);
+        if (!p->rollback || !f->sync.last_good_known || digest_equal(&f->sync.last_good, &f->sync.digest))
+                return decision(ACTION_HOLD, REASON_BROKE, now + RETRY_USEC);
+        if (a->roll_back_usec > 0 && now < a->roll_back_usec + RETRY_USEC)
+                return decision(ACTION_HOLD, REASON_BROKE, a->roll_back_usec + RETRY_USEC);
+        return decision(ACTION_ROLL_BACK, REASON_NONE, 0);
 }
 
 static uint64_t earliest_restart(const Facts *f, const Policy *p, Reason *ret_reason) {
@@ -118,13 +194,17 @@ static uint64_t earliest_restart(const Facts *f, const Policy *p, Reason *ret_re
         return f->attempt.started_usec + pause;
 }
 
-/* A tool that writes new tokens all the time must not put the restart off for ever. */
+/* Some time after the last change; but a tool that writes new tokens all the time must not put the restart off for
+ * ever. Then this host's place in the fleet. */
 static uint64_t settled_at(const Facts *f, const Policy *p) {
-        uint64_t settled = f->changed_usec + p->settle_usec, latest = f->unsettled_usec + SETTLE_MAX * p->settle_usec;
+        uint64_t settled = f->changed_usec > 0 ? f->changed_usec + p->settle_usec : 0;
+        uint64_t latest = f->needed_usec + SETTLE_MAX * p->settle_usec;
 
-        if (f->changed_usec == 0)
-                return 0;
-        return f->unsettled_usec > 0 && latest < settled ? latest : settled;
+        if (f->needed_usec == 0)
+                return settled;
+        if (settled > latest)
+                settled = latest;
+        return (settled > f->needed_usec ? settled : f->needed_usec) + p->jitter_usec;
 }
 
 static Decision decide_restart(const Facts *f, const Policy *p, uint64_t now) {
@@ -132,9 +212,12 @@ static Decision decide_restart(const Facts *f, const Policy *p, uint64_t now) {
         Decision obstacle;
         Reason reason;
 
+        if (agent_has_credentials(f) && f->agent.answers)
+                return decision(ACTION_DONE, live_reason(f), 0);
+        if (f->attempt.outcome >= OUTCOME_BROKE && agent_is_down(f, unit_state(f, p)))
+                return decide_repair(f, p, now);
         if (agent_has_credentials(f))
-                return f->agent.answers ? decision(ACTION_DONE, REASON_LIVE, 0)
-                                        : decision(ACTION_WAIT, REASON_AGENT_SILENT, now + LOOK_LATER_USEC);
+                return decision(ACTION_WAIT, REASON_AGENT_SILENT, now + LOOK_LATER_USEC);
 
         if (now < settled)
                 return decision(ACTION_WAIT, REASON_SETTLE, settled);
@@ -146,7 +229,7 @@ static Decision decide_restart(const Facts *f, const Policy *p, uint64_t now) {
         earliest = earliest_restart(f, p, &reason);
         if (now < earliest)
                 return decision(ACTION_WAIT, reason, earliest);
-        return obstacle;
+        return decide_pending(f, p, now);
 }
 
 static Decision decide_next(const Facts *f, const Policy *p, uint64_t now) {
@@ -173,8 +256,16 @@ static Decision decide_next(const Facts *f, const Policy *p, uint64_t now) {
         return decide_restart(f, p, now);
 }
 
+bool decision_awaits_docker(const Decision *d) {
+        return d->reason == REASON_TASKS || d->reason == REASON_TASKS_PENDING || d->reason == REASON_AGENT_COMING ||
+               d->reason == REASON_VERIFYING || d->reason == REASON_BROKE || d->reason == REASON_GAVE_UP;
+}
+
 Decision decide(const Facts *f, const Policy *p, uint64_t now) {
         Decision d = decide_next(f, p, now);
+
+        if (p->other_instance && (d.action == ACTION_RESTART || d.action == ACTION_ROLL_BACK))
+                d = decision(ACTION_WAIT, REASON_OTHER_INSTANCE, now + LOOK_SOON_USEC);
 
         /* What could not be written (a full disk, a busy file) is tried again even if no event tells of the cure. */
         if (f->sync.outcome == SYNC_FAILED && !f->job_running &&

@@ -326,6 +326,21 @@ int envfile_set(EnvFile *f, const char *key, const char *value, size_t line_max)
         return 0;
 }
 
+int envfile_begin(EnvFile *f, const char *text) {
+        char *copy;
+
+        if (f->size > 0)
+                return 0;
+        copy = secret_dup(text, strlen(text));
+        if (!copy)
+                return -ENOMEM;
+        free(f->content);
+        f->content = copy;
+        f->size = strlen(text);
+        f->changed = true;
+        return 0;
+}
+
 static int copy_xattrs(int from, int to) {
         char names[XATTR_NAMES_MAX];
         ssize_t length = flistxattr(from, names, sizeof(names));

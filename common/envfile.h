@@ -31,6 +31,9 @@ int envfile_get(const EnvFile *f, const char *key, char **ret);
  * (backslash, control character, blank at an end, leading quote); -E2BIG: longer than line_max. */
 int envfile_set(EnvFile *f, const char *key, const char *value, size_t line_max);
 
+/* Puts text, whole lines, into a file that is empty or does not exist yet, in memory. */
+int envfile_begin(EnvFile *f, const char *text);
+
 /* Replaces the file if its content changed: 1 written, 0 nothing to do. The new file is written beside the old one,
  * synced, renamed over it, and the directory synced. The file on disk is the old one, whole, whenever this fails (one
  * problem is added). -EAGAIN, without a problem: another program has the file open for writing, or changed it since it

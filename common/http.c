@@ -110,3 +110,44 @@ int http_get(const char *socket, const char *url, uint64_t timeout_usec, HttpRes
         response = (HttpResponse){0};
         return 0;
 }
+
+typedef struct Stream {
+        void (*received)(void *userdata);
+        void *userdata;
+} Stream;
+
+static size_t receive_stream(char *data _unused_, size_t size, size_t n, void *userdata) {
+        const Stream *s = userdata;
+
+        s->received(s->userdata);
+        return size * n;
+}
+
+/* The empty line after the last header. */
+static size_t receive_stream_header(char *data, size_t size, size_t n, void *userdata) {
+        return size * n == 2 && memcmp(data, "\r\n", 2) == 0 ? receive_stream(data, size, n, userdata) : size * n;
+}
+
+int http_follow(const char *socket, const char *url, void (*received)(void *userdata), void *userdata) {
+        _cleanup_(curl_easy_cleanupp) CURL *curl = curl_easy_init();
+        Stream stream = {.received = received, .userdata = userdata};
+        const HttpResponse none = {0};
+        CURLcode code;
+
+        if (!curl)
+                return -ENOMEM;
+
+        if (curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_URL, url) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_PROXY, "") != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_stream) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_WRITEDATA, &stream) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, receive_stream_header) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_HEADERDATA, &stream) != CURLE_OK)
+                return -EINVAL;
+
+        code = curl_easy_perform(curl);
+        return code == CURLE_OK ? 0 : curl_to_errno(curl, code, &none);
+}

@@ -21,3 +21,7 @@ void http_response_done(HttpResponse *r);
  * -ENOENT, -ECONNREFUSED, -EACCES ...: nothing listens, as connect(2) says; -ETIMEDOUT; -EFBIG: the body is longer than
  * 8 MiB; -EBADMSG: not HTTP. */
 int http_get(const char *socket, const char *url, uint64_t timeout_usec, HttpResponse *ret);
+
+/* GET of a stream without end: received() is called when it begins, and whenever something comes; what it is, nobody
+ * looks at. Blocks until it ends, and gives 0 or as http_get(). */
+int http_follow(const char *socket, const char *url, void (*received)(void *userdata), void *userdata);

@@ -3,10 +3,11 @@
 
 #include "http.h"
 #include "json.h"
+#include "rollback.h"
 #include "secret.h"
 
-/* Each of the four requests gets its share of OBSERVE_TIMEOUT_USEC. */
-#define REQUEST_TIMEOUT_USEC (OBSERVE_TIMEOUT_USEC / 4)
+/* Each of the five requests gets its share of OBSERVE_TIMEOUT_USEC. */
+#define REQUEST_TIMEOUT_USEC (OBSERVE_TIMEOUT_USEC / 5)
 
 /* {"label":["com.amazonaws.ecs.task-arn"],"status":["created","restarting","running","paused"]}: every container that
  * the agent starts for a task has this label. */
@@ -83,13 +84,15 @@ static StateKept judge_state(json_object *container, json_object *env) {
         return STATE_NO_MOUNT;
 }
 
-int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report) {
+/* The auth entries that it runs with go to *ret_entries. */
+static int parse_container(const char *json, const DigestKey *key, ObserveReport *report, AuthEntries *ret_entries) {
         _cleanup_json_ json_object *container = json_tokener_parse(json);
         json_object *state = json_get(container, "State", json_type_object);
         json_object *running = json_get(state, "Running", json_type_boolean);
+        json_object *exit_code = json_get(state, "ExitCode", json_type_int);
         json_object *env = json_get(json_get(container, "Config", json_type_object), "Env", json_type_array);
         _cleanup_json_ json_object *none = json_object_new_array();
-        const char *id = json_get_string(container, "Id");
+        const char *id = json_get_string(container, "Id"), *type, *data;
         int r;
 
         if (!running || str_empty(id))
@@ -97,15 +100,29 @@ int observe_parse_container(const char *json, const DigestKey *key, ObserveRepor
         if (!env)
                 env = none; /* Docker writes null for an empty list */
 
-        r = authdata_digest(environment_get(env, AUTHDATA_TYPE_KEY), environment_get(env, AUTHDATA_DATA_KEY), key,
-                            &report->digest);
+        type = environment_get(env, AUTHDATA_TYPE_KEY);
+        data = environment_get(env, AUTHDATA_DATA_KEY);
+        r = authdata_digest(type, data, key, &report->digest);
         if (r < 0)
                 return r;
 
         copy_printable(report->container_id, sizeof(report->container_id), id);
         report->state_kept = judge_state(container, env);
         report->agent = json_object_get_boolean(running) ? AGENT_RUNNING : AGENT_STOPPED;
+        if (report->agent == AGENT_STOPPED && exit_code)
+                report->exit_status = json_object_get_int(exit_code);
+
+        *ret_entries = (AuthEntries){
+                .type = type ? secret_dup(type, strlen(type)) : NULL,
+                .data = data ? secret_dup(data, strlen(data)) : NULL,
+        };
         return 0;
+}
+
+int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report) {
+        _cleanup_(auth_entries_done) AuthEntries entries = {0};
+
+        return parse_container(json, key, report, &entries);
 }
 
 int observe_parse_metadata(const char *json, ObserveReport *report) {
@@ -118,6 +135,28 @@ int observe_parse_metadata(const char *json, ObserveReport *report) {
         copy_printable(report->cluster, sizeof(report->cluster), json_get_string(metadata, "Cluster"));
         copy_printable(report->version, sizeof(report->version), json_get_string(metadata, "Version"));
         report->answers = true;
+        return 0;
+}
+
+int observe_parse_tasks(const char *json, unsigned *ret) {
+        _cleanup_json_ json_object *top = json_tokener_parse(json);
+        json_object *tasks = json_get(top, "Tasks", json_type_array);
+        size_t n = tasks ? json_object_array_length(tasks) : 0;
+        unsigned n_pending = 0;
+
+        if (!json_object_is_type(top, json_type_object))
+                return -EBADMSG;
+
+        for (size_t i = 0; i < n; i++) {
+                json_object *task = json_object_array_get_idx(tasks, i);
+                const char *known = json_get_string(task, "KnownStatus"),
+                           *desired = json_get_string(task, "DesiredStatus");
+
+                /* Not one that is stopped before it ran. */
+                if (known && streq(known, "PENDING") && desired && streq(desired, "RUNNING"))
+                        n_pending++;
+        }
+        *ret = n_pending;
         return 0;
 }
 
@@ -139,8 +178,8 @@ static int engine_get(const Config *config, const char *api_version, const char 
         return http_get(config->docker_socket, url, REQUEST_TIMEOUT_USEC, ret);
 }
 
-static int observe_container(const Config *config, const DigestKey *key, const char *api_version,
-                             ObserveReport *report) {
+static int observe_container(const Config *config, const DigestKey *key, const char *api_version, ObserveReport *report,
+                             AuthEntries *ret_entries) {
         _cleanup_http_ HttpResponse response = {0};
         char path[384];
         int r;
@@ -156,7 +195,7 @@ static int observe_container(const Config *config, const DigestKey *key, const c
         }
         if (response.status != 200 || !response.body)
                 return -EBADMSG;
-        return observe_parse_container(response.body, key, report);
+        return parse_container(response.body, key, report, ret_entries);
 }
 
 static int observe_tasks(const Config *config, const char *api_version, ObserveReport *report) {
@@ -171,7 +210,7 @@ static int observe_tasks(const Config *config, const char *api_version, ObserveR
         return count_tasks(response.body, &report->n_tasks);
 }
 
-static int observe_engine(const Config *config, const DigestKey *key, ObserveReport *report) {
+static int observe_engine(const Config *config, const DigestKey *key, ObserveReport *report, AuthEntries *ret_entries) {
         _cleanup_http_ HttpResponse ping = {0};
         int r;
 
@@ -185,31 +224,55 @@ static int observe_engine(const Config *config, const DigestKey *key, ObserveRep
         r = observe_tasks(config, ping.api_version, report);
         if (r < 0)
                 return r;
-        return observe_container(config, key, ping.api_version, report);
+        return observe_container(config, key, ping.api_version, report, ret_entries);
 }
 
-static void observe_metadata(const Config *config, ObserveReport *report) {
-        _cleanup_http_ HttpResponse response = {0};
+static int introspect(const Config *config, const char *path, HttpResponse *ret) {
         char url[1024];
+        int r;
 
-        (void) snprintf(url, sizeof(url), "%s/v1/metadata", config->introspection_url);
-        if (http_get(NULL, url, REQUEST_TIMEOUT_USEC, &response) < 0 || response.status != 200 || !response.body)
-                return;
+        (void) snprintf(url, sizeof(url), "%s%s", config->introspection_url, path);
+        r = http_get(NULL, url, REQUEST_TIMEOUT_USEC, ret);
+        if (r < 0)
+                return r;
+        return ret->status == 200 && ret->body ? 0 : -EBADMSG;
+}
+
+static void observe_introspection(const Config *config, ObserveReport *report) {
+        _cleanup_http_ HttpResponse metadata = {0}, tasks = {0};
 
         /* An agent that answers something else has not registered: report->answers stays false. */
-        (void) observe_parse_metadata(response.body, report);
+        if (introspect(config, "/v1/metadata", &metadata) < 0 || observe_parse_metadata(metadata.body, report) < 0)
+                return;
+        /* What it does not tell is not waited for. */
+        if (introspect(config, "/v1/tasks", &tasks) >= 0)
+                (void) observe_parse_tasks(tasks.body, &report->n_pending);
 }
 
 void observe_run(const Config *config, const DigestKey *key, ObserveReport *ret) {
+        _cleanup_(auth_entries_done) AuthEntries entries = {0};
         ObserveReport report = {.agent = AGENT_UNKNOWN};
+        Problems problems = {0};
         int r;
 
-        r = observe_engine(config, key, &report);
+        r = observe_engine(config, key, &report, &entries);
         if (r < 0)
                 report = (ObserveReport){.agent = AGENT_UNKNOWN, .engine_error = r};
 
         if (report.agent == AGENT_RUNNING)
-                observe_metadata(config, &report);
+                observe_introspection(config, &report);
+        if (report.answers && config_can_roll_back(config)) {
+                r = rollback_save(ROLLBACK_LAST_GOOD, &entries, &problems);
+                report.keep_error = r < 0 ? r : 0;
+        }
 
         *ret = report;
+}
+
+int observe_follow(const Config *config, void (*changed)(void *userdata), void *userdata) {
+        /* {"type":["container"],"event":["start","die","destroy"]} */
+        static const char url[] = "http://docker/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C"
+                                  "%22event%22%3A%5B%22start%22%2C%22die%22%2C%22destroy%22%5D%7D";
+
+        return http_follow(config->docker_socket, url, changed, userdata);
 }

@@ -27,18 +27,29 @@ typedef struct ObserveReport {
         char container_id[65];
         Digest digest; /* of the credentials in the container's environment (authdata_digest) */
         StateKept state_kept;
-        unsigned n_tasks; /* running containers of tasks */
-        bool answers;     /* introspection: the agent has registered */
+        int exit_status;    /* of a container that is AGENT_STOPPED */
+        unsigned n_tasks;   /* running containers of tasks */
+        unsigned n_pending; /* tasks that the agent pulls or starts */
+        bool answers;       /* introspection: the agent has registered */
         char cluster[256];
         char version[128];
+        int keep_error; /* negative errno: the credentials of this agent could not be kept to go back to */
 } ObserveReport;
 
-/* Always gives a report; blocks for at most OBSERVE_TIMEOUT_USEC. */
+/* Keeps the credentials of an agent that is well (rollback.h). Always gives a report; blocks for at most
+ * OBSERVE_TIMEOUT_USEC. */
 #define OBSERVE_TIMEOUT_USEC (20 * USEC_PER_SEC)
 void observe_run(const Config *config, const DigestKey *key, ObserveReport *ret);
 
 /* The answer of "GET /containers/NAME/json" put into the report. -EBADMSG: not such an answer. */
 int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report);
 
+/* How many of "GET /v1/tasks" are on their way up. -EBADMSG: not such an answer. */
+int observe_parse_tasks(const char *json, unsigned *ret);
+
 /* The answer of "GET /v1/metadata" put into the report. -EBADMSG: not such an answer. */
 int observe_parse_metadata(const char *json, ObserveReport *report);
+
+/* Calls changed() whenever a container starts or ends, and once at the beginning. Blocks until the Docker Engine ends
+ * it; negative errno as http_follow(). */
+int observe_follow(const Config *config, void (*changed)(void *userdata), void *userdata);

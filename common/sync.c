@@ -5,6 +5,7 @@
 
 #include "envfile.h"
 #include "gather.h"
+#include "rollback.h"
 #include "secret.h"
 
 /* How long another program may keep the environment file busy before we say so. */
@@ -13,33 +14,33 @@ enum {
         BUSY_WAIT_MSEC = 50,
 };
 
-/* The two values as the environment file has them now; each NULL when it is not set. */
-static int read_current(const EnvFile *file, char **ret_type, char **ret_data) {
-        _cleanup_secret_ char *type = NULL, *data = NULL;
+/* As the environment file has them now. */
+static int read_current(const EnvFile *file, AuthEntries *ret) {
+        _cleanup_(auth_entries_done) AuthEntries entries = {0};
         int r;
 
-        r = envfile_get(file, AUTHDATA_TYPE_KEY, &type);
+        r = envfile_get(file, AUTHDATA_TYPE_KEY, &entries.type);
         if (r < 0)
                 return r;
-        r = envfile_get(file, AUTHDATA_DATA_KEY, &data);
+        r = envfile_get(file, AUTHDATA_DATA_KEY, &entries.data);
         if (r < 0)
                 return r;
 
-        *ret_type = STEAL_POINTER(type);
-        *ret_data = STEAL_POINTER(data);
+        *ret = entries;
+        entries = (AuthEntries){0};
         return 0;
 }
 
 /* An entry whose secret cannot be had keeps the last good one; where not all is known, so does every other. */
 static int keep_last_good(const EnvFile *file, Credentials *credentials) {
-        _cleanup_secret_ char *type = NULL, *data = NULL;
+        _cleanup_(auth_entries_done) AuthEntries entries = {0};
         _cleanup_(credentials_done) Credentials current = {0};
         int r;
 
-        r = read_current(file, &type, &data);
+        r = read_current(file, &entries);
         if (r < 0)
                 return r;
-        if (authdata_parse(type, data, &current) < 0)
+        if (authdata_parse(entries.type, entries.data, &current) < 0)
                 return 0; /* nothing good stands there */
 
         for (size_t i = 0; i < current.n_items; i++) {
@@ -132,41 +133,87 @@ static void explain_refused_line(const Config *config, int error, Credentials *c
                              config->environment_file, names);
 }
 
+static int same_entries(const AuthEntries *a, const char *type, const char *data) {
+        DigestKey key;
+        Digest x, y;
+        int r;
+
+        r = digest_key_generate(&key);
+        if (r >= 0)
+                r = authdata_digest(a->type, a->data, &key, &x);
+        if (r >= 0)
+                r = authdata_digest(type, data, &key, &y);
+        return r < 0 ? r : digest_equal(&x, &y);
+}
+
+/* The credentials are those with which the agent did not come up: those with which it was last well take their place.
+ * known: false where the present ones could not even be read. What is kept for going back only helps; where it cannot
+ * be read, there is no going back. 1: it was done. */
+static int replace_rejected(const Config *config, bool known, const char **type, char **data, Problems *problems) {
+        _cleanup_(auth_entries_done) AuthEntries rejected = {0}, good = {0};
+        AuthType t;
+
+        if (!config_can_roll_back(config) || rollback_load(ROLLBACK_REJECTED, &rejected) <= 0)
+                return 0;
+        if (known && same_entries(&rejected, *type, *data) <= 0) {
+                (void) rollback_remove(ROLLBACK_REJECTED);
+                return 0;
+        }
+        if (rollback_load(ROLLBACK_LAST_GOOD, &good) <= 0)
+                return 0;
+
+        if (!good.type)
+                *type = NULL;
+        else if (auth_type_from_string(good.type, &t) >= 0)
+                *type = auth_type_to_string(t);
+        else
+                return 0;
+        secret_free(*data);
+        *data = STEAL_POINTER(good.data);
+        problems_add(problems, LOG_ERR,
+                     "%s: the agent did not come up with the present credentials and has those of before. Mend the "
+                     "credentials or the agent (journalctl -u %s, docker logs %s), then: systemctl reload ecs-authd",
+                     config->environment_file, config->unit, config->container);
+        return 1;
+}
+
 /* Credentials to the two lines, in memory. */
-static int prepare(const Config *config, EnvFile *file, bool *ret_removes, Problems *problems) {
+static int prepare(const Config *config, SyncMode mode, EnvFile *file, SyncReport *report) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
         size_t line_max = config_line_max(config);
         int r;
 
-        r = collect(config, file, &credentials, &type, &data, problems);
-        if (r < 0)
+        r = collect(config, file, &credentials, &type, &data, &report->problems);
+        if (r < 0 && mode != SYNC_REJECT)
+                return r;
+        report->rejected = replace_rejected(config, r >= 0, &type, &data, &report->problems) > 0;
+        if (r < 0 && !report->rejected)
                 return r;
 
         r = envfile_set(file, AUTHDATA_TYPE_KEY, type, line_max);
         if (r >= 0)
                 r = envfile_set(file, AUTHDATA_DATA_KEY, data, line_max);
-        *ret_removes = !data;
         if (r < 0 && data)
-                explain_refused_line(config, r, &credentials, data, problems);
-        return r;
+                explain_refused_line(config, r, &credentials, data, &report->problems);
+        return r < 0 ? r : data ? SYNC_WRITTEN : SYNC_REMOVED;
 }
 
 /* What stands in the file now, for the report. */
 static int describe_current(const EnvFile *file, const DigestKey *key, SyncReport *report) {
-        _cleanup_secret_ char *type = NULL, *data = NULL;
+        _cleanup_(auth_entries_done) AuthEntries entries = {0};
         _cleanup_(credentials_done) Credentials current = {0};
         int r;
 
-        r = read_current(file, &type, &data);
+        r = read_current(file, &entries);
         if (r < 0)
                 return r;
-        r = authdata_digest(type, data, key, &report->digest);
+        r = authdata_digest(entries.type, entries.data, key, &report->digest);
         if (r < 0)
                 return r;
 
-        r = authdata_parse(type, data, &current);
+        r = authdata_parse(entries.type, entries.data, &current);
         if (r < 0 && r != -EBADMSG)
                 return r; /* -EBADMSG: the agent would use none of it, so there is none */
 
@@ -175,9 +222,33 @@ static int describe_current(const EnvFile *file, const DigestKey *key, SyncRepor
         return 0;
 }
 
-static int sync_once(const Config *config, const DigestKey *key, SyncReport *report) {
+static void describe_last_good(const Config *config, const DigestKey *key, SyncReport *report) {
+        _cleanup_(auth_entries_done) AuthEntries good = {0};
+
+        report->last_good_known = config_can_roll_back(config) && rollback_load(ROLLBACK_LAST_GOOD, &good) > 0 &&
+                                  authdata_digest(good.type, good.data, key, &report->last_good) >= 0;
+}
+
+/* What the last restart was for led to nothing good, or is to be tried again. */
+static int judge_current(const EnvFile *file, SyncMode mode, Problems *problems) {
+        _cleanup_(auth_entries_done) AuthEntries current = {0};
+        int r;
+
+        switch (mode) {
+        case SYNC_REJECT:
+                r = read_current(file, &current);
+                return r < 0 ? r : rollback_save(ROLLBACK_REJECTED, &current, problems);
+        case SYNC_RETRY:
+                return rollback_remove(ROLLBACK_REJECTED);
+        case SYNC_USUAL:
+                break;
+        }
+        return 0;
+}
+
+static int sync_once(const Config *config, SyncMode mode, const DigestKey *key, SyncReport *report) {
         _cleanup_(envfile_freep) EnvFile *file = NULL;
-        bool removes = false;
+        SyncOutcome outcome;
         int r;
 
         r = envfile_open(config->environment_file, &file, &report->problems);
@@ -188,10 +259,14 @@ static int sync_once(const Config *config, const DigestKey *key, SyncReport *rep
         r = describe_current(file, key, report);
         if (r < 0)
                 return r;
+        describe_last_good(config, key, report);
 
-        r = prepare(config, file, &removes, &report->problems);
+        r = judge_current(file, mode, &report->problems);
+        if (r >= 0)
+                r = prepare(config, mode, file, report);
         if (r < 0)
                 return r;
+        outcome = (SyncOutcome) r;
 
         r = envfile_save(file, &report->problems);
         if (r < 0)
@@ -201,12 +276,11 @@ static int sync_once(const Config *config, const DigestKey *key, SyncReport *rep
                 return 0;
         }
 
-        r = describe_current(file, key, report);
-        report->outcome = removes ? SYNC_REMOVED : SYNC_WRITTEN;
-        return r;
+        report->outcome = outcome;
+        return describe_current(file, key, report);
 }
 
-void sync_run(const Config *config, const DigestKey *key, SyncReport *ret) {
+void sync_run(const Config *config, SyncMode mode, const DigestKey *key, SyncReport *ret) {
         const struct timespec pause = {.tv_nsec = BUSY_WAIT_MSEC * 1000000L};
         SyncReport report = {0};
         int r = -EAGAIN;
@@ -215,7 +289,7 @@ void sync_run(const Config *config, const DigestKey *key, SyncReport *ret) {
                 if (tries > 0)
                         (void) nanosleep(&pause, NULL);
                 report = (SyncReport){.outcome = SYNC_FAILED};
-                r = sync_once(config, key, &report);
+                r = sync_once(config, mode, key, &report);
         }
 
         if (r < 0) {
@@ -236,6 +310,8 @@ int sync_render(const Config *config, Credentials *ret_credentials, const char *
                 Problems *problems) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
+        _cleanup_secret_ char *data = NULL;
+        const char *type = NULL;
         int r;
 
         if (access(config->environment_file, F_OK) == 0) {
@@ -244,10 +320,13 @@ int sync_render(const Config *config, Credentials *ret_credentials, const char *
                         return r;
         }
 
-        r = collect(config, file, &credentials, ret_type, ret_data, problems);
+        r = collect(config, file, &credentials, &type, &data, problems);
         if (r < 0)
                 return r;
+        (void) replace_rejected(config, true, &type, &data, problems);
 
+        *ret_type = type;
+        *ret_data = STEAL_POINTER(data);
         *ret_credentials = credentials;
         credentials = (Credentials){0};
         return 0;

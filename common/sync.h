@@ -16,10 +16,19 @@ typedef enum SyncOutcome {
         SYNC_REMOVED, /* no credentials: our two lines are gone */
 } SyncOutcome;
 
+typedef enum SyncMode {
+        SYNC_USUAL,
+        SYNC_REJECT, /* the agent did not come up with what stands in the file: back to what it was last well with */
+        SYNC_RETRY,  /* what was rejected gets another chance */
+} SyncMode;
+
 typedef struct SyncReport {
         SyncOutcome outcome;
         bool digest_known;     /* false: not even the environment file could be read */
         Digest digest;         /* of the credentials that stand in the environment file now (authdata_digest) */
+        bool rejected;         /* these are not the present credentials, with which the agent did not come up */
+        bool last_good_known;  /* only with Rollback=yes */
+        Digest last_good;      /* with which the agent was last seen to be well */
         unsigned n_registries; /* in it, that the agent would use */
         char registries[1024]; /* their names, separated by ", "; cut short with "..." */
         Problems problems;
@@ -32,7 +41,7 @@ static inline uint64_t sync_timeout_usec(const Config *config) {
 }
 
 /* Always gives a report. */
-void sync_run(const Config *config, const DigestKey *key, SyncReport *ret);
+void sync_run(const Config *config, SyncMode mode, const DigestKey *key, SyncReport *ret);
 
 /* The two lines that sync_run() would write, without writing: *ret_type and *ret_data are NULL when they would be
  * removed. -EINVAL and others: nothing would be written, problems say why. The caller frees *ret_data with

@@ -5,8 +5,11 @@
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
+#include <systemd/sd-id128.h>
 
-#include "decide.h"
+#include "facts.h"
+#include "follower.h"
+#include "instance.h"
 #include "log.h"
 #include "service.h"
 #include "status.h"
@@ -38,12 +41,18 @@ struct Manager {
 
         Worker *worker;
         Watch *watch;
-        Service *service;
+        Service *service; /* NULL: nothing is restarted */
+        Follower *follower;
+        Instance *instance;
         Status *status;
 
         Facts facts;
-        Decision decision;
-        unsigned n_questions; /* of the observation under way: Docker, systemd */
+        /* Of the observation under way: what is not answered yet, and the answers. */
+        bool unit_asked;
+        bool agent_asked;
+        ObserveReport agent;
+        UnitState unit;
+        SyncMode sync_mode;
         bool writing;
         uint64_t written_usec; /* when the job that writes last ended */
         bool ready;
@@ -62,8 +71,7 @@ static uint64_t manager_now(const Manager *m) {
 
 /* "Look again". */
 static void manager_wake(Manager *m, bool files) {
-        m->facts.files_stale = m->facts.files_stale || files;
-        m->facts.agent_stale = true;
+        facts_wake(&m->facts, files);
         (void) sd_event_source_set_enabled(m->pass, SD_EVENT_ONESHOT);
 }
 
@@ -131,7 +139,7 @@ static void manager_arm_refresh(Manager *m) {
 static void run_sync(const void *context, void *report) {
         const Manager *m = context;
 
-        sync_run(m->config, &m->key, report);
+        sync_run(m->config, m->sync_mode, &m->key, report);
 }
 
 static const char *describe_worker_error(int error) {
@@ -150,28 +158,6 @@ static void fail_sync(const Manager *m, int error, SyncReport *ret) {
         problems_add(&ret->problems, LOG_ERR,
                      "%s: nothing was written, the job that reads the credential files did not end well: %s",
                      m->config->environment_file, describe_worker_error(error));
-}
-
-static void manager_take_sync(Manager *m, SyncReport *report) {
-        SyncReport *known = &m->facts.sync;
-        bool changed = report->outcome == SYNC_WRITTEN || report->outcome == SYNC_REMOVED;
-
-        if (!report->digest_known) {
-                /* Not even looked into: what is known of it still stands. */
-                report->digest_known = known->digest_known;
-                report->digest = known->digest;
-                report->n_registries = known->n_registries;
-                memcpy(report->registries, known->registries, sizeof(report->registries));
-        } else if (known->digest_known && !digest_equal(&report->digest, &known->digest)) {
-                changed = true;
-        }
-        if (changed) {
-                m->facts.changed_usec = manager_now(m);
-                if (m->facts.unsettled_usec == 0)
-                        m->facts.unsettled_usec = m->facts.changed_usec;
-                m->facts.attempt.failures = 0;
-        }
-        *known = *report;
 }
 
 /* From here on the agent may start: the file is as right as it can be. */
@@ -201,8 +187,7 @@ static void on_sync_done(void *userdata, int error, const void *child_report) {
 
         m->writing = false;
         m->written_usec = manager_now(m);
-        m->facts.job_running = false;
-        manager_take_sync(m, &report);
+        facts_end_write(&m->facts, &report, manager_now(m));
         status_tell_sync(m->status, m->config, &m->facts.sync);
 
         manager_tell_ready(m);
@@ -216,9 +201,7 @@ static void on_sync_done(void *userdata, int error, const void *child_report) {
 static void manager_write(Manager *m) {
         int r;
 
-        m->facts.files_stale = false;
-        m->facts.agent_stale = true;
-        m->facts.job_running = true;
+        m->sync_mode = facts_begin_write(&m->facts);
         m->writing = true;
 
         r = worker_run(m->worker, run_sync, m, sizeof(SyncReport), sync_timeout_usec(m->config), on_sync_done, m);
@@ -234,38 +217,39 @@ static void run_observe(const void *context, void *report) {
         observe_run(m->config, &m->key, report);
 }
 
-static void manager_take_answer(Manager *m) {
-        if (--m->n_questions > 0)
+static void manager_take_answers(Manager *m) {
+        if (m->unit_asked || m->agent_asked)
                 return;
-        m->facts.job_running = false;
+        facts_end_observe(&m->facts, &m->agent, m->unit, manager_now(m));
         manager_pass(m);
 }
 
 static void on_observe_done(void *userdata, int error, const void *report) {
         Manager *m = userdata;
 
+        m->agent_asked = false;
         if (error < 0)
-                m->facts.agent = (ObserveReport){.agent = AGENT_UNKNOWN, .engine_error = error};
+                m->agent = (ObserveReport){.agent = AGENT_UNKNOWN, .engine_error = error};
         else
-                m->facts.agent = *(const ObserveReport *) report;
-        manager_take_answer(m);
+                m->agent = *(const ObserveReport *) report;
+        manager_take_answers(m);
 }
 
-static void on_unit_queried(void *userdata, UnitState state, int error _unused_) {
+static void on_unit_queried(void *userdata, UnitState state) {
         Manager *m = userdata;
 
-        m->facts.unit = state;
-        manager_take_answer(m);
+        m->unit_asked = false;
+        m->unit = state;
+        manager_take_answers(m);
 }
 
 static void manager_observe(Manager *m) {
         /* Both are asked before either is taken, so that the pass goes on once. */
-        m->facts.agent_stale = false;
-        m->facts.job_running = true;
-        m->n_questions = 2;
+        facts_begin_observe(&m->facts);
+        m->unit_asked = m->agent_asked = true;
 
-        if (service_query(m->service) < 0)
-                on_unit_queried(m, UNIT_UNKNOWN, 0);
+        if (!m->service || service_query(m->service) < 0)
+                on_unit_queried(m, UNIT_UNKNOWN);
         if (worker_run(m->worker, run_observe, m, sizeof(ObserveReport), 2 * OBSERVE_TIMEOUT_USEC, on_observe_done, m) <
             0)
                 on_observe_done(m, -EAGAIN, NULL);
@@ -277,80 +261,78 @@ static void on_unit_changed(void *userdata) {
         manager_wake(userdata, false);
 }
 
-static void manager_begin_verification(Manager *m) {
-        m->facts.attempt.state = ATTEMPT_VERIFYING;
-        m->facts.attempt.verifying_usec = manager_now(m);
-        m->facts.agent_stale = true;
+static void on_docker_event(void *userdata) {
+        manager_wake(userdata, false);
 }
 
-static void on_restart_finished(void *userdata, const char *result, int error, const char *message) {
+static void on_restart_finished(void *userdata, JobOutcome outcome, const char *result, const char *message) {
         Manager *m = userdata;
-        Attempt *attempt = &m->facts.attempt;
 
-        if (attempt->state != ATTEMPT_JOB)
+        if (m->facts.attempt.state != ATTEMPT_JOB)
                 return; /* given up on already */
 
-        status_tell_job(m->config, result, error, message);
-
-        if ((result && streq(result, "done")) || error == -ECONNRESET) {
-                manager_begin_verification(m);
-        } else {
-                /* Also where somebody canceled it: not to be repeated at once. */
-                attempt->state = ATTEMPT_NONE;
-                attempt->failures++;
-        }
+        status_tell_job(m->config, outcome, result, message);
+        facts_end_restart(&m->facts, outcome, manager_now(m));
         manager_wake(m, false);
 }
 
-static void manager_restart(Manager *m) {
-        Attempt *attempt = &m->facts.attempt;
+static void manager_restart(Manager *m, const Decision *d) {
         int r;
 
-        attempt->state = ATTEMPT_JOB;
-        attempt->fruitless = false;
-        attempt->started_usec = manager_now(m);
-        attempt->digest = m->facts.sync.digest;
-        memcpy(attempt->old_container_id, m->facts.agent.container_id, sizeof(attempt->old_container_id));
-
-        r = service_restart(m->service);
+        facts_begin_restart(&m->facts, d, manager_now(m));
+        r = m->service ? service_restart(m->service, d->reason == REASON_REPAIR) : -ENOTCONN;
         if (r < 0)
-                on_restart_finished(m, NULL, r, NULL);
+                on_restart_finished(m, JOB_REFUSED, NULL, strerror(-r));
 }
 
 /* --- the pass --- */
 
-static void manager_policy(const Manager *m, Policy *ret) {
+/* The same on this host at any time, and another on each other one. */
+static uint64_t jitter_of_this_host(uint64_t jitter_usec) {
+        static const sd_id128_t id = SD_ID128_MAKE(3a, 5c, 1e, 9f, 60, 4d, 4b, 0d, 9a, 47, 2f, 83, b1, 6e, d7, 50);
+        sd_id128_t host;
+
+        if (jitter_usec == 0 || sd_id128_get_machine_app_specific(id, &host) < 0)
+                return 0;
+        return (uint64_t) (((unsigned __int128) host.qwords[0] * jitter_usec) >> 64);
+}
+
+static void manager_policy(Manager *m, Policy *ret) {
         const Config *c = m->config;
+        /* A person who waits in front of it has settled, and has chosen the moment. */
+        bool at_once = m->mode != MANAGER_RUN;
 
         *ret = (Policy){
                 .method = m->mode == MANAGER_APPLY_WRITE ? RESTART_METHOD_NONE : c->method,
                 .unsaved_state = c->unsaved_state,
-                /* A person who waits in front of it has settled. */
-                .settle_usec = m->mode == MANAGER_RUN ? c->settle_usec : 0,
+                .settle_usec = at_once ? 0 : c->settle_usec,
                 .min_interval_usec = c->min_interval_usec,
+                .jitter_usec = at_once ? 0 : jitter_of_this_host(c->jitter_usec),
+                .pending_usec = c->pending_usec,
                 .verify_usec = c->verify_usec,
+                .rollback = c->rollback,
+                .other_instance = !instance_claim(m->instance),
         };
 }
 
 /* apply ends with the first outcome. */
 static void manager_finish_apply(Manager *m, const Decision *d) {
-        bool failed = m->facts.sync.outcome == SYNC_FAILED;
+        bool failed = m->facts.sync.outcome == SYNC_FAILED || m->facts.attempt.failures > 0;
 
         if (m->mode == MANAGER_RUN || m->facts.job_running)
                 return;
 
-        if (failed || d->action == ACTION_NOT_VERIFIED || m->facts.attempt.failures > 0)
+        if (d->action == ACTION_DONE)
+                manager_exit(m, failed || d->reason == REASON_ROLLED_BACK ? EXIT_STATUS_FAILED : EXIT_SUCCESS);
+        else if (failed && (d->action == ACTION_HOLD || d->reason == REASON_BACKOFF))
                 manager_exit(m, EXIT_STATUS_FAILED);
         else if (d->action == ACTION_HOLD || d->reason == REASON_UNIT_CHANGING)
                 /* A queued start, as in user data before the boot is over, would wait for us. */
                 manager_exit(m, EXIT_STATUS_HELD);
-        else if (d->action == ACTION_DONE)
-                manager_exit(m, EXIT_SUCCESS);
 }
 
-static bool manager_act(Manager *m, const Decision *d) {
-        Attempt *attempt = &m->facts.attempt;
-
+/* False: a job was begun that goes on with the pass when it is done. */
+static bool manager_start_job(Manager *m, const Decision *d) {
         switch (d->action) {
         case ACTION_WRITE:
                 manager_write(m);
@@ -359,34 +341,20 @@ static bool manager_act(Manager *m, const Decision *d) {
                 manager_observe(m);
                 return false;
         case ACTION_RESTART:
-                m->facts.unsettled_usec = 0;
-                manager_restart(m);
+                manager_restart(m, d);
                 return true;
         case ACTION_VERIFY:
                 service_abandon_restart(m->service);
-                manager_begin_verification(m);
                 return true;
-        case ACTION_NOT_VERIFIED:
-                attempt->state = ATTEMPT_NONE;
-                attempt->failures++;
-                attempt->fruitless = d->reason == REASON_NO_NEW_CONTAINER || d->reason == REASON_OTHER_CREDENTIALS;
+        default:
                 return true;
-        case ACTION_DONE:
-                m->facts.unsettled_usec = 0;
-                if (attempt->state == ATTEMPT_VERIFYING) {
-                        attempt->state = ATTEMPT_NONE;
-                        attempt->failures = 0;
-                        return true; /* newer credentials may have come meanwhile */
-                }
-                return false;
-        case ACTION_HOLD:
-                if (attempt->state == ATTEMPT_VERIFYING)
-                        attempt->state = ATTEMPT_NONE;
-                return false;
-        case ACTION_WAIT:
-                break;
         }
-        return false;
+}
+
+static void manager_rest(Manager *m, const Decision *d) {
+        (void) arm_timer(m, &m->look_again, d->look_again_usec, on_look_again);
+        follower_set(m->follower, decision_awaits_docker(d) ? m->config : NULL);
+        manager_finish_apply(m, d);
 }
 
 static void manager_pass(Manager *m) {
@@ -399,11 +367,11 @@ static void manager_pass(Manager *m) {
                 manager_policy(m, &policy);
                 d = decide(&m->facts, &policy, manager_now(m));
                 status_tell_decision(m->status, m->config, &m->facts, &d, manager_now(m));
-                again = manager_act(m, &d);
-                if (!again && d.action != ACTION_WRITE && d.action != ACTION_OBSERVE) {
-                        (void) arm_timer(m, &m->look_again, d.look_again_usec, on_look_again);
-                        manager_finish_apply(m, &d);
-                }
+                if (!manager_start_job(m, &d))
+                        return;
+                again = facts_take_decision(&m->facts, &d, manager_now(m)) || d.action == ACTION_RESTART;
+                if (!again)
+                        manager_rest(m, &d);
         }
 }
 
@@ -470,7 +438,21 @@ static int manager_connect(Manager *m) {
                 .finished = on_restart_finished,
         };
 
-        return service_new(&m->service, m->event, m->config->unit, &handlers, m);
+        m->service = service_free(m->service);
+        if (m->config->method == RESTART_METHOD_NONE)
+                return 0;
+        return service_new(&m->service, m->event, m->config, &handlers, m);
+}
+
+/* Another unit, or another way to restart it: what was asked of the one before is not answered any more. */
+static int manager_reconnect(Manager *m) {
+        int r;
+
+        m->facts.attempt = (Attempt){0};
+        r = manager_connect(m);
+        if (m->unit_asked)
+                on_unit_queried(m, UNIT_UNKNOWN);
+        return r;
 }
 
 /* The new settings, or why they are not taken. */
@@ -489,17 +471,16 @@ static int manager_reload(Manager *m) {
 
         old = m->config;
         m->config = STEAL_POINTER(config);
+        follower_set(m->follower, NULL);
         if (!streq(old->environment_file, m->config->environment_file))
                 m->facts.sync = (SyncReport){0};
-
-        if (!streq(old->unit, m->config->unit)) {
-                m->facts.attempt = (Attempt){0};
-                r = service_set_unit(m->service, m->config->unit);
-                if (r < 0)
-                        return r;
-        }
         manager_start_watching(m);
-        return 0;
+
+        if (m->service && streq(old->unit, m->config->unit) && old->method == m->config->method) {
+                service_set_config(m->service, m->config);
+                return 0;
+        }
+        return manager_reconnect(m);
 }
 
 static int on_sighup(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *userdata) {
@@ -509,7 +490,8 @@ static int on_sighup(sd_event_source *s _unused_, const struct signalfd_siginfo 
         log_event(LOG_INFO, MESSAGE_RELOADED, NULL, "Reading the settings again and looking again, as asked (SIGHUP)");
         if (manager_reload(m) == -ENOMEM)
                 log_error("Out of memory; the settings in use stay in use");
-        m->facts.attempt.fruitless = false;
+        facts_retry(&m->facts);
+        status_say_again(m->status);
         if (m->ready)
                 (void) sd_notify(false, "READY=1");
         manager_wake(m, true);
@@ -599,6 +581,8 @@ int manager_new(Manager **ret, ManagerMode mode, Config **config, const char *co
 
         r = digest_key_generate(&m->key);
         if (r >= 0)
+                r = instance_new(&m->instance);
+        if (r >= 0)
                 r = sd_event_new(&m->event);
         if (r >= 0)
                 r = manager_handle_signals(m);
@@ -606,6 +590,8 @@ int manager_new(Manager **ret, ManagerMode mode, Config **config, const char *co
                 r = worker_new(&m->worker, m->event);
         if (r >= 0)
                 r = status_new(&m->status, mode == MANAGER_RUN);
+        if (r >= 0)
+                r = follower_new(&m->follower, m->event, on_docker_event, m);
         if (r >= 0)
                 r = manager_connect(m);
         if (r >= 0)
@@ -625,6 +611,8 @@ Manager *manager_free(Manager *m) {
 
         worker_free(m->worker);
         watch_free(m->watch);
+        follower_free(m->follower);
+        instance_free(m->instance);
         service_free(m->service);
         status_free(m->status);
         sd_event_source_disable_unref(m->pass);

@@ -5,8 +5,7 @@
 
 #include "decide.h"
 
-/* The agent's unit, as systemd knows it over D-Bus (org.freedesktop.systemd1(5)). Nothing here blocks. The connection
- * comes back by itself after the bus or PID 1 went away. */
+/* What runs the agent and can restart it. One interface; each Method= has a file of its own. Nothing here blocks. */
 
 typedef struct Service Service;
 
@@ -14,28 +13,30 @@ typedef struct ServiceHandlers {
         /* Something happened to the unit or to the connection: look again. */
         void (*changed)(void *userdata);
 
-        /* The answer to service_query(). error says why the state is UNIT_UNKNOWN. */
-        void (*queried)(void *userdata, UnitState state, int error);
+        /* The answer to service_query(). */
+        void (*queried)(void *userdata, UnitState state);
 
-        /* How service_restart() ended. result: JobRemoved's word ("done", "failed", "canceled", "timeout",
-         * "dependency", "skipped"), or NULL: the call was refused (error and message say why), or the connection was
-         * lost and nobody knows (error is -ECONNRESET). */
-        void (*finished)(void *userdata, const char *result, int error, const char *message);
+        /* How service_restart() ended. result: the method's own word for it ("done", "failed", ...; NULL: there is
+         * none); message: more about it, for people, or NULL. */
+        void (*finished)(void *userdata, JobOutcome outcome, const char *result, const char *message);
 } ServiceHandlers;
 
-int service_new(Service **ret, sd_event *event, const char *unit, const ServiceHandlers *handlers, void *userdata);
+/* For config->method, which is not RESTART_METHOD_NONE; config must live as long as the service, handlers too. */
+int service_new(Service **ret, sd_event *event, const Config *config, const ServiceHandlers *handlers, void *userdata);
+
+/* No handler is called any more. */
 Service *service_free(Service *s);
 DEFINE_CLEANUP_FUNC(Service *, service_free)
 
-/* From now on this unit; a question or a restart under way ends as if the connection were lost. */
-int service_set_unit(Service *s, const char *unit);
+/* Settings that were read again, for the same method and unit. */
+void service_set_config(Service *s, const Config *config);
 
 /* Asks for the state of the unit; queried() is always called, later. -EBUSY: a question is under way. */
 int service_query(Service *s);
 
-/* Restarts the unit if it runs. A job that somebody else has queued is not replaced. finished() is called later unless
- * this fails. -ENOTCONN: no connection. */
-int service_restart(Service *s);
+/* Restarts the unit if it runs; repair: also if it has failed, after a restart of ours. A job that somebody else has
+ * queued is not replaced. finished() is called later unless this fails. -ENOTCONN: no connection. */
+int service_restart(Service *s, bool repair);
 
 /* finished() will not be called any more: nobody knows what became of the job, and its effect is looked at instead. */
 void service_abandon_restart(Service *s);

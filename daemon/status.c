@@ -20,6 +20,7 @@ struct Status {
         char container_id[65];
         Digest digest;
         bool failed; /* the write before it */
+        int keep_error;
 };
 
 int status_new(Status **ret, bool notify) {
@@ -149,6 +150,14 @@ static void describe_wait(const Config *c, const Facts *f, const Decision *d, ui
                 (void) snprintf(ret, size, "Container %s has the credentials; waiting for its answer at %s",
                                 c->container, c->introspection_url);
                 return;
+        case REASON_TASKS_PENDING:
+                (void) snprintf(ret, size,
+                                "%u %s being pulled or started; %s is restarted when they run, or after PendingSec=",
+                                f->agent.n_pending, plural(f->agent.n_pending, "task is", "tasks are"), c->unit);
+                return;
+        case REASON_OTHER_INSTANCE:
+                (void) snprintf(ret, size, "Another ecs-authd restarts %s: waiting for that", c->unit);
+                return;
         case REASON_VERIFYING:
                 (void) snprintf(ret, size, "%s was restarted; waiting for its new container to run and answer",
                                 c->unit);
@@ -185,6 +194,36 @@ static void describe_hold(const Config *c, const Facts *f, const Decision *d, ch
                 return;
         case REASON_UNIT_FAILED:
                 (void) snprintf(ret, size, "Restart held: %s has failed; see systemctl status %s", c->unit, c->unit);
+                return;
+        case REASON_UNIT_BAD_SETTING:
+                (void) snprintf(ret, size, "Restart held: the unit file of %s cannot be used; see systemctl status %s",
+                                c->unit, c->unit);
+                return;
+        case REASON_UNIT_START_LIMIT:
+                (void) snprintf(ret, size,
+                                "Restart held: %s was started too often in a short time (its start limit). When its "
+                                "cause is mended: systemctl reset-failed %s && systemctl start %s",
+                                c->unit, c->unit, c->unit);
+                return;
+        case REASON_AGENT_REFUSED:
+                (void) snprintf(ret, size,
+                                "Restart held: the agent ended with status %d and must not be started as it is: its "
+                                "state could not be saved, or is that of another ECS_CLUSTER. See docker logs %s",
+                                AGENT_EXIT_TERMINAL, c->container);
+                return;
+        case REASON_BROKE:
+                (void) snprintf(ret, size,
+                                "The restart broke the agent, and it is not rolled back (%s). See journalctl -u %s and "
+                                "docker logs %s",
+                                c->rollback ? "no other credentials are known with which it was well" : "Rollback=no",
+                                c->unit, c->container);
+                return;
+        case REASON_GAVE_UP:
+                (void) snprintf(ret, size,
+                                "The agent does not come up, with the credentials of before either: nothing more is "
+                                "tried. See journalctl -u %s and docker logs %s; when it runs again, it has the "
+                                "credentials of %s",
+                                c->unit, c->container, c->environment_file);
                 return;
         case REASON_TASKS:
                 (void) snprintf(ret, size,
@@ -252,17 +291,38 @@ static void describe_done(const Config *c, const Facts *f, const Decision *d, ch
         }
 
         describe_credentials(f, credentials, sizeof(credentials));
+        if (d->reason == REASON_ROLLED_BACK) {
+                (void) snprintf(
+                        ret, size,
+                        "Rolled back: container %s (%.*s) runs %s of before, the present ones broke it. Mend them, "
+                        "or the agent, then: systemctl reload ecs-authd",
+                        c->container, SHORT_ID, f->agent.container_id, credentials);
+                return;
+        }
         (void) snprintf(ret, size, "Container %s (%.*s) runs %s; %s in cluster %s", c->container, SHORT_ID,
                         f->agent.container_id, credentials, str_empty(f->agent.version) ? "agent" : f->agent.version,
                         str_empty(f->agent.cluster) ? "?" : f->agent.cluster);
+}
+
+static void describe_restart(const Config *c, const Facts *f, const Decision *d, char *ret, size_t size) {
+        if (d->reason != REASON_REPAIR)
+                (void) snprintf(ret, size, "Restarting %s: container %s runs with other credentials than %s", c->unit,
+                                c->container, c->environment_file);
+        else
+                (void) snprintf(ret, size, "Restarting %s, with %s credentials: the last restart broke the agent",
+                                c->unit, f->sync.rejected ? "the former" : "new");
 }
 
 void status_describe(const Config *config, const Facts *facts, const Decision *d, uint64_t now, char *ret,
                      size_t size) {
         switch (d->action) {
         case ACTION_RESTART:
-                (void) snprintf(ret, size, "Restarting %s: container %s runs with other credentials than %s",
-                                config->unit, config->container, config->environment_file);
+                describe_restart(config, facts, d, ret, size);
+                return;
+        case ACTION_ROLL_BACK:
+                (void) snprintf(ret, size,
+                                "The restart broke the agent: putting the auth entries of before back into %s",
+                                config->environment_file);
                 return;
         case ACTION_NOT_VERIFIED:
                 describe_not_verified(config, d, ret, size);
@@ -295,6 +355,7 @@ static bool goes_without_saying(const Status *s, const Decision *d) {
                 return d->reason == REASON_SETTLE || d->reason == REASON_RESTART_JOB || d->reason == REASON_VERIFYING ||
                        (s->notify && d->reason == REASON_UNIT_CHANGING);
         case ACTION_RESTART:
+        case ACTION_ROLL_BACK:
         case ACTION_NOT_VERIFIED:
         case ACTION_HOLD:
         case ACTION_DONE:
@@ -313,12 +374,20 @@ static const char *decision_message_id(const Decision *d, int *ret_level) {
         case ACTION_NOT_VERIFIED:
                 *ret_level = LOG_ERR;
                 return MESSAGE_NOT_VERIFIED;
+        case ACTION_ROLL_BACK:
+                *ret_level = LOG_ERR;
+                return MESSAGE_ROLLED_BACK;
         case ACTION_HOLD:
                 /* An agent that somebody stopped on purpose is nobody's problem. */
                 *ret_level = d->reason == REASON_UNIT_INACTIVE ? LOG_INFO : LOG_WARNING;
+                if (d->reason == REASON_GAVE_UP || d->reason == REASON_BROKE)
+                        *ret_level = LOG_ERR;
                 return MESSAGE_HELD;
         case ACTION_DONE:
-                return MESSAGE_LIVE;
+                if (d->reason != REASON_ROLLED_BACK)
+                        return MESSAGE_LIVE;
+                *ret_level = LOG_ERR;
+                return MESSAGE_ROLLED_BACK;
         case ACTION_WAIT:
         case ACTION_WRITE:
         case ACTION_OBSERVE:
@@ -352,18 +421,26 @@ static bool told_before(const Status *s, const Facts *facts, const Decision *d) 
         return streq(s->container_id, facts->agent.container_id) && digest_equal(&s->digest, &facts->sync.digest);
 }
 
+static void tell_keep_error(Status *s, int error) {
+        if (error < 0 && error != s->keep_error)
+                log_warning("A restart that fails will not be rolled back: cannot write to %s: %s",
+                            config_state_directory(), strerror(-error));
+        s->keep_error = error;
+}
+
 void status_tell_decision(Status *s, const Config *config, const Facts *facts, const Decision *d, uint64_t now) {
         char sentence[SENTENCE_MAX];
 
         if (d->action == ACTION_WAIT && d->reason == REASON_JOB_RUNNING)
                 return;
-        if (d->action == ACTION_WRITE || d->action == ACTION_OBSERVE || told_before(s, facts, d))
+        if (d->action == ACTION_WRITE || d->action == ACTION_OBSERVE)
                 return;
 
+        tell_keep_error(s, facts->agent.keep_error);
         status_describe(config, facts, d, now, sentence, sizeof(sentence));
         if (s->notify)
                 (void) sd_notifyf(false, "STATUS=%s", sentence);
-        if (goes_without_saying(s, d))
+        if (told_before(s, facts, d) || goes_without_saying(s, d))
                 return;
 
         log_decision(config, facts, d, sentence);
@@ -374,20 +451,27 @@ void status_tell_decision(Status *s, const Config *config, const Facts *facts, c
         s->failed = facts->sync.outcome == SYNC_FAILED;
 }
 
-void status_tell_job(const Config *config, const char *result, int error, const char *message) {
+void status_say_again(Status *s) {
+        if (s->action == ACTION_HOLD)
+                s->reason = REASON_NONE;
+}
+
+void status_tell_job(const Config *config, JobOutcome outcome, const char *result, const char *message) {
         const LogField *fields = LOG_FIELDS({"UNIT", config->unit}, {"JOB_RESULT", result ? result : "unknown"});
 
-        if (result && streq(result, "done"))
-                log_event(LOG_INFO, MESSAGE_JOB_FINISHED, fields, "Restart job of %s: done", config->unit);
+        if (outcome == JOB_DONE)
+                log_event(LOG_INFO, MESSAGE_JOB_FINISHED, fields, "Restart job of %s: %s", config->unit,
+                          result ? result : "done");
+        else if (outcome == JOB_UNKNOWN)
+                log_event(
+                        LOG_WARNING, MESSAGE_JOB_FAILED, fields,
+                        "Nobody tells how the restart of %s ended (the connection was lost); its outcome is looked at "
+                        "instead",
+                        config->unit);
         else if (result)
                 log_event(LOG_ERR, MESSAGE_JOB_FAILED, fields, "Restart job of %s: %s; see systemctl status %s",
                           config->unit, result, config->unit);
-        else if (error == -ECONNRESET)
-                log_event(
-                        LOG_WARNING, MESSAGE_JOB_FAILED, fields,
-                        "The connection to systemd was lost during the restart of %s; its outcome is looked at instead",
-                        config->unit);
         else
-                log_event(LOG_ERR, MESSAGE_JOB_FAILED, fields, "systemd refused to restart %s: %s", config->unit,
-                          message ? message : strerror(-error));
+                log_event(LOG_ERR, MESSAGE_JOB_FAILED, fields, "The restart of %s was refused: %s", config->unit,
+                          message ? message : "no reason given");
 }

@@ -19,7 +19,10 @@ void status_tell_sync(Status *s, const Config *config, const SyncReport *report)
 void status_tell_decision(Status *s, const Config *config, const Facts *facts, const Decision *decision, uint64_t now);
 
 /* Our job for the unit has ended, as ServiceHandlers.finished() tells. */
-void status_tell_job(const Config *config, const char *result, int error, const char *message);
+void status_tell_job(const Config *config, JobOutcome outcome, const char *result, const char *message);
+
+/* Somebody asks: what is held is said again, even if nothing has changed. */
+void status_say_again(Status *s);
 
 /* A sentence for a decision, as status_tell_decision() says it. */
 void status_describe(const Config *config, const Facts *facts, const Decision *decision, uint64_t now, char *ret,

@@ -3,10 +3,9 @@
 
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "secret.h"
+#include "child.h"
 
 struct Worker {
         sd_event *event;
@@ -60,42 +59,20 @@ bool worker_is_running(const Worker *w) {
         return w->pid > 0;
 }
 
-/* Everything the parent holds open (bus, journal, timers) is none of the child's business. */
-static void close_all_but(int keep) {
-        const int lowest = STDERR_FILENO + 1;
+typedef struct Job {
+        worker_function_t function;
+        const void *context;
+        size_t report_size;
+} Job;
 
-        if (keep > lowest)
-                (void) close_range((unsigned) lowest, (unsigned) keep - 1, 0);
-        (void) close_range((unsigned) keep + 1, ~0U, 0);
-}
+static int run_job(const void *context, int fd) {
+        const Job *job = context;
+        void *report = calloc(1, job->report_size);
 
-static _Noreturn void run_child(const Worker *w, pid_t parent, worker_function_t function, const void *context) {
-        sigset_t none;
-        void *report;
-
-        /* A child must not outlive the daemon: a hanging one would hold the lock on the environment file. */
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-                _exit(EXIT_FAILURE);
-        if (secret_protect_process() < 0)
-                _exit(EXIT_FAILURE);
-
-        close_all_but(w->report_fd);
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        /* A reload or an end asked of the whole group is the parent's to handle. */
-        (void) signal(SIGHUP, SIG_IGN);
-        (void) signal(SIGTERM, SIG_IGN);
-        (void) signal(SIGINT, SIG_IGN);
-
-        report = calloc(1, w->report_size);
         if (!report)
-                _exit(EXIT_FAILURE);
-
-        function(context, report);
-
-        if (pwrite(w->report_fd, report, w->report_size, 0) != (ssize_t) w->report_size)
-                _exit(EXIT_FAILURE);
-        _exit(EXIT_SUCCESS);
+                return EXIT_FAILURE;
+        job->function(job->context, report);
+        return pwrite(fd, report, job->report_size, 0) == (ssize_t) job->report_size ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int on_timeout(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
@@ -130,7 +107,8 @@ static int on_child(sd_event_source *s _unused_, const siginfo_t *si, void *user
 
 int worker_run(Worker *w, worker_function_t function, const void *context, size_t report_size, uint64_t timeout_usec,
                worker_done_t done, void *userdata) {
-        pid_t parent = getpid(), pid;
+        const Job job = {.function = function, .context = context, .report_size = report_size};
+        pid_t pid;
         int r;
 
         if (w->pid > 0)
@@ -143,14 +121,11 @@ int worker_run(Worker *w, worker_function_t function, const void *context, size_
         w->done = done;
         w->userdata = userdata;
 
-        pid = fork();
-        if (pid < 0) {
-                r = negative_errno();
+        r = child_start(&pid, "ecs-authd-job", w->report_fd, run_job, &job);
+        if (r < 0) {
                 worker_reset(w);
                 return r;
         }
-        if (pid == 0)
-                run_child(w, parent, function, context);
         w->pid = pid;
 
         r = sd_event_add_child(w->event, &w->child, pid, WEXITED, on_child, w);

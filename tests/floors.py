@@ -11,10 +11,11 @@ TOP = Path(__file__).resolve().parent.parent
 FLOORS = [  # from the top
     ["main"],
     ["manager"],
-    ["service", "watch", "worker", "status"],
+    ["service", "watch", "worker", "follower", "status", "facts", "instance"],
+    ["child"],
     ["decide"],
     ["sync", "observe"],
-    ["gather"],
+    ["gather", "rollback"],
     ["config"],
     ["authdata", "credfile"],
     ["helper", "envfile", "http"],
@@ -25,14 +26,20 @@ FLOORS = [  # from the top
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
 
+def module(stem):
+    """service-systemd.c is a part of service."""
+    return stem.split("-")[0]
+
+
 def main():
     mistakes = []
     for path in sorted([*TOP.glob("common/*.[ch]"), *TOP.glob("daemon/*.[ch]")]):
-        if path.stem not in FLOOR:
+        own = module(path.stem)
+        if own not in FLOOR:
             mistakes.append(f"{path.relative_to(TOP)}: on no floor")
             continue
-        for name in re.findall(r'^#include "(\w+)\.h"', path.read_text(), re.M):
-            if name != path.stem and FLOOR.get(name, -1) <= FLOOR[path.stem]:
+        for name in map(module, re.findall(r'^#include "([\w-]+)\.h"', path.read_text(), re.M)):
+            if name != own and FLOOR.get(name, -1) <= FLOOR[own]:
                 mistakes.append(f"{path.relative_to(TOP)}: includes {name}.h, which is not below it")
     print("\n".join(mistakes), end="\n" if mistakes else "")
     return 1 if mistakes else 0

@@ -25,6 +25,13 @@ OTHERS = "# written by hand\nECS_CLUSTER=demo\n\n  ECS_LOGLEVEL=info  \n"
 LIVE = r"^Container \S+ \(\w+\) runs with"
 
 
+def name_of(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except FileNotFoundError:
+        return None
+
+
 class BusHost(Sandbox):
     def __init__(self):
         super().__init__(ECS_AUTHD)
@@ -114,14 +121,15 @@ class BusHost(Sandbox):
         self.wait_idle()
 
     def wait_idle(self):
-        """No child works for the daemon, and it sleeps: five times in a row, for what is still on its way to it."""
+        """No child does a job for the daemon, and it sleeps: five times in a row, for what is still on its way to it."""
         children = Path(f"/proc/{self.daemon.pid}/task/{self.daemon.pid}/children")
         stat = Path(f"/proc/{self.daemon.pid}/stat")
         in_a_row = 0
 
         def idle():
             nonlocal in_a_row
-            asleep = stat.read_text().rpartition(")")[2].split()[0] == "S" and not children.read_text().strip()
+            asleep = stat.read_text().rpartition(")")[2].split()[0] == "S" and not any(
+                name_of(child) == "ecs-authd-job" for child in children.read_text().split())
             in_a_row = in_a_row + 1 if asleep else 0
             return in_a_row >= 5
 

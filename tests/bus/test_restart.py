@@ -70,7 +70,7 @@ def test_the_same_login_again_restarts_nothing(host):
 
 @pytest.mark.parametrize("result", ["failed", "timeout", "dependency", "skipped"])
 def test_a_job_that_does_not_end_well(host, result):
-    daemon = host.run_live()
+    daemon = host.run_live(Restart_Rollback="no")
     since = daemon.mark()
     host.systemd1.job_result = result
     host.login()
@@ -85,16 +85,38 @@ def test_a_job_that_does_not_end_well(host, result):
 
 def test_a_failed_unit_is_left_to_the_operator(host):
     daemon = host.run_live()
-    host.systemd1.job_result = "failed"
+    host.agent.stop()
+    host.systemd1.set_failed()
     host.login()
     daemon.wait_said("held.*ecs.service has failed")
     host.look_again()
-    assert host.restarts() == 1
+    assert host.restarts() == 0
 
     host.agent.restart()
     host.systemd1.set_unit(ActiveState="active", SubState="running")
     host.wait_live()
-    assert host.restarts() == 1
+    assert host.restarts() == 0
+
+
+@pytest.mark.parametrize("failure, words", [
+    pytest.param(dict(result="start-limit-hit"), "its start limit.*systemctl reset-failed ecs.service", id="start limit"),
+    pytest.param(dict(exit_status=5), "status 5 .*ECS_CLUSTER", id="exit status 5"),
+])
+def test_a_failure_is_called_by_its_name(host, failure, words):
+    daemon = host.run_live()
+    host.agent.stop()
+    host.systemd1.set_failed(**failure)
+    host.login()
+    daemon.wait_said(f"held: {'.*' + words}")
+    host.look_again()
+    assert host.restarts() == 0
+
+
+def test_a_unit_file_with_a_mistake(host):
+    daemon = host.run_live()
+    host.systemd1.set_unit(LoadState="bad-setting")
+    host.login()
+    daemon.wait_said("held.*unit file of ecs.service cannot be used")
 
 
 def test_a_canceled_job_is_tried_again(host):

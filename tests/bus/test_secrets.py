@@ -71,8 +71,13 @@ def test_nowhere(busy):
     assert re.search(r"^Max core file size +0 +0 ", Path(f"/proc/{daemon.pid}/limits").read_text(), re.M)
 
 
-def test_no_file_but_the_two(busy):
-    allowed = {busy.environment_file, busy.credentials.path}
+def test_no_file_but_those_for_root_alone(busy):
+    state = busy.directory / "state"
+    kept = {state / "last-good.env", state / "rejected.env"}
+    assert state.stat().st_mode & 0o777 == 0o700
+    for path in filter(Path.exists, kept):
+        assert path.stat().st_mode & 0o777 == 0o600
+    allowed = {busy.environment_file, busy.credentials.path, *kept}
     needles = spellings(busy)
     for path in busy.directory.rglob("*"):
         if path.is_file() and path not in allowed:

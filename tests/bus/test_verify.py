@@ -24,7 +24,7 @@ def test_a_restart_without_its_effect_is_no_success(host, how):
         setattr(host.agent, name, value)
     host.login()
     host.systemd1.calls.clear()
-    daemon = host.run(Restart_VerifySec="1s")
+    daemon = host.run(Restart_VerifySec="1s", Restart_Rollback="no")
     daemon.wait_said("done", JOB_RESULT="done")
     line = daemon.wait_said("cannot be confirmed", UNIT="ecs.service")
     assert re.search(why, line.text)

@@ -10,15 +10,22 @@ from .ecs_config import credentials, read_environment
 
 CONTAINER = "ecs-agent"
 CLUSTER = "demo"
+ARN = "arn:aws:ecs:eu-west-1:111122223333"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         agent = self.server.agent
-        arn = f"arn:aws:ecs:eu-west-1:111122223333:container-instance/{CLUSTER}/1"
-        body = json.dumps({"Cluster": CLUSTER, "ContainerInstanceArn": arn,
-                           "Version": "Amazon ECS Agent - v1.85.0 (a1b2c3d4)"})
-        found = self.path == "/v1/metadata" and agent.answers and agent.container(running=True)
+        pages = {
+            "/v1/metadata": {"Cluster": CLUSTER,
+                             "ContainerInstanceArn": f"{ARN}:container-instance/{CLUSTER}/1",
+                             "Version": "Amazon ECS Agent - v1.85.0 (a1b2c3d4)"},
+            "/v1/tasks": {"Tasks": [{"Arn": f"{ARN}:task/{CLUSTER}/{n}", "DesiredStatus": "RUNNING",
+                                     "KnownStatus": status, "Family": "web", "Version": "1", "Containers": []}
+                                    for n, status in enumerate(agent.tasks)]},
+        }
+        body = json.dumps(pages.get(self.path))
+        found = self.path in pages and agent.answers and agent.container(running=True)
         self.send_response(200 if found else 404)
         self.end_headers()
         if found:
@@ -41,6 +48,9 @@ class Agent:
     ignores_file    the container comes up without the variables of the file
     comes_up        False: the container stops at once; None: there is none; "old": the old one stays
     answers         introspection answers, that is: the agent has registered
+    breaks_with     a user name: with credentials of that user the container stops at once
+    exit_status     of a container that does not come up
+    tasks           KnownStatus of each task, as introspection tells
     datadir, mounts ECS_DATADIR, and the directories of the host in the container
     """
 
@@ -50,6 +60,9 @@ class Agent:
         self.ignores_file = False
         self.comes_up = True
         self.answers = True
+        self.breaks_with = None
+        self.exit_status = 1
+        self.tasks = []
         self.datadir = "/data"
         self.mounts = ["/data"]
         self.server = Server(("127.0.0.1", 0), Handler)
@@ -72,12 +85,12 @@ class Agent:
         if not self.ignores_file:
             environment.update(read_environment(self.environment_file))
         self.engine.create(CONTAINER, [f"{k}={v}" for k, v in environment.items()], mounts=self.mounts)
-        if not self.comes_up:
-            self.stop()
+        if not self.comes_up or self.breaks_with in [user for user, _ in (self.credentials() or {}).values()]:
+            self.stop(self.exit_status)
 
-    def stop(self):
+    def stop(self, exit_status=0):
         if self.container():
-            self.engine.stop_container(CONTAINER)
+            self.engine.stop_container(CONTAINER, exit_status)
 
     def container(self, running=False):
         container = self.engine.containers.get(CONTAINER)

@@ -43,6 +43,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                                        f"Minimum supported API version is {engine.minimum_api_version}"})
         elif path == "/_ping":
             self.send(200, "OK")
+        elif path == "/events":
+            self.stream_events(engine)
         elif path == "/containers/json":
             filters = json.loads(urllib.parse.parse_qs(url.query).get("filters", ["{}"])[0])
             self.send(200, engine.list_containers(filters))
@@ -54,6 +56,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send(404, {"message": f"No such container: {path.split('/')[2]}"})
         else:
             self.send(404, {"message": "page not found"})
+
+    def stream_events(self, engine):
+        """A chunk for each event, until the engine stops."""
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.flush()
+        seen = len(engine.events)
+        while engine.wait_event(seen):
+            event = json.dumps(engine.events[seen]).encode() + b"\n"
+            seen += 1
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+            self.wfile.flush()
+        self.close_connection = True
 
     def send(self, status, body):
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode() + b"\n"
@@ -87,6 +104,8 @@ class DockerEngine:
         self.released = threading.Event()  # lets go of those who hang
         self.containers = {}  # by name, as "docker inspect" shows them
         self.requests = []
+        self.events = []
+        self.news = threading.Condition()
         self.server = None
 
     def start(self):
@@ -103,6 +122,8 @@ class DockerEngine:
             self.server.shutdown()
             self.server.server_close()
             self.server = None
+        with self.news:
+            self.news.notify_all()
         self.socket.unlink(missing_ok=True)
 
     def leave_socket(self):
@@ -114,6 +135,17 @@ class DockerEngine:
         self.misbehaves = None
         self.released.set()
 
+    def tell(self, action, name):
+        with self.news:
+            self.events.append({"Type": "container", "Action": action, "Actor": {"Attributes": {"name": name}}})
+            self.news.notify_all()
+
+    def wait_event(self, seen):
+        """More than seen have happened; False: the engine stops."""
+        with self.news:
+            self.news.wait_for(lambda: len(self.events) > seen or self.server is None)
+        return self.server is not None
+
     def create(self, name, environment=(), labels=None, mounts=()):
         """Creates and starts a container with a new id, in place of one with that name."""
         self.containers[name] = {
@@ -123,13 +155,16 @@ class DockerEngine:
             "Config": {"Env": list(environment), "Labels": labels or {}},
             "Mounts": [{"Type": "bind", "Source": f"/var/lib/ecs{m}", "Destination": m, "RW": True} for m in mounts],
         }
+        self.tell("start", name)
         return self.containers[name]
 
     def remove(self, name):
-        self.containers.pop(name, None)
+        if self.containers.pop(name, None):
+            self.tell("destroy", name)
 
-    def stop_container(self, name):
-        self.containers[name]["State"] = {"Status": "exited", "Running": False}
+    def stop_container(self, name, exit_status=0):
+        self.containers[name]["State"] = {"Status": "exited", "Running": False, "ExitCode": exit_status}
+        self.tell("die", name)
 
     def run_task(self, name="task"):
         """A container of a task, as the agent starts them."""

@@ -72,7 +72,8 @@ class Sandbox:
 
     def environment(self):
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")}
-        return {**keep, "DBUS_SYSTEM_BUS_ADDRESS": self.bus.address, "ECS_AUTHD_LOG": "fields", **self.variables}
+        return {**keep, "DBUS_SYSTEM_BUS_ADDRESS": self.bus.address, "ECS_AUTHD_LOG": "fields",
+                "STATE_DIRECTORY": str(self.directory / "state"), **self.variables}
 
     def run_daemon(self, **settings):
         daemon = Daemon(self.arguments("run", **settings), self.environment(),

@@ -16,6 +16,7 @@ NAME = "org.freedesktop.systemd1"
 PATH = "/org/freedesktop/systemd1"
 MANAGER = f"{NAME}.Manager"
 UNIT = f"{NAME}.Unit"
+SERVICE = f"{NAME}.Service"
 NO_JOB = dbus.Struct((dbus.UInt32(0), dbus.ObjectPath("/")), signature="uo")
 
 
@@ -56,7 +57,7 @@ class LoopThread:
 
 
 class Systemd1:
-    """What it does with TryRestartUnit is set in its attributes:
+    """What it does with TryRestartUnit and RestartUnit is set in its attributes:
 
     job_result    the word in JobRemoved: "done" restarts the agent, "failed" stops it, any other leaves it alone
     signal        JobRemoved comes "after" the reply, "before" it, or "never"
@@ -80,6 +81,7 @@ class Systemd1:
         self.job_id = 0
         self.properties = {"Id": unit, "LoadState": "loaded", "ActiveState": "active", "SubState": "running",
                            "Job": NO_JOB}
+        self.service_properties = {"Result": "success", "ExecMainStatus": dbus.Int32(0)}
         self.connection = self.manager_object = self.unit_object = None
         self.others = {}  # units that do not exist, by path
 
@@ -94,10 +96,12 @@ class Systemd1:
         # Nothing is dispatched before this function ends: whoever sees the name finds the objects.
         self.connection.request_name(NAME, dbus.bus.NAME_FLAG_DO_NOT_QUEUE)
         self.manager_object = self._export(PATH, MANAGER, {"Version": "252"})
-        for method, signature, result in (("Subscribe", "", ""), ("LoadUnit", "s", "o"), ("TryRestartUnit", "ss", "o")):
+        for method, signature, result in (("Subscribe", "", ""), ("LoadUnit", "s", "o"), ("TryRestartUnit", "ss", "o"),
+                                          ("RestartUnit", "ss", "o"), ("ResetFailedUnit", "s", "")):
             self.manager_object.AddMethod(MANAGER, method, signature, result,
                                           f"ret = self.owner.answer({method!r}, *args)")
         self.unit_object = self._export(unit_path(self.unit), UNIT, dict(self.properties))
+        self.unit_object.AddProperties(SERVICE, dict(self.service_properties))
 
     def _export(self, path, interface, properties):
         mock = DBusMockObject(self.connection, path, interface, properties, os.devnull)
@@ -132,6 +136,16 @@ class Systemd1:
         if self.subscribed:
             self.unit_object.EmitSignal(dbus.PROPERTIES_IFACE, "PropertiesChanged", "sa{sv}as", [UNIT, properties, []])
 
+    def set_failed(self, result="exit-code", exit_status=1):
+        """The unit has failed, for that reason (Result= and ExecMainStatus= of systemctl show)."""
+        self.loop.call(self._set_failed, result, exit_status)
+
+    def _set_failed(self, result, exit_status):
+        self.service_properties = {"Result": result, "ExecMainStatus": dbus.Int32(exit_status)}
+        if self.connection:
+            self.unit_object.props[SERVICE].update(self.service_properties)
+        self._set_unit({"ActiveState": "failed", "SubState": "failed"})
+
     def queue_job(self):
         """A job that somebody else has queued for the unit."""
         self.set_unit(Job=self._next_job())
@@ -153,7 +167,11 @@ class Systemd1:
             return None
         if method == "LoadUnit":
             return self._load_unit(args[0])
-        return self._try_restart()
+        if method == "ResetFailedUnit":
+            if self.properties["ActiveState"] == "failed":
+                self._set_unit({"ActiveState": "inactive", "SubState": "dead"})
+            return None
+        return self._restart(start=method == "RestartUnit")
 
     def _load_unit(self, name):
         path = unit_path(name)
@@ -162,7 +180,7 @@ class Systemd1:
                                                           "SubState": "dead", "Job": NO_JOB})
         return dbus.ObjectPath(path)
 
-    def _try_restart(self):
+    def _restart(self, start):
         if self.refusal:
             raise dbus.exceptions.DBusException(self.refusal[1], name=self.refusal[0])
         if self.properties["LoadState"] != "loaded":
@@ -171,16 +189,17 @@ class Systemd1:
         job = self._next_job()
         self._set_unit({"Job": job})
         if self.signal == "before":
-            self._run_job(job)
+            self._run_job(job, start)
         else:
-            GLib.timeout_add(int(self.job_seconds * 1000), self._run_job, job)
+            GLib.timeout_add(int(self.job_seconds * 1000), self._run_job, job, start)
         return job[1]
 
-    def _run_job(self, job):
+    def _run_job(self, job, start):
         changed = {"Job": NO_JOB}
         # "Try": what does not run is not started.
-        if self.properties["ActiveState"] == "active":
+        if start or self.properties["ActiveState"] == "active":
             if self.job_result == "done":
+                self._set_unit({"ActiveState": "active", "SubState": "running"})
                 self.agent.restart()
             elif self.job_result == "failed":
                 self.agent.stop()
@@ -193,5 +212,9 @@ class Systemd1:
     # --- what was asked of it ---
 
     def restarts(self):
-        """The calls of TryRestartUnit: (monotonic time, (unit, mode))."""
-        return [(when, args) for when, method, args in self.calls if method == "TryRestartUnit"]
+        """The calls of TryRestartUnit and RestartUnit: (monotonic time, (unit, mode))."""
+        return [(when, args) for when, method, args in self.calls if method in ("TryRestartUnit", "RestartUnit")]
+
+    def methods(self):
+        """What was asked about the unit's running, in that order."""
+        return [method for _, method, _ in self.calls if method not in ("Subscribe", "LoadUnit")]

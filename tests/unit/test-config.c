@@ -143,7 +143,7 @@ static void test_mistakes(void **state) {
                 {"SettleSec=2s\n", ":1: SettleSec= stands before the first [Section]"},
                 {"[Restart]\nSettleSec=soon\n", ":2: SettleSec=soon: not a time such as 2s, 5min or 1h"},
                 {"[Restart]\nSettleSec=-1\n", ":2: SettleSec=-1: not a time"},
-                {"[Restart]\nMethod=upstar\n", ":2: Method=upstar: not systemd or none"},
+                {"[Restart]\nMethod=upstar\n", ":2: Method=upstar: not systemd, upstart, docker or none"},
                 {"[Restart]\nUnit=\n", ":2: Unit=: not the name of a unit"},
                 {"[Agent]\nAuthType=json\n", ":2: AuthType=json: not auto, dockercfg or docker"},
                 {"[Agent]\nEnvironmentFile=ecs.config\n", ":2: EnvironmentFile=ecs.config: not an absolute path"},
@@ -241,7 +241,7 @@ static void test_shipped_file_shows_the_defaults(void **state) {
 
         _cleanup_(config_freep) Config *shown = load(*state, text, NULL, &problems);
         _cleanup_(config_freep) Config *c = load(*state, "", NULL, &problems);
-        assert_int_equal(n_keys, 16);
+        assert_int_equal(n_keys, 19);
         assert_non_null(shown);
         assert_string_equal(shown->credential_files[0], c->credential_files[0]);
         assert_null(shown->credential_files[1]);
@@ -258,6 +258,9 @@ static void test_shipped_file_shows_the_defaults(void **state) {
         assert_string_equal(shown->unit, c->unit);
         assert_int_equal(shown->unsaved_state, c->unsaved_state);
         assert_int_equal(shown->settle_usec, c->settle_usec);
+        assert_int_equal(shown->jitter_usec, c->jitter_usec);
+        assert_int_equal(shown->pending_usec, c->pending_usec);
+        assert_int_equal(shown->rollback, c->rollback);
         assert_int_equal(shown->min_interval_usec, c->min_interval_usec);
         assert_int_equal(shown->verify_usec, c->verify_usec);
 }

@@ -124,9 +124,9 @@ static void test_settling_has_an_end(void **state _unused_) {
         Facts f = owed_facts();
 
         f.changed_usec = SECONDS(NOW);
-        f.unsettled_usec = SECONDS(NOW - 19);
+        f.needed_usec = SECONDS(NOW - 19);
         expect(&f, &p, ACTION_WAIT, REASON_SETTLE, SECONDS(NOW + 1));
-        f.unsettled_usec = SECONDS(NOW - 20);
+        f.needed_usec = SECONDS(NOW - 20);
         expect(&f, &p, ACTION_RESTART, REASON_NONE, 0);
 }
 
@@ -176,6 +176,9 @@ static void test_unit_states(void **state _unused_) {
                 {UNIT_MASKED, ACTION_HOLD, REASON_UNIT_MASKED, 0},
                 {UNIT_INACTIVE, ACTION_HOLD, REASON_UNIT_INACTIVE, 0},
                 {UNIT_FAILED, ACTION_HOLD, REASON_UNIT_FAILED, 0},
+                {UNIT_BAD_SETTING, ACTION_HOLD, REASON_UNIT_BAD_SETTING, 0},
+                {UNIT_START_LIMIT, ACTION_HOLD, REASON_UNIT_START_LIMIT, 0},
+                {UNIT_REFUSED, ACTION_HOLD, REASON_AGENT_REFUSED, 0},
                 {UNIT_CHANGING, ACTION_WAIT, REASON_UNIT_CHANGING, NOW + 5},
                 {UNIT_ACTIVE, ACTION_RESTART, REASON_NONE, 0},
         };
@@ -231,7 +234,7 @@ static void test_unsaved_state(void **state _unused_) {
                 f.agent.state_kept = table[i].kept;
                 f.agent.n_tasks = table[i].n_tasks;
                 expect(&f, &p, table[i].action, table[i].reason,
-                       table[i].reason == REASON_TASKS ? SECONDS(NOW + 5) : 0);
+                       table[i].reason == REASON_TASKS ? SECONDS(NOW + 30) : 0);
         }
 }
 
@@ -239,7 +242,8 @@ static void test_fruitless_restart_is_not_repeated(void **state _unused_) {
         Policy p = usual_policy();
         Facts f = owed_facts();
 
-        f.attempt = (Attempt){.started_usec = SECONDS(NOW - 500), .digest = NEW, .failures = 1, .fruitless = true};
+        f.attempt = (Attempt){
+                .started_usec = SECONDS(NOW - 500), .digest = NEW, .failures = 1, .outcome = OUTCOME_FRUITLESS};
         expect(&f, &p, ACTION_HOLD, REASON_FRUITLESS, 0);
 
         /* Other credentials may fare better. */

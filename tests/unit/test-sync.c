@@ -47,7 +47,7 @@ static int tear_down(void **state) {
 }
 
 static void expect(const Host *h, SyncOutcome outcome, unsigned n_registries, SyncReport *ret) {
-        sync_run(&h->config, &key, ret);
+        sync_run(&h->config, SYNC_USUAL, &key, ret);
         for (unsigned i = 0; i < ret->problems.n_items; i++)
                 print_message("%s\n", ret->problems.items[i].text);
         assert_int_equal(ret->outcome, outcome);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "service.h"
+
+/* What a method gives to service.c. The functions do what those of service.h say. */
+
+typedef struct ServiceMethod {
+        Service *(*free)(Service *s);
+        int (*query)(Service *s);
+        int (*restart)(Service *s, bool repair);
+        void (*abandon_restart)(Service *s);
+} ServiceMethod;
+
+/* The first member of each method's own struct. */
+struct Service {
+        const ServiceMethod *method;
+        sd_event *event; /* referenced */
+        const Config *config;
+        const ServiceHandlers *handlers;
+        void *userdata;
+};
+
+/* Each makes its struct of zeroed memory, fills its own part, and sets method; service.c fills the rest before it. */
+int service_systemd_new(Service **ret, const Service *common);

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service-method.h"
+
+#include <systemd/sd-bus.h>
+
+#define DESTINATION "org.freedesktop.systemd1"
+#define MANAGER_PATH "/org/freedesktop/systemd1"
+#define MANAGER_INTERFACE DESTINATION ".Manager"
+#define UNIT_INTERFACE DESTINATION ".Unit"
+#define SERVICE_INTERFACE DESTINATION ".Service"
+#define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
+
+#define CALL_TIMEOUT_USEC (10 * USEC_PER_SEC)
+#define RECONNECT_MIN_USEC (1 * USEC_PER_SEC)
+#define RECONNECT_MAX_USEC (30 * USEC_PER_SEC)
+
+enum {
+        /* Jobs that ended while the reply with our job's path was still on its way. */
+        EARLY_JOBS_MAX = 64,
+};
+
+typedef struct EarlyJob {
+        char *path;
+        char *result;
+} EarlyJob;
+
+typedef struct SystemdService {
+        Service service;
+
+        sd_bus *bus;
+        sd_event_source *reconnect;
+        uint64_t reconnect_usec;
+
+        sd_event_source *answer; /* "no connection", given from the loop and not from within service_query() */
+        sd_bus_slot *query;      /* LoadUnit, then GetAll, then, for a unit that has failed, Result and exit status */
+        sd_bus_slot *restart;    /* TryRestartUnit or RestartUnit */
+        sd_bus_slot *changes;    /* PropertiesChanged of the unit */
+        char *path;              /* of the unit: what it is watched under */
+        bool querying, restarting;
+        char *job; /* NULL until the reply has come */
+        EarlyJob early[EARLY_JOBS_MAX];
+        size_t n_early;
+} SystemdService;
+
+static int systemd_connect(SystemdService *s);
+static void systemd_connection_lost(SystemdService *s);
+
+static void forget_early_jobs(SystemdService *s) {
+        for (size_t i = 0; i < s->n_early; i++) {
+                free(s->early[i].path);
+                free(s->early[i].result);
+        }
+        s->n_early = 0;
+}
+
+static void systemd_abandon_restart(Service *service) {
+        SystemdService *s = (SystemdService *) service;
+
+        s->restarting = false;
+        s->restart = sd_bus_slot_unref(s->restart);
+        free(STEAL_POINTER(s->job));
+        forget_early_jobs(s);
+}
+
+static void systemd_finish_restart(SystemdService *s, JobOutcome outcome, const char *result, const char *message) {
+        systemd_abandon_restart(&s->service);
+        s->service.handlers->finished(s->service.userdata, outcome, result, message);
+}
+
+/* JobRemoved's word. */
+static void systemd_finish_job(SystemdService *s, const char *result) {
+        JobOutcome outcome = JOB_FAILED; /* failed, timeout, dependency */
+
+        if (streq(result, "done"))
+                outcome = JOB_DONE;
+        else if (streq(result, "canceled") || streq(result, "skipped"))
+                outcome = JOB_REFUSED;
+        systemd_finish_restart(s, outcome, result, NULL);
+}
+
+static void systemd_finish_query(SystemdService *s, UnitState state) {
+        s->querying = false;
+        s->query = sd_bus_slot_unref(s->query);
+        s->answer = sd_event_source_disable_unref(s->answer);
+        s->service.handlers->queried(s->service.userdata, state);
+}
+
+/* JobRemoved(u id, o job, s unit, s result) */
+static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        SystemdService *s = userdata;
+        const char *path, *unit, *result;
+
+        if (sd_bus_message_read(m, "uoss", NULL, &path, &unit, &result) < 0)
+                return 0; /* not the signal that the documentation promises */
+
+        /* By the path alone: the unit's name in it is the real one where Unit= is an alias. */
+        if (s->restarting && s->job && streq(s->job, path)) {
+                systemd_finish_job(s, result);
+                return 0;
+        }
+        if (s->restarting && !s->job) {
+                if (s->n_early == EARLY_JOBS_MAX)
+                        return 0; /* if it was ours, decide() finds out */
+                EarlyJob *e = &s->early[s->n_early];
+
+                *e = (EarlyJob){.path = strdup(path), .result = strdup(result)};
+                s->n_early++;
+        }
+        if (streq(unit, s->service.config->unit))
+                s->service.handlers->changed(s->service.userdata);
+        return 0;
+}
+
+static int on_unit_changed(sd_bus_message *m _unused_, void *userdata, sd_bus_error *error _unused_) {
+        SystemdService *s = userdata;
+
+        s->service.handlers->changed(s->service.userdata);
+        return 0;
+}
+
+static void systemd_disconnect(SystemdService *s) {
+        s->query = sd_bus_slot_unref(s->query);
+        s->restart = sd_bus_slot_unref(s->restart);
+        s->changes = sd_bus_slot_unref(s->changes);
+        free(STEAL_POINTER(s->path));
+        /* Not flushed: what could not be sent must not be sent later, unasked. */
+        s->bus = sd_bus_close_unref(s->bus);
+}
+
+static int on_reconnect(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata) {
+        SystemdService *s = userdata;
+
+        s->reconnect = sd_event_source_disable_unref(s->reconnect);
+        if (systemd_connect(s) < 0)
+                systemd_connection_lost(s);
+        return 0;
+}
+
+static uint64_t next_pause(uint64_t usec) {
+        if (usec < RECONNECT_MIN_USEC)
+                return RECONNECT_MIN_USEC;
+        return usec * 2 < RECONNECT_MAX_USEC ? usec * 2 : RECONNECT_MAX_USEC;
+}
+
+static void systemd_connection_lost(SystemdService *s) {
+        systemd_disconnect(s);
+
+        s->reconnect = sd_event_source_disable_unref(s->reconnect);
+        /* Without the timer (no memory) the next service_query() tries again. */
+        (void) sd_event_add_time_relative(s->service.event, &s->reconnect, CLOCK_MONOTONIC, s->reconnect_usec, 0,
+                                          on_reconnect, s);
+        s->reconnect_usec = next_pause(s->reconnect_usec);
+
+        if (s->querying)
+                systemd_finish_query(s, UNIT_UNKNOWN);
+        if (s->restarting)
+                systemd_finish_restart(s, JOB_UNKNOWN, NULL, NULL);
+}
+
+/* Disconnecting within a callback of the same connection would free what is in use. */
+static int on_deferred_loss(sd_event_source *source, void *userdata) {
+        (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        systemd_connection_lost(userdata);
+        return 0;
+}
+
+static int on_disconnected(sd_bus_message *m _unused_, void *userdata, sd_bus_error *error _unused_) {
+        SystemdService *s = userdata;
+
+        s->reconnect = sd_event_source_disable_unref(s->reconnect);
+        (void) sd_event_add_defer(s->service.event, &s->reconnect, on_deferred_loss, s);
+        return 0;
+}
+
+static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        SystemdService *s = userdata;
+
+        if (sd_bus_message_is_method_error(m, NULL))
+                return 0; /* systemd is not there yet: NameOwnerChanged tells when it is */
+        s->reconnect_usec = RECONNECT_MIN_USEC;
+        s->service.handlers->changed(s->service.userdata);
+        return 0;
+}
+
+static int systemd_subscribe(SystemdService *s) {
+        return sd_bus_call_method_async(s->bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "Subscribe",
+                                        on_subscribed, s, "");
+}
+
+/* PID 1 forgets its subscribers when it goes away, and comes back under a new owner. */
+static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        SystemdService *s = userdata;
+        const char *new_owner;
+
+        if (sd_bus_message_read(m, "sss", NULL, NULL, &new_owner) < 0)
+                return 0;
+
+        if (s->restarting)
+                systemd_finish_restart(s, JOB_UNKNOWN, NULL, NULL);
+        if (!str_empty(new_owner))
+                (void) systemd_subscribe(s);
+        s->service.handlers->changed(s->service.userdata);
+        return 0;
+}
+
+/* LoadUnit tells the path; for an alias it is that of the real unit. */
+static int systemd_watch_unit(SystemdService *s, const char *path) {
+        char *copy;
+
+        if (s->path && streq(s->path, path))
+                return 0;
+        copy = strdup(path);
+        if (!copy)
+                return -ENOMEM;
+        free(s->path);
+        s->path = copy;
+
+        s->changes = sd_bus_slot_unref(s->changes);
+        return sd_bus_match_signal_async(s->bus, &s->changes, DESTINATION, path, PROPERTIES_INTERFACE,
+                                         "PropertiesChanged", on_unit_changed, NULL, s);
+}
+
+static int systemd_match(SystemdService *s) {
+        int r;
+
+        r = sd_bus_match_signal_async(s->bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved",
+                                      on_job_removed, NULL, s);
+        if (r < 0)
+                return r;
+        r = sd_bus_add_match_async(s->bus, NULL,
+                                   "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                                   "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" DESTINATION "'",
+                                   on_owner_changed, NULL, s);
+        if (r < 0)
+                return r;
+        return sd_bus_match_signal_async(s->bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
+                                         "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, NULL, s);
+}
+
+static int systemd_connect(SystemdService *s) {
+        int r;
+
+        r = sd_bus_open_system(&s->bus);
+        if (r < 0)
+                return r;
+        r = sd_bus_attach_event(s->bus, s->service.event, SD_EVENT_PRIORITY_NORMAL);
+        if (r < 0)
+                return r;
+        r = systemd_match(s);
+        if (r < 0)
+                return r;
+        return systemd_subscribe(s);
+}
+
+typedef struct UnitProperties {
+        const char *load_state;
+        const char *active_state;
+        uint32_t job_id;
+
+        /* Of the service, asked for only where it has failed. */
+        const char *result;
+        int32_t exit_status;
+} UnitProperties;
+
+static UnitState judge_unit(const UnitProperties *p) {
+        if (streq(p->load_state, "masked"))
+                return UNIT_MASKED;
+        if (streq(p->load_state, "bad-setting") || streq(p->load_state, "error"))
+                return UNIT_BAD_SETTING;
+        if (streq(p->load_state, "not-found"))
+                return UNIT_NOT_FOUND;
+        if (p->job_id != 0)
+                return UNIT_CHANGING;
+        if (streq(p->active_state, "active"))
+                return UNIT_ACTIVE;
+        if (streq(p->active_state, "inactive"))
+                return UNIT_INACTIVE;
+        if (streq(p->active_state, "failed"))
+                return UNIT_FAILED;
+        return UNIT_CHANGING; /* activating, deactivating, reloading, maintenance */
+}
+
+static UnitState judge_failure(const UnitProperties *p) {
+        if (streq(p->result, "start-limit-hit"))
+                return UNIT_START_LIMIT;
+        return streq(p->result, "exit-code") && p->exit_status == AGENT_EXIT_TERMINAL ? UNIT_REFUSED : UNIT_FAILED;
+}
+
+static int read_property(sd_bus_message *m, const char *name, UnitProperties *p) {
+        if (streq(name, "LoadState"))
+                return sd_bus_message_read(m, "v", "s", &p->load_state);
+        if (streq(name, "ActiveState"))
+                return sd_bus_message_read(m, "v", "s", &p->active_state);
+        if (streq(name, "Job"))
+                return sd_bus_message_read(m, "v", "(uo)", &p->job_id, NULL);
+        if (streq(name, "Result"))
+                return sd_bus_message_read(m, "v", "s", &p->result);
+        if (streq(name, "ExecMainStatus"))
+                return sd_bus_message_read(m, "v", "i", &p->exit_status);
+        return sd_bus_message_skip(m, "v");
+}
+
+static int read_properties(sd_bus_message *m, UnitProperties *p) {
+        const char *name;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        if (r < 0)
+                return r;
+
+        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(m, "s", &name);
+                if (r < 0)
+                        return r;
+                r = read_property(m, name, p);
+                if (r < 0)
+                        return r;
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
+static int call(SystemdService *s, sd_bus_slot **slot, const char *path, const char *interface, const char *member,
+                sd_bus_message_handler_t handler, const char *first, const char *second) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(s->bus, &m, DESTINATION, path, interface, member);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(m, "s", first);
+        if (r >= 0 && second)
+                r = sd_bus_message_append(m, "s", second);
+        if (r < 0)
+                return r;
+
+        *slot = sd_bus_slot_unref(*slot);
+        return sd_bus_call_async(s->bus, slot, m, handler, s, CALL_TIMEOUT_USEC);
+}
+
+/* Properties of the service: why it has failed. */
+static int on_failure(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        UnitProperties p = {.result = ""};
+
+        if (sd_bus_message_is_method_error(m, NULL) || read_properties(m, &p) < 0)
+                systemd_finish_query(userdata, UNIT_FAILED);
+        else
+                systemd_finish_query(userdata, judge_failure(&p));
+        return 0;
+}
+
+/* Properties of the unit. */
+static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        SystemdService *s = userdata;
+        UnitProperties p = {.load_state = "", .active_state = ""};
+        UnitState state = UNIT_UNKNOWN;
+
+        if (!sd_bus_message_is_method_error(m, NULL) && read_properties(m, &p) >= 0)
+                state = judge_unit(&p);
+
+        if (state != UNIT_FAILED ||
+            call(s, &s->query, s->path, PROPERTIES_INTERFACE, "GetAll", on_failure, SERVICE_INTERFACE, NULL) < 0)
+                systemd_finish_query(s, state);
+        return 0;
+}
+
+static int on_loaded(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        SystemdService *s = userdata;
+        const char *path;
+        int r;
+
+        if (sd_bus_message_is_method_error(m, NULL)) {
+                systemd_finish_query(s, UNIT_UNKNOWN);
+                return 0;
+        }
+
+        r = sd_bus_message_read(m, "o", &path);
+        if (r >= 0)
+                r = systemd_watch_unit(s, path);
+        if (r >= 0)
+                r = call(s, &s->query, path, PROPERTIES_INTERFACE, "GetAll", on_properties, UNIT_INTERFACE, NULL);
+        if (r < 0)
+                systemd_finish_query(s, UNIT_UNKNOWN);
+        return 0;
+}
+
+static int on_answer(sd_event_source *source _unused_, void *userdata) {
+        systemd_finish_query(userdata, UNIT_UNKNOWN);
+        return 0;
+}
+
+static int systemd_query(Service *service) {
+        SystemdService *s = (SystemdService *) service;
+        int r = -ENOTCONN;
+
+        if (s->querying)
+                return -EBUSY;
+
+        if (s->bus)
+                r = call(s, &s->query, MANAGER_PATH, MANAGER_INTERFACE, "LoadUnit", on_loaded, s->service.config->unit,
+                         NULL);
+        if (r < 0)
+                r = sd_event_add_defer(s->service.event, &s->answer, on_answer, s);
+        if (r >= 0)
+                s->querying = true;
+        return r < 0 ? r : 0;
+}
+
+static int on_restart_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        SystemdService *s = userdata;
+        const char *path;
+
+        if (sd_bus_message_is_method_error(m, NULL)) {
+                const sd_bus_error *e = sd_bus_message_get_error(m);
+
+                systemd_finish_restart(s, JOB_REFUSED, NULL, e->message ? e->message : e->name);
+                return 0;
+        }
+
+        if (sd_bus_message_read(m, "o", &path) < 0 || !(s->job = strdup(path))) {
+                systemd_finish_restart(s, JOB_UNKNOWN, NULL, NULL);
+                return 0;
+        }
+
+        for (size_t i = 0; i < s->n_early; i++)
+                if (s->early[i].path && streq(s->early[i].path, s->job)) {
+                        _cleanup_free_ char *result = STEAL_POINTER(s->early[i].result);
+
+                        systemd_finish_job(s, result ? result : "done");
+                        return 0;
+                }
+        return 0;
+}
+
+static int systemd_restart(Service *service, bool repair) {
+        SystemdService *s = (SystemdService *) service;
+        const char *unit = s->service.config->unit;
+        int r = 0;
+
+        if (s->restarting)
+                return -EBUSY;
+        if (!s->bus)
+                return -ENOTCONN;
+
+        /* One that a crash loop of ours brought to its start limit; where it is not, that is no harm. */
+        if (repair)
+                r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE,
+                                             "ResetFailedUnit", NULL, NULL, "s", unit);
+
+        /* "Try": a unit that stopped since we looked stays stopped. "fail": a stop that somebody has queued stays. */
+        if (r >= 0)
+                r = call(s, &s->restart, MANAGER_PATH, MANAGER_INTERFACE, repair ? "RestartUnit" : "TryRestartUnit",
+                         on_restart_reply, unit, "fail");
+        if (r < 0)
+                return r;
+        s->restarting = true;
+        return 0;
+}
+
+static Service *systemd_free(Service *service) {
+        SystemdService *s = (SystemdService *) service;
+
+        systemd_disconnect(s);
+        sd_event_source_disable_unref(s->reconnect);
+        sd_event_source_disable_unref(s->answer);
+        forget_early_jobs(s);
+        free(s->job);
+        sd_event_unref(s->service.event);
+        free(s);
+        return NULL;
+}
+
+static const ServiceMethod systemd_method = {
+        .free = systemd_free,
+        .query = systemd_query,
+        .restart = systemd_restart,
+        .abandon_restart = systemd_abandon_restart,
+};
+
+int service_systemd_new(Service **ret, const Service *common) {
+        SystemdService *s = calloc(1, sizeof(SystemdService));
+
+        if (!s)
+                return -ENOMEM;
+
+        s->service = *common;
+        s->service.method = &systemd_method;
+        sd_event_ref(s->service.event);
+        s->reconnect_usec = RECONNECT_MIN_USEC;
+
+        /* A bus that is not there yet is no error: it is tried again. */
+        if (systemd_connect(s) < 0)
+                systemd_connection_lost(s);
+
+        *ret = &s->service;
+        return 0;
+}
