@@ -21,7 +21,7 @@ static void make_path(RollbackFile file, char *ret, size_t size) {
 
 int rollback_load(RollbackFile file, AuthEntries *ret) {
         _cleanup_(envfile_freep) EnvFile *f = NULL;
-        _cleanup_(auth_entries_done) AuthEntries entries = {0};
+        _cleanup_secret_ char *type = NULL, *data = NULL;
         Problems ignored = {0};
         char path[PATH_MAX];
         int r;
@@ -32,14 +32,13 @@ int rollback_load(RollbackFile file, AuthEntries *ret) {
 
         r = envfile_open(path, &f, &ignored);
         if (r >= 0)
-                r = envfile_get(f, AUTHDATA_TYPE_KEY, &entries.type);
+                r = envfile_get(f, AUTHDATA_TYPE_KEY, &type);
         if (r >= 0)
-                r = envfile_get(f, AUTHDATA_DATA_KEY, &entries.data);
+                r = envfile_get(f, AUTHDATA_DATA_KEY, &data);
         if (r < 0)
                 return r;
 
-        *ret = entries;
-        entries = (AuthEntries){0};
+        *ret = (AuthEntries){.type = STEAL_POINTER(type), .data = STEAL_POINTER(data)};
         return 1;
 }
 

@@ -16,18 +16,17 @@ enum {
 
 /* As the environment file has them now. */
 static int read_current(const EnvFile *file, AuthEntries *ret) {
-        _cleanup_(auth_entries_done) AuthEntries entries = {0};
+        _cleanup_secret_ char *type = NULL, *data = NULL;
         int r;
 
-        r = envfile_get(file, AUTHDATA_TYPE_KEY, &entries.type);
+        r = envfile_get(file, AUTHDATA_TYPE_KEY, &type);
         if (r < 0)
                 return r;
-        r = envfile_get(file, AUTHDATA_DATA_KEY, &entries.data);
+        r = envfile_get(file, AUTHDATA_DATA_KEY, &data);
         if (r < 0)
                 return r;
 
-        *ret = entries;
-        entries = (AuthEntries){0};
+        *ret = (AuthEntries){.type = STEAL_POINTER(type), .data = STEAL_POINTER(data)};
         return 0;
 }
 
