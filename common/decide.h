@@ -53,6 +53,7 @@ typedef struct Attempt {
         AttemptState state;
         AttemptOutcome outcome;
         bool rolls_back;       /* for the credentials of before, after one that broke the agent */
+        bool overtaken;        /* the file changed while it was under way */
         uint64_t started_usec; /* of the last one; 0 = there was none */
         uint64_t verifying_usec;
         uint64_t roll_back_usec; /* when the credentials of before were last put back into the file; 0 = never */

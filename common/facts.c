@@ -38,6 +38,7 @@ void facts_end_write(Facts *f, const SyncReport *report, uint64_t now) {
                 if (f->needed_usec == 0)
                         f->needed_usec = now;
                 f->attempt.failures = 0;
+                f->attempt.overtaken = f->attempt.state != ATTEMPT_NONE;
         }
 }
 
@@ -66,6 +67,7 @@ void facts_begin_restart(Facts *f, const Decision *d, uint64_t now) {
         a->state = ATTEMPT_JOB;
         a->outcome = OUTCOME_NONE;
         a->rolls_back = d->reason == REASON_REPAIR && f->sync.rejected;
+        a->overtaken = false;
         a->started_usec = now;
         a->digest = f->sync.digest;
         memcpy(a->old_container_id, f->agent.container_id, sizeof(a->old_container_id));
@@ -109,10 +111,11 @@ void facts_retry(Facts *f) {
 }
 
 static AttemptOutcome judge_attempt(const Facts *f, Reason missing) {
-        if (f->agent.agent == AGENT_RUNNING &&
-            (missing == REASON_NO_NEW_CONTAINER || missing == REASON_OTHER_CREDENTIALS))
-                return OUTCOME_FRUITLESS;
-        return OUTCOME_BROKE;
+        if (f->agent.agent != AGENT_RUNNING ||
+            (missing != REASON_NO_NEW_CONTAINER && missing != REASON_OTHER_CREDENTIALS))
+                return OUTCOME_BROKE;
+        /* The agent may have read the file in between. */
+        return f->attempt.overtaken ? OUTCOME_NONE : OUTCOME_FRUITLESS;
 }
 
 /* The agent is well. */

@@ -58,6 +58,7 @@ struct Manager {
         bool ready;
         bool watching;
         bool stopping;
+        bool left_to_other; /* apply: another instance was seen to be about to restart the agent */
 };
 
 static void manager_pass(Manager *m);
@@ -319,6 +320,7 @@ static void manager_policy(Manager *m, Policy *ret) {
 static void manager_finish_apply(Manager *m, const Decision *d) {
         bool failed = m->facts.sync.outcome == SYNC_FAILED || m->facts.attempt.failures > 0;
 
+        m->left_to_other = m->left_to_other || d->reason == REASON_OTHER_INSTANCE;
         if (m->mode == MANAGER_RUN || m->facts.job_running)
                 return;
 
@@ -326,7 +328,7 @@ static void manager_finish_apply(Manager *m, const Decision *d) {
                 manager_exit(m, failed || d->reason == REASON_ROLLED_BACK ? EXIT_STATUS_FAILED : EXIT_SUCCESS);
         else if (failed && (d->action == ACTION_HOLD || d->reason == REASON_BACKOFF))
                 manager_exit(m, EXIT_STATUS_FAILED);
-        else if (d->action == ACTION_HOLD || d->reason == REASON_UNIT_CHANGING)
+        else if (d->action == ACTION_HOLD || (d->reason == REASON_UNIT_CHANGING && !m->left_to_other))
                 /* A queued start, as in user data before the boot is over, would wait for us. */
                 manager_exit(m, EXIT_STATUS_HELD);
 }

@@ -52,7 +52,7 @@ static void tell_problems(Status *s, const Config *config, const Problems *probl
                           "%s", problems->items[i].text);
         if (problems->n_dropped > 0)
                 log_warning("... and %u more problems of this kind", problems->n_dropped);
-        if (problems_worst_level(&s->problems) <= LOG_ERR && problems_worst_level(problems) > LOG_ERR)
+        if (problems_worst_level(&s->problems) <= LOG_WARNING && problems_worst_level(problems) > LOG_WARNING)
                 log_info("The credential files and %s are in order again", config->environment_file);
         s->problems = *problems;
 }
