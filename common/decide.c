@@ -94,6 +94,17 @@ static Decision decide_pending(const Facts *f, const Policy *p, uint64_t now) {
                         now + LOOK_SOON_USEC < deadline ? now + LOOK_SOON_USEC : deadline);
 }
 
+/* Tasks that a restart would cost; ACTION_RESTART: none. */
+static Decision decide_unsaved(const Facts *f, const Policy *p, uint64_t now) {
+        if (f->agent.state_kept != STATE_KEPT) {
+                if (p->unsaved_state == UNSAVED_STATE_NEVER)
+                        return decision(ACTION_HOLD, REASON_UNSAVED_NEVER, 0);
+                if (p->unsaved_state == UNSAVED_STATE_WAIT && f->agent.n_tasks > 0)
+                        return decision(ACTION_HOLD, REASON_TASKS, now + RETRY_USEC);
+        }
+        return decision(ACTION_RESTART, REASON_NONE, 0);
+}
+
 /* What stands in the way of any restart, whatever our own pace; ACTION_RESTART: nothing. */
 static Decision decide_obstacles(const Facts *f, const Policy *p, uint64_t now) {
         Decision d = decide_unit(unit_state(f, p), now);
@@ -107,14 +118,7 @@ static Decision decide_obstacles(const Facts *f, const Policy *p, uint64_t now) 
 
         if (f->attempt.outcome == OUTCOME_FRUITLESS && digest_equal(&f->attempt.digest, &f->sync.digest))
                 return decision(ACTION_HOLD, REASON_FRUITLESS, 0);
-
-        if (f->agent.state_kept != STATE_KEPT) {
-                if (p->unsaved_state == UNSAVED_STATE_NEVER)
-                        return decision(ACTION_HOLD, REASON_UNSAVED_NEVER, 0);
-                if (p->unsaved_state == UNSAVED_STATE_WAIT && f->agent.n_tasks > 0)
-                        return decision(ACTION_HOLD, REASON_TASKS, now + RETRY_USEC);
-        }
-        return d;
+        return decide_unsaved(f, p, now);
 }
 
 static Reason verification_misses(const Facts *f) {
@@ -165,6 +169,12 @@ static Decision decide_repair(const Facts *f, const Policy *p, uint64_t now) {
                 return d;
         if (f->agent.agent == AGENT_UNKNOWN)
                 return decision(ACTION_HOLD, REASON_ENGINE, now + LOOK_LATER_USEC);
+        /* It runs, and does not answer: it may still lose something. */
+        if (f->agent.agent == AGENT_RUNNING) {
+                d = decide_unsaved(f, p, now);
+                if (d.action != ACTION_RESTART)
+                        return d;
+        }
 
         if (!digest_equal(&f->sync.digest, &a->digest))
                 return decision(ACTION_RESTART, REASON_REPAIR, 0);

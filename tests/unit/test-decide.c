@@ -251,6 +251,161 @@ static void test_fruitless_restart_is_not_repeated(void **state _unused_) {
         expect(&f, &p, ACTION_RESTART, REASON_NONE, 0);
 }
 
+static void test_jitter(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = owed_facts();
+
+        p.jitter_usec = SECONDS(100);
+        f.changed_usec = f.needed_usec = SECONDS(NOW - 50);
+        expect(&f, &p, ACTION_WAIT, REASON_SETTLE, SECONDS(NOW + 52));
+        f.changed_usec = f.needed_usec = SECONDS(NOW - 102);
+        expect(&f, &p, ACTION_RESTART, REASON_NONE, 0);
+
+        /* Also where nobody saw the change, as after an update of ourselves on a whole fleet. */
+        f.changed_usec = 0;
+        f.needed_usec = SECONDS(NOW - 50);
+        expect(&f, &p, ACTION_WAIT, REASON_SETTLE, SECONDS(NOW + 50));
+}
+
+static void test_pending_tasks(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = owed_facts();
+
+        p.pending_usec = SECONDS(10);
+        f.agent.n_pending = 1;
+        expect(&f, &p, ACTION_WAIT, REASON_TASKS_PENDING, SECONDS(NOW + 1));
+        f.waiting_for = REASON_TASKS_PENDING;
+        f.waiting_since_usec = SECONDS(NOW - 9) - SECONDS(1) / 2;
+        expect(&f, &p, ACTION_WAIT, REASON_TASKS_PENDING, SECONDS(NOW) + SECONDS(1) / 2);
+        f.waiting_since_usec = SECONDS(NOW - 10);
+        expect(&f, &p, ACTION_RESTART, REASON_NONE, 0);
+        f.agent.n_pending = 0;
+        f.waiting_since_usec = SECONDS(NOW);
+        expect(&f, &p, ACTION_RESTART, REASON_NONE, 0);
+}
+
+static void test_another_instance_restarts(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = owed_facts();
+
+        p.other_instance = true;
+        expect(&f, &p, ACTION_WAIT, REASON_OTHER_INSTANCE, SECONDS(NOW + 1));
+        f.files_stale = true;
+        expect(&f, &p, ACTION_WRITE, REASON_NONE, 0);
+        f = usual_facts();
+        expect(&f, &p, ACTION_DONE, REASON_LIVE, 0);
+}
+
+static void test_repair(void **state _unused_) {
+        static const Digest OTHER = {{3}};
+        static const struct {
+                AgentState agent;
+                UnitState unit;
+                bool rollback, known;
+                AttemptOutcome outcome;
+                const Digest *file, *last_good;
+                Action action;
+                Reason reason;
+        } table[] = {
+                {AGENT_ABSENT, UNIT_ACTIVE, true, true, OUTCOME_BROKE, &NEW, &OLD, ACTION_ROLL_BACK, REASON_NONE},
+                {AGENT_STOPPED, UNIT_FAILED, true, true, OUTCOME_BROKE, &NEW, &OLD, ACTION_ROLL_BACK, REASON_NONE},
+                {AGENT_ABSENT, UNIT_START_LIMIT, true, true, OUTCOME_BROKE, &NEW, &OLD, ACTION_ROLL_BACK, REASON_NONE},
+                {AGENT_ABSENT, UNIT_CHANGING, true, true, OUTCOME_BROKE, &NEW, &OLD, ACTION_ROLL_BACK, REASON_NONE},
+                /* It is in the file already, or something newer is. */
+                {AGENT_ABSENT, UNIT_FAILED, true, true, OUTCOME_BROKE, &OLD, &OLD, ACTION_RESTART, REASON_REPAIR},
+                {AGENT_ABSENT, UNIT_FAILED, false, false, OUTCOME_BROKE, &OTHER, &OLD, ACTION_RESTART, REASON_REPAIR},
+                /* There is no way back. */
+                {AGENT_ABSENT, UNIT_FAILED, false, true, OUTCOME_BROKE, &NEW, &OLD, ACTION_HOLD, REASON_BROKE},
+                {AGENT_ABSENT, UNIT_FAILED, true, false, OUTCOME_BROKE, &NEW, &OLD, ACTION_HOLD, REASON_BROKE},
+                {AGENT_ABSENT, UNIT_FAILED, true, true, OUTCOME_BROKE, &NEW, &NEW, ACTION_HOLD, REASON_BROKE},
+                {AGENT_ABSENT, UNIT_FAILED, true, true, OUTCOME_GAVE_UP, &OLD, &OLD, ACTION_HOLD, REASON_GAVE_UP},
+                {AGENT_ABSENT, UNIT_FAILED, true, true, OUTCOME_GAVE_UP, &OTHER, &OLD, ACTION_HOLD, REASON_GAVE_UP},
+                /* It is not ours to mend. */
+                {AGENT_ABSENT, UNIT_INACTIVE, true, true, OUTCOME_BROKE, &NEW, &OLD, ACTION_HOLD, REASON_UNIT_INACTIVE},
+                {AGENT_ABSENT, UNIT_MASKED, true, true, OUTCOME_BROKE, &NEW, &OLD, ACTION_HOLD, REASON_UNIT_MASKED},
+                {AGENT_STOPPED, UNIT_REFUSED, true, true, OUTCOME_BROKE, &NEW, &OLD, ACTION_HOLD, REASON_AGENT_REFUSED},
+                {AGENT_ABSENT, UNIT_UNKNOWN, true, true, OUTCOME_BROKE, &NEW, &OLD, ACTION_HOLD, REASON_BUS},
+                {AGENT_UNKNOWN, UNIT_FAILED, true, true, OUTCOME_BROKE, &NEW, &OLD, ACTION_HOLD, REASON_ENGINE},
+                {AGENT_ABSENT, UNIT_FAILED, true, true, OUTCOME_NONE, &NEW, &OLD, ACTION_HOLD, REASON_UNIT_FAILED},
+                /* Somebody else has mended it. */
+                {AGENT_RUNNING, UNIT_ACTIVE, true, true, OUTCOME_BROKE, &NEW, &OLD, ACTION_DONE, REASON_LIVE},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Policy p = usual_policy();
+                Facts f = usual_facts();
+                Decision d;
+
+                p.rollback = table[i].rollback;
+                f.agent.agent = table[i].agent;
+                f.unit = table[i].unit;
+                f.sync.digest = *table[i].file;
+                f.sync.last_good = *table[i].last_good;
+                f.sync.last_good_known = table[i].known;
+                f.attempt = (Attempt){.outcome = table[i].outcome, .digest = NEW, .started_usec = SECONDS(NOW - 5)};
+                d = decide(&f, &p, SECONDS(NOW));
+                if (d.action != table[i].action || d.reason != table[i].reason)
+                        fail_msg("%zu: action %d, reason %d", i, (int) d.action, (int) d.reason);
+        }
+}
+
+static void test_going_back_has_a_pace(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = usual_facts();
+
+        p.rollback = true;
+        f.agent.agent = AGENT_ABSENT;
+        f.sync.last_good = OLD;
+        f.sync.last_good_known = true;
+        f.attempt = (Attempt){.outcome = OUTCOME_BROKE, .digest = NEW, .roll_back_usec = SECONDS(NOW - 29)};
+        expect(&f, &p, ACTION_HOLD, REASON_BROKE, SECONDS(NOW + 1));
+        f.attempt.roll_back_usec = SECONDS(NOW - 30);
+        expect(&f, &p, ACTION_ROLL_BACK, REASON_NONE, 0);
+}
+
+static void test_silent_agent_with_tasks_is_not_repaired(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = usual_facts();
+
+        p.rollback = true;
+        f.agent.answers = false;
+        f.sync.last_good = OLD;
+        f.sync.last_good_known = true;
+        f.attempt = (Attempt){.outcome = OUTCOME_BROKE, .digest = NEW};
+        expect(&f, &p, ACTION_ROLL_BACK, REASON_NONE, 0);
+        f.agent.state_kept = STATE_NO_MOUNT;
+        f.agent.n_tasks = 1;
+        expect(&f, &p, ACTION_HOLD, REASON_TASKS, SECONDS(NOW + 30));
+}
+
+/* An agent that was started by hand has no unit. */
+static void test_method_docker(void **state _unused_) {
+        static const struct {
+                AgentState agent;
+                int exit_status;
+                Action action;
+                Reason reason;
+                unsigned look_again;
+        } table[] = {
+                {AGENT_RUNNING, 0, ACTION_RESTART, REASON_NONE, 0},
+                {AGENT_UNKNOWN, 0, ACTION_HOLD, REASON_ENGINE, NOW + 5},
+                {AGENT_ABSENT, 0, ACTION_HOLD, REASON_UNIT_INACTIVE, 0},
+                {AGENT_STOPPED, 0, ACTION_HOLD, REASON_UNIT_INACTIVE, 0},
+                {AGENT_STOPPED, 5, ACTION_HOLD, REASON_AGENT_REFUSED, 0},
+        };
+        Policy p = usual_policy();
+
+        p.method = RESTART_METHOD_DOCKER;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Facts f = owed_facts();
+
+                f.unit = UNIT_UNKNOWN;
+                f.agent.agent = table[i].agent;
+                f.agent.exit_status = table[i].exit_status;
+                expect(&f, &p, table[i].action, table[i].reason, SECONDS(table[i].look_again));
+        }
+}
+
 static void test_restart_job(void **state _unused_) {
         Policy p = usual_policy();
         Facts f = owed_facts();
@@ -343,6 +498,13 @@ int main(void) {
                 cmocka_unit_test(test_agent_states),
                 cmocka_unit_test(test_unsaved_state),
                 cmocka_unit_test(test_fruitless_restart_is_not_repeated),
+                cmocka_unit_test(test_jitter),
+                cmocka_unit_test(test_pending_tasks),
+                cmocka_unit_test(test_another_instance_restarts),
+                cmocka_unit_test(test_repair),
+                cmocka_unit_test(test_going_back_has_a_pace),
+                cmocka_unit_test(test_silent_agent_with_tasks_is_not_repaired),
+                cmocka_unit_test(test_method_docker),
                 cmocka_unit_test(test_restart_job),
                 cmocka_unit_test(test_verification),
                 cmocka_unit_test(test_unit_goes_down_during_verification),

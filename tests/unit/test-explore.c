@@ -11,7 +11,7 @@
 #define SECONDS(n) ((n) *USEC_PER_SEC)
 
 enum {
-        DEPTH = 10,
+        DEPTH = 9,
         TABLE_SIZE = 1 << 22, /* a power of two, and much more than there are states */
         REST_STEPS_MAX = 400,
         NEVER = 255,
@@ -31,8 +31,8 @@ typedef struct World {
         uint8_t tasks;
         uint8_t restarts; /* since something last happened */
         uint8_t retried;  /* a job was refused or failed since then: it may be tried again */
-        bool engine_down;
-        bool state_kept, bad_breaks, unit_fails;
+        uint8_t engine_down;
+        uint8_t state_kept, bad_breaks, unit_fails;
 } World;
 
 /* The daemon, without what no decision looks at. All of it is bytes, so that states can be compared. */
@@ -41,7 +41,7 @@ typedef struct Daemon {
         uint8_t sync_outcome, digest_known, digest, rejected, last_good_known, last_good;
         uint8_t agent, agent_id, agent_digest, agent_tasks, agent_answers, unit;
         uint8_t state, outcome, rolls_back, overtaken, attempt_digest, old_id, failures;
-        uint8_t waiting_for;
+        uint8_t waiting_for, padding;
         uint16_t changed, needed, started, verifying, roll_back, waiting_since; /* seconds ago; 0 = never */
 } Daemon;
 
@@ -49,6 +49,8 @@ typedef struct State {
         World world;
         Daemon daemon;
 } State;
+
+_Static_assert(sizeof(State) == 16 + 24 + 6 * sizeof(uint16_t), "no byte of it is undefined");
 
 enum { NOW = 100000 }; /* seconds; each state lies at this moment */
 
@@ -96,7 +98,7 @@ static void id_to_text(uint8_t id, char *ret) {
 }
 
 static uint8_t id_from_text(const char *s) {
-        return *s ? (uint8_t) atoi(s + 1) : NEVER;
+        return *s ? (uint8_t) (s[1] - '0') : NEVER;
 }
 
 static void unpack(const Daemon *d, bool state_kept) {
@@ -599,7 +601,7 @@ static bool is_new(const State *s) {
         return true;
 }
 
-static void explore(bool state_kept, bool bad_breaks, bool unit_fails) {
+static void explore(uint8_t state_kept, uint8_t bad_breaks, uint8_t unit_fails) {
         unsigned begin = 0, end;
         State first;
 

@@ -139,6 +139,31 @@ static void test_foreign_text_cannot_forge_a_line(void **state _unused_) {
         assert_string_equal(report.version, "");
 }
 
+static void test_tasks_on_their_way(void **state _unused_) {
+        static const char tasks[] = "{\"Tasks\":[{\"KnownStatus\":\"PENDING\",\"DesiredStatus\":\"RUNNING\"},"
+                                    "{\"KnownStatus\":\"RUNNING\",\"DesiredStatus\":\"RUNNING\"},"
+                                    "{\"KnownStatus\":\"PENDING\",\"DesiredStatus\":\"STOPPED\"},"
+                                    "{\"KnownStatus\":\"PENDING\"},{},null,"
+                                    "{\"KnownStatus\":\"PENDING\",\"DesiredStatus\":\"RUNNING\"}]}";
+        unsigned n = 9;
+
+        assert_int_equal(observe_parse_tasks(tasks, &n), 0);
+        assert_int_equal(n, 2);
+        assert_int_equal(observe_parse_tasks("{\"Tasks\":null}", &n), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(observe_parse_tasks("[]", &n), -EBADMSG);
+        assert_int_equal(observe_parse_tasks("", &n), -EBADMSG);
+}
+
+static void test_exit_status(void **state _unused_) {
+        static const char stopped[] = "{\"Id\":\"1\",\"State\":{\"Running\":false,\"ExitCode\":5},\"Config\":{}}";
+        ObserveReport report = {0};
+
+        assert_int_equal(observe_parse_container(stopped, &key, &report), 0);
+        assert_int_equal(report.agent, AGENT_STOPPED);
+        assert_int_equal(report.exit_status, 5);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_agent_with_credentials),
@@ -148,6 +173,8 @@ int main(void) {
                 cmocka_unit_test(test_metadata),
                 cmocka_unit_test(test_metadata_of_an_agent_that_has_not_registered),
                 cmocka_unit_test(test_foreign_text_cannot_forge_a_line),
+                cmocka_unit_test(test_tasks_on_their_way),
+                cmocka_unit_test(test_exit_status),
         };
 
         return cmocka_run_group_tests_name("observe", tests, NULL, NULL);
