@@ -11,7 +11,7 @@
 #define BACKOFF_MIN_USEC (10 * USEC_PER_SEC)
 
 enum {
-        SETTLE_MAX = 10, /* times SettleSec=, from the first change that the agent does not have */
+        SETTLE_MAX = 150, /* times SettleSec=, from the first change that the agent does not have */
 };
 
 static Decision decision(Action action, Reason reason, uint64_t look_again_usec) {

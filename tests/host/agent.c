@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A stand-in for the ECS agent: the program of the container ecs-agent. Answers introspection on 127.0.0.1:51678 until
- * SIGTERM. With AGENT_EXIT in its environment it ends at once with that status; as "agent task" it is a task's program,
+ * SIGTERM. With AGENT_EXIT in its environment it ends at once with that status, and with AGENT_EXIT_IF if that text stands
+ * in its credentials; as "agent task" it is a task's program,
  * which only waits. */
 #include <netinet/in.h>
 #include <signal.h>
@@ -45,6 +46,9 @@ int main(int argc, char **argv) {
 
         if (getenv("AGENT_EXIT"))
                 return atoi(getenv("AGENT_EXIT"));
+        if (getenv("AGENT_EXIT_IF") && getenv("ECS_ENGINE_AUTH_DATA") &&
+            strstr(getenv("ECS_ENGINE_AUTH_DATA"), getenv("AGENT_EXIT_IF")))
+                return 1;
 
         signal(SIGTERM, on_sigterm); /* as PID 1 of its container it would not end otherwise */
         while (argc > 1 && strcmp(argv[1], "task") == 0)

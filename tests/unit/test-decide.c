@@ -124,9 +124,9 @@ static void test_settling_has_an_end(void **state _unused_) {
         Facts f = owed_facts();
 
         f.changed_usec = SECONDS(NOW);
-        f.needed_usec = SECONDS(NOW - 19);
+        f.needed_usec = SECONDS(NOW - 299);
         expect(&f, &p, ACTION_WAIT, REASON_SETTLE, SECONDS(NOW + 1));
-        f.needed_usec = SECONDS(NOW - 20);
+        f.needed_usec = SECONDS(NOW - 300);
         expect(&f, &p, ACTION_RESTART, REASON_NONE, 0);
 }
 

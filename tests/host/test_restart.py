@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The restart on a real host: as few as can be, none that costs a task, and back when the agent does not come up."""
+
+import base64
+import json
+import random
+import secrets
+import threading
+
+import pytest
+
+from parts import credentials_for, environment, never, wait_for
+
+OTHERS = "ECS_CLUSTER=web\n# kept\n"
+
+
+def entry(user, password):
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def config_json(registry, auth):
+    return json.dumps({"auths": {registry.name: {"auth": auth}}})
+
+
+@pytest.fixture(scope="module")
+def host(make_host, registry, engine):
+    h = make_host()
+    h.write("/etc/ecs/ecs.config", OTHERS, 0o600)
+    h.write("/root/.docker/config.json", config_json(registry, registry.entry()), 0o600)
+    h.write("/etc/ecs-authd.conf.d/20-verify.conf", "[Restart]\nVerifySec=6s\n")
+    h.boot()
+    wait_live(h, engine, registry)
+    yield h
+    h.power_off()
+
+
+def wait_live(host, engine, registry):
+    def live():
+        agent = engine.running_agent()
+        return agent and credentials_for(agent, registry.name) == (registry.user, registry.password)
+
+    wait_for(live, 40, "ecs-agent runs with the newest credentials", host.tail)
+
+
+def restarts(host, since):
+    return len([line for line in host.journal(since) if line["MESSAGE"].startswith("Restarting ecs.service")])
+
+
+@pytest.fixture(name="settle")
+def make_settle(host):
+    """SettleSec= as it comes."""
+    host.shell("printf '[Restart]\\nSettleSec=2s\\n' > /etc/ecs-authd.conf.d/30-settle.conf")
+    host.run("systemctl", "reload", "ecs-authd")
+    yield
+    host.shell("rm /etc/ecs-authd.conf.d/30-settle.conf")
+    host.run("systemctl", "reload", "ecs-authd")
+
+
+@pytest.mark.usefixtures("settle")
+def test_two_hundred_logins_give_one_restart(host, engine, registry):
+    since = host.cursor()
+    registry.new_password()
+    host.run("sh", "-c", 'i=0; while [ $i -lt 100 ]; do docker logout "$2" && echo "$3" | '
+             'docker login --username "$1" --password-stdin "$2" || exit 1; i=$((i + 1)); done',
+             "sh", registry.user, registry.name, registry.password)
+    wait_live(host, engine, registry)
+    host.wait_said("runs with the credentials of 1 registry", since)
+    assert restarts(host, since) == 1
+
+
+@pytest.mark.usefixtures("settle")
+def test_taken_back_within_the_settle_window(host, engine, registry):
+    since, before = host.cursor(), engine.agent()["Id"]
+    host.logout(registry)
+    host.wait_said("Removed the auth entries", since)
+    host.login(registry)
+    host.wait_said("Wrote the credentials", since)
+    never(lambda: restarts(host, since), 5, "a restart")
+    assert engine.agent()["Id"] == before
+
+
+def test_the_end_of_the_last_task_releases_the_restart(host, engine, registry):
+    host.shell("echo ECS_DATADIR= >> /etc/ecs/ecs.config && systemctl restart ecs")
+    wait_for(lambda: not environment(engine.running_agent() or {"Config": {"Env": ["ECS_DATADIR=x"]}})["ECS_DATADIR"],
+             30, "the agent runs without ECS_DATADIR", host.tail)
+    task = engine.docker("run", "-d", "--network", "host", "--label", "com.amazonaws.ecs.task-arn=arn:aws:ecs:task/1",
+                         "amazon/amazon-ecs-agent:latest", "/agent", "task").strip()
+    since = host.cursor()
+    registry.new_password()
+    host.login(registry)
+    host.wait_said("Restart held: 1 task container runs", since)
+
+    # The hold outlives the daemon.
+    again = host.cursor()
+    host.restart_daemon()
+    host.wait_said("Restart held: 1 task container runs", again)
+    assert restarts(host, since) == 0
+
+    engine.docker("kill", task)
+    # Docker's event tells: the next look by itself would come half a minute later.
+    host.wait_said("Restarting ecs.service", since, seconds=5)
+    wait_live(host, engine, registry)
+    engine.docker("rm", "-f", task)
+    host.shell("sed -i /ECS_DATADIR/d /etc/ecs/ecs.config && systemctl restart ecs")
+    wait_live(host, engine, registry)
+
+
+def test_killed_at_fifty_moments(host, engine, registry):
+    """Always converges, never a torn file, never a lost update."""
+    host.shell("mkdir -p /etc/systemd/system/ecs-authd.service.d /etc/systemd/system/ecs.service.d && "
+               "printf '[Service]\\nRestartSec=20ms\\n' > /etc/systemd/system/ecs-authd.service.d/fast.conf && "
+               "systemctl daemon-reload")
+    chance = random.Random(4)
+    path = host.root / "etc/ecs/ecs.config"
+    torn, over = [], threading.Event()
+
+    def watch():
+        while not over.wait(0.001):
+            lines = path.read_text().splitlines()
+            ours = [line for line in lines if line.startswith("ECS_ENGINE_AUTH_")]
+            if lines[:2] != OTHERS.splitlines() or len(lines) != 4 or len(ours) != 2 or not json.loads(ours[1][21:]):
+                torn.append(len(lines))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for _ in range(50):
+            host.put("/root/.docker/config.json", config_json(registry, entry("puller", secrets.token_hex(8))))
+            over.wait(chance.random() * 0.4)
+            host.run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "ecs-authd", check=False)
+    finally:
+        over.set()
+        watcher.join()
+    assert not torn
+
+    host.put("/root/.docker/config.json", config_json(registry, registry.entry()))
+    wait_live(host, engine, registry)
+    assert host.shell("ls -A /etc/ecs").split() == ["ecs.config"]
+    assert host.read("/etc/ecs/ecs.config").startswith(OTHERS)
+    # The distance between two restarts was kept by all of them together: systemd has not lost patience with ecs.service.
+    assert host.property("ecs.service", "ActiveState") == "active"
+
+
+def test_masked(host, registry):
+    host.shell("mv /etc/systemd/system/ecs.service /root && systemctl daemon-reload && systemctl mask --runtime ecs")
+    since = host.cursor()
+    host.put("/root/.docker/config.json", config_json(registry, entry("puller", "another")))
+    host.wait_said("is masked", since)
+    host.shell("systemctl unmask --runtime ecs && mv /root/ecs.service /etc/systemd/system/ && systemctl daemon-reload")
+    host.put("/root/.docker/config.json", config_json(registry, registry.entry()))
+
+
+def test_credentials_that_break_the_agent(host, engine, registry):
+    wait_live(host, engine, registry)
+    bad = entry("puller", "breaks-it")
+    host.shell(f"echo AGENT_EXIT_IF={bad} >> /etc/ecs/ecs.config")
+    since = host.cursor()
+    host.put("/root/.docker/config.json", config_json(registry, bad))
+    host.wait_said("cannot be confirmed", since, seconds=40)
+    line = host.wait_said("Rolled back: container ecs-agent", since, seconds=40)
+    assert line["PRIORITY"] == "3"
+    wait_live(host, engine, registry)
+    assert restarts(host, since) == 2
+    assert registry.entry() in host.read("/etc/ecs/ecs.config")
+    assert "Rolled back" in host.run("systemctl", "status", "--no-pager", "ecs-authd")
+
+    # The next login is taken again.
+    since = host.cursor()
+    registry.new_password()
+    host.login(registry)
+    wait_live(host, engine, registry)
+    host.wait_said("runs with the credentials of 1 registry", since)
+
+
+def test_an_image_that_ends_at_once(host, engine, registry):
+    """Going back does not help: it is tried once, and then said."""
+    host.shell("echo AGENT_EXIT=1 >> /etc/ecs/ecs.config")
+    since = host.cursor()
+    host.put("/root/.docker/config.json", config_json(registry, entry("puller", "whatever")))
+    host.wait_said("nothing more is tried", since, seconds=60)
+    assert restarts(host, since) == 2
+    asked = host.cursor()
+    host.run("systemctl", "reload", "ecs-authd")
+    host.wait_said("nothing more is tried", asked)
+    assert host.property("ecs-authd", "ActiveState") == "active"
+
+    # Somebody mends it.
+    host.put("/root/.docker/config.json", config_json(registry, registry.entry()))
+    host.shell("sed -i /AGENT_EXIT=/d /etc/ecs/ecs.config; systemctl reset-failed ecs; systemctl restart ecs")
+    wait_live(host, engine, registry)
+    host.wait_said("runs with the credentials of 1 registry", asked)
+
+
+def test_exit_status_five(host, engine, registry):
+    host.shell("echo AGENT_EXIT=5 >> /etc/ecs/ecs.config")
+    since = host.cursor()
+    host.put("/root/.docker/config.json", config_json(registry, entry("puller", "whatever")))
+    host.wait_said("ended with status 5", since, seconds=40)
+    assert restarts(host, since) == 1
+    host.put("/root/.docker/config.json", config_json(registry, registry.entry()))
+    host.shell("sed -i /AGENT_EXIT=/d /etc/ecs/ecs.config; systemctl reset-failed ecs; systemctl restart ecs")
+    wait_live(host, engine, registry)
+
+
+def test_state_directory_is_for_root_alone(host):
+    assert host.shell("stat -c '%a %n' /var/lib/ecs-authd /var/lib/ecs-authd/*.env").split() == [
+        "700", "/var/lib/ecs-authd", "600", "/var/lib/ecs-authd/last-good.env"]
