@@ -35,10 +35,10 @@ struct Manager {
         DigestKey key;
 
         sd_event *event;
-        sd_event_source *pass;       /* deferred: runs the pass */
-        sd_event_source *look_again; /* the time that decide() named */
-        sd_event_source *refresh;    /* RefreshSec= */
-        sd_event_source *give_up;    /* apply does not wait for ever */
+        sd_event_source *pass;           /* deferred: runs the pass */
+        sd_event_source *look_again;     /* the time that decide() named */
+        sd_event_source *refresh;        /* RefreshSec= */
+        sd_event_source *give_up;        /* apply does not wait for ever */
         sd_event_source *docker_settled; /* one more look after an event */
         sd_event_source *ready_limit;
         sd_event_source *stop_limit;
@@ -360,6 +360,10 @@ static bool manager_start_job(Manager *m, const Decision *d) {
                 return true;
         case ACTION_VERIFY:
                 service_abandon_restart(m->service);
+                return true;
+        case ACTION_DONE:
+                if (m->service && (d->reason == REASON_LIVE || d->reason == REASON_ROLLED_BACK))
+                        service_confirm(m->service);
                 return true;
         default:
                 return true;

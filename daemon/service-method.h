@@ -10,6 +10,7 @@ typedef struct ServiceMethod {
         int (*query)(Service *s);
         int (*restart)(Service *s, bool repair);
         void (*abandon_restart)(Service *s);
+        void (*confirm)(Service *s); /* NULL: nothing was kept */
 } ServiceMethod;
 
 /* The first member of each method's own struct. */

@@ -9,8 +9,8 @@ int service_new(Service **ret, sd_event *event, const Config *config, const Serv
         switch (config->method) {
         case RESTART_METHOD_SYSTEMD:
                 return service_systemd_new(ret, &common);
-        case RESTART_METHOD_UPSTART:
         case RESTART_METHOD_DOCKER:
+        case RESTART_METHOD_UPSTART:
         case RESTART_METHOD_NONE:
                 break;
         }
@@ -35,4 +35,9 @@ int service_restart(Service *s, bool repair) {
 
 void service_abandon_restart(Service *s) {
         s->method->abandon_restart(s);
+}
+
+void service_confirm(Service *s) {
+        if (s->method->confirm)
+                s->method->confirm(s);
 }

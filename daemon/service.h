@@ -40,3 +40,6 @@ int service_restart(Service *s, bool repair);
 
 /* finished() will not be called any more: nobody knows what became of the job, and its effect is looked at instead. */
 void service_abandon_restart(Service *s);
+
+/* The agent is well: what was kept to go back to is not needed any more. May be called at any time. */
+void service_confirm(Service *s);

@@ -39,6 +39,27 @@ Status *status_free(Status *s) {
         return NULL;
 }
 
+/* What is restarted, as people know it: a unit, or the container of an agent that was started by hand. */
+static const char *agent_name(const Config *c) {
+        return c->method == RESTART_METHOD_DOCKER ? c->container : c->unit;
+}
+
+/* Where it tells what ails it. */
+typedef struct Command {
+        char text[320];
+} Command;
+
+static Command log_command(const Config *c) {
+        Command command;
+
+        if (c->method == RESTART_METHOD_SYSTEMD)
+                (void) snprintf(command.text, sizeof(command.text), "journalctl -u %s and docker logs %s", c->unit,
+                                c->container);
+        else
+                (void) snprintf(command.text, sizeof(command.text), "docker logs %s", c->container);
+        return command;
+}
+
 static const char *plural(unsigned n, const char *one, const char *many) {
         return n == 1 ? one : many;
 }
@@ -124,27 +145,28 @@ static void describe_wait(const Config *c, const Facts *f, const Decision *d, ui
 
         switch (d->reason) {
         case REASON_RESTART_JOB:
-                (void) snprintf(ret, size, "Waiting for the restart of %s", c->unit);
+                (void) snprintf(ret, size, "Waiting for the restart of %s", agent_name(c));
                 return;
         case REASON_SETTLE:
                 (void) snprintf(ret, size, "Credentials changed; waiting for them to settle before %s is restarted",
-                                c->unit);
+                                agent_name(c));
                 return;
         case REASON_MIN_INTERVAL:
                 (void) snprintf(ret, size,
                                 "%s is restarted in %u s: the last restart is not longer ago than MinIntervalSec=",
-                                c->unit, seconds);
+                                agent_name(c), seconds);
                 return;
         case REASON_BACKOFF:
-                (void) snprintf(ret, size, "%s is restarted again in %u s: %u %s failed", c->unit, seconds,
+                (void) snprintf(ret, size, "%s is restarted again in %u s: %u %s failed", agent_name(c), seconds,
                                 f->attempt.failures, plural(f->attempt.failures, "restart", "restarts in a row"));
                 return;
         case REASON_UNIT_CHANGING:
-                (void) snprintf(ret, size, "%s is starting or stopping, or has a job queued: left to that", c->unit);
+                (void) snprintf(ret, size, "%s is starting or stopping, or has a job queued: left to that",
+                                agent_name(c));
                 return;
         case REASON_AGENT_COMING:
-                (void) snprintf(ret, size, "%s is active, container %s does not run (yet): see journalctl -u %s",
-                                c->unit, c->container, c->unit);
+                (void) snprintf(ret, size, "%s is active, container %s does not run (yet): see %s", agent_name(c),
+                                c->container, log_command(c).text);
                 return;
         case REASON_AGENT_SILENT:
                 (void) snprintf(ret, size, "Container %s has the credentials; waiting for its answer at %s",
@@ -153,14 +175,14 @@ static void describe_wait(const Config *c, const Facts *f, const Decision *d, ui
         case REASON_TASKS_PENDING:
                 (void) snprintf(ret, size,
                                 "%u %s being pulled or started; %s is restarted when they run, or after PendingSec=",
-                                f->agent.n_pending, plural(f->agent.n_pending, "task is", "tasks are"), c->unit);
+                                f->agent.n_pending, plural(f->agent.n_pending, "task is", "tasks are"), agent_name(c));
                 return;
         case REASON_OTHER_INSTANCE:
-                (void) snprintf(ret, size, "Another ecs-authd restarts %s: waiting for that", c->unit);
+                (void) snprintf(ret, size, "Another ecs-authd restarts %s: waiting for that", agent_name(c));
                 return;
         case REASON_VERIFYING:
                 (void) snprintf(ret, size, "%s was restarted; waiting for its new container to run and answer",
-                                c->unit);
+                                agent_name(c));
                 return;
         default:
                 (void) snprintf(ret, size, "Looking");
@@ -190,7 +212,7 @@ static void describe_hold(const Config *c, const Facts *f, const Decision *d, ch
                 return;
         case REASON_UNIT_INACTIVE:
                 (void) snprintf(ret, size, "%s is not running and is not started; its next start has the credentials",
-                                c->unit);
+                                agent_name(c));
                 return;
         case REASON_UNIT_FAILED:
                 (void) snprintf(ret, size, "Restart held: %s has failed; see systemctl status %s", c->unit, c->unit);
@@ -212,18 +234,15 @@ static void describe_hold(const Config *c, const Facts *f, const Decision *d, ch
                                 AGENT_EXIT_TERMINAL, c->container);
                 return;
         case REASON_BROKE:
-                (void) snprintf(ret, size,
-                                "The restart broke the agent, and it is not rolled back (%s). See journalctl -u %s and "
-                                "docker logs %s",
+                (void) snprintf(ret, size, "The restart broke the agent, and it is not rolled back (%s). See %s",
                                 c->rollback ? "no other credentials are known with which it was well" : "Rollback=no",
-                                c->unit, c->container);
+                                log_command(c).text);
                 return;
         case REASON_GAVE_UP:
                 (void) snprintf(ret, size,
                                 "The agent does not come up, with the credentials of before either: nothing more is "
-                                "tried. See journalctl -u %s and docker logs %s; when it runs again, it has the "
-                                "credentials of %s",
-                                c->unit, c->container, c->environment_file);
+                                "tried. See %s; when it runs again, it has the credentials of %s",
+                                log_command(c).text, c->environment_file);
                 return;
         case REASON_TASKS:
                 (void) snprintf(ret, size,
@@ -269,8 +288,8 @@ static void describe_not_verified(const Config *c, const Decision *d, char *ret,
         default:
                 break;
         }
-        (void) snprintf(ret, size, "The restart of %s cannot be confirmed: %s. See journalctl -u %s", c->unit, why,
-                        c->unit);
+        (void) snprintf(ret, size, "The restart of %s cannot be confirmed: %s. See %s", agent_name(c), why,
+                        log_command(c).text);
 }
 
 static void describe_done(const Config *c, const Facts *f, const Decision *d, char *ret, size_t size) {
@@ -306,11 +325,11 @@ static void describe_done(const Config *c, const Facts *f, const Decision *d, ch
 
 static void describe_restart(const Config *c, const Facts *f, const Decision *d, char *ret, size_t size) {
         if (d->reason != REASON_REPAIR)
-                (void) snprintf(ret, size, "Restarting %s: container %s runs with other credentials than %s", c->unit,
-                                c->container, c->environment_file);
+                (void) snprintf(ret, size, "Restarting %s: container %s runs with other credentials than %s",
+                                agent_name(c), c->container, c->environment_file);
         else
                 (void) snprintf(ret, size, "Restarting %s, with %s credentials: the last restart broke the agent",
-                                c->unit, f->sync.rejected ? "the former" : "new");
+                                agent_name(c), f->sync.rejected ? "the former" : "new");
 }
 
 void status_describe(const Config *config, const Facts *facts, const Decision *d, uint64_t now, char *ret,
@@ -457,21 +476,21 @@ void status_say_again(Status *s) {
 }
 
 void status_tell_job(const Config *config, JobOutcome outcome, const char *result, const char *message) {
-        const LogField *fields = LOG_FIELDS({"UNIT", config->unit}, {"JOB_RESULT", result ? result : "unknown"});
+        const LogField *fields = LOG_FIELDS({"UNIT", agent_name(config)}, {"JOB_RESULT", result ? result : "unknown"});
 
         if (outcome == JOB_DONE)
-                log_event(LOG_INFO, MESSAGE_JOB_FINISHED, fields, "Restart job of %s: %s", config->unit,
+                log_event(LOG_INFO, MESSAGE_JOB_FINISHED, fields, "Restart job of %s: %s", agent_name(config),
                           result ? result : "done");
         else if (outcome == JOB_UNKNOWN)
                 log_event(
                         LOG_WARNING, MESSAGE_JOB_FAILED, fields,
                         "Nobody tells how the restart of %s ended (the connection was lost); its outcome is looked at "
                         "instead",
-                        config->unit);
+                        agent_name(config));
         else if (result)
                 log_event(LOG_ERR, MESSAGE_JOB_FAILED, fields, "Restart job of %s: %s; see systemctl status %s",
-                          config->unit, result, config->unit);
+                          agent_name(config), result, agent_name(config));
         else
-                log_event(LOG_ERR, MESSAGE_JOB_FAILED, fields, "The restart of %s was refused: %s", config->unit,
+                log_event(LOG_ERR, MESSAGE_JOB_FAILED, fields, "The restart of %s was refused: %s", agent_name(config),
                           message ? message : "no reason given");
 }

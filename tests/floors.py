@@ -11,10 +11,11 @@ TOP = Path(__file__).resolve().parent.parent
 FLOORS = [  # from the top
     ["main"],
     ["manager"],
-    ["service", "watch", "worker", "follower", "status", "facts", "instance"],
+    ["service", "watch", "follower", "status", "facts", "instance"],
+    ["worker"],
     ["child"],
     ["decide"],
-    ["sync", "observe"],
+    ["sync", "observe", "recreate"],
     ["gather", "rollback"],
     ["config"],
     ["authdata", "credfile"],
