@@ -111,6 +111,10 @@ bus-check: ## the daemon on a private bus, with sanitizers
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/sanitize/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/bus
 
+conformance-check: ## credential files of many tools, through every reader of ecs.config, to what the agent pulls with
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all
+	ECS_AUTHD=$(CURDIR)/$(BUILD)/sanitize/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/conformance
+
 host-check: all ## a real systemd, Docker Engine and registry
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/host
 
@@ -161,7 +165,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck floors unit-tests unit-check bus-check host-check fuzz fuzz-check coverage \
+.PHONY: all help demo check lint format format-check tidy cppcheck floors unit-tests unit-check conformance-check bus-check host-check fuzz fuzz-check coverage \
         install uninstall compile_commands.json clean
 .SECONDARY:
 

@@ -271,7 +271,7 @@ static void append_assignment(Builder *b, const char *key, const char *value) {
         append(b, "\n", 1);
 }
 
-static int check_line(const char *key, const char *value, size_t line_max) {
+int envfile_check_line(const char *key, const char *value, size_t line_max) {
         size_t n = strlen(value);
 
         for (const char *c = value; *c; c++)
@@ -292,7 +292,7 @@ int envfile_set(EnvFile *f, const char *key, const char *value, size_t line_max)
         int r;
 
         if (value) {
-                r = check_line(key, value, line_max);
+                r = envfile_check_line(key, value, line_max);
                 if (r < 0)
                         return r;
         }

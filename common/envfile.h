@@ -31,6 +31,9 @@ int envfile_get(const EnvFile *f, const char *key, char **ret);
  * (backslash, control character, blank at an end, leading quote); -E2BIG: longer than line_max. */
 int envfile_set(EnvFile *f, const char *key, const char *value, size_t line_max);
 
+/* Whether envfile_set() would take it; errors as there. */
+int envfile_check_line(const char *key, const char *value, size_t line_max);
+
 /* Puts text, whole lines, into a file that is empty or does not exist yet, in memory. */
 int envfile_begin(EnvFile *f, const char *text);
 

@@ -324,6 +324,12 @@ int sync_render(const Config *config, Credentials *ret_credentials, const char *
                 return r;
         (void) replace_rejected(config, true, &type, &data, problems);
 
+        r = data ? envfile_check_line(AUTHDATA_DATA_KEY, data, config_line_max(config)) : 0;
+        if (r < 0) {
+                explain_refused_line(config, r, &credentials, data, problems);
+                return r;
+        }
+
         *ret_type = type;
         *ret_data = STEAL_POINTER(data);
         *ret_credentials = credentials;

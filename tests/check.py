@@ -23,6 +23,7 @@ SUITES = [
     ("build with clang", MAKE + ["-s", "CC=clang", f"BUILD={BUILD}/clang", "all", "unit-tests"]),
     ("lint", MAKE + ["-s", "-k", "lint"]),
     ("unit", MAKE + ["unit-check"]),
+    ("conformance", MAKE + ["conformance-check"]),
     ("fuzz", MAKE + ["fuzz-check"]),
     ("bus", MAKE + ["bus-check"]),
     ("host", MAKE + ["host-check"]),

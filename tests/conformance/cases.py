@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Credential files as people have them, and what the agent is to pull with. Each file is what its tool writes, byte for
+byte where bytes matter."""
+
+import base64
+import json
+from dataclasses import dataclass, field
+
+from agent import Auth
+
+PW = Auth("puller", "s3cr3t")
+OTHER = Auth("other", "s3cond")
+TOKEN = Auth("", "", "eyJhbGciOiJSUzI1NiJ9.eyJqdGkiOiJ4In0.c2ln")
+R = "registry.example.com"
+IMAGE = f"{R}/team/app:1"
+HUB = "https://index.docker.io/v1/"
+
+
+def b64(auth):
+    return base64.b64encode(f"{auth.username}:{auth.password}".encode()).decode()
+
+
+def entry(auth=PW, **more):
+    return {"auth": b64(auth), **more}
+
+
+def cli(auths, **more):
+    """As Docker's CLI writes it: indented with a tab, no newline at the end."""
+    return json.dumps({"auths": auths, **more}, indent="\t")
+
+
+def compact(auths, **more):
+    return json.dumps({"auths": auths, **more}, separators=(",", ":"))
+
+
+@dataclass
+class Case:
+    name: str
+    files: list  # of text; several are several File=
+    images: dict = field(default_factory=dict)  # image: Auth, or None for "without credentials"
+    settings: dict = field(default_factory=dict)
+    kind: str = "dockercfg"
+    helpers: dict = field(default_factory=dict)  # of docker-credential-X: a shell script
+    says: str = ""  # a part of what is printed for people
+    refused: bool = False  # nothing is written
+
+
+def one(name, text, auth=PW, image=IMAGE, **more):
+    return Case(name, [text], {image: auth, "elsewhere.example/x": None}, **more)
+
+
+def spelled(key, image=IMAGE):
+    return one(f"key {key}", cli({key: entry()}), image=image)
+
+
+def password(name, text, **more):
+    auth = Auth("puller", text)
+    return one(f"password: {name}", cli({R: entry(auth)}), auth, **more)
+
+
+def store(answers):
+    """A credential store that knows these; the protocol of docker-credential-helpers."""
+    gets = "".join(f"'{server}') printf '%s' '{json.dumps({'ServerURL': server, 'Username': user, 'Secret': secret})}' ;;\n"
+                   for server, (user, secret) in answers.items())
+    listing = json.dumps({server: user for server, (user, _) in answers.items()})
+    return ("#!/bin/sh\ncase $1 in\nlist) printf '%s' '" + listing + "' ;;\nget) read -r server || true\ncase $server in\n" + gets +
+            "*) echo 'credentials not found in native keychain'; exit 1 ;;\nesac ;;\nesac\n")
+
+
+FROM_TOOLS = [
+    one("docker login", cli({R: entry()})),
+    one("docker login to Docker Hub", cli({HUB: entry()}), image="library/nginx:1"),
+    one("docker login, an image without a slash", cli({HUB: entry()}), image="nginx"),
+    one("docker login, an image of a user", cli({HUB: entry()}), image="someone/app"),
+    one("docker login, old CLI with headers", cli({R: entry()}, HttpHeaders={"User-Agent": "Docker-Client/19.03 (linux)"})),
+    one("docker, with what people configure", cli(
+        {R: entry()}, detachKeys="ctrl-e,e", psFormat="table {{.ID}}", experimental="enabled", currentContext="default",
+        proxies={"default": {"httpProxy": "http://proxy.example:3128"}}, plugins={"x": {"k": "v"}},
+        cliPluginsExtraDirs=["/usr/libexec/docker"], features={"buildkit": "true"})),
+    one("docker, e-mail of old", cli({R: entry(email="a@example.com")})),
+    one("podman login", '{\n\t"auths": {\n\t\t"%s": {\n\t\t\t"auth": "%s"\n\t\t}\n\t}\n}' % (R, b64(PW))),
+    one("podman login to a namespace", cli({f"{R}/team": entry()})),
+    one("skopeo login", '{\n\t"auths": {\n\t\t"%s": {\n\t\t\t"auth": "%s"\n\t\t}\n\t}\n}\n' % (R, b64(PW))),
+    one("helm registry login", '{"auths":{"%s":{"auth":"%s"}}}' % (R, b64(PW))),
+    one("kubectl create secret docker-registry", compact({R: {"username": "puller", "password": "s3cr3t",
+                                                             "email": "a@example.com", "auth": b64(PW)}})),
+    one("kubernetes secret written by hand", compact({R: {"username": "puller", "password": "s3cr3t"}})),
+    one("terraform's jsonencode", compact({f"https://{R}": {"auth": b64(PW), "email": ""}})),
+    one("jq -S", json.dumps({"auths": {R: entry()}, "credHelpers": {}}, indent=2, sort_keys=True) + "\n"),
+    one("edited on Windows", cli({R: entry()}).replace("\n", "\r\n") + "\r\n"),
+    one("~/.dockercfg", json.dumps({R: entry(email="a@example.com")}, indent="\t")),
+    one("~/.dockercfg of Docker 1.6", json.dumps({HUB: entry(email="a@example.com")}), image="library/nginx"),
+    one("~/.dockercfg with user name and password", json.dumps({R: {"username": "puller", "password": "s3cr3t"}})),
+    one("az acr login", cli({R: {"auth": b64(Auth("00000000-0000-0000-0000-000000000000", "")),
+                                 "identitytoken": TOKEN.token}}), Auth("00000000-0000-0000-0000-000000000000", "", TOKEN.token),
+        kind="docker"),
+    one("an identity token alone", cli({R: {"identitytoken": TOKEN.token}}), TOKEN, kind="docker"),
+    one("gcloud print-access-token | docker login", cli({R: entry(Auth("oauth2accesstoken", "ya29." + "a0Af_-" * 170))}),
+        Auth("oauth2accesstoken", "ya29." + "a0Af_-" * 170)),
+    one("a robot account of Harbor", cli({R: entry(Auth("robot$team+ci", "pA55"))}), Auth("robot$team+ci", "pA55")),
+    one("a deploy token of GitLab", cli({f"{R}:5050": entry(Auth("gitlab+deploy-token-1", "gldt-x_y-z"))}),
+        Auth("gitlab+deploy-token-1", "gldt-x_y-z"), image=f"{R}:5050/group/app"),
+    one("a key file of Google as a password", cli({R: entry(Auth("_json_key", '{\n  "type": "service_account"\n}\n'))}),
+        Auth("_json_key", '{\n  "type": "service_account"\n}\n'), says="control character"),
+    Case("thirty registries", [cli({f"r{n}.example": entry(Auth("u", f"p{n}")) for n in range(30)})],
+         {f"r{n}.example/app": Auth("u", f"p{n}") for n in range(30)}),
+    Case("logged out everywhere", [cli({})], {IMAGE: None}, kind=None),
+    Case("a file of settings only", ['{"detachKeys": "ctrl-e,e"}'], {IMAGE: None}, kind=None),
+    Case("an empty object", ["{}"], {IMAGE: None}, kind=None),
+    Case("auths: null", ['{"auths": null}'], {IMAGE: None}, kind=None),
+]
+
+KEYS = [
+    *[spelled(key, "library/nginx") for key in (
+        "https://index.docker.io/v1", "https://index.docker.io/v2/", "index.docker.io", "docker.io", "https://docker.io",
+        "registry-1.docker.io", "HTTPS://Index.Docker.IO/v1/")],
+    *[spelled(key) for key in (f"https://{R}", f"http://{R}", f"https://{R}/", f"https://{R}/v1/", f"https://{R}/v2/",
+                               f"{R}///", R.upper(), f"{R}/team", f"{R}/team/app")],
+    spelled(f"https://{R}:5000/v2/", f"{R}:5000/app"),
+    spelled("localhost:5000", "localhost:5000/app"),
+    spelled("127.0.0.1:5000", "127.0.0.1:5000/app"),
+    spelled("[2001:DB8::1]:5000", "[2001:db8::1]:5000/app"),
+    Case("a path before the host", [cli({R: entry(OTHER), f"{R}/team": entry()})],
+         {IMAGE: PW, f"{R}/rest/app": OTHER}),
+    Case("API paths beside the host", [cli({f"https://{R}/v1/": entry(), f"{R}/v2/": entry()})], {IMAGE: PW}),
+    Case("two spellings, one of them Docker's", [cli({f"https://{R}": entry(OTHER), R: entry()})], {IMAGE: PW},
+         says="are one registry with different credentials"),
+    Case("two spellings of Docker Hub", [cli({"docker.io": entry(OTHER), HUB: entry()})], {"nginx": PW},
+         says="are one registry with different credentials"),
+    Case("two spellings, the same credentials", [cli({f"https://{R}": entry(), R: entry()})], {IMAGE: PW}),
+    Case("a key with a newline", [cli({f"{R}\nECS_CLUSTER=evil": entry(), "good.example": entry()})],
+         {"good.example/x": PW, IMAGE: None}, says="is not the name of a registry"),
+    Case("a key with a quote", [cli({f'{R}"': entry(), "good.example": entry()})], {"good.example/x": PW, IMAGE: None},
+         says="is not the name of a registry"),
+]
+
+VALUES = [
+    password("a colon", "a:b::c"),
+    password("quotes and backslash", "q\"u'o\\te\\\\"),
+    password("dollar, hash, percent", "$HOME #x %25 `id`"),
+    password("blanks at both ends", "  p w  "),
+    password("not ASCII", "pässwörd-€-🔑"),
+    password("the newline of echo", "s3cr3t\n", says="control character"),
+    password("empty", ""),
+    password("of 4,000 bytes", "x" * 4000),
+    one("base64 without padding", cli({R: {"auth": b64(PW).rstrip("=")}})),
+    one("base64 with the alphabet of URLs", cli({R: {"auth": base64.urlsafe_b64encode(b"puller:>>>???").decode()}}),
+        Auth("puller", ">>>???")),
+    one("base64 of 76 columns", cli({R: {"auth": base64.encodebytes(b"puller:" + b"y" * 200).decode()}}),
+        Auth("puller", "y" * 200)),
+    one("auth beside a stale password", cli({R: {"auth": b64(PW), "username": "old", "password": "old"}})),
+    Case("auth that is no base64", [cli({R: {"auth": "%%%"}, "good.example": entry()})], {IMAGE: None, "good.example/x": PW},
+         says='the "auth" of registry.example.com is not base64'),
+    Case("auth without a colon", [cli({R: {"auth": "cHVsbGVy"}, "good.example": entry()})],
+         {IMAGE: None, "good.example/x": PW}, says='the "auth" of registry.example.com is not base64'),
+    Case("an entry that is no object", ['{"auths": {"%s": "x", "good.example": {"auth": "%s"}}}' % (R, b64(PW))],
+         {IMAGE: None, "good.example/x": PW}, says="is not an object"),
+    Case("members that are no entries", [cli({R: entry()}, credsStoreX="pass", aliases={"builder": "buildx"})], {IMAGE: PW}),
+    one("docker asked for by name", cli({R: entry()}), settings={"Agent.AuthType": "docker"}, kind="docker"),
+    one("docker, with a password that JSON escapes", cli({R: entry(Auth("puller", "p/w"))}), Auth("puller", "p/w"),
+        settings={"Agent.AuthType": "docker"}, kind="docker"),
+    Case("docker, with a password that no line can carry", [cli({R: entry(Auth("puller", 'a"b'))})],
+         settings={"Agent.AuthType": "docker"}, refused=True, says=R),
+    Case("dockercfg asked for, and a token", [cli({R: {"identitytoken": TOKEN.token}})],
+         settings={"Agent.AuthType": "dockercfg"}, refused=True, says="identity token"),
+    Case("a token beside a password", [cli({R: entry(), "t.example": {"identitytoken": TOKEN.token}})],
+         {IMAGE: PW, "t.example/x": TOKEN}, kind="docker"),
+]
+
+FILES = [
+    Case("the later file wins", [cli({R: entry(OTHER), "a.example": entry()}), cli({R: entry()})],
+         {IMAGE: PW, "a.example/x": PW}),
+    Case("an empty later file takes nothing away", [cli({R: entry()}), cli({})], {IMAGE: PW}),
+    Case("an entry without a secret takes nothing away", [cli({R: entry()}), cli({R: {}})], {IMAGE: PW}),
+    Case("config.json and .dockercfg", [cli({R: entry()}), json.dumps({HUB: entry(OTHER)})], {IMAGE: PW, "nginx": OTHER}),
+    Case("Amazon ECR is left out", [cli({"123456789012.dkr.ecr.eu-west-1.amazonaws.com": entry(Auth("AWS", "x")),
+                                         "public.ecr.aws": entry(Auth("AWS", "y")), R: entry()})],
+         {IMAGE: PW, "123456789012.dkr.ecr.eu-west-1.amazonaws.com/x": None, "public.ecr.aws/x": None}, says="is left out"),
+    Case("Amazon ECR, if somebody wants it", [cli({"public.ecr.aws": entry()})], {"public.ecr.aws/x": PW},
+         settings={"Credentials.Exclude": ""}),
+    Case("nothing but Amazon ECR", [cli({"123456789012.dkr.ecr.eu-west-1.amazonaws.com": entry(Auth("AWS", "x"))})],
+         {IMAGE: None}, kind=None),
+    Case("too much for docker --env-file", [cli({R: entry(Auth("u", "x" * 50000))})], settings={"Restart.Method": "none"},
+         refused=True, says="more than the 65535 that its reader takes"),
+    *[Case(f"broken: {name}", [text], refused=True, says=says) for name, text, says in (
+        ("cut short", '{"auths": {"registry', ":1:21: not valid JSON"),
+        ("a comma too many", '{"auths": {},}', "not valid JSON"),
+        ("single quotes", "{'auths': {}}", "not valid JSON"),
+        ("a byte order mark", "\ufeff{}", "not valid JSON"),
+        ("empty", "", "it is empty"),
+        ("a list", "[]", "no JSON object"),
+        ("auths is a list", '{"auths": []}', '"auths" is not an object'),
+        ("two objects", "{}{}", "not valid JSON"))],
+]
+
+HELPERS = [
+    Case("credsStore, entries empty", [cli({R: {}}, credsStore="test")], {IMAGE: PW},
+         helpers={"test": store({R: (PW.username, PW.password)})}),
+    Case("credsStore, no entries", [cli({}, credsStore="test")], {IMAGE: PW, "nginx": OTHER},
+         helpers={"test": store({R: (PW.username, PW.password), HUB: (OTHER.username, OTHER.password)})}),
+    Case("credsStore without auths", ['{"credsStore": "test"}'], {IMAGE: PW},
+         helpers={"test": store({R: (PW.username, PW.password)})}),
+    Case("credHelpers before credsStore", [cli({R: {}}, credsStore="test", credHelpers={R: "special"})], {IMAGE: PW},
+         helpers={"test": store({R: (OTHER.username, OTHER.password)}), "special": store({R: (PW.username, PW.password)})}),
+    Case("gcloud auth configure-docker", [json.dumps({"credHelpers": {R: "gcloud", "eu.gcr.example": "gcloud"}}, indent=2)],
+         {IMAGE: PW, "eu.gcr.example/x": OTHER},
+         helpers={"gcloud": store({R: (PW.username, PW.password), "eu.gcr.example": (OTHER.username, OTHER.password)})}),
+    Case("a helper that gives a token", [cli({R: {}}, credsStore="test")], {IMAGE: TOKEN},
+         helpers={"test": store({R: ("<token>", TOKEN.token)})}, kind="docker"),
+    Case("a helper that is asked by the key as it stands", [cli({f"https://{R}/v2/": {}}, credsStore="test")], {IMAGE: PW},
+         helpers={"test": store({f"https://{R}/v2/": (PW.username, PW.password)})}),
+    Case("a helper that knows nothing", [cli({R: {}, "good.example": entry()}, credHelpers={R: "test"})],
+         {IMAGE: None, "good.example/x": PW}, helpers={"test": store({})}, says="docker-credential-test"),
+    Case("a helper that fails", [cli({"good.example": entry()}, credHelpers={R: "test"})],
+         {IMAGE: None, "good.example/x": PW}, helpers={"test": "#!/bin/sh\necho no keyring >&2; exit 2\n"},
+         says="docker-credential-test"),
+    Case("a helper that is not there", [cli({"good.example": entry()}, credHelpers={R: "nowhere"})],
+         {IMAGE: None, "good.example/x": PW}, says="docker-credential-nowhere"),
+]
+
+CASES = [*FROM_TOOLS, *KEYS, *VALUES, *FILES, *HELPERS]

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lines that the readers of ecs.config take each in its own way, or that look as if they might."""
+
+LINES = {
+    "plain": b"K=v\n",
+    "no newline at the end": b"A=1\nK=v",
+    "backslash": b'K={"p":"a\\"b\\\\c\\/d"}\n',
+    "double quotes": b'K="v w"\n',
+    "single quotes": b"K='v w'\n",
+    "a quote inside": b"K=a\"b'c\n",
+    "quotes and more": b'K="a"b"c"\n',
+    "quotes with an escape": b'K="a\\"b\\n\\$c"\n',
+    "blanks before": b"   K=v\n",
+    "blanks after": b"K=v  \t\n",
+    "blanks before the value": b"K=  v\n",
+    "blank value": b"K=   \n",
+    "a tab inside": b"K=a\tb\n",
+    "hash at the beginning": b"#K=v\nL=w\n",
+    "hash inside": b"K=a # b\n",
+    "semicolon": b";K=v\nL=w\n",
+    "equals in the value": b"K=a=b==\n",
+    "empty value": b"K=\n",
+    "twice": b"K=1\nK=2\n",
+    "CR": b"K=v\r\nL=w\r\n",
+    "a line that goes on": b"K=a\\\nL=b\n",
+    "a quote that goes on": b'K="a\nL=b"\nM=c\n',
+    "a comment that goes on": b"# a\\\nK=v\nL=w\n",
+    "dollar": b"K=$HOME ${X}\n",
+    "not ASCII": "K=pä€🔑\n".encode(),
+    "empty lines": b"\n\nK=v\n\n",
+    "65,535 bytes": b"K=" + b"x" * 65533 + b"\nL=1\n",
+    "65,536 bytes": b"K=" + b"x" * 65534 + b"\nL=1\n",
+}
