@@ -27,11 +27,12 @@ static bool unit_has_failed(UnitState s) {
         return s == UNIT_FAILED || s == UNIT_START_LIMIT || s == UNIT_REFUSED;
 }
 
-/* Not with the file's credentials, and not with others either. */
+/* After a restart that broke it: it still is not well. */
 static bool agent_is_down(const Facts *f, UnitState unit) {
         if (unit_has_failed(unit) || f->agent.agent == AGENT_ABSENT || f->agent.agent == AGENT_STOPPED)
                 return true;
-        return agent_has_credentials(f) && !f->agent.answers;
+        /* One that is started again and again is seen to run now and then. */
+        return !f->agent.answers && (agent_has_credentials(f) || digest_equal(&f->agent.digest, &f->attempt.digest));
 }
 
 /* An agent that was started by hand has no unit; its container stands for it. */

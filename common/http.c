@@ -78,22 +78,43 @@ static int curl_to_errno(CURL *curl, CURLcode code, const HttpResponse *r) {
         }
 }
 
-int http_get(const char *socket, const char *url, uint64_t timeout_usec, HttpResponse *ret) {
+DEFINE_CLEANUP_FUNC(struct curl_slist *, curl_slist_free_all)
+
+static int prepare(CURL *curl, const HttpRequest *q, struct curl_slist **headers) {
+        if (q->socket && curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, q->socket) != CURLE_OK)
+                return -ENAMETOOLONG;
+        if (curl_easy_setopt(curl, CURLOPT_URL, q->url) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, q->method) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_PROXY, "") != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) (q->timeout_usec / USEC_PER_MSEC)) != CURLE_OK)
+                return -EINVAL;
+        if (!q->body)
+                return 0;
+
+        *headers = curl_slist_append(NULL, "Content-Type: application/json");
+        if (!*headers)
+                return -ENOMEM;
+        return curl_easy_setopt(curl, CURLOPT_HTTPHEADER, *headers) != CURLE_OK ||
+                               curl_easy_setopt(curl, CURLOPT_POSTFIELDS, q->body) != CURLE_OK
+                       ? -EINVAL
+                       : 0;
+}
+
+int http_request(const HttpRequest *request, HttpResponse *ret) {
         _cleanup_(curl_easy_cleanupp) CURL *curl = curl_easy_init();
+        _cleanup_(curl_slist_free_allp) struct curl_slist *headers = NULL;
         _cleanup_http_ HttpResponse response = {0};
         CURLcode code;
+        int r;
 
         if (!curl)
                 return -ENOMEM;
 
-        if (socket && curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket) != CURLE_OK)
-                return -ENAMETOOLONG;
-
-        if (curl_easy_setopt(curl, CURLOPT_URL, url) != CURLE_OK ||
-            curl_easy_setopt(curl, CURLOPT_PROXY, "") != CURLE_OK ||
-            curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
-            curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) (timeout_usec / USEC_PER_MSEC)) != CURLE_OK ||
-            curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body) != CURLE_OK ||
+        r = prepare(curl, request, &headers);
+        if (r < 0)
+                return r;
+        if (curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body) != CURLE_OK ||
             curl_easy_setopt(curl, CURLOPT_WRITEDATA, &response) != CURLE_OK ||
             curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, receive_header) != CURLE_OK ||
             curl_easy_setopt(curl, CURLOPT_HEADERDATA, &response) != CURLE_OK)

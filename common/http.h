@@ -5,7 +5,7 @@
 
 #include "macro.h"
 
-/* One GET, bounded in time and size; blocks, so it belongs into a worker. */
+/* One request, bounded in time and size; blocks, so it belongs into a worker. */
 
 typedef struct HttpResponse {
         long status;
@@ -17,10 +17,23 @@ typedef struct HttpResponse {
 void http_response_done(HttpResponse *r);
 #define _cleanup_http_ _cleanup_(http_response_done)
 
-/* socket: the Unix socket to connect to, or NULL for TCP to the host of the URL. Any status is an answer and gives 0.
- * -ENOENT, -ECONNREFUSED, -EACCES ...: nothing listens, as connect(2) says; -ETIMEDOUT; -EFBIG: the body is longer than
- * 8 MiB; -EBADMSG: not HTTP. */
-int http_get(const char *socket, const char *url, uint64_t timeout_usec, HttpResponse *ret);
+typedef struct HttpRequest {
+        const char *socket; /* the Unix socket to connect to, or NULL for TCP to the host of the URL */
+        const char *method;
+        const char *url;
+        const char *body; /* JSON, or NULL */
+        uint64_t timeout_usec;
+} HttpRequest;
+
+/* Any status is an answer and gives 0. -ENOENT, -ECONNREFUSED, -EACCES ...: nothing listens, as connect(2) says;
+ * -ETIMEDOUT; -EFBIG: the body is longer than 8 MiB; -EBADMSG: not HTTP. */
+int http_request(const HttpRequest *request, HttpResponse *ret);
+
+static inline int http_get(const char *socket, const char *url, uint64_t timeout_usec, HttpResponse *ret) {
+        const HttpRequest request = {.socket = socket, .method = "GET", .url = url, .timeout_usec = timeout_usec};
+
+        return http_request(&request, ret);
+}
 
 /* GET of a stream without end: received() is called when it begins, and whenever something comes; what it is, nobody
  * looks at. Blocks until it ends, and gives 0 or as http_get(). */

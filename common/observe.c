@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "observe.h"
 
-#include "http.h"
+#include "engine.h"
 #include "json.h"
 #include "rollback.h"
 #include "secret.h"
@@ -169,23 +169,14 @@ static int count_tasks(const char *json, unsigned *ret) {
         return 0;
 }
 
-/* The engine tells its own version, and is asked in that one: a client that pins a version meets an engine that no
- * longer, or not yet, speaks it. */
-static int engine_get(const Config *config, const char *api_version, const char *path, HttpResponse *ret) {
-        char url[512];
-
-        (void) snprintf(url, sizeof(url), "http://docker/%s%s%s", *api_version ? "v" : "", api_version, path);
-        return http_get(config->docker_socket, url, REQUEST_TIMEOUT_USEC, ret);
-}
-
-static int observe_container(const Config *config, const DigestKey *key, const char *api_version, ObserveReport *report,
+static int observe_container(const Config *config, const DigestKey *key, const Engine *engine, ObserveReport *report,
                              AuthEntries *ret_entries) {
         _cleanup_http_ HttpResponse response = {0};
         char path[384];
         int r;
 
         (void) snprintf(path, sizeof(path), "/containers/%s/json", config->container);
-        r = engine_get(config, api_version, path, &response);
+        r = engine_request(engine, "GET", path, NULL, &response);
         if (r < 0)
                 return r;
 
@@ -198,11 +189,11 @@ static int observe_container(const Config *config, const DigestKey *key, const c
         return parse_container(response.body, key, report, ret_entries);
 }
 
-static int observe_tasks(const Config *config, const char *api_version, ObserveReport *report) {
+static int observe_tasks(const Engine *engine, ObserveReport *report) {
         _cleanup_http_ HttpResponse response = {0};
         int r;
 
-        r = engine_get(config, api_version, "/containers/json?filters=" TASK_FILTER, &response);
+        r = engine_request(engine, "GET", "/containers/json?filters=" TASK_FILTER, NULL, &response);
         if (r < 0)
                 return r;
         if (response.status != 200 || !response.body)
@@ -211,20 +202,18 @@ static int observe_tasks(const Config *config, const char *api_version, ObserveR
 }
 
 static int observe_engine(const Config *config, const DigestKey *key, ObserveReport *report, AuthEntries *ret_entries) {
-        _cleanup_http_ HttpResponse ping = {0};
+        Engine engine;
         int r;
 
-        r = http_get(config->docker_socket, "http://docker/_ping", REQUEST_TIMEOUT_USEC, &ping);
+        r = engine_open(config->docker_socket, REQUEST_TIMEOUT_USEC, &engine);
         if (r < 0)
                 return r;
-        if (ping.status != 200)
-                return -EBADMSG;
 
         /* Tasks first: if they cannot be counted, the agent is not known well enough either. */
-        r = observe_tasks(config, ping.api_version, report);
+        r = observe_tasks(&engine, report);
         if (r < 0)
                 return r;
-        return observe_container(config, key, ping.api_version, report, ret_entries);
+        return observe_container(config, key, &engine, report, ret_entries);
 }
 
 static int introspect(const Config *config, const char *path, HttpResponse *ret) {

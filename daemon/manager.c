@@ -23,6 +23,7 @@
 #define RETRY_WRITE_USEC (25 * USEC_PER_SEC) /* less than the 30 s after which decide() has us look again */
 #define READY_LIMIT_USEC (10 * USEC_PER_SEC)
 #define STOP_LIMIT_USEC (10 * USEC_PER_SEC)
+#define STOP_BUSY_LIMIT_USEC (25 * USEC_PER_SEC) /* less than TimeoutStopSec= of the unit */
 
 /* The Docker Engine tells that a container has ended a moment before its list says so (measured, 20.10). */
 #define DOCKER_SETTLE_USEC (300 * USEC_PER_MSEC)
@@ -262,8 +263,17 @@ static void manager_observe(Manager *m) {
 
 /* --- the restart --- */
 
+static bool manager_is_busy(const Manager *m) {
+        return m->writing || (m->service && service_is_busy(m->service));
+}
+
 static void on_unit_changed(void *userdata) {
-        manager_wake(userdata, false);
+        Manager *m = userdata;
+
+        if (m->stopping && !manager_is_busy(m))
+                manager_exit(m, manager_stop_status(m));
+        else
+                manager_wake(m, false);
 }
 
 static int on_docker_settled(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
@@ -334,7 +344,7 @@ static void manager_finish_apply(Manager *m, const Decision *d) {
         bool failed = m->facts.sync.outcome == SYNC_FAILED || m->facts.attempt.failures > 0;
 
         m->left_to_other = m->left_to_other || d->reason == REASON_OTHER_INSTANCE;
-        if (m->mode == MANAGER_RUN || m->facts.job_running)
+        if (m->mode == MANAGER_RUN || m->facts.job_running || manager_is_busy(m))
                 return;
 
         if (d->action == ACTION_DONE)
@@ -528,11 +538,12 @@ static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo
 
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
         m->stopping = true;
-        /* A write in hand is finished first. */
-        if (!m->writing)
+        /* A write in hand is finished first, and a container that is half replaced. */
+        if (!manager_is_busy(m))
                 manager_exit(m, manager_stop_status(m));
         else
-                (void) arm_timer(m, &m->stop_limit, manager_now(m) + STOP_LIMIT_USEC, on_stop_limit);
+                (void) arm_timer(m, &m->stop_limit,
+                                 manager_now(m) + (m->writing ? STOP_LIMIT_USEC : STOP_BUSY_LIMIT_USEC), on_stop_limit);
         return 0;
 }
 

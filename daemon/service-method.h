@@ -10,7 +10,8 @@ typedef struct ServiceMethod {
         int (*query)(Service *s);
         int (*restart)(Service *s, bool repair);
         void (*abandon_restart)(Service *s);
-        void (*confirm)(Service *s); /* NULL: nothing was kept */
+        void (*confirm)(Service *s);       /* NULL: nothing was kept */
+        bool (*is_busy)(const Service *s); /* NULL: never */
 } ServiceMethod;
 
 /* The first member of each method's own struct. */
@@ -24,3 +25,4 @@ struct Service {
 
 /* Each makes its struct of zeroed memory, fills its own part, and sets method; service.c fills the rest before it. */
 int service_systemd_new(Service **ret, const Service *common);
+int service_docker_new(Service **ret, const Service *common);

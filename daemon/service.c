@@ -10,6 +10,7 @@ int service_new(Service **ret, sd_event *event, const Config *config, const Serv
         case RESTART_METHOD_SYSTEMD:
                 return service_systemd_new(ret, &common);
         case RESTART_METHOD_DOCKER:
+                return service_docker_new(ret, &common);
         case RESTART_METHOD_UPSTART:
         case RESTART_METHOD_NONE:
                 break;
@@ -40,4 +41,8 @@ void service_abandon_restart(Service *s) {
 void service_confirm(Service *s) {
         if (s->method->confirm)
                 s->method->confirm(s);
+}
+
+bool service_is_busy(const Service *s) {
+        return s->method->is_busy && s->method->is_busy(s);
 }

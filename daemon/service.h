@@ -43,3 +43,6 @@ void service_abandon_restart(Service *s);
 
 /* The agent is well: what was kept to go back to is not needed any more. May be called at any time. */
 void service_confirm(Service *s);
+
+/* At work on something that is better not cut off; changed() tells when that is over. */
+bool service_is_busy(const Service *s);

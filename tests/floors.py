@@ -19,6 +19,7 @@ FLOORS = [  # from the top
     ["gather", "rollback"],
     ["config"],
     ["authdata", "credfile"],
+    ["engine"],
     ["helper", "envfile", "http"],
     ["credentials", "registry", "digest", "log"],
     ["json", "problem", "secret"],

@@ -349,6 +349,19 @@ static void test_repair(void **state _unused_) {
         }
 }
 
+/* It is started again and again, and was seen in between. */
+static void test_repair_of_a_crash_loop(void **state _unused_) {
+        Policy p = usual_policy();
+        Facts f = usual_facts();
+
+        p.rollback = true;
+        f.agent.answers = false;
+        f.sync.digest = f.sync.last_good = OLD;
+        f.sync.last_good_known = true;
+        f.attempt = (Attempt){.outcome = OUTCOME_BROKE, .digest = NEW, .failures = 1, .started_usec = SECONDS(NOW - 1)};
+        expect(&f, &p, ACTION_RESTART, REASON_REPAIR, 0);
+}
+
 static void test_going_back_has_a_pace(void **state _unused_) {
         Policy p = usual_policy();
         Facts f = usual_facts();
@@ -502,6 +515,7 @@ int main(void) {
                 cmocka_unit_test(test_pending_tasks),
                 cmocka_unit_test(test_another_instance_restarts),
                 cmocka_unit_test(test_repair),
+                cmocka_unit_test(test_repair_of_a_crash_loop),
                 cmocka_unit_test(test_going_back_has_a_pace),
                 cmocka_unit_test(test_silent_agent_with_tasks_is_not_repaired),
                 cmocka_unit_test(test_method_docker),

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Method=docker on a real engine: an agent that somebody started with docker run --env-file."""
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from parts import ECS_AUTHD, credentials_for, environment, wait_for
+
+IMAGE = "amazon/amazon-ecs-agent:latest"
+R = "registry.example.com"
+
+
+class ByHand:
+    """An agent that was started by hand, and ecs-authd beside it on this machine."""
+
+    def __init__(self, engine, directory):
+        self.engine = engine
+        self.directory = directory
+        self.env_file = directory / "agent.env"
+        self.env_file.write_text("ECS_CLUSTER=web\nECS_DATADIR=/data\n")
+        self.password = None
+
+    def docker(self, *arguments):
+        return self.engine.docker(*arguments).strip()
+
+    def start(self, *options):
+        return self.docker("run", "-d", "--name", "ecs-agent", "--network", "host", "--env-file", str(self.env_file), *options,
+                           IMAGE, "/agent")
+
+    def login(self, password=None):
+        self.password = password or secrets.token_hex(8)
+        auth = base64.b64encode(f"puller:{self.password}".encode()).decode()
+        (self.directory / "config.json").write_text(json.dumps({"auths": {R: {"auth": auth}}}))
+        return auth
+
+    def command(self, verb, **settings):
+        settings = {"Credentials.File": self.directory / "config.json", "Agent.EnvironmentFile": self.env_file,
+                    "Agent.DockerSocket": self.engine.socket, "Restart.Method": "docker", "Restart.MinIntervalSec": "0",
+                    "Restart.VerifySec": "6s", "Restart.SettleSec": "0",
+                    **{key.replace("_", ".", 1): value for key, value in settings.items()}}
+        return [str(ECS_AUTHD), "--config", os.devnull, *(w for k, v in settings.items() for w in ("-o", f"{k}={v}")), verb]
+
+    def popen(self, verb, **settings):
+        return subprocess.Popen(self.command(verb, **settings), stderr=subprocess.PIPE, text=True,
+                                env={**os.environ, "STATE_DIRECTORY": str(self.directory / "state")})
+
+    def apply(self, expected=0, **settings):
+        process = self.popen("apply", **settings)
+        said = process.communicate(timeout=90)[1]
+        assert process.returncode == expected, said
+        return said
+
+    def agent(self):
+        return self.engine.agent()
+
+    def names(self):
+        return sorted(self.docker("ps", "-a", "--format", "{{.Names}}").split())
+
+    def is_live(self):
+        agent = self.engine.running_agent()
+        return agent and credentials_for(agent, R) == ("puller", self.password)
+
+
+@pytest.fixture(name="hand")
+def make_hand(engine):
+    with tempfile.TemporaryDirectory(prefix="ecs-authd-hand-") as directory:
+        yield ByHand(engine, Path(directory))
+        for name in engine.docker("ps", "-aq").split():
+            engine.docker("rm", "-fv", name)
+
+
+def comparable(agent):
+    """What somebody chose when the container was started; not its identity, nor what changes by intention."""
+    config = {k: v for k, v in agent["Config"].items() if k != "Env"}
+    others = {v for v in agent["Config"]["Env"] if not v.startswith("ECS_ENGINE_AUTH_")}
+    mounts = sorted((m["Type"], m.get("Name", m["Source"]), m["Destination"], m["RW"]) for m in agent["Mounts"])
+    host = {k: v for k, v in agent["HostConfig"].items() if k != "Binds"}
+    return config, others, host, mounts, agent["Image"]
+
+
+def test_a_new_container_like_the_old_one(hand):
+    hand.docker("volume", "create", "named")
+    hand.start("--restart", "unless-stopped", "--label", "team=infra", "--volume", "named:/var/named:ro", "--volume", "/data",
+               "--volume", f"{hand.directory}:/mnt/host", "--env", "EXTRA=a=b", "--memory", "64m", "--cap-add", "NET_ADMIN",
+               "--log-opt", "max-size=1m", "--stop-timeout", "3")
+    old = hand.agent()
+    witness = Path(next(m["Source"] for m in old["Mounts"] if m["Destination"] == "/data")) / "state.json"
+    witness.write_text("saved")
+
+    hand.login()
+    said = hand.apply()
+    assert "Restarting ecs-agent: container ecs-agent runs with other credentials" in said
+    new = hand.agent()
+    assert new["Id"] != old["Id"] and hand.is_live()
+    assert comparable(new) == comparable(old)
+    # The same volume, also the one without a name.
+    assert witness.read_text() == "saved"
+    assert any(m["Destination"] == "/data" and m["Source"] == str(witness.parent) for m in new["Mounts"])
+    wait_for(lambda: hand.names() == ["ecs-agent"], 10, "the old container is removed", hand.names)
+
+    # And once more, from a container that was made so.
+    hand.login()
+    hand.apply()
+    assert hand.is_live() and comparable(hand.agent()) == comparable(old)
+
+    # Logged out: the two variables go.
+    (hand.directory / "config.json").write_text('{"auths": {}}')
+    hand.apply()
+    assert "ECS_ENGINE_AUTH_DATA" not in environment(hand.agent())
+
+
+def test_variables_of_the_file(hand):
+    """As docker run --env-file reads them."""
+    hand.start("--env", "GONE=stays")
+    with open(hand.env_file, "a", encoding="utf-8") as f:
+        f.write("  # a comment\n  ECS_LOGLEVEL=\"debug\" \nECS_CLUSTER=other\nNAME_ONLY\n")
+    hand.login()
+    hand.apply()
+    env = environment(hand.agent())
+    assert env["ECS_LOGLEVEL"] == '"debug" ' and env["ECS_CLUSTER"] == "other" and env["GONE"] == "stays"
+    assert "NAME_ONLY" not in env
+
+
+def test_a_network_of_its_own(hand):
+    """There its introspection cannot be reached from here, and never could be: nobody knows which of the two is well, and
+    both are kept."""
+    hand.docker("network", "create", "own")
+    hand.docker("network", "create", "second")
+    try:
+        hand.docker("create", "--name", "ecs-agent", "--network", "own", "--network-alias", "agent", "--hostname", "agent-1",
+                    "--env-file", str(hand.env_file), IMAGE, "/agent")
+        hand.docker("network", "connect", "--alias", "too", "second", "ecs-agent")
+        hand.docker("start", "ecs-agent")
+        before = hand.agent()
+        hand.login()
+        assert "cannot be confirmed: the agent does not answer" in hand.apply(expected=1)
+        after = hand.engine.running_agent()
+        assert after["Id"] != before["Id"] and comparable(after) == comparable(before)
+        for name, alias in (("own", "agent"), ("second", "too")):
+            assert alias in after["NetworkSettings"]["Networks"][name]["Aliases"]
+        assert hand.names() == ["ecs-agent", "ecs-agent.ecs-authd-previous"]
+    finally:
+        hand.docker("rm", "-f", *hand.names())
+        hand.docker("network", "rm", "own", "second")
+
+
+def test_a_tag_that_has_moved(hand):
+    hand.start()
+    old = hand.agent()
+    other = subprocess.run(["docker", "-H", f"unix://{hand.engine.socket}", "import", "-", "other:1"], check=True,
+                           capture_output=True, input=b"\0" * 10240).stdout.decode().strip()
+    hand.docker("tag", IMAGE, "keep:1")
+    hand.docker("tag", other, IMAGE)
+    try:
+        hand.login()
+        hand.apply()
+        assert hand.agent()["Image"] == old["Image"]
+    finally:
+        hand.docker("tag", "keep:1", IMAGE)
+
+
+def test_put_back_when_the_new_one_does_not_come_up(hand):
+    bad = base64.b64encode(b"puller:breaks-it").decode()
+    hand.start("--restart", "unless-stopped", "--env", f"AGENT_EXIT_IF={bad}")
+    hand.login()
+    hand.apply()
+    old, good = hand.agent(), hand.password
+    hand.login("breaks-it")
+    said = hand.apply(expected=1)
+    assert "Rolled back" in said
+    agent = hand.engine.running_agent()
+    assert agent["Id"] == old["Id"]
+    assert comparable(agent) == comparable(old) and agent["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+    hand.password = good
+    assert hand.is_live()
+    assert hand.names() == ["ecs-agent"]
+
+
+def test_an_engine_that_refuses_changes_nothing(hand):
+    """A mount that is not there any more: it shows when the new container is started, after the old one has stopped."""
+    source = hand.directory / "source"
+    source.mkdir()
+    hand.start("--mount", f"type=bind,source={source},target=/mnt/x", "--restart", "always")
+    old = hand.agent()
+    source.rmdir()
+    hand.login()
+    said = hand.apply(expected=1)
+    assert "The restart of ecs-agent was refused: The Docker Engine at" in said
+    source.mkdir()
+    wait_for(hand.engine.running_agent, 20, "the old container runs", hand.names)
+    assert hand.agent()["Id"] == old["Id"] and comparable(hand.agent()) == comparable(old)
+    assert hand.names() == ["ecs-agent"]
+
+
+def test_a_stopped_one_is_not_started(hand):
+    hand.start()
+    hand.docker("stop", "ecs-agent")
+    hand.login()
+    assert "ecs-agent is not running and is not started" in hand.apply(expected=3)
+    assert not hand.engine.running_agent()
+
+
+def test_one_that_removes_itself(hand):
+    hand.start("--rm")
+    old = hand.agent()
+    hand.login()
+    assert "it was started with --rm" in hand.apply(expected=1)
+    assert hand.engine.running_agent()["Id"] == old["Id"]
+
+
+def test_killed_at_any_moment(hand):
+    """The next run mends what is left, and there is one agent, with the newest credentials."""
+    hand.start("--restart", "unless-stopped", "--stop-timeout", "1")
+    first = comparable(hand.agent())
+    interrupted = 0
+    for milliseconds in range(20, 800, 40):
+        hand.login()
+        process = hand.popen("apply")
+        try:
+            process.wait(milliseconds / 1000)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stderr.close()
+        interrupted += hand.names() != ["ecs-agent"]
+        hand.apply()
+        assert hand.is_live()
+        wait_for(lambda: hand.names() == ["ecs-agent"], 10, "one agent is left", hand.names)
+        assert comparable(hand.agent()) == first
+    assert interrupted >= 2
+
+
+def test_no_secret_is_said(hand):
+    hand.start()
+    auth = hand.login()
+    said = hand.apply()
+    assert hand.password not in said and auth not in said
