@@ -35,8 +35,11 @@ static bool agent_is_down(const Facts *f, UnitState unit) {
         return !f->agent.answers && (agent_has_credentials(f) || digest_equal(&f->agent.digest, &f->attempt.digest));
 }
 
-/* An agent that was started by hand has no unit; its container stands for it. */
+/* As systemd would have it. An agent that was started by hand has no unit; its container stands for it. */
 static UnitState unit_state(const Facts *f, const Policy *p) {
+        /* Upstart knows no failed jobs: one that could not be started is just not running. */
+        if (p->method == RESTART_METHOD_UPSTART && f->unit == UNIT_INACTIVE && f->attempt.outcome == OUTCOME_BROKE)
+                return UNIT_FAILED;
         if (p->method != RESTART_METHOD_DOCKER)
                 return f->unit;
         if (f->agent.agent == AGENT_RUNNING || f->agent.agent == AGENT_UNKNOWN)

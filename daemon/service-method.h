@@ -25,4 +25,5 @@ struct Service {
 
 /* Each makes its struct of zeroed memory, fills its own part, and sets method; service.c fills the rest before it. */
 int service_systemd_new(Service **ret, const Service *common);
+int service_upstart_new(Service **ret, const Service *common);
 int service_docker_new(Service **ret, const Service *common);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "service-bus.h"
 #include "service-method.h"
-
-#include <systemd/sd-bus.h>
 
 #define DESTINATION "org.freedesktop.systemd1"
 #define MANAGER_PATH "/org/freedesktop/systemd1"
@@ -9,10 +8,6 @@
 #define UNIT_INTERFACE DESTINATION ".Unit"
 #define SERVICE_INTERFACE DESTINATION ".Service"
 #define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
-
-#define CALL_TIMEOUT_USEC (10 * USEC_PER_SEC)
-#define RECONNECT_MIN_USEC (1 * USEC_PER_SEC)
-#define RECONNECT_MAX_USEC (30 * USEC_PER_SEC)
 
 enum {
         /* Jobs that ended while the reply with our job's path was still on its way. */
@@ -27,9 +22,7 @@ typedef struct EarlyJob {
 typedef struct SystemdService {
         Service service;
 
-        sd_bus *bus;
-        sd_event_source *reconnect;
-        uint64_t reconnect_usec;
+        ServiceBus *bus;
 
         sd_event_source *answer; /* "no connection", given from the loop and not from within service_query() */
         sd_bus_slot *query;      /* LoadUnit, then GetAll, then, for a unit that has failed, Result and exit status */
@@ -41,9 +34,6 @@ typedef struct SystemdService {
         EarlyJob early[EARLY_JOBS_MAX];
         size_t n_early;
 } SystemdService;
-
-static int systemd_connect(SystemdService *s);
-static void systemd_connection_lost(SystemdService *s);
 
 static void forget_early_jobs(SystemdService *s) {
         for (size_t i = 0; i < s->n_early; i++) {
@@ -118,72 +108,18 @@ static int on_unit_changed(sd_bus_message *m _unused_, void *userdata, sd_bus_er
         return 0;
 }
 
-static void systemd_disconnect(SystemdService *s) {
-        s->query = sd_bus_slot_unref(s->query);
-        s->restart = sd_bus_slot_unref(s->restart);
-        s->changes = sd_bus_slot_unref(s->changes);
-        free(STEAL_POINTER(s->path));
-        /* Not flushed: what could not be sent must not be sent later, unasked. */
-        s->bus = sd_bus_close_unref(s->bus);
-}
-
-static int on_reconnect(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata) {
-        SystemdService *s = userdata;
-
-        s->reconnect = sd_event_source_disable_unref(s->reconnect);
-        if (systemd_connect(s) < 0)
-                systemd_connection_lost(s);
-        return 0;
-}
-
-static uint64_t next_pause(uint64_t usec) {
-        if (usec < RECONNECT_MIN_USEC)
-                return RECONNECT_MIN_USEC;
-        return usec * 2 < RECONNECT_MAX_USEC ? usec * 2 : RECONNECT_MAX_USEC;
-}
-
-static void systemd_connection_lost(SystemdService *s) {
-        systemd_disconnect(s);
-
-        s->reconnect = sd_event_source_disable_unref(s->reconnect);
-        /* Without the timer (no memory) the next service_query() tries again. */
-        (void) sd_event_add_time_relative(s->service.event, &s->reconnect, CLOCK_MONOTONIC, s->reconnect_usec, 0,
-                                          on_reconnect, s);
-        s->reconnect_usec = next_pause(s->reconnect_usec);
-
-        if (s->querying)
-                systemd_finish_query(s, UNIT_UNKNOWN);
-        if (s->restarting)
-                systemd_finish_restart(s, JOB_UNKNOWN, NULL, NULL);
-}
-
-/* Disconnecting within a callback of the same connection would free what is in use. */
-static int on_deferred_loss(sd_event_source *source, void *userdata) {
-        (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        systemd_connection_lost(userdata);
-        return 0;
-}
-
-static int on_disconnected(sd_bus_message *m _unused_, void *userdata, sd_bus_error *error _unused_) {
-        SystemdService *s = userdata;
-
-        s->reconnect = sd_event_source_disable_unref(s->reconnect);
-        (void) sd_event_add_defer(s->service.event, &s->reconnect, on_deferred_loss, s);
-        return 0;
-}
-
 static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         SystemdService *s = userdata;
 
         if (sd_bus_message_is_method_error(m, NULL))
                 return 0; /* systemd is not there yet: NameOwnerChanged tells when it is */
-        s->reconnect_usec = RECONNECT_MIN_USEC;
+        service_bus_works(s->bus);
         s->service.handlers->changed(s->service.userdata);
         return 0;
 }
 
-static int systemd_subscribe(SystemdService *s) {
-        return sd_bus_call_method_async(s->bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "Subscribe",
+static int systemd_subscribe(SystemdService *s, sd_bus *bus) {
+        return sd_bus_call_method_async(bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "Subscribe",
                                         on_subscribed, s, "");
 }
 
@@ -198,7 +134,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (s->restarting)
                 systemd_finish_restart(s, JOB_UNKNOWN, NULL, NULL);
         if (!str_empty(new_owner))
-                (void) systemd_subscribe(s);
+                (void) systemd_subscribe(s, service_bus_get(s->bus));
         s->service.handlers->changed(s->service.userdata);
         return 0;
 }
@@ -216,40 +152,33 @@ static int systemd_watch_unit(SystemdService *s, const char *path) {
         s->path = copy;
 
         s->changes = sd_bus_slot_unref(s->changes);
-        return sd_bus_match_signal_async(s->bus, &s->changes, DESTINATION, path, PROPERTIES_INTERFACE,
+        return sd_bus_match_signal_async(service_bus_get(s->bus), &s->changes, DESTINATION, path, PROPERTIES_INTERFACE,
                                          "PropertiesChanged", on_unit_changed, NULL, s);
 }
 
-static int systemd_match(SystemdService *s) {
+static int systemd_connected(void *userdata, sd_bus *bus) {
+        SystemdService *s = userdata;
         int r;
 
-        r = sd_bus_match_signal_async(s->bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved",
+        r = sd_bus_match_signal_async(bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved",
                                       on_job_removed, NULL, s);
-        if (r < 0)
-                return r;
-        r = sd_bus_add_match_async(s->bus, NULL,
-                                   "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                                   "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" DESTINATION "'",
-                                   on_owner_changed, NULL, s);
-        if (r < 0)
-                return r;
-        return sd_bus_match_signal_async(s->bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
-                                         "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, NULL, s);
+        if (r >= 0)
+                r = service_bus_watch_owner(bus, DESTINATION, on_owner_changed, s);
+        return r < 0 ? r : systemd_subscribe(s, bus);
 }
 
-static int systemd_connect(SystemdService *s) {
-        int r;
+static void systemd_lost(void *userdata) {
+        SystemdService *s = userdata;
 
-        r = sd_bus_open_system(&s->bus);
-        if (r < 0)
-                return r;
-        r = sd_bus_attach_event(s->bus, s->service.event, SD_EVENT_PRIORITY_NORMAL);
-        if (r < 0)
-                return r;
-        r = systemd_match(s);
-        if (r < 0)
-                return r;
-        return systemd_subscribe(s);
+        s->query = sd_bus_slot_unref(s->query);
+        s->restart = sd_bus_slot_unref(s->restart);
+        s->changes = sd_bus_slot_unref(s->changes);
+        free(STEAL_POINTER(s->path));
+
+        if (s->querying)
+                systemd_finish_query(s, UNIT_UNKNOWN);
+        if (s->restarting)
+                systemd_finish_restart(s, JOB_UNKNOWN, NULL, NULL);
 }
 
 typedef struct UnitProperties {
@@ -324,20 +253,7 @@ static int read_properties(sd_bus_message *m, UnitProperties *p) {
 
 static int call(SystemdService *s, sd_bus_slot **slot, const char *path, const char *interface, const char *member,
                 sd_bus_message_handler_t handler, const char *first, const char *second) {
-        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
-        int r;
-
-        r = sd_bus_message_new_method_call(s->bus, &m, DESTINATION, path, interface, member);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_append(m, "s", first);
-        if (r >= 0 && second)
-                r = sd_bus_message_append(m, "s", second);
-        if (r < 0)
-                return r;
-
-        *slot = sd_bus_slot_unref(*slot);
-        return sd_bus_call_async(s->bus, slot, m, handler, s, CALL_TIMEOUT_USEC);
+        return service_bus_call(s->bus, slot, DESTINATION, path, interface, member, handler, s, first, second);
 }
 
 /* Properties of the service: why it has failed. */
@@ -393,14 +309,12 @@ static int on_answer(sd_event_source *source _unused_, void *userdata) {
 
 static int systemd_query(Service *service) {
         SystemdService *s = (SystemdService *) service;
-        int r = -ENOTCONN;
+        int r;
 
         if (s->querying)
                 return -EBUSY;
 
-        if (s->bus)
-                r = call(s, &s->query, MANAGER_PATH, MANAGER_INTERFACE, "LoadUnit", on_loaded, s->service.config->unit,
-                         NULL);
+        r = call(s, &s->query, MANAGER_PATH, MANAGER_INTERFACE, "LoadUnit", on_loaded, s->service.config->unit, NULL);
         if (r < 0)
                 r = sd_event_add_defer(s->service.event, &s->answer, on_answer, s);
         if (r >= 0)
@@ -441,13 +355,13 @@ static int systemd_restart(Service *service, bool repair) {
 
         if (s->restarting)
                 return -EBUSY;
-        if (!s->bus)
+        if (!service_bus_get(s->bus))
                 return -ENOTCONN;
 
         /* One that a crash loop of ours brought to its start limit; where it is not, that is no harm. */
         if (repair)
-                r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE,
-                                             "ResetFailedUnit", NULL, NULL, "s", unit);
+                r = sd_bus_call_method_async(service_bus_get(s->bus), NULL, DESTINATION, MANAGER_PATH,
+                                             MANAGER_INTERFACE, "ResetFailedUnit", NULL, NULL, "s", unit);
 
         /* "Try": a unit that stopped since we looked stays stopped. "fail": a stop that somebody has queued stays. */
         if (r >= 0)
@@ -462,10 +376,13 @@ static int systemd_restart(Service *service, bool repair) {
 static Service *systemd_free(Service *service) {
         SystemdService *s = (SystemdService *) service;
 
-        systemd_disconnect(s);
-        sd_event_source_disable_unref(s->reconnect);
+        sd_bus_slot_unref(s->query);
+        sd_bus_slot_unref(s->restart);
+        sd_bus_slot_unref(s->changes);
+        service_bus_free(s->bus);
         sd_event_source_disable_unref(s->answer);
         forget_early_jobs(s);
+        free(s->path);
         free(s->job);
         sd_event_unref(s->service.event);
         free(s);
@@ -480,7 +397,9 @@ static const ServiceMethod systemd_method = {
 };
 
 int service_systemd_new(Service **ret, const Service *common) {
+        static const ServiceBusHandlers handlers = {.connected = systemd_connected, .lost = systemd_lost};
         SystemdService *s = calloc(1, sizeof(SystemdService));
+        int r;
 
         if (!s)
                 return -ENOMEM;
@@ -488,11 +407,12 @@ int service_systemd_new(Service **ret, const Service *common) {
         s->service = *common;
         s->service.method = &systemd_method;
         sd_event_ref(s->service.event);
-        s->reconnect_usec = RECONNECT_MIN_USEC;
 
-        /* A bus that is not there yet is no error: it is tried again. */
-        if (systemd_connect(s) < 0)
-                systemd_connection_lost(s);
+        r = service_bus_new(&s->bus, s->service.event, &handlers, s);
+        if (r < 0) {
+                systemd_free(&s->service);
+                return r;
+        }
 
         *ret = &s->service;
         return 0;

@@ -12,6 +12,7 @@ int service_new(Service **ret, sd_event *event, const Config *config, const Serv
         case RESTART_METHOD_DOCKER:
                 return service_docker_new(ret, &common);
         case RESTART_METHOD_UPSTART:
+                return service_upstart_new(ret, &common);
         case RESTART_METHOD_NONE:
                 break;
         }
