@@ -9,6 +9,8 @@ PREFIX  ?= /usr
 BINDIR  ?= $(PREFIX)/bin
 MANDIR  ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+CATALOGDIR ?= $(PREFIX)/lib/systemd/catalog
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 CONFDIR ?= /etc
 PYTHON  ?= /usr/bin/python3
 
@@ -146,6 +148,10 @@ coverage: ## lines of common/ that the unit tests reach
 install: all ## program, unit and settings (DESTDIR=, PREFIX=)
 	install -D -m 755 $(BUILD)/ecs-authd $(DESTDIR)$(BINDIR)/ecs-authd
 	install -D -m 644 $(BUILD)/ecs-authd.service $(DESTDIR)$(UNITDIR)/ecs-authd.service
+	install -D -m 644 units/ecs-authd.catalog $(DESTDIR)$(CATALOGDIR)/ecs-authd.catalog
+	install -D -m 644 packaging/completions/ecs-authd $(DESTDIR)$(COMPLETIONDIR)/ecs-authd
+	@# The journal reads a database of all catalogs; a package does this in its own way.
+	test -n "$(DESTDIR)" || journalctl --update-catalog || true
 	for page in $(MAN_PAGES); do \
 	        install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; \
 	done
@@ -157,6 +163,7 @@ install: all ## program, unit and settings (DESTDIR=, PREFIX=)
 
 uninstall: ## what install brought, but for the settings
 	rm -f $(DESTDIR)$(BINDIR)/ecs-authd $(DESTDIR)$(UNITDIR)/ecs-authd.service \
+	      $(DESTDIR)$(CATALOGDIR)/ecs-authd.catalog $(DESTDIR)$(COMPLETIONDIR)/ecs-authd \
 	      $(DESTDIR)$(MANDIR)/man8/ecs-authd.8 $(DESTDIR)$(MANDIR)/man5/ecs-authd.conf.5
 
 compile_commands.json: ## for editors

@@ -16,21 +16,22 @@ SyncMode facts_begin_write(Facts *f) {
         return mode;
 }
 
+/* A job that did not even look into the environment file: what is known of it still stands. */
+static void take_failure(SyncReport *known, const SyncReport *report) {
+        known->outcome = report->outcome;
+        known->problems = report->problems;
+}
+
 void facts_end_write(Facts *f, const SyncReport *report, uint64_t now) {
-        const SyncReport known = f->sync;
         bool changed = report->outcome == SYNC_WRITTEN || report->outcome == SYNC_REMOVED;
 
         f->job_running = false;
-        f->sync = *report;
         if (!report->digest_known) {
-                /* Not even looked into: what is known of it still stands. */
-                f->sync.digest_known = known.digest_known;
-                f->sync.digest = known.digest;
-                f->sync.rejected = known.rejected;
-                f->sync.n_registries = known.n_registries;
-                memcpy(f->sync.registries, known.registries, sizeof(known.registries));
-        } else if (known.digest_known && !digest_equal(&report->digest, &known.digest)) {
-                changed = true; /* by somebody else */
+                take_failure(&f->sync, report);
+        } else {
+                if (f->sync.digest_known && !digest_equal(&report->digest, &f->sync.digest))
+                        changed = true; /* by somebody else */
+                f->sync = *report;
         }
 
         if (changed) {
@@ -131,7 +132,7 @@ static bool close_attempt(Facts *f) {
 }
 
 /* A look that is under way changes nothing about what is waited for. */
-static void note_waiting(Facts *f, const Decision *d, uint64_t now) {
+void facts_note_waiting(Facts *f, const Decision *d, uint64_t now) {
         bool rests = d->action == ACTION_WAIT || d->action == ACTION_HOLD || d->action == ACTION_DONE;
 
         if (!rests || d->reason == REASON_JOB_RUNNING || d->reason == f->waiting_for)
@@ -141,7 +142,7 @@ static void note_waiting(Facts *f, const Decision *d, uint64_t now) {
 }
 
 bool facts_take_decision(Facts *f, const Decision *d, uint64_t now) {
-        note_waiting(f, d, now);
+        facts_note_waiting(f, d, now);
         switch (d->action) {
         case ACTION_VERIFY:
                 begin_verification(f, now);

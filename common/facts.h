@@ -23,5 +23,8 @@ void facts_end_restart(Facts *f, JobOutcome outcome, uint64_t now);
 /* An operator asks to look again, and to try what was given up because it led nowhere. */
 void facts_retry(Facts *f);
 
+/* Since when it is this that is waited for; also done by facts_take_decision(). */
+void facts_note_waiting(Facts *f, const Decision *d, uint64_t now);
+
 /* Takes a decision that starts no job to the books. True: it may make way for another one at once. */
 bool facts_take_decision(Facts *f, const Decision *d, uint64_t now);

@@ -176,6 +176,28 @@ static int replace_rejected(const Config *config, bool known, const char **type,
         return 1;
 }
 
+static void copy_string(char *ret, size_t size, const char *s) {
+        (void) snprintf(ret, size, "%s", s ? s : "");
+}
+
+static void describe_entries(const Credentials *credentials, SyncReport *report) {
+        unsigned n = 0;
+
+        memset(report->entries, 0, sizeof(report->entries));
+        for (size_t i = 0; i < credentials->n_items && n < SYNC_ENTRIES_MAX; i++) {
+                const Credential *c = &credentials->items[i];
+                SyncEntry *e = &report->entries[n];
+
+                if (!credential_is_usable(c))
+                        continue;
+                copy_string(e->registry, sizeof(e->registry), c->registry);
+                copy_string(e->source, sizeof(e->source), c->source);
+                copy_string(e->helper, sizeof(e->helper), c->helper);
+                e->token = c->identity_token != NULL;
+                n++;
+        }
+}
+
 /* Credentials to the two lines, in memory. */
 static int prepare(const Config *config, SyncMode mode, EnvFile *file, SyncReport *report) {
         _cleanup_(credentials_done) Credentials credentials = {0};
@@ -196,6 +218,9 @@ static int prepare(const Config *config, SyncMode mode, EnvFile *file, SyncRepor
                 r = envfile_set(file, AUTHDATA_DATA_KEY, data, line_max);
         if (r < 0 && data)
                 explain_refused_line(config, r, &credentials, data, &report->problems);
+        /* Those of before came from where they came from. */
+        if (r >= 0 && !report->rejected)
+                describe_entries(&credentials, report);
         return r < 0 ? r : data ? SYNC_WRITTEN : SYNC_REMOVED;
 }
 
@@ -217,6 +242,8 @@ static int describe_current(const EnvFile *file, const DigestKey *key, SyncRepor
                 return r; /* -EBADMSG: the agent would use none of it, so there is none */
 
         report->n_registries = list_registries(&current, report->registries, sizeof(report->registries));
+        if (str_empty(report->entries[0].registry))
+                describe_entries(&current, report);
         report->digest_known = true;
         return 0;
 }

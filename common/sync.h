@@ -22,6 +22,18 @@ typedef enum SyncMode {
         SYNC_RETRY,  /* what was rejected gets another chance */
 } SyncMode;
 
+enum {
+        SYNC_ENTRIES_MAX = 48,
+};
+
+/* One registry of those that stand in the environment file, and where it came from. */
+typedef struct SyncEntry {
+        char registry[160]; /* cut short where they are longer */
+        char source[200];   /* a credential file; empty: it stood in the environment file, and was kept */
+        char helper[64];    /* "X" of docker-credential-X; empty: none */
+        bool token;
+} SyncEntry;
+
 typedef struct SyncReport {
         SyncOutcome outcome;
         bool digest_known;     /* false: not even the environment file could be read */
@@ -31,6 +43,7 @@ typedef struct SyncReport {
         Digest last_good;      /* with which the agent was last seen to be well */
         unsigned n_registries; /* in it, that the agent would use */
         char registries[1024]; /* their names, separated by ", "; cut short with "..." */
+        SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
         Problems problems;
 } SyncReport;
 

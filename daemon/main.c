@@ -4,6 +4,7 @@
 
 #include "manager.h"
 #include "secret.h"
+#include "statusfile.h"
 #include "sync.h"
 
 #ifndef VERSION
@@ -17,6 +18,8 @@ typedef struct Arguments {
         size_t n_options;
         bool reveal;
         bool no_restart;
+        bool json;
+        bool watch;
 } Arguments;
 
 static void print_help(void) {
@@ -25,12 +28,15 @@ static void print_help(void) {
                       "Verbs:\n"
                       "  run      the service; started by ecs-authd.service\n"
                       "  apply    one pass in the foreground: write, restart the agent if it has to be, verify\n"
-                      "  render   show the two lines that would be written; secrets as ***\n\n"
+                      "  render   show the two lines that would be written; secrets as ***\n"
+                      "  status   what the service sees and does\n\n"
                       "Options:\n"
                       "  --config FILE            settings (default " CONFIG_PATH_DEFAULT "), then FILE.d/*.conf\n"
                       "  -o Section.Key=VALUE     overrides one setting; repeatable\n"
                       "  --no-restart             apply: stop after the write\n"
                       "  --reveal                 render: show the secrets\n"
+                      "  --json                   status: for scripts\n"
+                      "  --watch                  status: again whenever it changes\n"
                       "  --help  --version\n\n"
                       "Exit status: 0 done or nothing to do, 1 failed, 2 usage, 3 written but the restart is held,\n"
                       "78 bad settings\n");
@@ -52,12 +58,15 @@ static int parse_options(int argc, char **argv, Arguments *a) {
                 OPTION_CONFIG = 0x100,
                 OPTION_REVEAL,
                 OPTION_NO_RESTART,
+                OPTION_JSON,
+                OPTION_WATCH,
                 OPTION_HELP,
                 OPTION_VERSION,
         };
         static const struct option options[] = {
                 {"config", required_argument, NULL, OPTION_CONFIG},   {"reveal", no_argument, NULL, OPTION_REVEAL},
-                {"no-restart", no_argument, NULL, OPTION_NO_RESTART}, {"help", no_argument, NULL, OPTION_HELP},
+                {"no-restart", no_argument, NULL, OPTION_NO_RESTART}, {"json", no_argument, NULL, OPTION_JSON},
+                {"watch", no_argument, NULL, OPTION_WATCH},           {"help", no_argument, NULL, OPTION_HELP},
                 {"version", no_argument, NULL, OPTION_VERSION},       {NULL, 0, NULL, 0},
         };
         int c;
@@ -76,6 +85,12 @@ static int parse_options(int argc, char **argv, Arguments *a) {
                 case OPTION_NO_RESTART:
                         a->no_restart = true;
                         break;
+                case OPTION_JSON:
+                        a->json = true;
+                        break;
+                case OPTION_WATCH:
+                        a->watch = true;
+                        break;
                 case 'h':
                 case OPTION_HELP:
                         print_help();
@@ -89,23 +104,35 @@ static int parse_options(int argc, char **argv, Arguments *a) {
         return -1;
 }
 
+/* An option that belongs to another verb. */
+static const char *misplaced_option(const Arguments *a) {
+        if (a->reveal && !streq(a->verb, "render"))
+                return "--reveal belongs to render";
+        if (a->no_restart && !streq(a->verb, "apply"))
+                return "--no-restart belongs to apply";
+        if ((a->json || a->watch) && !streq(a->verb, "status"))
+                return "--json and --watch belong to status";
+        return NULL;
+}
+
 static int parse_arguments(int argc, char **argv, Arguments *a) {
+        static const char *const verbs[] = {"run", "apply", "render", "status"};
         int r = parse_options(argc, argv, a);
 
         if (r >= 0)
                 return r;
         if (optind >= argc)
-                return usage_error("a verb is missing: run, apply or render", "");
+                return usage_error("a verb is missing: run, apply, render or status", "");
         if (optind + 1 < argc)
                 return usage_error("unexpected argument: ", argv[optind + 1]);
 
-        a->verb = argv[optind];
-        if (!streq(a->verb, "run") && !streq(a->verb, "apply") && !streq(a->verb, "render"))
-                return usage_error("unknown verb: ", a->verb);
-        if (a->reveal && !streq(a->verb, "render"))
-                return usage_error("--reveal belongs to render", "");
-        if (a->no_restart && !streq(a->verb, "apply"))
-                return usage_error("--no-restart belongs to apply", "");
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                if (streq(verbs[i], argv[optind]))
+                        a->verb = verbs[i];
+        if (!a->verb)
+                return usage_error("unknown verb: ", argv[optind]);
+        if (misplaced_option(a))
+                return usage_error(misplaced_option(a), "");
         return -1;
 }
 
@@ -186,6 +213,10 @@ int main(int argc, char **argv) {
         r = parse_arguments(argc, argv, &a);
         if (r >= 0)
                 return r;
+
+        /* Of no secret and no settings. */
+        if (streq(a.verb, "status"))
+                return statusfile_show(a.json, a.watch);
 
         r = secret_protect_process();
         if (r < 0) {

@@ -395,6 +395,7 @@ static void manager_pass(Manager *m) {
 
                 manager_policy(m, &policy);
                 d = decide(&m->facts, &policy, manager_now(m));
+                facts_note_waiting(&m->facts, &d, manager_now(m));
                 status_tell_decision(m->status, m->config, &m->facts, &d, manager_now(m));
                 if (!manager_start_job(m, &d))
                         return;

@@ -2,8 +2,10 @@
 #include "status.h"
 
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 #include "log.h"
+#include "statusfile.h"
 
 enum {
         SENTENCE_MAX = 1400,
@@ -21,6 +23,7 @@ struct Status {
         Digest digest;
         bool failed; /* the write before it */
         int keep_error;
+        char *file; /* what statusfile_write() wrote */
 };
 
 int status_new(Status **ret, bool notify) {
@@ -35,6 +38,12 @@ int status_new(Status **ret, bool notify) {
 }
 
 Status *status_free(Status *s) {
+        if (!s)
+                return NULL;
+
+        if (s->notify)
+                statusfile_remove();
+        free(s->file);
         free(s);
         return NULL;
 }
@@ -383,6 +392,39 @@ static bool goes_without_saying(const Status *s, const Decision *d) {
         return false;
 }
 
+static const char *hold_message_id(Reason reason) {
+        switch (reason) {
+        case REASON_ENGINE:
+                return MESSAGE_HELD_ENGINE;
+        case REASON_BUS:
+                return MESSAGE_HELD_BUS;
+        case REASON_UNIT_INACTIVE:
+                return MESSAGE_HELD_STOPPED;
+        case REASON_UNIT_NOT_FOUND:
+        case REASON_UNIT_MASKED:
+        case REASON_UNIT_BAD_SETTING:
+                return MESSAGE_HELD_UNIT;
+        case REASON_UNIT_FAILED:
+        case REASON_UNIT_START_LIMIT:
+        case REASON_AGENT_REFUSED:
+                return MESSAGE_HELD_FAILED;
+        case REASON_FRUITLESS:
+                return MESSAGE_HELD_FRUITLESS;
+        case REASON_BROKE:
+        case REASON_GAVE_UP:
+                return MESSAGE_GAVE_UP;
+        default: /* REASON_TASKS, REASON_UNSAVED_NEVER */
+                return MESSAGE_HELD_TASKS;
+        }
+}
+
+static int hold_level(Reason reason) {
+        /* An agent that somebody stopped on purpose is nobody's problem. */
+        if (reason == REASON_UNIT_INACTIVE)
+                return LOG_INFO;
+        return reason == REASON_GAVE_UP || reason == REASON_BROKE ? LOG_ERR : LOG_WARNING;
+}
+
 static const char *decision_message_id(const Decision *d, int *ret_level) {
         *ret_level = LOG_INFO;
 
@@ -397,14 +439,13 @@ static const char *decision_message_id(const Decision *d, int *ret_level) {
                 *ret_level = LOG_ERR;
                 return MESSAGE_ROLLED_BACK;
         case ACTION_HOLD:
-                /* An agent that somebody stopped on purpose is nobody's problem. */
-                *ret_level = d->reason == REASON_UNIT_INACTIVE ? LOG_INFO : LOG_WARNING;
-                if (d->reason == REASON_GAVE_UP || d->reason == REASON_BROKE)
-                        *ret_level = LOG_ERR;
-                return MESSAGE_HELD;
+                *ret_level = hold_level(d->reason);
+                return hold_message_id(d->reason);
         case ACTION_DONE:
-                if (d->reason != REASON_ROLLED_BACK)
+                if (d->reason == REASON_LIVE)
                         return MESSAGE_LIVE;
+                if (d->reason != REASON_ROLLED_BACK)
+                        return MESSAGE_WAITING;
                 *ret_level = LOG_ERR;
                 return MESSAGE_ROLLED_BACK;
         case ACTION_WAIT:
@@ -440,6 +481,27 @@ static bool told_before(const Status *s, const Facts *facts, const Decision *d) 
         return streq(s->container_id, facts->agent.container_id) && digest_equal(&s->digest, &facts->sync.digest);
 }
 
+/* For systemctl status, which has one line: what is so at this moment. */
+static void describe_briefly(const Config *c, const Facts *f, const Decision *d, const char *sentence, uint64_t now,
+                             char *ret, size_t size) {
+        time_t since = time(NULL) - (time_t) ((now - f->waiting_since_usec) / USEC_PER_SEC);
+        char clock[16] = "?";
+        struct tm tm;
+        unsigned n_files = 0;
+
+        if (d->reason != REASON_LIVE) {
+                (void) snprintf(ret, size, "%s", sentence);
+                return;
+        }
+        while (c->credential_files[n_files])
+                n_files++;
+        if (localtime_r(&since, &tm))
+                (void) strftime(clock, sizeof(clock), "%H:%M", &tm);
+        (void) snprintf(ret, size, "%u %s live in %s since %s; watching %u %s", f->sync.n_registries,
+                        plural(f->sync.n_registries, "registry", "registries"), c->container, clock, n_files,
+                        plural(n_files, "file", "files"));
+}
+
 static void tell_keep_error(Status *s, int error) {
         if (error < 0 && error != s->keep_error)
                 log_warning("A restart that fails will not be rolled back: cannot write to %s: %s",
@@ -457,8 +519,13 @@ void status_tell_decision(Status *s, const Config *config, const Facts *facts, c
 
         tell_keep_error(s, facts->agent.keep_error);
         status_describe(config, facts, d, now, sentence, sizeof(sentence));
-        if (s->notify)
-                (void) sd_notifyf(false, "STATUS=%s", sentence);
+        if (s->notify) {
+                char brief[SENTENCE_MAX];
+
+                describe_briefly(config, facts, d, sentence, now, brief, sizeof(brief));
+                (void) sd_notifyf(false, "STATUS=%s", brief);
+                (void) statusfile_write(config, facts, d, brief, now, &s->file);
+        }
         if (told_before(s, facts, d) || goes_without_saying(s, d))
                 return;
 

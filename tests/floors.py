@@ -12,6 +12,7 @@ FLOORS = [  # from the top
     ["main"],
     ["manager"],
     ["service", "watch", "follower", "status", "facts", "instance"],
+    ["statusfile"],
     ["worker"],
     ["child"],
     ["decide"],

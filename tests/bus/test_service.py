@@ -67,7 +67,7 @@ def test_ready_whatever_is_broken(host, trouble):
 
 def test_status_for_systemctl(host):
     host.run_live()
-    host.wait_status("runs with the credentials of 1 registry")
+    host.wait_status("1 registry live in ecs-agent since")
 
 
 # --- reload ---

@@ -3,6 +3,7 @@
 
 import base64
 import json
+import re
 
 import pytest
 
@@ -208,7 +209,10 @@ def test_killed_daemon_comes_back_and_goes_on(host, engine, registry):
 
 
 def test_status_and_clean_end(host):
-    assert "runs with the credentials of 1 registry" in host.property("ecs-authd", "StatusText")
+    assert re.match(r"1 registry live in ecs-agent since \d\d:\d\d; watching 1 file$", host.property("ecs-authd", "StatusText"))
+    assert "1 registry live in ecs-agent" in host.run("ecs-authd", "status")
+    # Anybody may ask.
+    assert "1 registry live in ecs-agent" in host.run("setpriv", "--reuid=65534", "--clear-groups", "ecs-authd", "status")
     assert "runs with the credentials" in host.run("systemctl", "status", "--no-pager", "ecs-authd")
     host.run("systemctl", "stop", "ecs-authd")
     assert host.property("ecs-authd", "Result") == "success"
@@ -225,6 +229,15 @@ def test_journal_tells_the_story(host):
     live = next(line for line in lines if "runs with the credentials" in line["MESSAGE"])
     assert live["ECS_AUTHD_REGISTRY_COUNT"] == "1" and live["ECS_AUTHD_CLUSTER"] == "stand-in"
     assert all("MESSAGE_ID" in line for line in (restart, job, live))
+
+
+def test_journal_explains(host):
+    """journalctl -x: what each message means, and what to do."""
+    host.run("journalctl", "--update-catalog")
+    text = host.run("journalctl", "--no-pager", "-x", "-u", "ecs-authd")
+    assert "The agent runs with the credentials" in text
+    assert "Subject: The restart is held: tasks would be lost" in text
+    assert "cluster (stand-in)" in text
 
 
 def test_no_secret_is_anywhere(host, registry):

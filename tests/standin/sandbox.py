@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small ECS host in a temporary directory: all stand-ins together, the files, and ecs-authd."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -73,13 +74,18 @@ class Sandbox:
     def environment(self):
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")}
         return {**keep, "DBUS_SYSTEM_BUS_ADDRESS": self.bus.address, "ECS_AUTHD_LOG": "fields",
-                "STATE_DIRECTORY": str(self.directory / "state"), **self.variables}
+                "STATE_DIRECTORY": str(self.directory / "state"),
+                "RUNTIME_DIRECTORY": str(self.directory / "run"), **self.variables}
 
     def run_daemon(self, **settings):
         daemon = Daemon(self.arguments("run", **settings), self.environment(),
                         self.directory / f"log{len(self.daemons)}")
         self.daemons.append(daemon)
         return daemon
+
+    def status(self):
+        """What the service tells everybody."""
+        return json.loads((self.directory / "run" / "status.json").read_text())
 
     def run_verb(self, verb, *more, timeout=30, **settings):
         """Another verb than run, to its end."""

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same verbs, options, settings, defaults and messages in the program and in all that is written about it."""
+
+import re
+import subprocess
+
+import pytest
+from bus_host import ECS_AUTHD, TOP
+
+CODE = {path.name: path.read_text() for path in [*TOP.glob("common/*.[ch]"), *TOP.glob("daemon/*.[ch]")]}
+CONF = (TOP / "conf/ecs-authd.conf").read_text()
+MAN = (TOP / "packaging/man/ecs-authd.8.scd").read_text().replace("\\", "")
+MAN_CONF = (TOP / "packaging/man/ecs-authd.conf.5.scd").read_text().replace("\\", "")
+COMPLETION = (TOP / "packaging/completions/ecs-authd").read_text()
+CATALOG = (TOP / "units/ecs-authd.catalog").read_text()
+HELP = subprocess.run([ECS_AUTHD, "--help"], check=True, text=True, capture_output=True).stdout
+
+
+def settings_of_code():
+    """[(section, key, default)]; of a list, as one line of words."""
+    exclude = re.search(r"#define CONFIG_EXCLUDE_DEFAULT((?:.*\\\n)*.*)", CODE["config.h"]).group(1)
+    exclude = " ".join("".join(re.findall(r'"([^"]*)"', exclude)).split())
+    table = CODE["config.c"].split("static const Setting settings[]")[1].split("};")[0]
+    return [(section, key, exclude if default == "CONFIG_EXCLUDE_DEFAULT" else default.strip('"'))
+            for section, key, default in re.findall(r'\{ "(\w+)",\s*"(\w+)",\s*("[^"]*"|\w+),', table)]
+
+
+def settings_of(text, pattern):
+    """The same of a text with [Section] lines; lines with one key are one."""
+    found = {}
+    section = None
+    for line in text.splitlines():
+        if re.fullmatch(r"(# )?\[(\w+)\]", line):
+            section = line.strip("# []")
+        elif match := re.match(pattern, line):
+            found.setdefault((section, match.group(1)), []).append(match.group(2))
+    return [(section, key, " ".join(values)) for (section, key), values in found.items()]
+
+
+def test_settings():
+    code = settings_of_code()
+    assert len(code) > 15
+    assert sorted(settings_of(CONF, r"#(\w+)=(.*)")) == sorted(code)
+    assert sorted(settings_of(MAN_CONF, r"\*(\w+)=\*_(.*)_$")) == sorted(code)
+    assert sorted(re.findall(r"(\w+)\.(\w+)=", COMPLETION)) == sorted((section, key) for section, key, _ in code)
+
+
+def test_verbs():
+    verbs = re.findall(r'"(\w+)"', CODE["main.c"].split("verbs[] = {")[1].split("}")[0])
+    assert len(verbs) > 3
+    assert re.findall(r"^  (\w+)  ", HELP.split("Verbs:")[1].split("Options:")[0], re.M) == verbs
+    assert re.findall(r"^\*(\w+)\*$", MAN.split("# VERBS")[1].split("\n# ")[0], re.M) == verbs
+    for verb in verbs:
+        assert f"*{verb}*" in MAN.split("# DESCRIPTION")[0]
+        assert re.search(rf"\b{verb}\b", COMPLETION)
+
+
+def test_options():
+    options = re.findall(r'\{"([a-z-]+)", (?:no|required)_argument', CODE["main.c"])
+    assert len(options) > 6
+    for text in (HELP, MAN, COMPLETION):
+        assert sorted(set(re.findall(r"--([a-z]+(?:-[a-z]+)*)", text)) & set(options)) == sorted(options)
+        assert re.search(r"(?<!\w)-o\b", text)
+
+
+def test_help_fits_a_screen():
+    assert len(HELP.splitlines()) <= 24
+    assert max(map(len, HELP.splitlines())) <= 100
+
+
+def test_exit_statuses():
+    in_man = set(re.findall(r"^\*(\d+)\*$", MAN.split("# EXIT STATUS")[1].split("\n# ")[0], re.M))
+    in_code = {"0"} | set(re.findall(r"EXIT_STATUS_\w+ = (\d+)", CODE["manager.h"]))
+    assert in_man == in_code
+    for status in in_code:
+        assert re.search(rf"\b{status}\b", HELP.split("Exit status:")[1])
+
+
+def test_catalog():
+    ids = dict(re.findall(r'#define (MESSAGE_\w+) "([0-9a-f]{32})"', CODE["log.h"]))
+    assert len(ids) > 15 and len(set(ids.values())) == len(ids)
+    assert re.findall(r"^-- ([0-9a-f]{32})$", CATALOG, re.M) == list(ids.values())
+    for name in ids:
+        assert any(re.search(rf"\b{name}\b", text) for file, text in CODE.items() if file != "log.h"), f"{name} is not used"
+    # Fields that are mentioned are fields that are sent.
+    fields = set(re.findall(r'\{"([A-Z_]+)", ', CODE["status.c"] + CODE["manager.c"]))
+    assert {f.removeprefix("ECS_AUTHD_") for f in re.findall(r"@([A-Z_]+)@", CATALOG)} <= fields
+    for entry in CATALOG.split("\n-- ")[1:]:
+        assert "\nSubject: " in entry and "\n\n" in entry.strip()
+
+
+def test_fields():
+    fields = set(re.findall(r'\{"([A-Z_]+)", ', CODE["status.c"] + CODE["manager.c"]))
+    assert set(re.findall(r"^_ECS_AUTHD_([A-Z_]+)=_", MAN, re.M)) == fields
+
+
+def test_manual_pages_are_well_formed(tmp_path):
+    scdoc = subprocess.run(["sh", "-c", "command -v scdoc"], check=False, capture_output=True).returncode == 0
+    if not scdoc:
+        pytest.skip("no scdoc")
+    for page in TOP.glob("packaging/man/*.scd"):
+        assert subprocess.run(["scdoc"], stdin=page.open(), check=True, capture_output=True).stdout
+
+
+def test_completion():
+    def complete(line):
+        words = line.split(" ")
+        script = (f"source {TOP}/packaging/completions/ecs-authd; compopt() {{ :; }}; COMP_WORDS=({' '.join(words[:-1])} "
+                  f"'{words[-1]}'); COMP_CWORD={len(words) - 1}; _ecs_authd; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
+        return subprocess.run(["bash", "-c", script], check=True, text=True, capture_output=True).stdout.split()
+
+    assert complete("ecs-authd re") == ["render"]
+    assert complete("ecs-authd render --r") == ["--reveal"]
+    assert complete("ecs-authd status --r") == []
+    assert complete("ecs-authd -o Restart.U") == ["Restart.Unit=", "Restart.UnsavedState="]

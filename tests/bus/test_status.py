@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""status.json, and ecs-authd status, which shows it."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+
+import pytest
+from bus_host import REGISTRY, USER
+from standin.wait import wait_for
+
+
+def wait_state(host, state):
+    wait_for(lambda: (host.directory / "run/status.json").exists() and host.status()["state"] == state, 10,
+             f"the state is {state}", host.seen)
+    return host.status()
+
+
+def in_terminal(host, **variables):
+    """What stands on a terminal of 60 columns."""
+    parent, child = pty.openpty()
+    pid = os.fork()
+    if pid == 0:
+        os.close(parent)
+        os.login_tty(child) if hasattr(os, "login_tty") else [os.dup2(child, fd) for fd in (0, 1, 2)]
+        subprocess.run(["stty", "cols", "60"], check=True)
+        os.execve(str(host.program), host.arguments("status"), {**host.environment(), "TERM": "xterm", **variables})
+    os.close(child)
+    text = b""
+    try:
+        while data := os.read(parent, 4096):
+            text += data
+    except OSError:
+        pass
+    os.close(parent)
+    os.waitpid(pid, 0)
+    return text.decode()
+
+
+def test_live(host):
+    host.login("a.example")
+    host.run_live()
+    status = wait_state(host, "live")
+    assert status["schema"] == 1 and status["pid"] == host.daemon.pid
+    assert re.fullmatch(r"2 registries live in ecs-agent since \d\d:\d\d; watching 1 file", status["sentence"])
+    assert [(r["name"], r["source"], r["helper"]) for r in status["registries"]] == [
+        (name, str(host.credentials.path), None) for name in ("a.example", REGISTRY)]
+    assert status["agent"]["state"] == "running" and status["agent"]["cluster"] == "demo" and status["agent"]["keeps_state"]
+    assert status["last_restart"] and status["last_change"] and status["since"] and not status["problems"]
+    assert (host.directory / "run/status.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_shown(host):
+    host.run_live()
+    wait_state(host, "live")
+    result = host.run_verb("status")
+    assert result.returncode == 0, result.stderr
+    assert re.match(r"● live since \d\d:\d\d:\d\d\n +1 registry live in ecs-agent since", result.stdout)
+    assert re.search(rf"Registries: {REGISTRY} from {host.credentials.path}\n", result.stdout)
+    assert "Amazon ECS Agent - v1.85.0 (a1b2c3d4); cluster demo; keeps its state; 0 task containers" in result.stdout
+    assert "\033" not in result.stdout
+    assert json.loads(host.run_verb("status", "--json").stdout) == host.status()
+
+
+def test_in_a_terminal(host):
+    host.run_live()
+    wait_state(host, "live")
+    shown = in_terminal(host)
+    assert "\033[32m● live\033[0m" in shown
+    assert max(len(line) for line in re.sub("\033\\[[0-9]*m", "", shown).replace("\r", "").splitlines()
+               if str(host.directory) not in line) <= 60
+    assert "\033" not in in_terminal(host, NO_COLOR="1")
+
+
+def test_held(host):
+    host.agent.datadir = None
+    host.agent.restart()
+    host.run_live()
+    host.engine.run_task("one")
+    host.login()
+    status = wait_state(host, "held")
+    assert "1 task container runs" in status["sentence"]
+    assert status["agent"]["task_containers"] == 1 and not status["agent"]["keeps_state"]
+    assert "● held since" in host.run_verb("status").stdout
+
+
+def test_problem(host):
+    host.run_live()
+    host.credentials.replace("{")
+    status = wait_state(host, "problem")
+    assert status["problems"][0]["level"] == "error" and "config.json:1:" in status["problems"][0]["text"]
+    # What stands in the file is live all the same.
+    assert [r["name"] for r in status["registries"]] == [REGISTRY]
+    assert "Problems:" in host.run_verb("status").stdout
+
+
+def test_no_service(host):
+    result = host.run_verb("status")
+    assert result.returncode == 1 and "the service does not run" in result.stderr
+    daemon = host.run_live()
+    wait_state(host, "live")
+    daemon.stop()
+    assert not (host.directory / "run/status.json").exists()
+
+
+def test_killed_service(host):
+    daemon = host.run_live()
+    wait_state(host, "live")
+    daemon.process.kill()
+    daemon.process.wait()
+    result = host.run_verb("status")
+    assert result.returncode == 1 and "ended without a word" in result.stderr
+
+
+def test_watch(host):
+    host.run_live()
+    wait_state(host, "live")
+    watcher = subprocess.Popen(host.arguments("status", "--json", "--watch"), env=host.environment(), stdout=subprocess.PIPE,
+                               text=True)
+    try:
+        host.login("second.example.com")
+        while '"registry_count":2' not in watcher.stdout.readline().replace(" ", ""):
+            assert watcher.poll() is None
+    finally:
+        watcher.kill()
+        watcher.wait()
+        watcher.stdout.close()
+
+
+def test_no_secret(host):
+    host.run_live()
+    wait_state(host, "live")
+    text = (host.directory / "run/status.json").read_text()
+    assert host.expected[REGISTRY][1] not in text and USER not in text
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}', '{"schema": 1}'])
+def test_not_a_status(host, text):
+    (host.directory / "run").mkdir()
+    (host.directory / "run/status.json").write_text(text)
+    assert host.run_verb("status").returncode == 1
