@@ -28,7 +28,7 @@ LIVE = r"^Container \S+ \(\w+\) runs with"
 def name_of(pid):
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
         return None
 
 

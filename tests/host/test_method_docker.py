@@ -70,10 +70,14 @@ class ByHand:
 
 @pytest.fixture(name="hand")
 def make_hand(engine):
-    with tempfile.TemporaryDirectory(prefix="ecs-authd-hand-") as directory:
-        yield ByHand(engine, Path(directory))
+    def clean():
         for name in engine.docker("ps", "-aq").split():
             engine.docker("rm", "-fv", name)
+
+    clean()  # an agent that a host of another module has left
+    with tempfile.TemporaryDirectory(prefix="ecs-authd-hand-") as directory:
+        yield ByHand(engine, Path(directory))
+        clean()
 
 
 def comparable(agent):
