@@ -408,10 +408,11 @@ static int show_once(bool json) {
 
 static struct timespec changed_at(void) {
         char path[PATH_MAX];
-        struct stat st;
+        struct stat st = {0};
 
         make_path("status.json", path);
-        return stat(path, &st) < 0 ? (struct timespec){0} : st.st_mtim;
+        (void) stat(path, &st); /* all zero where it is not there */
+        return st.st_mtim;
 }
 
 int statusfile_show(bool json, bool watch) {
