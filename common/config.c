@@ -55,10 +55,13 @@ char *config_home_directory(void) {
 }
 
 const char *config_state_directory(void) {
-        const char *e = getenv("STATE_DIRECTORY"), *path = e && e[0] == '/' ? e : STATE_DIRECTORY_DEFAULT;
+        const char *e = getenv("STATE_DIRECTORY");
 
-        (void) mkdir(path, 0700);
-        return path;
+        return e && e[0] == '/' ? e : STATE_DIRECTORY_DEFAULT;
+}
+
+void config_make_state_directory(void) {
+        (void) mkdir(config_state_directory(), 0700);
 }
 
 static int expand_path(const char *value, char **ret) {

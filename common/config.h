@@ -67,9 +67,11 @@ static inline bool config_can_roll_back(const Config *c) {
         return c->rollback && c->method != RESTART_METHOD_NONE;
 }
 
-/* Where state is kept: $STATE_DIRECTORY, or, where nobody sets it, the directory that systemd would. Made if need be;
- * what is wrong with it shows when something is to be written there. */
+/* Where state is kept: $STATE_DIRECTORY, or, where nobody sets it, the directory that systemd would. */
 const char *config_state_directory(void);
+
+/* If it is not there; what is wrong with it shows when something is to be written there. */
+void config_make_state_directory(void);
 
 /* What "~" stands for: $HOME, or, as services have none, what the user database says. NULL: no memory. */
 char *config_home_directory(void);

@@ -41,19 +41,27 @@ static size_t receive_body(char *data, size_t size, size_t n, void *userdata) {
         return length;
 }
 
+static bool is_header(const char *data, size_t length, const char *name) {
+        return length > strlen(name) && strncasecmp(data, name, strlen(name)) == 0;
+}
+
 static size_t receive_header(char *data, size_t size, size_t n, void *userdata) {
-        static const char name[] = "Api-Version:";
+        static const char version[] = "Api-Version:", challenge[] = "WWW-Authenticate: ";
         HttpResponse *r = userdata;
         size_t length = size * n, used = 0;
 
-        if (length < sizeof(name) || strncasecmp(data, name, sizeof(name) - 1) != 0)
-                return length;
-
-        /* It becomes part of a path: digits and dots, and nothing else. */
-        for (size_t i = sizeof(name) - 1; i < length && used + 1 < sizeof(r->api_version); i++)
-                if (strchr("0123456789.", data[i]) && data[i])
-                        r->api_version[used++] = data[i];
-        r->api_version[used] = 0;
+        if (is_header(data, length, version)) {
+                /* It becomes part of a path: digits and dots, and nothing else. */
+                for (size_t i = sizeof(version) - 1; i < length && used + 1 < sizeof(r->api_version); i++)
+                        if (strchr("0123456789.", data[i]) && data[i])
+                                r->api_version[used++] = data[i];
+                r->api_version[used] = 0;
+        } else if (is_header(data, length, challenge)) {
+                for (size_t i = sizeof(challenge) - 1; i < length && used + 1 < sizeof(r->challenge); i++)
+                        if ((unsigned char) data[i] >= ' ')
+                                r->challenge[used++] = data[i];
+                r->challenge[used] = 0;
+        }
         return length;
 }
 
@@ -89,6 +97,9 @@ static int prepare(CURL *curl, const HttpRequest *q, struct curl_slist **headers
             curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
             curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) (q->timeout_usec / USEC_PER_MSEC)) != CURLE_OK)
                 return -EINVAL;
+        if (q->username && (curl_easy_setopt(curl, CURLOPT_USERNAME, q->username) != CURLE_OK ||
+                            curl_easy_setopt(curl, CURLOPT_PASSWORD, q->password) != CURLE_OK))
+                return -ENOMEM;
         if (!q->body)
                 return 0;
 

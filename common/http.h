@@ -10,6 +10,7 @@
 typedef struct HttpResponse {
         long status;
         char api_version[16]; /* the header Api-Version of the Docker Engine, or empty */
+        char challenge[512];  /* the header WWW-Authenticate, or empty */
         char *body;           /* NUL-terminated; may hold secrets (the environment of a container) */
         size_t size;
 } HttpResponse;
@@ -21,7 +22,9 @@ typedef struct HttpRequest {
         const char *socket; /* the Unix socket to connect to, or NULL for TCP to the host of the URL */
         const char *method;
         const char *url;
-        const char *body; /* JSON, or NULL */
+        const char *body;     /* JSON, or NULL */
+        const char *username; /* for basic authentication, or NULL */
+        const char *password;
         uint64_t timeout_usec;
 } HttpRequest;
 

@@ -56,6 +56,7 @@ int rollback_save(RollbackFile file, const AuthEntries *entries, Problems *probl
         char path[PATH_MAX];
         int r;
 
+        config_make_state_directory();
         make_path(file, path, sizeof(path));
         r = envfile_open(path, &f, problems);
         if (r < 0)

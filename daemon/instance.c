@@ -22,6 +22,7 @@ int instance_new(Instance **ret) {
         if (!i)
                 return -ENOMEM;
 
+        config_make_state_directory();
         (void) snprintf(path, sizeof(path), "%s/restart.lock", config_state_directory());
         i->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (i->fd >= 0)

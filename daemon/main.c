@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <syslog.h>
 
+#include "check.h"
 #include "manager.h"
 #include "secret.h"
 #include "statusfile.h"
@@ -18,6 +19,7 @@ typedef struct Arguments {
         size_t n_options;
         bool reveal;
         bool no_restart;
+        bool login;
         bool json;
         bool watch;
 } Arguments;
@@ -29,12 +31,14 @@ static void print_help(void) {
                       "  run      the service; started by ecs-authd.service\n"
                       "  apply    one pass in the foreground: write, restart the agent if it has to be, verify\n"
                       "  render   show the two lines that would be written; secrets as ***\n"
-                      "  status   what the service sees and does\n\n"
+                      "  status   what the service sees and does\n"
+                      "  check    look at everything on this host that matters, and say what to do\n\n"
                       "Options:\n"
                       "  --config FILE            settings (default " CONFIG_PATH_DEFAULT "), then FILE.d/*.conf\n"
                       "  -o Section.Key=VALUE     overrides one setting; repeatable\n"
                       "  --no-restart             apply: stop after the write\n"
                       "  --reveal                 render: show the secrets\n"
+                      "  --login                  check: ask each registry whether it takes its credentials\n"
                       "  --json                   status: for scripts\n"
                       "  --watch                  status: again whenever it changes\n"
                       "  --help  --version\n\n"
@@ -58,16 +62,22 @@ static int parse_options(int argc, char **argv, Arguments *a) {
                 OPTION_CONFIG = 0x100,
                 OPTION_REVEAL,
                 OPTION_NO_RESTART,
+                OPTION_LOGIN,
                 OPTION_JSON,
                 OPTION_WATCH,
                 OPTION_HELP,
                 OPTION_VERSION,
         };
         static const struct option options[] = {
-                {"config", required_argument, NULL, OPTION_CONFIG},   {"reveal", no_argument, NULL, OPTION_REVEAL},
-                {"no-restart", no_argument, NULL, OPTION_NO_RESTART}, {"json", no_argument, NULL, OPTION_JSON},
-                {"watch", no_argument, NULL, OPTION_WATCH},           {"help", no_argument, NULL, OPTION_HELP},
-                {"version", no_argument, NULL, OPTION_VERSION},       {NULL, 0, NULL, 0},
+                {"config", required_argument, NULL, OPTION_CONFIG},
+                {"reveal", no_argument, NULL, OPTION_REVEAL},
+                {"no-restart", no_argument, NULL, OPTION_NO_RESTART},
+                {"login", no_argument, NULL, OPTION_LOGIN},
+                {"json", no_argument, NULL, OPTION_JSON},
+                {"watch", no_argument, NULL, OPTION_WATCH},
+                {"help", no_argument, NULL, OPTION_HELP},
+                {"version", no_argument, NULL, OPTION_VERSION},
+                {NULL, 0, NULL, 0},
         };
         int c;
 
@@ -84,6 +94,9 @@ static int parse_options(int argc, char **argv, Arguments *a) {
                         break;
                 case OPTION_NO_RESTART:
                         a->no_restart = true;
+                        break;
+                case OPTION_LOGIN:
+                        a->login = true;
                         break;
                 case OPTION_JSON:
                         a->json = true;
@@ -110,19 +123,21 @@ static const char *misplaced_option(const Arguments *a) {
                 return "--reveal belongs to render";
         if (a->no_restart && !streq(a->verb, "apply"))
                 return "--no-restart belongs to apply";
+        if (a->login && !streq(a->verb, "check"))
+                return "--login belongs to check";
         if ((a->json || a->watch) && !streq(a->verb, "status"))
                 return "--json and --watch belong to status";
         return NULL;
 }
 
 static int parse_arguments(int argc, char **argv, Arguments *a) {
-        static const char *const verbs[] = {"run", "apply", "render", "status"};
+        static const char *const verbs[] = {"run", "apply", "render", "status", "check"};
         int r = parse_options(argc, argv, a);
 
         if (r >= 0)
                 return r;
         if (optind >= argc)
-                return usage_error("a verb is missing: run, apply, render or status", "");
+                return usage_error("a verb is missing: run, apply, render, status or check", "");
         if (optind + 1 < argc)
                 return usage_error("unexpected argument: ", argv[optind + 1]);
 
@@ -231,5 +246,7 @@ int main(int argc, char **argv) {
 
         if (streq(a.verb, "render"))
                 return verb_render(&a, config);
+        if (streq(a.verb, "check"))
+                return check_host(config, a.login);
         return verb_manager(&a, &config);
 }

@@ -11,6 +11,7 @@ TOP = Path(__file__).resolve().parent.parent
 FLOORS = [  # from the top
     ["main"],
     ["manager"],
+    ["check"],
     ["service", "watch", "follower", "status", "facts", "instance"],
     ["statusfile"],
     ["worker"],
@@ -20,7 +21,7 @@ FLOORS = [  # from the top
     ["gather", "rollback"],
     ["config"],
     ["authdata", "credfile"],
-    ["engine"],
+    ["engine", "registrylogin"],
     ["helper", "envfile", "http"],
     ["credentials", "registry", "digest", "log"],
     ["json", "problem", "secret"],

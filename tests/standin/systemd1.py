@@ -80,7 +80,11 @@ class Systemd1:
         self.subscribed = False
         self.job_id = 0
         self.properties = {"Id": unit, "LoadState": "loaded", "ActiveState": "active", "SubState": "running",
-                           "Job": NO_JOB}
+                           "Job": NO_JOB, "UnitFileState": "enabled"}
+        # Of ecs-authd.service, for who asks.
+        self.own_properties = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "Job": NO_JOB,
+                               "UnitFileState": "enabled", "Before": dbus.Array([unit], signature="s")}
+        self.environment_files = []
         self.service_properties = {"Result": "success", "ExecMainStatus": dbus.Int32(0)}
         self.connection = self.manager_object = self.unit_object = None
         self.others = {}  # units that do not exist, by path
@@ -101,7 +105,8 @@ class Systemd1:
             self.manager_object.AddMethod(MANAGER, method, signature, result,
                                           f"ret = self.owner.answer({method!r}, *args)")
         self.unit_object = self._export(unit_path(self.unit), UNIT, dict(self.properties))
-        self.unit_object.AddProperties(SERVICE, dict(self.service_properties))
+        files = dbus.Array([dbus.Struct((str(f), False), signature="sb") for f in self.environment_files], signature="(sb)")
+        self.unit_object.AddProperties(SERVICE, {**self.service_properties, "EnvironmentFiles": files})
 
     def _export(self, path, interface, properties):
         mock = DBusMockObject(self.connection, path, interface, properties, os.devnull)
@@ -175,7 +180,9 @@ class Systemd1:
 
     def _load_unit(self, name):
         path = unit_path(name)
-        if name != self.unit and path not in self.others:
+        if name == "ecs-authd.service" and path not in self.others:
+            self.others[path] = self._export(path, UNIT, dict(self.own_properties))
+        elif name != self.unit and path not in self.others:
             self.others[path] = self._export(path, UNIT, {"LoadState": "not-found", "ActiveState": "inactive",
                                                           "SubState": "dead", "Job": NO_JOB})
         return dbus.ObjectPath(path)
