@@ -106,6 +106,11 @@ static int parse_path(Config *c, const Setting *setting, const char *value, cons
         return replace_string(setting_target(c, setting), expanded);
 }
 
+static int parse_optional_path(Config *c, const Setting *setting, const char *value, const char **ret_expected) {
+        return str_empty(value) ? replace_string(setting_target(c, setting), NULL)
+                                : parse_path(c, setting, value, ret_expected);
+}
+
 static char **strv_free(char **l) {
         for (char **s = l; s && *s; s++)
                 free(*s);
@@ -297,6 +302,7 @@ static const Setting settings[] = {
         { "Restart",     "PendingSec",       "2min",                      parse_timespan,      offsetof(Config, pending_usec), false },
         { "Restart",     "VerifySec",        "2min",                      parse_timespan,      offsetof(Config, verify_usec), false },
         { "Restart",     "Rollback",         "yes",                       parse_boolean,       offsetof(Config, rollback), false },
+        { "Status",      "MetricsFile",      "",                          parse_optional_path, offsetof(Config, metrics_file), false },
         /* clang-format on */
 };
 
@@ -340,7 +346,8 @@ static void parser_complain_unknown(Parser *p, const char *section, const char *
                 (void) snprintf(text, sizeof(text), "%s= stands before the first [Section]", key);
         else if (!section_known)
                 (void) snprintf(text, sizeof(text),
-                                "unknown section [%s]; there are [Credentials], [Agent] and [Restart]", section);
+                                "unknown section [%s]; there are [Credentials], [Agent], [Restart] and [Status]",
+                                section);
         else
                 (void) snprintf(text, sizeof(text), "unknown setting %s= in [%s]; see ecs-authd.conf(5)", key, section);
         parser_complain(p, text);
@@ -533,6 +540,7 @@ Config *config_free(Config *c) {
         free(c->docker_socket);
         free(c->introspection_url);
         free(c->unit);
+        free(c->metrics_file);
         free(c);
         return NULL;
 }

@@ -54,6 +54,8 @@ typedef struct Config {
         uint64_t pending_usec;
         uint64_t verify_usec;
         bool rollback; /* see config_can_roll_back() */
+
+        char *metrics_file; /* NULL: none */
 } Config;
 
 /* path NULL: the default file, which may be missing. Drop-ins stand in "PATH.d". options: "Section.Key=VALUE",

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "log.h"
+#include "metrics.h"
 #include "statusfile.h"
 
 enum {
@@ -23,6 +24,7 @@ struct Status {
         Digest digest;
         bool failed; /* the write before it */
         int keep_error;
+        int metrics_error;
         char *file; /* what statusfile_write() wrote */
 };
 
@@ -481,6 +483,17 @@ static bool told_before(const Status *s, const Facts *facts, const Decision *d) 
         return streq(s->container_id, facts->agent.container_id) && digest_equal(&s->digest, &facts->sync.digest);
 }
 
+static void tell_metrics(Status *s, const Config *config, const Facts *facts, const Decision *d, uint64_t now) {
+        int r = 0;
+
+        if (config->metrics_file)
+                r = metrics_write(config->metrics_file, facts, statusfile_state(facts, d), now);
+        if (r < 0 && r != s->metrics_error)
+                log_warning("%s: cannot be written: %s; its directory has to be in ReadWritePaths= of the unit",
+                            config->metrics_file, strerror(-r));
+        s->metrics_error = r;
+}
+
 /* For systemctl status, which has one line: what is so at this moment. */
 static void describe_briefly(const Config *c, const Facts *f, const Decision *d, const char *sentence, uint64_t now,
                              char *ret, size_t size) {
@@ -525,6 +538,7 @@ void status_tell_decision(Status *s, const Config *config, const Facts *facts, c
                 describe_briefly(config, facts, d, sentence, now, brief, sizeof(brief));
                 (void) sd_notifyf(false, "STATUS=%s", brief);
                 (void) statusfile_write(config, facts, d, brief, now, &s->file);
+                tell_metrics(s, config, facts, d, now);
         }
         if (told_before(s, facts, d) || goes_without_saying(s, d))
                 return;

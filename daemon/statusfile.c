@@ -33,8 +33,7 @@ static void make_path(const char *name, char *ret) {
 
 /* --- the words of the file --- */
 
-/* The one word that scripts go by. */
-static const char *state_word(const Facts *f, const Decision *d) {
+const char *statusfile_state(const Facts *f, const Decision *d) {
         switch (d->action) {
         case ACTION_HOLD:
                 return d->reason == REASON_GAVE_UP || d->reason == REASON_BROKE ? "failed" : "held";
@@ -144,7 +143,7 @@ static json_object *describe(const Config *c, const Facts *f, const Decision *d,
         add(o, "schema", json_object_new_int(STATUSFILE_SCHEMA));
         add_string(o, "ecs_authd", VERSION);
         add(o, "pid", json_object_new_int(getpid()));
-        add_string(o, "state", state_word(f, d));
+        add_string(o, "state", statusfile_state(f, d));
         add_string(o, "sentence", sentence);
         add(o, "since", time_string(f->waiting_since_usec, now));
         add(o, "sources", sources);

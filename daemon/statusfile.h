@@ -8,6 +8,9 @@
 
 #define STATUSFILE_SCHEMA 1
 
+/* The one word that scripts go by. */
+const char *statusfile_state(const Facts *facts, const Decision *d);
+
 /* now: CLOCK_MONOTONIC, as the facts. *last: what was written last, or NULL; the same is not written again. The caller
  * frees it. */
 int statusfile_write(const Config *config, const Facts *facts, const Decision *d, const char *sentence, uint64_t now,

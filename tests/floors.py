@@ -13,7 +13,7 @@ FLOORS = [  # from the top
     ["manager"],
     ["check"],
     ["service", "watch", "follower", "status", "facts", "instance"],
-    ["statusfile"],
+    ["statusfile", "metrics"],
     ["worker"],
     ["child"],
     ["decide"],

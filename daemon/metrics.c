@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "metrics.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+
+static void begin(FILE *f, const char *name, const char *help) {
+        (void) fprintf(f, "# HELP ecs_authd_%s %s\n# TYPE ecs_authd_%s gauge\n", name, help, name);
+}
+
+static void gauge(FILE *f, const char *name, const char *help, unsigned long long value) {
+        begin(f, name, help);
+        (void) fprintf(f, "ecs_authd_%s %llu\n", name, value);
+}
+
+/* Seconds since 1970; 0 where it has not happened. */
+static unsigned long long moment(uint64_t usec, uint64_t now) {
+        return usec == 0 ? 0 : (unsigned long long) time(NULL) - (now - usec) / USEC_PER_SEC;
+}
+
+static unsigned count_problems(const Problems *problems) {
+        unsigned n = problems->n_dropped;
+
+        for (unsigned i = 0; i < problems->n_items; i++)
+                if (problems->items[i].level <= LOG_WARNING)
+                        n++;
+        return n;
+}
+
+static void write_all(FILE *f, const Facts *facts, const char *state, uint64_t now) {
+        static const char *const states[] = {"live", "waiting", "held", "failed", "rolled-back", "problem", "written"};
+
+        begin(f, "build_info", "Version of ecs-authd, as a label.");
+        (void) fprintf(f, "ecs_authd_build_info{version=\"" VERSION "\"} 1\n");
+        begin(f, "state", "Whether this is the state: see ecs-authd(8).");
+        for (size_t i = 0; i < ELEMENTSOF(states); i++)
+                (void) fprintf(f, "ecs_authd_state{state=\"%s\"} %d\n", states[i], streq(states[i], state));
+
+        gauge(f, "registries", "Registries whose credentials stand in the environment file.", facts->sync.n_registries);
+        gauge(f, "problems", "Errors and warnings about credentials.", count_problems(&facts->sync.problems));
+        gauge(f, "failed_restarts", "Restarts of the agent that failed, in a row.", facts->attempt.failures);
+        gauge(f, "agent_running", "Whether the agent's container runs.", facts->agent.agent == AGENT_RUNNING);
+        gauge(f, "agent_answers", "Whether the agent answers introspection.", facts->agent.answers);
+        gauge(f, "agent_keeps_state", "Whether the agent keeps its state over a restart.",
+              facts->agent.state_kept == STATE_KEPT);
+        gauge(f, "task_containers", "Running containers of tasks.", facts->agent.n_tasks);
+        gauge(f, "last_change_timestamp_seconds", "When the credentials in the environment file last changed, or 0.",
+              moment(facts->changed_usec, now));
+        gauge(f, "last_restart_timestamp_seconds", "When the agent was last restarted by ecs-authd, or 0.",
+              moment(facts->attempt.started_usec, now));
+}
+
+int metrics_write(const char *path, const Facts *facts, const char *state, uint64_t now) {
+        _cleanup_fclose_ FILE *f = NULL;
+        char temporary[PATH_MAX];
+        int fd;
+
+        /* The collector reads *.prom only. */
+        if ((size_t) snprintf(temporary, sizeof(temporary), "%s.new", path) >= sizeof(temporary))
+                return -ENAMETOOLONG;
+        fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+        if (fd < 0)
+                return negative_errno();
+        (void) fchmod(fd, 0644);
+        f = fdopen(fd, "w");
+        if (!f) {
+                (void) close(fd);
+                return -ENOMEM;
+        }
+
+        write_all(f, facts, state, now);
+        if (fflush(f) != 0 || ferror(f) || rename(temporary, path) < 0)
+                return negative_errno();
+        return 0;
+}
