@@ -143,6 +143,9 @@ coverage: ## lines of common/ that the unit tests reach
 	@cd $(BUILD)/coverage && gcov -n -r -s $(CURDIR) common/*.gcda 2>/dev/null | \
 	        awk -F"'" '/^File/ { f = $$2 } /^Lines/ { sub(/Lines executed:/, ""); if (f ~ /\.c$$/) print f ": " $$0; f = "" }'
 
+pictures: all ## the terminal pictures of README.md, from real runs
+	@$(PYTHON) tests/demo/pictures.py $(BUILD)/ecs-authd packaging/pictures
+
 # --- install ---
 
 install: all ## program, unit and settings (DESTDIR=, PREFIX=)
@@ -164,7 +167,8 @@ install: all ## program, unit and settings (DESTDIR=, PREFIX=)
 uninstall: ## what install brought, but for the settings
 	rm -f $(DESTDIR)$(BINDIR)/ecs-authd $(DESTDIR)$(UNITDIR)/ecs-authd.service \
 	      $(DESTDIR)$(CATALOGDIR)/ecs-authd.catalog $(DESTDIR)$(COMPLETIONDIR)/ecs-authd \
-	      $(DESTDIR)$(MANDIR)/man8/ecs-authd.8 $(DESTDIR)$(MANDIR)/man5/ecs-authd.conf.5
+	      $(DESTDIR)$(MANDIR)/man8/ecs-authd.8 $(DESTDIR)$(MANDIR)/man5/ecs-authd.conf.5 \
+	      $(DESTDIR)$(MANDIR)/man7/ecs-authd-troubleshooting.7
 
 compile_commands.json: ## for editors
 	bear -- $(MAKE) --no-print-directory BUILD=$(BUILD)/bear all unit-tests
@@ -172,7 +176,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck floors unit-tests unit-check conformance-check bus-check host-check fuzz fuzz-check coverage \
+.PHONY: all help demo check lint format format-check tidy cppcheck floors unit-tests unit-check conformance-check bus-check host-check fuzz fuzz-check coverage pictures \
         install uninstall compile_commands.json clean
 .SECONDARY:
 

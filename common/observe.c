@@ -160,12 +160,42 @@ int observe_parse_tasks(const char *json, unsigned *ret) {
         return 0;
 }
 
-static int count_tasks(const char *json, unsigned *ret) {
+#define FAMILY_LABEL "com.amazonaws.ecs.task-definition-family"
+
+static bool lists(const char *families, const char *family) {
+        size_t n = strlen(family);
+
+        for (const char *s = families; (s = strstr(s, family)); s += n)
+                if ((s == families || s[-1] == ' ') && (!s[n] || s[n] == ','))
+                        return true;
+        return false;
+}
+
+int observe_parse_containers(const char *json, ObserveReport *report) {
         _cleanup_json_ json_object *list = json_tokener_parse(json);
+        char *families = report->families;
+        size_t n, used = 0;
 
         if (!json_object_is_type(list, json_type_array))
                 return -EBADMSG;
-        *ret = (unsigned) json_object_array_length(list);
+
+        n = json_object_array_length(list);
+        families[0] = 0;
+        for (size_t i = 0; i < n; i++) {
+                json_object *labels = json_get(json_object_array_get_idx(list, i), "Labels", json_type_object);
+                char family[128];
+
+                copy_printable(family, sizeof(family), json_get_string(labels, FAMILY_LABEL));
+                if (!*family || lists(families, family))
+                        continue;
+                if (used + strlen(family) + sizeof(", ...") > sizeof(report->families)) {
+                        (void) snprintf(families + used, sizeof(report->families) - used, ", ...");
+                        break;
+                }
+                used += (size_t) snprintf(families + used, sizeof(report->families) - used, "%s%s",
+                                          used > 0 ? ", " : "", family);
+        }
+        report->n_tasks = (unsigned) n;
         return 0;
 }
 
@@ -198,7 +228,7 @@ static int observe_tasks(const Engine *engine, ObserveReport *report) {
                 return r;
         if (response.status != 200 || !response.body)
                 return -EBADMSG;
-        return count_tasks(response.body, &report->n_tasks);
+        return observe_parse_containers(response.body, report);
 }
 
 static int observe_engine(const Config *config, const DigestKey *key, ObserveReport *report, AuthEntries *ret_entries) {

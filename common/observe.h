@@ -29,6 +29,7 @@ typedef struct ObserveReport {
         StateKept state_kept;
         int exit_status;    /* of a container that is AGENT_STOPPED */
         unsigned n_tasks;   /* running containers of tasks */
+        char families[256]; /* of their task definitions, separated by ", "; cut short with "..." */
         unsigned n_pending; /* tasks that the agent pulls or starts */
         bool answers;       /* introspection: the agent has registered */
         char cluster[256];
@@ -43,6 +44,10 @@ void observe_run(const Config *config, const DigestKey *key, ObserveReport *ret)
 
 /* The answer of "GET /containers/NAME/json" put into the report. -EBADMSG: not such an answer. */
 int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report);
+
+/* The answer of "GET /containers/json" for the containers of tasks put into the report. -EBADMSG: not such an answer.
+ */
+int observe_parse_containers(const char *json, ObserveReport *report);
 
 /* How many of "GET /v1/tasks" are on their way up. -EBADMSG: not such an answer. */
 int observe_parse_tasks(const char *json, unsigned *ret);

@@ -256,12 +256,13 @@ static void describe_hold(const Config *c, const Facts *f, const Decision *d, ch
                                 log_command(c).text, c->environment_file);
                 return;
         case REASON_TASKS:
-                (void) snprintf(ret, size,
-                                "Restart held: %u %s and would be lost, the agent does not keep its state (%s). It is "
-                                "restarted when the last task is gone",
-                                f->agent.n_tasks,
-                                plural(f->agent.n_tasks, "task container runs", "task containers run"),
-                                describe_unsaved(f->agent.state_kept));
+                (void) snprintf(
+                        ret, size,
+                        "Restart held: %u %s%s%s%s and would be lost, the agent does not keep its state (%s). It is "
+                        "restarted when the last task is gone",
+                        f->agent.n_tasks, plural(f->agent.n_tasks, "task container runs", "task containers run"),
+                        str_empty(f->agent.families) ? "" : " (", f->agent.families,
+                        str_empty(f->agent.families) ? "" : ")", describe_unsaved(f->agent.state_kept));
                 return;
         case REASON_FRUITLESS:
                 (void) snprintf(

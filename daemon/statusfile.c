@@ -130,6 +130,7 @@ static json_object *describe_agent(const Config *c, const Facts *f) {
         add(o, "answers", json_object_new_boolean(f->agent.answers));
         add(o, "keeps_state", json_object_new_boolean(f->agent.state_kept == STATE_KEPT));
         add(o, "task_containers", json_object_new_int((int) f->agent.n_tasks));
+        add_string(o, "task_families", f->agent.families);
         add(o, "tasks_pending", json_object_new_int((int) f->agent.n_pending));
         return o;
 }

@@ -11,6 +11,7 @@ import threading
 import urllib.parse
 
 TASK_LABEL = "com.amazonaws.ecs.task-arn"
+FAMILY_LABEL = "com.amazonaws.ecs.task-definition-family"
 
 
 def parse_version(text):
@@ -168,7 +169,7 @@ class DockerEngine:
 
     def run_task(self, name="task"):
         """A container of a task, as the agent starts them."""
-        self.create(name, labels={TASK_LABEL: f"arn:aws:ecs:eu-west-1:111122223333:task/demo/{secrets.token_hex(16)}"})
+        self.create(name, labels={FAMILY_LABEL: "web", TASK_LABEL: f"arn:aws:ecs:eu-west-1:111122223333:task/demo/{secrets.token_hex(16)}"})
 
     def list_containers(self, filters):
         """Those that run, unless the filters ask for other states."""

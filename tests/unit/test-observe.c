@@ -155,6 +155,34 @@ static void test_tasks_on_their_way(void **state _unused_) {
         assert_int_equal(observe_parse_tasks("", &n), -EBADMSG);
 }
 
+static void test_containers_of_tasks(void **state _unused_) {
+        static const char list[] =
+                "[{\"Labels\":{\"com.amazonaws.ecs.task-definition-family\":\"web\"}},"
+                "{\"Labels\":{\"com.amazonaws.ecs.task-definition-family\":\"web-2\"}},"
+                "{\"Labels\":{\"com.amazonaws.ecs.task-definition-family\":\"web\"}},{\"Labels\":{}},{}]";
+        ObserveReport report = {0};
+        char text[4096] = "[", entry[128];
+
+        assert_int_equal(observe_parse_containers(list, &report), 0);
+        assert_int_equal(report.n_tasks, 5);
+        assert_string_equal(report.families, "web, web-2");
+        assert_int_equal(observe_parse_containers("[]", &report), 0);
+        assert_string_equal(report.families, "");
+        assert_int_equal(observe_parse_containers("{}", &report), -EBADMSG);
+
+        for (unsigned i = 0; i < 40; i++) {
+                (void) snprintf(entry, sizeof(entry),
+                                "%s{\"Labels\":{\"com.amazonaws.ecs.task-definition-family\":\"family-%u\"}}",
+                                i > 0 ? "," : "", i);
+                (void) strncat(text, entry, sizeof(text) - strlen(text) - 1);
+        }
+        (void) strncat(text, "]", sizeof(text) - strlen(text) - 1);
+        assert_int_equal(observe_parse_containers(text, &report), 0);
+        assert_int_equal(report.n_tasks, 40);
+        assert_true(strlen(report.families) < sizeof(report.families));
+        assert_string_equal(report.families + strlen(report.families) - 3, "...");
+}
+
 static void test_exit_status(void **state _unused_) {
         static const char stopped[] = "{\"Id\":\"1\",\"State\":{\"Running\":false,\"ExitCode\":5},\"Config\":{}}";
         ObserveReport report = {0};
@@ -174,6 +202,7 @@ int main(void) {
                 cmocka_unit_test(test_metadata_of_an_agent_that_has_not_registered),
                 cmocka_unit_test(test_foreign_text_cannot_forge_a_line),
                 cmocka_unit_test(test_tasks_on_their_way),
+                cmocka_unit_test(test_containers_of_tasks),
                 cmocka_unit_test(test_exit_status),
         };
 

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ecs-authd check on a real host: each broken set-up is called by its name, and its cure, followed to the letter, makes it
+right."""
+
+import base64
+import json
+import re
+
+import pytest
+
+from parts import wait_for
+
+
+def auth(registry, password=None):
+    return base64.b64encode(f"{registry.user}:{password or registry.password}".encode()).decode()
+
+
+@pytest.fixture(scope="module")
+def host(make_host, registry, engine):
+    h = make_host()
+    h.write("/etc/ecs/ecs.config", "ECS_CLUSTER=web\n", 0o600)
+    h.write("/root/.docker/config.json", json.dumps({"auths": {registry.name: {"auth": registry.entry()}}}), 0o600)
+    h.boot()
+    h.wait_said("runs with the credentials of 1 registry")
+    h.registry = registry
+    h.engine_part = engine
+    yield h
+    h.power_off()
+
+
+def check(host, *more):
+    """[(verdict, text, cure)], without what is ok."""
+    output = host.run("ecs-authd", "check", *more, check=False)
+    return [(verdict, text.strip(), cure) for verdict, text, cure in
+            re.findall(r"^(warning|problem)\s+(.*)(?:\n\s+-> (.*))?$", output, re.M)]
+
+
+def login(host):
+    """docker login REGISTRY, for the person who knows the password."""
+    host.login(host.registry)
+
+
+def add_line(host, line):
+    host.shell(f"echo '{line}' >> /etc/ecs/ecs.config; systemctl restart ecs")
+
+
+def credential_file(host, **entries):
+    host.put("/root/.docker/config.json", json.dumps({"auths": {host.registry.name: {"auth": auth(host.registry)}, **entries}}))
+
+
+# name: (what breaks it, what is said, the cure: None = the command that check prints; otherwise what its words say)
+BROKEN = {
+    "credential file for all to read": ("chmod 644 /root/.docker/config.json", "config.json can be read by others", None),
+    "ecs.config for all to read": ("chmod 644 /etc/ecs/ecs.config", "ecs.config can be read by others", None),
+    "agent stopped": ("systemctl stop ecs", "ecs.service is not running", None),
+    "agent not enabled": ("systemctl disable ecs", "ecs.service is not started at boot", None),
+    "ecs-authd not enabled": ("systemctl disable ecs-authd", "ecs-authd.service is not started at boot", None),
+    "ecs-authd stopped": ("systemctl stop ecs-authd", "ecs-authd.service is not running", None),
+    "D-Bus stopped": ("systemctl stop dbus.socket dbus.service", "systemd cannot be reached over D-Bus", None),
+    "a line that somebody pasted": ("systemctl stop ecs-authd; sed -i 's/DATA={/DATA={\"auths\":{/; s/}}$/}}}/' /etc/ecs/ecs.config",
+                                    "ecs.config has other credentials", None),
+    "new credentials and no service": (lambda h: (h.run("systemctl", "stop", "ecs-authd"), h.registry.new_password(), login(h)),
+                                       "ecs.config has other credentials", None),
+    "a restart that nobody made": (lambda h: (h.run("systemctl", "stop", "ecs-authd"), h.registry.new_password(), login(h),
+                                              h.run("ecs-authd", "apply", "--no-restart")),
+                                   "ecs-agent runs with other credentials", None),
+    "read-only /etc/ecs": ("mount --bind /etc/ecs /etc/ecs && mount -o remount,ro,bind /etc/ecs", "is on a read-only file system",
+                           "mount -o remount,rw,bind /etc/ecs && umount /etc/ecs"),
+    "unit masked": ("mv /etc/systemd/system/ecs.service /root/ && systemctl daemon-reload && systemctl mask ecs",
+                    "ecs.service is masked",
+                    "systemctl unmask ecs.service; mv /root/ecs.service /etc/systemd/system/ && systemctl daemon-reload && "
+                    "systemctl enable ecs && systemctl restart ecs"),
+    "no unit": ("systemctl stop ecs; mv /etc/systemd/system/ecs.service /root/; systemctl daemon-reload", "there is no unit ecs.service",
+                "mv /root/ecs.service /etc/systemd/system/ && systemctl daemon-reload && systemctl enable ecs && systemctl start ecs"),
+    "exit status 5": (lambda h: (add_line(h, "AGENT_EXIT=5"), wait_for(
+        lambda: h.property("ecs.service", "ActiveState") == "failed", 20, "the unit has failed", h.tail)), "ecs.service has failed",
+                      "sed -i /AGENT_EXIT/d /etc/ecs/ecs.config; systemctl reset-failed ecs.service && systemctl start ecs.service"),
+    "no ECS_DATADIR": (lambda h: add_line(h, "ECS_DATADIR="), "ECS_DATADIR is not set",
+                       "sed -i /ECS_DATADIR/d /etc/ecs/ecs.config; systemctl restart ecs"),
+    "ECS_CHECKPOINT=false": (lambda h: add_line(h, "ECS_CHECKPOINT=false"), "ECS_CHECKPOINT=false",
+                             "sed -i /ECS_CHECKPOINT/d /etc/ecs/ecs.config; systemctl restart ecs"),
+    "ECS_DATADIR elsewhere": (lambda h: add_line(h, "ECS_DATADIR=/elsewhere"), "not on a mount",
+                              "sed -i /ECS_DATADIR/d /etc/ecs/ecs.config; systemctl restart ecs"),
+    "a password that has changed": (lambda h: h.registry.new_password(), "refuses these credentials: status 401", login),
+    "auth that is no base64": (lambda h: credential_file(h, **{"other.example": {"auth": "%%%"}}), 'the "auth" of other.example',
+                               credential_file),
+    "Docker Engine down": (lambda h: h.engine_part.stop(), "the Docker Engine does not answer",
+                           lambda h: (h.engine_part.start(), h.run("systemctl", "restart", "ecs"))),
+}
+
+
+def do(host, what):
+    if callable(what):
+        what(host)
+    else:
+        host.shell(what)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken(host, name):
+    break_it, said, cure = BROKEN[name]
+    do(host, break_it)
+    more = ["--login"] if "refuses" in said else []
+    found = wait_for(lambda: [finding for finding in check(host, *more) if said in finding[1]], 20, f"check says: {said}",
+                     lambda: host.run("ecs-authd", "check", *more, check=False))
+    # Of several commands any will do; words around them are for people.
+    do(host, cure or re.split(", or: ", found[0][2])[0])
+    wait_for(lambda: not check(host, *more), 40, "nothing is left to say",
+             lambda: host.run("ecs-authd", "check", *more, check=False) + host.tail())
