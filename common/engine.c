@@ -22,6 +22,9 @@ int engine_request(const Engine *e, const char *method, const char *path, const 
         const HttpRequest request = {
                 .socket = e->socket, .method = method, .url = url, .body = body, .timeout_usec = e->timeout_usec};
 
-        (void) snprintf(url, sizeof(url), "http://docker%s%s%s", *e->api_version ? "/v" : "", e->api_version, path);
+        /* A path that is cut off would be another one. */
+        if ((size_t) snprintf(url, sizeof(url), "http://docker%s%s%s", *e->api_version ? "/v" : "", e->api_version,
+                              path) >= sizeof(url))
+                return -ENAMETOOLONG;
         return http_request(&request, ret);
 }

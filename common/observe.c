@@ -188,7 +188,7 @@ int observe_parse_containers(const char *json, ObserveReport *report) {
                 copy_printable(family, sizeof(family), json_get_string(labels, FAMILY_LABEL));
                 if (!*family || lists(families, family))
                         continue;
-                if (used + strlen(family) + sizeof(", ...") > sizeof(report->families)) {
+                if (used + strlen(", ") + strlen(family) + sizeof(", ...") > sizeof(report->families)) {
                         (void) snprintf(families + used, sizeof(report->families) - used, ", ...");
                         break;
                 }
