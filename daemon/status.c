@@ -479,6 +479,9 @@ static void log_decision(const Config *config, const Facts *facts, const Decisio
 static bool told_before(const Status *s, const Facts *facts, const Decision *d) {
         if (s->action != d->action || s->reason != d->reason)
                 return false;
+        /* While it waits, containers may come and go. */
+        if (d->action == ACTION_WAIT)
+                return true;
         if (d->reason == REASON_WRITE_ONLY)
                 return s->failed == (facts->sync.outcome == SYNC_FAILED);
         return streq(s->container_id, facts->agent.container_id) && digest_equal(&s->digest, &facts->sync.digest);
