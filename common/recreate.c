@@ -403,8 +403,12 @@ static int put_back(const Recreation *x) {
         if (!old)
                 return -ENOENT;
 
+        /* The engine goes on with a stop that it was asked for, also when who asked is gone: only one that has ended
+         * can be started. */
+        r = c.fresh && is_running(old) ? stop_container(x, old) : 0;
         policy = json_get(host_config(successor), "RestartPolicy", json_type_object);
-        r = policy ? set_restart_policy(x, old, policy) : 0;
+        if (r >= 0 && policy)
+                r = set_restart_policy(x, old, policy);
         if (r >= 0 && c.previous && c.named)
                 r = remove_container(x, c.named);
         if (r >= 0 && c.fresh)

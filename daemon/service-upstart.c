@@ -239,13 +239,14 @@ static int on_stopped(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         UpstartService *s = userdata;
         bool not_running = is_error(m, "UnknownInstance") || is_error(m, "AlreadyStopped");
 
-        if (sd_bus_message_is_method_error(m, NULL) && !(not_running && s->repair)) {
-                /* Somebody has stopped it since we looked, or it may not be stopped. */
+        /* Somebody has stopped it since we looked, or it may not be stopped. Whatever else went wrong (a script that
+         * failed on the way down, no reply in time): it may be down for it, and is started. */
+        if ((not_running && !s->repair) || is_error(m, "PermissionDenied")) {
                 owe_start(s, false);
                 refuse_restart(s, m);
-                return 0;
+        } else {
+                start_job(s);
         }
-        start_job(s);
         return 0;
 }
 

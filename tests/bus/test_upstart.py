@@ -67,6 +67,21 @@ def test_not_allowed(host):
     assert host.upstart.methods() == ["Stop"]
 
 
+def test_a_stop_that_fails_on_the_way(host):
+    """A script after the stop has failed: the job is down all the same."""
+    live(host)
+    stop = host.upstart._Stop
+
+    def fail(*args):
+        stop(*args)
+        raise DBusException("Job failed while stopping", name=f"{MANAGER}.Error.JobFailed")
+
+    host.upstart._Stop = fail
+    host.login()
+    host.wait_live()
+    assert host.upstart.methods() == ["Stop", "Start"]
+
+
 def test_a_start_that_fails_is_rolled_back(host):
     """Upstart has no failed jobs: it looks as if somebody had stopped it, and it was us."""
     daemon = live(host, Restart_VerifySec="2s")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A stand-in for the ECS agent: the program of the container ecs-agent. Answers introspection on 127.0.0.1:51678 until
  * SIGTERM. With AGENT_EXIT in its environment it ends at once with that status, and with AGENT_EXIT_IF if that text stands
- * in its credentials; as "agent task" it is a task's program,
+ * in its credentials; AGENT_STOP_SEC is how long it takes to end; as "agent task" it is a task's program,
  * which only waits. */
 #include <netinet/in.h>
 #include <signal.h>
@@ -11,8 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static unsigned stop_seconds;
+
 static void on_sigterm(int signal) {
         (void) signal;
+        sleep(stop_seconds);
         _exit(0);
 }
 
@@ -50,6 +53,8 @@ int main(int argc, char **argv) {
             strstr(getenv("ECS_ENGINE_AUTH_DATA"), getenv("AGENT_EXIT_IF")))
                 return 1;
 
+        if (getenv("AGENT_STOP_SEC"))
+                stop_seconds = (unsigned) atoi(getenv("AGENT_STOP_SEC"));
         signal(SIGTERM, on_sigterm); /* as PID 1 of its container it would not end otherwise */
         while (argc > 1 && strcmp(argv[1], "task") == 0)
                 pause();

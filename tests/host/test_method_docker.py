@@ -7,11 +7,12 @@ import os
 import secrets
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
-from parts import ECS_AUTHD, credentials_for, environment, wait_for
+from parts import ECS_AUTHD, credentials_for, environment, never, wait_for
 
 IMAGE = "amazon/amazon-ecs-agent:latest"
 R = "registry.example.com"
@@ -239,6 +240,23 @@ def test_killed_at_any_moment(hand):
         wait_for(lambda: hand.names() == ["ecs-agent"], 10, "one agent is left", hand.names)
         assert comparable(hand.agent()) == first
     assert interrupted >= 2
+
+
+def test_killed_while_the_old_one_ends(hand):
+    """The engine goes on with the stop, whoever asked for it: the next run waits for its end before it starts it again."""
+    hand.start("--restart", "always", "--env", "AGENT_STOP_SEC=3")
+    old = hand.agent()
+    hand.login()
+    process = hand.popen("apply")
+    wait_for(lambda: hand.agent()["HostConfig"]["RestartPolicy"]["Name"] == "no", 20, "it is about to be stopped", hand.names)
+    time.sleep(0.3)  # the request that follows is on its way
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    hand.apply()
+    never(lambda: not hand.engine.running_agent(), 4, "the agent ends")
+    assert hand.is_live() and comparable(hand.agent()) == comparable(old)
+    assert hand.agent()["HostConfig"]["RestartPolicy"]["Name"] == "always"
 
 
 def test_no_secret_is_said(hand):
