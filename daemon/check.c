@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "check.h"
 
+#include <glob.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -22,6 +23,7 @@ typedef enum Verdict { OK, WARNING, PROBLEM } Verdict;
 typedef struct Check {
         const Config *config;
         unsigned counts[3];
+        bool terminal;
         bool colour;
 } Check;
 
@@ -31,10 +33,20 @@ static void say(Check *c, Verdict verdict, const char *text, const char *cure) {
         static const char *const colours[] = {"\033[32m", "\033[33m", "\033[31m"};
 
         c->counts[verdict]++;
+        if (c->terminal)
+                (void) printf("\r\033[K");
         (void) printf("%s%-8s%s %s\n", c->colour ? colours[verdict] : "", words[verdict], c->colour ? "\033[0m" : "",
                       text);
         if (cure)
                 (void) printf("         -> %s\n", cure);
+        (void) fflush(stdout);
+}
+
+/* What may take longer than a moment is announced, on a terminal; the next line takes its place. */
+static void announce(const Check *c, const char *what) {
+        if (!c->terminal)
+                return;
+        (void) printf("...      %s", what);
         (void) fflush(stdout);
 }
 
@@ -85,7 +97,10 @@ static void say_problems(Check *c, const Problems *problems) {
 
 static void check_login(Check *c, const Credential *e) {
         char why[256];
-        int r = registry_login(e, why, sizeof(why));
+        int r;
+
+        announce(c, text("asking %s", e->registry).s);
+        r = registry_login(e, why, sizeof(why));
 
         if (r > 0)
                 say(c, OK, text("%s takes these credentials", e->registry).s, NULL);
@@ -176,6 +191,38 @@ static void check_other_places(Check *c) {
                     "/etc/ecs/ecs.config.json is read by the agent, too: without entries in ecs.config it takes credentials "
                     "from there",
                     "take EngineAuthData out of /etc/ecs/ecs.config.json");
+}
+
+static bool mentions(const char *path, const char *what) {
+        _cleanup_free_ char *line = NULL;
+        _cleanup_fclose_ FILE *f = fopen(path, "re");
+        size_t size = 0;
+        bool found = false;
+
+        while (f && !found && getline(&line, &size, f) >= 0)
+                found = line[strspn(line, " \t")] != '#' && strstr(line, what);
+        return found;
+}
+
+/* What runs now and then, and may write the file as well. */
+static void check_other_writers(Check *c) {
+        static const char *const places[] = {
+                "/etc/crontab",       "/etc/cron.d/*",     "/etc/cron.hourly/*",        "/etc/cron.daily/*",
+                "/etc/cron.weekly/*", "/var/spool/cron/*", "/var/spool/cron/crontabs/*"};
+        glob_t files;
+
+        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+                if (glob(places[i], 0, NULL, &files) != 0)
+                        continue;
+                for (size_t k = 0; k < files.gl_pathc; k++)
+                        if (mentions(files.gl_pathv[k], c->config->environment_file))
+                                say(c, WARNING,
+                                    text("%s names %s: what it writes there stays, and our two lines come back after it",
+                                         files.gl_pathv[k], c->config->environment_file)
+                                            .s,
+                                    text("if it writes credentials, take that out of %s", files.gl_pathv[k]).s);
+                globfree(&files);
+        }
 }
 
 /* --- engine and agent --- */
@@ -394,8 +441,10 @@ int check_host(const Config *config, bool login) {
         Problems problems = {0};
         bool known;
 
-        c.colour = isatty(STDOUT_FILENO) && str_empty(no_colour);
+        c.terminal = isatty(STDOUT_FILENO);
+        c.colour = c.terminal && str_empty(no_colour);
         check_credential_files(&c);
+        announce(&c, "asking credential stores and helpers");
         known = sync_render(config, &credentials, &type, &data, &problems) >= 0;
         say_problems(&c, &problems);
         check_registries(&c, &credentials, login);
@@ -404,10 +453,15 @@ int check_host(const Config *config, bool login) {
 
         check_environment_file(&c, known, type, data);
         check_other_places(&c);
+        check_other_writers(&c);
+        announce(&c, "asking the Docker Engine and the agent");
         check_agent(&c, known, type, data);
+        announce(&c, "asking systemd");
         check_units(&c);
         check_inotify(&c);
 
+        if (c.terminal)
+                (void) printf("\r\033[K");
         (void) printf("\n%u ok, %u warning%s, %u problem%s\n", c.counts[OK], c.counts[WARNING],
                       c.counts[WARNING] == 1 ? "" : "s", c.counts[PROBLEM], c.counts[PROBLEM] == 1 ? "" : "s");
         return fflush(stdout) == 0 && c.counts[PROBLEM] == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

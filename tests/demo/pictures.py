@@ -39,7 +39,8 @@ def on_terminal(command, environment):
         pass
     os.close(parent)
     os.waitpid(pid, 0)
-    return data.decode().replace("\r\n", "\n")
+    # What was announced for a moment, and wiped away.
+    return re.sub("[^\n]*\r\033\\[K", "", data.decode().replace("\r\n", "\n"))
 
 
 def spans(line):

@@ -57,6 +57,9 @@ BROKEN = {
     "agent not enabled": ("systemctl disable ecs", "ecs.service is not started at boot", None),
     "ecs-authd not enabled": ("systemctl disable ecs-authd", "ecs-authd.service is not started at boot", None),
     "ecs-authd stopped": ("systemctl stop ecs-authd", "ecs-authd.service is not running", None),
+    "a timer of old that writes the file": ("mkdir -p /etc/cron.d; echo '0 0 * * * root jq -c .auths x >> /etc/ecs/ecs.config' "
+                                            "> /etc/cron.d/ecs-auth", "/etc/cron.d/ecs-auth names /etc/ecs/ecs.config",
+                                            "rm /etc/cron.d/ecs-auth"),
     "D-Bus stopped": ("systemctl stop dbus.socket dbus.service", "systemd cannot be reached over D-Bus", None),
     "a line that somebody pasted": ("systemctl stop ecs-authd; sed -i 's/DATA={/DATA={\"auths\":{/; s/}}$/}}}/' /etc/ecs/ecs.config",
                                     "ecs.config has other credentials", None),
