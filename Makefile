@@ -24,16 +24,17 @@ COVERAGE  := -O0 --coverage
 
 CFLAGS   ?= $(HARDENING) -g
 LDFLAGS  ?= -pie -Wl,-z,relro,-z,now
-override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Icommon -Idaemon $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+INCLUDES := $(addprefix -I,$(wildcard common/*/ daemon/*/) daemon/ tests/unit/)
+override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(INCLUDES) $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 override CFLAGS   += -std=c17 $(WARNINGS)
 LIBS     := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -linotifytools
 
-COMMON_SOURCES := $(wildcard common/*.c)
-DAEMON_SOURCES := $(wildcard daemon/*.c)
-TEST_SOURCES   := $(wildcard tests/unit/test-*.c)
+COMMON_SOURCES := $(wildcard common/*/*.c)
+DAEMON_SOURCES := $(wildcard daemon/*.c daemon/*/*.c)
+TEST_SOURCES   := $(wildcard tests/unit/*/test-*.c)
 FUZZ_SOURCES   := $(wildcard tests/fuzz/fuzz-*.c)
 SOURCES        := $(COMMON_SOURCES) $(DAEMON_SOURCES) $(TEST_SOURCES) $(FUZZ_SOURCES)
-HEADERS        := $(wildcard common/*.h daemon/*.h tests/unit/*.h tests/fuzz/*.h)
+HEADERS        := $(wildcard common/*/*.h daemon/*.h daemon/*/*.h tests/unit/*.h tests/fuzz/*.h)
 
 COMMON_OBJECTS := $(COMMON_SOURCES:%.c=$(BUILD)/%.o)
 DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/%.o)
@@ -94,13 +95,14 @@ tidy: $(TIDY_STAMPS)
 
 cppcheck: # memleak: it does not know _cleanup_; LeakSanitizer does
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 --inline-suppr \
-	         --suppress=missingIncludeSystem --suppress=memleak -D_GNU_SOURCE '-D__typeof__(x)=void *' -Icommon -Idaemon \
+	         --suppress=missingIncludeSystem --suppress=memleak -D_GNU_SOURCE '-D__typeof__(x)=void *' $(INCLUDES) \
 	         $(COMMON_SOURCES) $(DAEMON_SOURCES)
 
 floors:
 	@$(PYTHON) tests/floors.py
 
-$(BUILD)/tests/test-%: $(BUILD)/tests/unit/test-%.o $(COMMON_OBJECTS)
+$(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(COMMON_OBJECTS)
+	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs cmocka)
 
 unit-tests: $(UNIT_TESTS)
@@ -140,7 +142,7 @@ coverage: ## lines of common/ that the unit tests reach
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/coverage CFLAGS="$(COVERAGE) -g" LDFLAGS=--coverage unit-tests
 	@find $(BUILD)/coverage -name '*.gcda' -delete
 	@tests/unit/run $(BUILD)/coverage/tests > /dev/null
-	@cd $(BUILD)/coverage && gcov -n -r -s $(CURDIR) common/*.gcda 2>/dev/null | \
+	@cd $(BUILD)/coverage && gcov -n -r -s $(CURDIR) common/*/*.gcda 2>/dev/null | \
 	        awk -F"'" '/^File/ { f = $$2 } /^Lines/ { sub(/Lines executed:/, ""); if (f ~ /\.c$$/) print f ": " $$0; f = "" }'
 
 pictures: all ## the terminal pictures of README.md, from real runs

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from bus_host import ECS_AUTHD, TOP
 
-CODE = {path.name: path.read_text() for path in [*TOP.glob("common/*.[ch]"), *TOP.glob("daemon/*.[ch]")]}
+CODE = {path.name: path.read_text() for path in [*TOP.glob("common/**/*.[ch]"), *TOP.glob("daemon/**/*.[ch]")]}
 CONF = (TOP / "conf/ecs-authd.conf").read_text()
 MAN = (TOP / "packaging/man/ecs-authd.8.scd").read_text().replace("\\", "")
 MAN_CONF = (TOP / "packaging/man/ecs-authd.conf.5.scd").read_text().replace("\\", "")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recreate.h"
-#include "service-method.h"
+#include "method.h"
 #include "worker.h"
 
 /* The agent of somebody who started it with "docker run --env-file": there is no unit, and its container is made anew.
