@@ -24,7 +24,8 @@ COVERAGE  := -O0 --coverage
 
 CFLAGS   ?= $(HARDENING) -g
 LDFLAGS  ?= -pie -Wl,-z,relro,-z,now
-INCLUDES := $(addprefix -I,$(wildcard common/*/ daemon/*/) daemon/ tests/unit/)
+# A header is included by its room: "credentials/helper.h".
+INCLUDES := -Icommon -Idaemon -Itests/unit
 override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(INCLUDES) $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 override CFLAGS   += -std=c17 $(WARNINGS)
 LIBS     := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -linotifytools
@@ -43,6 +44,13 @@ UNIT_TESTS     := $(TEST_SOURCES:tests/unit/%.c=$(BUILD)/tests/%)
 # Manual pages are made where scdoc is there to make them.
 MAN_PAGES := $(if $(shell command -v scdoc),$(patsubst packaging/man/%.scd,$(BUILD)/man/%,$(wildcard packaging/man/*.scd)))
 
+# A line for each file; make V=1 shows the commands.
+V ?= 0
+ifeq ($(V),0)
+Q := @
+endif
+say = $(if $(Q),@printf '%-4s %s\n' $(1) $(2))
+
 all: $(BUILD)/ecs-authd $(BUILD)/ecs-authd.service $(MAN_PAGES) ## build the daemon
 
 help: ## this list
@@ -50,18 +58,22 @@ help: ## this list
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/ecs-authd: $(COMMON_OBJECTS) $(DAEMON_OBJECTS)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/ecs-authd.service: units/ecs-authd.service.in Makefile
 	@mkdir -p $(@D)
-	sed 's|@BINDIR@|$(BINDIR)|' $< > $@
+	$(call say,GEN,$@)
+	$(Q)sed 's|@BINDIR@|$(BINDIR)|' $< > $@
 
 $(BUILD)/man/%: packaging/man/%.scd
 	@mkdir -p $(@D)
-	scdoc < $< > $@
+	$(call say,MAN,$@)
+	$(Q)scdoc < $< > $@
 
 # --- what people run first: both install what they need ---
 
@@ -76,7 +88,7 @@ check: ## install what is needed, build, run every test
 
 # --- the parts of `make check` ---
 
-lint: format-check tidy cppcheck floors ## clang-format, clang-tidy, cppcheck, the floors of the design
+lint: format-check tidy cppcheck includes ## clang-format, clang-tidy, cppcheck, the includes of the design
 
 format: ## lay the sources out with clang-format
 	clang-format -i $(SOURCES) $(HEADERS)
@@ -88,7 +100,8 @@ TIDY_STAMPS := $(SOURCES:%.c=$(BUILD)/tidy/%.stamp)
 
 $(BUILD)/tidy/%.stamp: %.c $(HEADERS) .clang-tidy
 	@mkdir -p $(@D)
-	clang-tidy --quiet $< -- $(CPPFLAGS) $(shell pkg-config --cflags cmocka 2>/dev/null) -std=c17
+	$(call say,TIDY,$<)
+	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS) $(shell pkg-config --cflags cmocka 2>/dev/null) -std=c17
 	@touch $@
 
 tidy: $(TIDY_STAMPS)
@@ -98,12 +111,13 @@ cppcheck: # memleak: it does not know _cleanup_; LeakSanitizer does
 	         --suppress=missingIncludeSystem --suppress=memleak -D_GNU_SOURCE '-D__typeof__(x)=void *' $(INCLUDES) \
 	         $(COMMON_SOURCES) $(DAEMON_SOURCES)
 
-floors:
-	@$(PYTHON) tests/floors.py
+includes:
+	@$(PYTHON) tests/check-includes.py
 
 $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(COMMON_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs cmocka)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs cmocka)
 
 unit-tests: $(UNIT_TESTS)
 
@@ -130,7 +144,8 @@ FUZZ_FLAGS   := -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover
 
 $(BUILD)/fuzz/%: tests/fuzz/fuzz-%.c tests/fuzz/fuzz.h $(COMMON_SOURCES) $(HEADERS)
 	@mkdir -p $(@D)
-	clang $(CPPFLAGS) $(FUZZ_FLAGS) -std=c17 $(WARNINGS) -o $@ $< $(COMMON_SOURCES) $(LIBS)
+	$(call say,CC,$@)
+	$(Q)clang $(CPPFLAGS) $(FUZZ_FLAGS) -std=c17 $(WARNINGS) -o $@ $< $(COMMON_SOURCES) $(LIBS)
 
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%) ## each fuzz target for FUZZ_SECONDS= (600)
 	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/$$f $(FUZZ_SECONDS) || exit 1; done
@@ -178,7 +193,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck floors unit-tests unit-check conformance-check bus-check host-check fuzz fuzz-check coverage pictures \
+.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check conformance-check bus-check host-check fuzz fuzz-check coverage pictures \
         install uninstall compile_commands.json clean
 .SECONDARY:
 

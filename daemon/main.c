@@ -2,11 +2,11 @@
 #include <getopt.h>
 #include <syslog.h>
 
-#include "check.h"
+#include "base/secret.h"
+#include "check/check.h"
+#include "ecsconfig/sync.h"
 #include "manager.h"
-#include "secret.h"
-#include "statusfile.h"
-#include "sync.h"
+#include "report/statusfile.h"
 
 #ifndef VERSION
 #define VERSION "unknown"

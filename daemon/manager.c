@@ -7,14 +7,14 @@
 #include <systemd/sd-event.h>
 #include <systemd/sd-id128.h>
 
-#include "facts.h"
-#include "follower.h"
-#include "instance.h"
-#include "log.h"
-#include "service.h"
-#include "status.h"
+#include "base/log.h"
+#include "decision/facts.h"
+#include "process/follower.h"
+#include "process/instance.h"
+#include "process/worker.h"
+#include "report/status.h"
+#include "service/service.h"
 #include "watch.h"
-#include "worker.h"
 
 /* Where inotify fails us, the files are looked at this often instead. */
 #define UNWATCHED_REFRESH_USEC (60 * USEC_PER_SEC)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config.h"
+#include "settings/config.h"
 
 /* The loop: what woke us, which job runs, what was decided. Owns every event source. Nothing acts on an event: a
  * wake-up only says "look again", and one function runs the pass. */

@@ -3,7 +3,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "macro.h"
+#include "base/macro.h"
 
 /* Tells that something happened to one of a list of files, and no more: the caller looks again at everything.
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "http.h"
+#include "base/http.h"
 
 /* The Docker Engine, over its Unix socket. It tells its own API version and is asked in that one: a client that pins a
  * version meets an engine that no longer, or not yet, speaks it. */

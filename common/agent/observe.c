@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "observe.h"
+#include "agent/observe.h"
 
-#include "engine.h"
-#include "json.h"
-#include "rollback.h"
-#include "secret.h"
+#include "agent/engine.h"
+#include "base/json.h"
+#include "base/secret.h"
+#include "ecsconfig/rollback.h"
 
 /* Each of the five requests gets its share of OBSERVE_TIMEOUT_USEC. */
 #define REQUEST_TIMEOUT_USEC (OBSERVE_TIMEOUT_USEC / 5)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config.h"
-#include "digest.h"
+#include "base/digest.h"
+#include "settings/config.h"
 
 /* The second job: what the agent is and has. Asks the Docker Engine for the agent's container and the agent for its
  * metadata. The report has no pointers and no secret, so that a worker can send it as it is. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "recreate.h"
+#include "agent/recreate.h"
 
 #include <fcntl.h>
 
-#include "authdata.h"
-#include "engine.h"
-#include "secret.h"
+#include "agent/engine.h"
+#include "base/secret.h"
+#include "ecsconfig/authdata.h"
 
 /* Beyond the time that a container may take to stop. */
 #define REQUEST_TIMEOUT_USEC (30 * USEC_PER_SEC)

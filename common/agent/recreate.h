@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config.h"
-#include "json.h"
-#include "problem.h"
+#include "base/json.h"
+#include "base/problem.h"
+#include "settings/config.h"
 
 /* The agent's container made anew from its own configuration, with the variables of the environment file, for an agent
  * that somebody started with "docker run --env-file". The one of before is stopped, renamed to NAME.ecs-authd-previous

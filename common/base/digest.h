@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "macro.h"
+#include "base/macro.h"
 
 /* A keyed digest (HMAC-SHA256) stands for credentials wherever the credentials themselves must not be: two can be
  * compared, and nothing can be guessed from one without the key, which lives as long as the process. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "http.h"
+#include "base/http.h"
 
 #include <curl/curl.h>
 #include <strings.h>
 
-#include "secret.h"
+#include "base/secret.h"
 
 enum {
         BODY_MAX = 8 * 1024 * 1024,

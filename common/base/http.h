@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "macro.h"
+#include "base/macro.h"
 
 /* One request, bounded in time and size; blocks, so it belongs into a worker. */
 

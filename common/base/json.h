@@ -3,7 +3,7 @@
 
 #include <json-c/json.h>
 
-#include "macro.h"
+#include "base/macro.h"
 
 static inline void json_putp(json_object **o) {
         json_object_put(*o);

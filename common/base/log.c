@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define SD_JOURNAL_SUPPRESS_LOCATION
 
-#include "log.h"
+#include "base/log.h"
 
 #include <stdarg.h>
 #include <sys/stat.h>

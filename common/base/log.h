@@ -3,7 +3,7 @@
 
 #include <syslog.h>
 
-#include "macro.h"
+#include "base/macro.h"
 
 /* One event is one line: in the journal with structured fields and a message id when stderr is connected to it
  * ($JOURNAL_STREAM, systemd.exec(5)), as plain text on stderr otherwise. With ECS_AUTHD_LOG=fields in the environment

@@ -3,7 +3,7 @@
 
 #include <syslog.h>
 
-#include "macro.h"
+#include "base/macro.h"
 
 /* What went wrong, in sentences for the person who has to act: where (file:line:column), why, and what to do.
  * The pure parts collect problems, the caller decides where they are shown. The list has a fixed size and no

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "secret.h"
+#include "base/secret.h"
 
 #include <openssl/crypto.h>
 #include <sys/prctl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "macro.h"
+#include "base/macro.h"
 
 /* Memory that held a secret is wiped before it is given back. */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "credentials.h"
+#include "credentials/credentials.h"
 
-#include "secret.h"
+#include "base/secret.h"
 
 void credential_done(Credential *c) {
         free(c->registry);

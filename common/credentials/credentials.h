@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "macro.h"
+#include "base/macro.h"
 
 /* Credentials for registries, wherever they come from. */
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "credfile.h"
+#include "credentials/credfile.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <sys/stat.h>
 
-#include "json.h"
-#include "registry.h"
-#include "secret.h"
+#include "base/json.h"
+#include "base/secret.h"
+#include "credentials/registry.h"
 
 enum {
         FILE_SIZE_MAX = 4 * 1024 * 1024,

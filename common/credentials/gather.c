@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gather.h"
+#include "credentials/gather.h"
 
 #include <fnmatch.h>
 
-#include "credfile.h"
-#include "helper.h"
-#include "secret.h"
+#include "base/secret.h"
+#include "credentials/credfile.h"
+#include "credentials/helper.h"
 
 /* A file that cannot be read costs its own registries, and not those of the others. */
 static int load_files(const Config *config, Credentials *c, Problems *problems) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config.h"
-#include "credentials.h"
+#include "credentials/credentials.h"
+#include "settings/config.h"
 
 /* Every credential that the settings lead to: the files, later ones over earlier ones; what credential stores and
  * helpers keep for them; without the hosts that are left out.

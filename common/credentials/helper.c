@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "helper.h"
+#include "credentials/helper.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -8,8 +8,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "json.h"
-#include "secret.h"
+#include "base/json.h"
+#include "base/secret.h"
 
 enum {
         EXIT_NOT_FOUND = 127, /* as a shell has it */

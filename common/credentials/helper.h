@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "macro.h"
+#include "base/macro.h"
 
 /* The docker-credential-* protocol (github.com/docker/docker-credential-helpers, README): a program on PATH, called
  * with a verb; the server's name comes on its standard input, JSON on its standard output. Whatever such a program

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registry.h"
+#include "credentials/registry.h"
 
 #include <ctype.h>
 #include <strings.h>
 
-#include "json.h"
+#include "base/json.h"
 
 /* The hosts that Docker's CLI takes for Docker Hub. */
 static const char *const docker_hub_hosts[] = {"index.docker.io", "docker.io", "registry-1.docker.io"};

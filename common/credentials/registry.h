@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "macro.h"
+#include "base/macro.h"
 
 /* The name of a registry, as credential files spell it and as the agent looks it up (dockerauth.go of
  * amazon-ecs-agent: the scheme is cut off, nothing else is changed). */

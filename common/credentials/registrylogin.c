@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "registrylogin.h"
+#include "credentials/registrylogin.h"
 
-#include "http.h"
-#include "registry.h"
+#include "base/http.h"
+#include "credentials/registry.h"
 
 #define TIMEOUT_USEC (10 * USEC_PER_SEC)
 

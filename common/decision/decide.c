@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "decide.h"
+#include "decision/decide.h"
 
 /* How often to look at things that send no event to us: the engine, the container, introspection, tasks. */
 #define LOOK_SOON_USEC (1 * USEC_PER_SEC)

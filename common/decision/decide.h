@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "observe.h"
-#include "sync.h"
+#include "agent/observe.h"
+#include "ecsconfig/sync.h"
 
 /* What to do next, from what is known. Pure: no side effect, no clock, no memory of its own. Times are CLOCK_MONOTONIC
  * in microseconds. */

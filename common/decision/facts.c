@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "facts.h"
+#include "decision/facts.h"
 
 void facts_wake(Facts *f, bool files) {
         f->files_stale = f->files_stale || files;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "decide.h"
+#include "decision/decide.h"
 
 /* What each thing that happens changes in what is known. Pure, as decide() is: with it and these functions every
  * history can be played through without a clock, a child or a bus. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "authdata.h"
+#include "ecsconfig/authdata.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <strings.h>
 
-#include "json.h"
-#include "registry.h"
-#include "secret.h"
+#include "base/json.h"
+#include "base/secret.h"
+#include "credentials/registry.h"
 
 static const char *const auth_type_names[] = {
         [AUTH_TYPE_AUTO] = "auto",

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "credentials.h"
-#include "digest.h"
-#include "problem.h"
+#include "base/digest.h"
+#include "base/problem.h"
+#include "credentials/credentials.h"
 
 /* ECS_ENGINE_AUTH_TYPE and ECS_ENGINE_AUTH_DATA, as the agent takes them (dockerauth.go of amazon-ecs-agent). */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "envfile.h"
+#include "ecsconfig/envfile.h"
 
 #include <fcntl.h>
 #include <libgen.h>
@@ -10,7 +10,7 @@
 #include <sys/xattr.h>
 #include <time.h>
 
-#include "secret.h"
+#include "base/secret.h"
 
 enum {
         FILE_SIZE_MAX = 1024 * 1024,

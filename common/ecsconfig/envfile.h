@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "problem.h"
+#include "base/problem.h"
 
 /* The environment file (/etc/ecs/ecs.config). Three programs read it, each its own way: ecs-init, systemd
  * (EnvironmentFile=) and docker run --env-file. We change the lines of the keys we are asked to set and leave every

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "rollback.h"
+#include "ecsconfig/rollback.h"
 
 #include <limits.h>
 
-#include "authdata.h"
-#include "config.h"
-#include "envfile.h"
-#include "secret.h"
+#include "base/secret.h"
+#include "ecsconfig/authdata.h"
+#include "ecsconfig/envfile.h"
+#include "settings/config.h"
 
 void auth_entries_done(AuthEntries *e) {
         secret_free(e->type);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "digest.h"
-#include "problem.h"
+#include "base/digest.h"
+#include "base/problem.h"
 
 /* What going back needs to know and nothing else can tell any more, in the state
  * directory (config.h): the auth entries with which the agent was last seen to be well, and those with which it did not

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync.h"
+#include "ecsconfig/sync.h"
 
 #include <time.h>
 
-#include "envfile.h"
-#include "gather.h"
-#include "rollback.h"
-#include "secret.h"
+#include "base/secret.h"
+#include "credentials/gather.h"
+#include "ecsconfig/envfile.h"
+#include "ecsconfig/rollback.h"
 
 /* How long another program may keep the environment file busy before we say so. */
 enum {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config.h"
-#include "digest.h"
-#include "helper.h"
-#include "problem.h"
+#include "base/digest.h"
+#include "base/problem.h"
+#include "credentials/helper.h"
+#include "settings/config.h"
 
 /* The first job: credential files -> the auth entries of the environment file. The report has no pointers and no
  * secret, so that a worker can send it as it is. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config.h"
+#include "settings/config.h"
 
 #include <ctype.h>
 #include <glob.h>
@@ -8,7 +8,7 @@
 #include <pwd.h>
 #include <sys/stat.h>
 
-#include "envfile.h"
+#include "ecsconfig/envfile.h"
 
 enum {
         TIMESPAN_YEARS_MAX = 10,

@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-#include "authdata.h"
-#include "problem.h"
+#include "base/problem.h"
+#include "ecsconfig/authdata.h"
 
 /* The settings: /etc/ecs-authd.conf, then /etc/ecs-authd.conf.d/?*.conf in the order of their names, then -o. Read
  * whole into a new object; bad settings give no object, so that the ones in use stay in use. Times are in microseconds.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "check.h"
+#include "check/check.h"
 
 #include <glob.h>
 #include <sys/inotify.h>
@@ -7,11 +7,11 @@
 #include <sys/statvfs.h>
 #include <systemd/sd-bus.h>
 
-#include "envfile.h"
-#include "observe.h"
-#include "registrylogin.h"
-#include "secret.h"
-#include "sync.h"
+#include "agent/observe.h"
+#include "base/secret.h"
+#include "credentials/registrylogin.h"
+#include "ecsconfig/envfile.h"
+#include "ecsconfig/sync.h"
 
 #define SYSTEMD "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config.h"
+#include "settings/config.h"
 
 /* ecs-authd check: looks at everything on this host that matters, before the first start as well, and prints a line for
  * each: ok, warning or problem, and what to do. Changes nothing. login: ask each registry whether it takes its

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "child.h"
+#include "process/child.h"
 
 #include <signal.h>
 #include <sys/prctl.h>
 
-#include "secret.h"
+#include "base/secret.h"
 
 /* Bus, journal and timers of the parent are none of the child's business. */
 static void close_all_but(int keep) {

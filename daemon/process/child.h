@@ -3,7 +3,7 @@
 
 #include <sys/types.h>
 
-#include "macro.h"
+#include "base/macro.h"
 
 /* What runs in the child; what it returns is its exit status. */
 typedef int (*child_function_t)(const void *context, int fd);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "follower.h"
+#include "process/follower.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "child.h"
-#include "observe.h"
+#include "agent/observe.h"
+#include "process/child.h"
 
 /* An engine that is not there is asked again this often; what it tells in between is missed, and seen at the next look
  * of the loop, which does not rely on events. */

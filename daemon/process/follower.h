@@ -3,7 +3,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "config.h"
+#include "settings/config.h"
 
 /* Follows the Docker Engine's events in a child, as long as somebody wants to know. The stream is JSON of foreign
  * making: the child looks at none of it, and its one word is "look again". */

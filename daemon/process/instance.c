@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "instance.h"
+#include "process/instance.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "config.h"
+#include "settings/config.h"
 
 struct Instance {
         int fd; /* -1: who may not write there is not root, and shares the agent with nobody */

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "macro.h"
+#include "base/macro.h"
 
 /* Of several ecs-authd on a host (the service, an apply by hand or in user data) one restarts the agent. All write the
  * environment file: they write the same. What they share is a file in the state directory: its lock belongs to the one

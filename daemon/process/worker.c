@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker.h"
+#include "process/worker.h"
 
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "child.h"
+#include "process/child.h"
 
 struct Worker {
         sd_event *event;

@@ -3,7 +3,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "macro.h"
+#include "base/macro.h"
 
 /* Runs one function at a time in a forked child and hands its report back to the event loop. Secrets, foreign bytes and
  * calls that may hang stay in the child: a crash or a hang there costs one job. The report must be a struct without

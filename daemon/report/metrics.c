@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "metrics.h"
+#include "report/metrics.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "decide.h"
+#include "decision/decide.h"
 
 /* A text file for the Prometheus node exporter (textfile collector), replaced as a whole: names and units by
  * Prometheus' conventions. now: CLOCK_MONOTONIC, as the facts. state: the word of statusfile.h. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "status.h"
+#include "report/status.h"
 
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
-#include "log.h"
-#include "metrics.h"
-#include "statusfile.h"
+#include "base/log.h"
+#include "report/metrics.h"
+#include "report/statusfile.h"
 
 enum {
         SENTENCE_MAX = 1400,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "decide.h"
+#include "decision/decide.h"
 
 /* What the outside sees: one journal line for each event that matters, and one sentence for systemctl status. What was
  * said already is not said again. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "statusfile.h"
+#include "report/statusfile.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "json.h"
+#include "base/json.h"
 
 #ifndef VERSION
 #define VERSION "unknown"

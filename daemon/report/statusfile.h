@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "decide.h"
+#include "decision/decide.h"
 
 /* What the service last saw and did, as JSON without secrets that everybody may read: $RUNTIME_DIRECTORY/status.json
  * (systemd.exec(5)), /run/ecs-authd/status.json. ecs-authd(8) describes its members. */

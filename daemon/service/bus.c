@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bus.h"
+#include "service/bus.h"
 
 #define CALL_TIMEOUT_USEC (10 * USEC_PER_SEC)
 #define RECONNECT_MIN_USEC (1 * USEC_PER_SEC)

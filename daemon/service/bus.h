@@ -3,7 +3,7 @@
 
 #include <systemd/sd-bus.h>
 
-#include "macro.h"
+#include "base/macro.h"
 
 /* A connection to the system bus that comes back by itself. */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "recreate.h"
-#include "method.h"
-#include "worker.h"
+#include "agent/recreate.h"
+#include "process/worker.h"
+#include "service/method.h"
 
 /* The agent of somebody who started it with "docker run --env-file": there is no unit, and its container is made anew.
  * The requests to the Docker Engine carry the container's environment, so a child makes them. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "service.h"
+#include "service/service.h"
 
 /* What a method gives to service.c. The functions do what those of service.h say. */
 

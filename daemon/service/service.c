@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service.h"
+#include "service/service.h"
 
-#include "method.h"
+#include "service/method.h"
 
 int service_new(Service **ret, sd_event *event, const Config *config, const ServiceHandlers *handlers, void *userdata) {
         const Service common = {.event = event, .config = config, .handlers = handlers, .userdata = userdata};

@@ -3,7 +3,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "decide.h"
+#include "decision/decide.h"
 
 /* What runs the agent and can restart it. One interface; each Method= has a file of its own. Nothing here blocks. */
 

@@ -2,8 +2,8 @@
 #include <fcntl.h>
 #include <limits.h>
 
-#include "bus.h"
-#include "method.h"
+#include "service/bus.h"
+#include "service/method.h"
 
 /* Upstart, on the old Amazon Linux AMI (upstart 0.6.5; com.ubuntu.Upstart.xml, .Job.xml and .Instance.xml in its dbus/
  * directory). Its Restart() would keep the old environment of the job's processes, and ecs-init makes the container

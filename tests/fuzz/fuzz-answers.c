@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include "helper.h"
-#include "observe.h"
-#include "registry.h"
+#include "credentials/helper.h"
+#include "agent/observe.h"
+#include "credentials/registry.h"
 
 /* What other programs answer: credential helpers, the Docker Engine, the agent; and what stands in an environment. */
 static void check_registry(const char *key) {

@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "authdata.h"
-#include "envfile.h"
+#include "ecsconfig/authdata.h"
+#include "ecsconfig/envfile.h"
 
 #define TYPE "dockercfg"
 #define DATA "{\"registry.example\":{\"auth\":\"dTpw\"}}"

@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-#include "macro.h"
-#include "secret.h"
+#include "base/macro.h"
+#include "base/secret.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 

@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "macro.h"
-#include "problem.h"
+#include "base/macro.h"
+#include "base/problem.h"
 
 /* A directory of one's own, for setup and teardown of a test: *state is its path. */
 static inline int unit_make_directory(void **state) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server.h"
 
-#include "engine.h"
+#include "agent/engine.h"
 
 #define TIMEOUT (10 * USEC_PER_SEC)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "observe.h"
+#include "agent/observe.h"
 
 static const DigestKey key = {{7}};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "recreate.h"
+#include "agent/recreate.h"
 
 /* What a real engine does with it is tested in tests/host/test_method_docker.py. */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "digest.h"
+#include "base/digest.h"
 
 static void test_is_hmac_sha256(void **state _unused_) {
         /* printf '' | openssl dgst -sha256 -mac HMAC -macopt hexkey:(64 zeros) */

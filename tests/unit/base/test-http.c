@@ -7,7 +7,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "http.h"
+#include "base/http.h"
 
 /* A server on a Unix socket that gives one answer, whatever it is asked; NULL: it accepts and says nothing. */
 static pid_t serve(const char *path, const char *answer) {

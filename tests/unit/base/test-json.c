@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "json.h"
+#include "base/json.h"
 
 static void test_what_go_takes(void **state _unused_) {
         static const char *const table[] = {"{}",           " {} ",  "{}\n",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "log.h"
+#include "base/log.h"
 
 /* What goes to stderr while the journal is not there, caught in a file. */
 static void log_into(const char *path, const char *journal_stream) {

@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "secret.h"
+#include "base/secret.h"
 
 static void test_dup_and_free(void **state _unused_) {
         _cleanup_secret_ char *s = secret_dup("secret", 3);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "credentials.h"
-#include "secret.h"
+#include "base/secret.h"
+#include "credentials/credentials.h"
 
 static void put(Credentials *c, const char *registry, const char *username) {
         Credential one = {.registry = strdup(registry), .username = strdup(username), .password = strdup("password")};

@@ -3,8 +3,8 @@
 
 #include <fcntl.h>
 
-#include "credfile.h"
-#include "registry.h"
+#include "credentials/credfile.h"
+#include "credentials/registry.h"
 
 /* "user:password", "other:word", "other:pass:word" */
 #define AUTH "dXNlcjpwYXNzd29yZA=="

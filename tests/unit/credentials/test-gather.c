@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "gather.h"
+#include "credentials/gather.h"
 
 /* "user:password" */
 #define ENTRY "{\"auth\":\"dXNlcjpwYXNzd29yZA==\"}"

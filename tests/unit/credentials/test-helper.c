@@ -4,8 +4,8 @@
 #include <signal.h>
 #include <time.h>
 
-#include "helper.h"
-#include "secret.h"
+#include "base/secret.h"
+#include "credentials/helper.h"
 
 #define LONG (20 * USEC_PER_SEC)
 #define SHORT (300 * USEC_PER_MSEC)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "registry.h"
+#include "credentials/registry.h"
 
 typedef struct Case {
         const char *key;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "registrylogin.h"
+#include "credentials/registrylogin.h"
 
 /* The registries themselves are in tests/bus/test_check.py. */
 

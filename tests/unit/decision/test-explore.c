@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "facts.h"
+#include "decision/facts.h"
 
 /* Every history up to DEPTH events on a small host: credentials change, something rewrites the file, the agent goes and
  * comes back, tasks come and go, an operator stops and starts the unit, jobs end in every way, the daemon is killed at

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "authdata.h"
-#include "registry.h"
-#include "secret.h"
+#include "base/secret.h"
+#include "credentials/registry.h"
+#include "ecsconfig/authdata.h"
 
 #define AUTH "dXNlcjpwYXNzd29yZA=="
 #define ENTRY "{\"auth\":\"" AUTH "\"}"

@@ -8,8 +8,8 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
-#include "envfile.h"
-#include "secret.h"
+#include "base/secret.h"
+#include "ecsconfig/envfile.h"
 
 #define MAX ENVFILE_LINE_MAX_EXEC
 

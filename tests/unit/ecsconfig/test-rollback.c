@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "rollback.h"
+#include "ecsconfig/rollback.h"
 
 static int set_up(void **state) {
         return unit_make_directory(state) < 0 || setenv("STATE_DIRECTORY", *state, 1) < 0 ? -1 : 0;

@@ -3,9 +3,9 @@
 
 #include <fcntl.h>
 
-#include "rollback.h"
-#include "secret.h"
-#include "sync.h"
+#include "base/secret.h"
+#include "ecsconfig/rollback.h"
+#include "ecsconfig/sync.h"
 
 /* "user:password" */
 #define AUTH "dXNlcjpwYXNzd29yZA=="

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "config.h"
-#include "envfile.h"
+#include "ecsconfig/envfile.h"
+#include "settings/config.h"
 
 static Config *load(const char *directory, const char *text, const char *const *options, Problems *problems) {
         _cleanup_free_ char *path = unit_path(directory, "ecs-authd.conf");
