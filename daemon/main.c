@@ -6,7 +6,7 @@
 #include "check/check.h"
 #include "ecsconfig/sync.h"
 #include "manager.h"
-#include "report/statusfile.h"
+#include "report/show-status.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -34,7 +34,7 @@ static void print_help(void) {
                       "  status   what the service sees and does\n"
                       "  check    look at everything on this host that matters, and say what to do\n\n"
                       "Options:\n"
-                      "  --config FILE            settings (default " CONFIG_PATH_DEFAULT "), then FILE.d/*.conf\n"
+                      "  --config FILE            settings (default " SETTINGS_PATH_DEFAULT "), then FILE.d/*.conf\n"
                       "  -o Section.Key=VALUE     overrides one setting; repeatable\n"
                       "  --no-restart             apply: stop after the write\n"
                       "  --reveal                 render: show the secrets\n"
@@ -151,7 +151,7 @@ static int parse_arguments(int argc, char **argv, Arguments *a) {
         return -1;
 }
 
-static int verb_manager(const Arguments *a, Config **config) {
+static int verb_manager(const Arguments *a, Settings **settings) {
         _cleanup_(manager_freep) Manager *m = NULL;
         ManagerMode mode = MANAGER_RUN;
         int r;
@@ -159,7 +159,7 @@ static int verb_manager(const Arguments *a, Config **config) {
         if (streq(a->verb, "apply"))
                 mode = a->no_restart ? MANAGER_APPLY_WRITE : MANAGER_APPLY;
 
-        r = manager_new(&m, mode, config, a->config_path, (char *const *) a->options);
+        r = manager_new(&m, mode, settings, a->config_path, (char *const *) a->options);
         if (r >= 0)
                 r = manager_loop(m);
         if (r < 0) {
@@ -188,21 +188,21 @@ static void print_sources(const Credentials *credentials) {
         }
 }
 
-static int verb_render(const Arguments *a, const Config *config) {
+static int verb_render(const Arguments *a, const Settings *settings) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_secret_ char *data = NULL, *masked = NULL;
         const char *type = NULL;
         Problems problems = {0};
         int r;
 
-        r = sync_render(config, &credentials, &type, &data, &problems);
+        r = sync_render(&settings->credentials, &settings->ecsconfig, &credentials, &type, &data, &problems);
         print_problems(&problems);
         if (r < 0)
                 return EXIT_STATUS_FAILED;
         print_sources(&credentials);
         if (!data) {
                 (void) fprintf(stderr, "No credentials: the two lines would be removed from %s\n",
-                               config->environment_file);
+                               settings->ecsconfig.environment_file);
                 return EXIT_SUCCESS;
         }
 
@@ -217,7 +217,7 @@ static int verb_render(const Arguments *a, const Config *config) {
 
 int main(int argc, char **argv) {
         _cleanup_free_ const char **options = calloc((size_t) argc + 1, sizeof(char *));
-        _cleanup_(config_freep) Config *config = NULL;
+        _cleanup_(settings_freep) Settings *settings = NULL;
         Arguments a = {.options = options};
         Problems problems = {0};
         int r;
@@ -231,7 +231,7 @@ int main(int argc, char **argv) {
 
         /* Of no secret and no settings. */
         if (streq(a.verb, "status"))
-                return statusfile_show(a.json, a.watch);
+                return show_status(a.json, a.watch);
 
         r = secret_protect_process();
         if (r < 0) {
@@ -239,14 +239,14 @@ int main(int argc, char **argv) {
                 return EXIT_STATUS_FAILED;
         }
 
-        r = config_load(a.config_path, (char *const *) a.options, &config, &problems);
+        r = settings_load(a.config_path, (char *const *) a.options, &settings, &problems);
         print_problems(&problems);
         if (r < 0)
                 return EXIT_STATUS_CONFIG;
 
         if (streq(a.verb, "render"))
-                return verb_render(&a, config);
+                return verb_render(&a, settings);
         if (streq(a.verb, "check"))
-                return check_host(config, a.login);
-        return verb_manager(&a, &config);
+                return check_host(settings, a.login);
+        return verb_manager(&a, &settings);
 }

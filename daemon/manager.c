@@ -9,10 +9,10 @@
 
 #include "base/log.h"
 #include "decision/facts.h"
-#include "process/follower.h"
-#include "process/instance.h"
+#include "process/docker-events.h"
+#include "process/restart-lock.h"
 #include "process/worker.h"
-#include "report/status.h"
+#include "report/announcer.h"
 #include "service/service.h"
 #include "watch.h"
 
@@ -30,7 +30,7 @@
 
 struct Manager {
         ManagerMode mode;
-        Config *config;
+        Settings *settings;
         const char *config_path;
         char *const *options;
         DigestKey key;
@@ -47,9 +47,9 @@ struct Manager {
         Worker *worker;
         Watch *watch;
         Service *service; /* NULL: nothing is restarted */
-        Follower *follower;
-        Instance *instance;
-        Status *status;
+        DockerEvents *docker_events;
+        RestartLock *restart_lock;
+        Announcer *announcer;
 
         Facts facts;
         /* Of the observation under way: what is not answered yet, and the answers. */
@@ -133,7 +133,7 @@ static int on_refresh(sd_event_source *s _unused_, uint64_t usec _unused_, void 
 }
 
 static void manager_arm_refresh(Manager *m) {
-        uint64_t interval = m->config->refresh_usec;
+        uint64_t interval = m->settings->refresh_usec;
 
         if (!m->watching && (interval == 0 || interval > UNWATCHED_REFRESH_USEC))
                 interval = UNWATCHED_REFRESH_USEC;
@@ -145,7 +145,7 @@ static void manager_arm_refresh(Manager *m) {
 static void run_sync(const void *context, void *report) {
         const Manager *m = context;
 
-        sync_run(m->config, m->sync_mode, &m->key, report);
+        sync_run(&m->settings->credentials, &m->settings->ecsconfig, m->sync_mode, &m->key, report);
 }
 
 static const char *describe_worker_error(int error) {
@@ -163,7 +163,7 @@ static void fail_sync(const Manager *m, int error, SyncReport *ret) {
         *ret = (SyncReport){.outcome = SYNC_FAILED};
         problems_add(&ret->problems, LOG_ERR,
                      "%s: nothing was written, the job that reads the credential files did not end well: %s",
-                     m->config->environment_file, describe_worker_error(error));
+                     m->settings->ecsconfig.environment_file, describe_worker_error(error));
 }
 
 /* From here on the agent may start: the file is as right as it can be. */
@@ -194,7 +194,7 @@ static void on_sync_done(void *userdata, int error, const void *child_report) {
         m->writing = false;
         m->written_usec = manager_now(m);
         facts_end_write(&m->facts, &report, manager_now(m));
-        status_tell_sync(m->status, m->config, &m->facts.sync);
+        announcer_tell_sync(m->announcer, m->settings, &m->facts.sync);
 
         manager_tell_ready(m);
 
@@ -210,7 +210,8 @@ static void manager_write(Manager *m) {
         m->sync_mode = facts_begin_write(&m->facts);
         m->writing = true;
 
-        r = worker_run(m->worker, run_sync, m, sizeof(SyncReport), sync_timeout_usec(m->config), on_sync_done, m);
+        r = worker_run(m->worker, run_sync, m, sizeof(SyncReport), sync_timeout_usec(&m->settings->credentials),
+                       on_sync_done, m);
         if (r < 0)
                 on_sync_done(m, r, NULL);
 }
@@ -220,7 +221,7 @@ static void manager_write(Manager *m) {
 static void run_observe(const void *context, void *report) {
         const Manager *m = context;
 
-        observe_run(m->config, &m->key, report);
+        observe_run(&m->settings->agent, &m->key, report);
 }
 
 static void manager_take_answers(Manager *m) {
@@ -294,7 +295,7 @@ static void on_restart_finished(void *userdata, JobOutcome outcome, const char *
         if (m->facts.attempt.state != ATTEMPT_JOB)
                 return; /* given up on already */
 
-        status_tell_job(m->config, outcome, result, message);
+        announcer_tell_job(m->settings, outcome, result, message);
         facts_end_restart(&m->facts, outcome, manager_now(m));
         manager_wake(m, false);
 }
@@ -303,7 +304,7 @@ static void manager_restart(Manager *m, const Decision *d) {
         int r;
 
         facts_begin_restart(&m->facts, d, manager_now(m));
-        instance_note_restart(m->instance);
+        restart_lock_note_restart(m->restart_lock);
         r = m->service ? service_restart(m->service, d->reason == REASON_REPAIR) : -ENOTCONN;
         if (r < 0)
                 on_restart_finished(m, JOB_REFUSED, NULL, strerror(-r));
@@ -322,21 +323,13 @@ static uint64_t jitter_of_this_host(uint64_t jitter_usec) {
 }
 
 static void manager_policy(Manager *m, Policy *ret) {
-        const Config *c = m->config;
+        *ret = (Policy){.settings = m->settings->restart, .other_instance = !restart_lock_claim(m->restart_lock)};
+        ret->settings.jitter_usec = jitter_of_this_host(ret->settings.jitter_usec);
+        if (m->mode == MANAGER_APPLY_WRITE)
+                ret->settings.method = RESTART_METHOD_NONE;
         /* A person who waits in front of it has settled, and has chosen the moment. */
-        bool at_once = m->mode != MANAGER_RUN;
-
-        *ret = (Policy){
-                .method = m->mode == MANAGER_APPLY_WRITE ? RESTART_METHOD_NONE : c->method,
-                .unsaved_state = c->unsaved_state,
-                .settle_usec = at_once ? 0 : c->settle_usec,
-                .min_interval_usec = c->min_interval_usec,
-                .jitter_usec = at_once ? 0 : jitter_of_this_host(c->jitter_usec),
-                .pending_usec = c->pending_usec,
-                .verify_usec = c->verify_usec,
-                .rollback = c->rollback,
-                .other_instance = !instance_claim(m->instance),
-        };
+        if (m->mode != MANAGER_RUN)
+                ret->settings.settle_usec = ret->settings.jitter_usec = 0;
 }
 
 /* apply ends with the first outcome. */
@@ -382,7 +375,7 @@ static bool manager_start_job(Manager *m, const Decision *d) {
 
 static void manager_rest(Manager *m, const Decision *d) {
         (void) arm_timer(m, &m->look_again, d->look_again_usec, on_look_again);
-        follower_set(m->follower, decision_awaits_docker(d) ? m->config : NULL);
+        docker_events_set(m->docker_events, decision_awaits_docker(d) ? m->settings->agent.docker_socket : NULL);
         manager_finish_apply(m, d);
 }
 
@@ -396,7 +389,7 @@ static void manager_pass(Manager *m) {
                 manager_policy(m, &policy);
                 d = decide(&m->facts, &policy, manager_now(m));
                 facts_note_waiting(&m->facts, &d, manager_now(m));
-                status_tell_decision(m->status, m->config, &m->facts, &d, manager_now(m));
+                announcer_tell_decision(m->announcer, m->settings, &m->facts, &d, manager_now(m));
                 if (!manager_start_job(m, &d))
                         return;
                 again = facts_take_decision(&m->facts, &d, manager_now(m)) || d.action == ACTION_RESTART;
@@ -438,14 +431,14 @@ static const char *watch_advice(int error) {
 }
 
 static void manager_start_watching(Manager *m) {
-        size_t n = count_files(m->config->credential_files);
+        size_t n = count_files(m->settings->credentials.files);
         _cleanup_free_ const char **files = calloc(n + 2, sizeof(char *));
         int r = -ENOMEM;
 
         if (files) {
                 for (size_t i = 0; i < n; i++)
-                        files[i] = m->config->credential_files[i];
-                files[n] = m->config->environment_file;
+                        files[i] = m->settings->credentials.files[i];
+                files[n] = m->settings->ecsconfig.environment_file;
                 r = watch_set_files(m->watch, files);
         }
 
@@ -455,13 +448,23 @@ static void manager_start_watching(Manager *m) {
                             watch_advice(r));
         else
                 log_event(LOG_INFO, MESSAGE_WATCHING,
-                          LOG_FIELDS({"FILE", m->config->environment_file}, {"UNIT", m->config->unit}),
-                          "Watching %s%s and %s", m->config->credential_files[0], n > 1 ? " (and more)" : "",
-                          m->config->environment_file);
+                          LOG_FIELDS({"FILE", m->settings->ecsconfig.environment_file}, {"UNIT", m->settings->unit}),
+                          "Watching %s%s and %s", m->settings->credentials.files[0], n > 1 ? " (and more)" : "",
+                          m->settings->ecsconfig.environment_file);
         manager_arm_refresh(m);
 }
 
+static ServiceSettings service_settings(const Settings *s) {
+        return (ServiceSettings){
+                .method = s->restart.method,
+                .unit = s->unit,
+                .agent = &s->agent,
+                .environment_file = s->ecsconfig.environment_file,
+        };
+}
+
 static int manager_connect(Manager *m) {
+        const ServiceSettings settings = service_settings(m->settings);
         static const ServiceHandlers handlers = {
                 .changed = on_unit_changed,
                 .queried = on_unit_queried,
@@ -469,9 +472,9 @@ static int manager_connect(Manager *m) {
         };
 
         m->service = service_free(m->service);
-        if (m->config->method == RESTART_METHOD_NONE)
+        if (m->settings->restart.method == RESTART_METHOD_NONE)
                 return 0;
-        return service_new(&m->service, m->event, m->config, &handlers, m);
+        return service_new(&m->service, m->event, &settings, &handlers, m);
 }
 
 /* Another unit, or another way to restart it: what was asked of the one before is not answered any more. */
@@ -487,11 +490,11 @@ static int manager_reconnect(Manager *m) {
 
 /* The new settings, or why they are not taken. */
 static int manager_reload(Manager *m) {
-        _cleanup_(config_freep) Config *config = NULL, *old = NULL;
+        _cleanup_(settings_freep) Settings *settings = NULL, *old = NULL;
         Problems problems = {0};
         int r;
 
-        r = config_load(m->config_path, m->options, &config, &problems);
+        r = settings_load(m->config_path, m->options, &settings, &problems);
         if (r < 0) {
                 for (unsigned i = 0; i < problems.n_items; i++)
                         log_event(LOG_ERR, MESSAGE_SETTINGS_KEPT, NULL, "%s", problems.items[i].text);
@@ -499,15 +502,17 @@ static int manager_reload(Manager *m) {
                 return r;
         }
 
-        old = m->config;
-        m->config = STEAL_POINTER(config);
-        follower_set(m->follower, NULL);
-        if (!streq(old->environment_file, m->config->environment_file))
+        old = m->settings;
+        m->settings = STEAL_POINTER(settings);
+        docker_events_set(m->docker_events, NULL);
+        if (!streq(old->ecsconfig.environment_file, m->settings->ecsconfig.environment_file))
                 m->facts.sync = (SyncReport){0};
         manager_start_watching(m);
 
-        if (m->service && streq(old->unit, m->config->unit) && old->method == m->config->method) {
-                service_set_config(m->service, m->config);
+        if (m->service && streq(old->unit, m->settings->unit) && old->restart.method == m->settings->restart.method) {
+                const ServiceSettings same = service_settings(m->settings);
+
+                service_set_settings(m->service, &same);
                 return 0;
         }
         return manager_reconnect(m);
@@ -521,7 +526,7 @@ static int on_sighup(sd_event_source *s _unused_, const struct signalfd_siginfo 
         if (manager_reload(m) == -ENOMEM)
                 log_error("Out of memory; the settings in use stay in use");
         facts_retry(&m->facts);
-        status_say_again(m->status);
+        announcer_say_again(m->announcer);
         if (m->ready)
                 (void) sd_notify(false, "READY=1");
         manager_wake(m, true);
@@ -592,7 +597,8 @@ static int manager_start_run(Manager *m) {
 
 static int manager_start_apply(Manager *m) {
         /* The restart and its verification, and what may come before them. */
-        uint64_t limit = sync_timeout_usec(m->config) + 2 * OBSERVE_TIMEOUT_USEC + 2 * m->config->verify_usec;
+        uint64_t limit = sync_timeout_usec(&m->settings->credentials) + 2 * OBSERVE_TIMEOUT_USEC +
+                         2 * m->settings->restart.verify_usec;
 
         return arm_timer(m, &m->give_up, manager_now(m) + limit, on_give_up);
 }
@@ -602,18 +608,18 @@ static int manager_join(Manager *m) {
         uint64_t now, ago;
         int r;
 
-        r = instance_new(&m->instance);
+        r = restart_lock_new(&m->restart_lock);
         if (r >= 0)
                 r = sd_event_now(m->event, CLOCK_MONOTONIC, &now);
         if (r < 0)
                 return r;
 
-        ago = instance_last_restart_ago_usec(m->instance);
+        ago = restart_lock_last_restart_ago_usec(m->restart_lock);
         m->facts.attempt.started_usec = ago < now ? now - ago : 0;
         return 0;
 }
 
-int manager_new(Manager **ret, ManagerMode mode, Config **config, const char *config_path, char *const *options) {
+int manager_new(Manager **ret, ManagerMode mode, Settings **settings, const char *config_path, char *const *options) {
         _cleanup_(manager_freep) Manager *m = calloc(1, sizeof(Manager));
         int r;
 
@@ -621,7 +627,7 @@ int manager_new(Manager **ret, ManagerMode mode, Config **config, const char *co
                 return -ENOMEM;
 
         m->mode = mode;
-        m->config = STEAL_POINTER(*config);
+        m->settings = STEAL_POINTER(*settings);
         m->config_path = config_path;
         m->options = options;
         m->facts.files_stale = m->facts.agent_stale = true;
@@ -636,9 +642,9 @@ int manager_new(Manager **ret, ManagerMode mode, Config **config, const char *co
         if (r >= 0)
                 r = worker_new(&m->worker, m->event);
         if (r >= 0)
-                r = status_new(&m->status, mode == MANAGER_RUN);
+                r = announcer_new(&m->announcer, mode == MANAGER_RUN);
         if (r >= 0)
-                r = follower_new(&m->follower, m->event, on_docker_event, m);
+                r = docker_events_new(&m->docker_events, m->event, on_docker_event, m);
         if (r >= 0)
                 r = manager_connect(m);
         if (r >= 0)
@@ -658,10 +664,10 @@ Manager *manager_free(Manager *m) {
 
         worker_free(m->worker);
         watch_free(m->watch);
-        follower_free(m->follower);
-        instance_free(m->instance);
+        docker_events_free(m->docker_events);
+        restart_lock_free(m->restart_lock);
         service_free(m->service);
-        status_free(m->status);
+        announcer_free(m->announcer);
         sd_event_source_disable_unref(m->pass);
         sd_event_source_disable_unref(m->look_again);
         sd_event_source_disable_unref(m->refresh);
@@ -670,7 +676,7 @@ Manager *manager_free(Manager *m) {
         sd_event_source_disable_unref(m->ready_limit);
         sd_event_source_disable_unref(m->stop_limit);
         sd_event_unref(m->event);
-        config_free(m->config);
+        settings_free(m->settings);
         free(m);
         return NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "settings/config.h"
+#include "settings/settings.h"
 
 /* The loop: what woke us, which job runs, what was decided. Owns every event source. Nothing acts on an event: a
  * wake-up only says "look again", and one function runs the pass. */
@@ -14,9 +14,9 @@ typedef enum ManagerMode {
 
 typedef struct Manager Manager;
 
-/* Takes over *config, and sets it to NULL. config_path and options (which must live as long as the manager) are what it
- * was loaded from, for reloads. */
-int manager_new(Manager **ret, ManagerMode mode, Config **config, const char *config_path, char *const *options);
+/* Takes over *settings, and sets it to NULL. config_path and options (which must live as long as the manager) are what
+ * it was loaded from, for reloads. */
+int manager_new(Manager **ret, ManagerMode mode, Settings **settings, const char *config_path, char *const *options);
 Manager *manager_free(Manager *m);
 DEFINE_CLEANUP_FUNC(Manager *, manager_free)
 

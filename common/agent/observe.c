@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/observe.h"
 
-#include "agent/engine.h"
+#include "agent/docker-engine.h"
 #include "base/json.h"
 #include "base/secret.h"
+#include "ecsconfig/auth-data.h"
 #include "ecsconfig/rollback.h"
 
 /* Each of the five requests gets its share of OBSERVE_TIMEOUT_USEC. */
@@ -199,13 +200,13 @@ int observe_parse_containers(const char *json, ObserveReport *report) {
         return 0;
 }
 
-static int observe_container(const Config *config, const DigestKey *key, const Engine *engine, ObserveReport *report,
-                             AuthEntries *ret_entries) {
+static int observe_container(const AgentSettings *settings, const DigestKey *key, const Engine *engine,
+                             ObserveReport *report, AuthEntries *ret_entries) {
         _cleanup_http_ HttpResponse response = {0};
         char path[384];
         int r;
 
-        (void) snprintf(path, sizeof(path), "/containers/%s/json", config->container);
+        (void) snprintf(path, sizeof(path), "/containers/%s/json", settings->container);
         r = engine_request(engine, "GET", path, NULL, &response);
         if (r < 0)
                 return r;
@@ -231,11 +232,12 @@ static int observe_tasks(const Engine *engine, ObserveReport *report) {
         return observe_parse_containers(response.body, report);
 }
 
-static int observe_engine(const Config *config, const DigestKey *key, ObserveReport *report, AuthEntries *ret_entries) {
+static int observe_engine(const AgentSettings *settings, const DigestKey *key, ObserveReport *report,
+                          AuthEntries *ret_entries) {
         Engine engine;
         int r;
 
-        r = engine_open(config->docker_socket, REQUEST_TIMEOUT_USEC, &engine);
+        r = engine_open(settings->docker_socket, REQUEST_TIMEOUT_USEC, &engine);
         if (r < 0)
                 return r;
 
@@ -243,44 +245,44 @@ static int observe_engine(const Config *config, const DigestKey *key, ObserveRep
         r = observe_tasks(&engine, report);
         if (r < 0)
                 return r;
-        return observe_container(config, key, &engine, report, ret_entries);
+        return observe_container(settings, key, &engine, report, ret_entries);
 }
 
-static int introspect(const Config *config, const char *path, HttpResponse *ret) {
+static int introspect(const AgentSettings *settings, const char *path, HttpResponse *ret) {
         char url[1024];
         int r;
 
-        (void) snprintf(url, sizeof(url), "%s%s", config->introspection_url, path);
+        (void) snprintf(url, sizeof(url), "%s%s", settings->introspection_url, path);
         r = http_get(NULL, url, REQUEST_TIMEOUT_USEC, ret);
         if (r < 0)
                 return r;
         return ret->status == 200 && ret->body ? 0 : -EBADMSG;
 }
 
-static void observe_introspection(const Config *config, ObserveReport *report) {
+static void observe_introspection(const AgentSettings *settings, ObserveReport *report) {
         _cleanup_http_ HttpResponse metadata = {0}, tasks = {0};
 
         /* An agent that answers something else has not registered: report->answers stays false. */
-        if (introspect(config, "/v1/metadata", &metadata) < 0 || observe_parse_metadata(metadata.body, report) < 0)
+        if (introspect(settings, "/v1/metadata", &metadata) < 0 || observe_parse_metadata(metadata.body, report) < 0)
                 return;
         /* What it does not tell is not waited for. */
-        if (introspect(config, "/v1/tasks", &tasks) >= 0)
+        if (introspect(settings, "/v1/tasks", &tasks) >= 0)
                 (void) observe_parse_tasks(tasks.body, &report->n_pending);
 }
 
-void observe_run(const Config *config, const DigestKey *key, ObserveReport *ret) {
+void observe_run(const AgentSettings *settings, const DigestKey *key, ObserveReport *ret) {
         _cleanup_(auth_entries_done) AuthEntries entries = {0};
         ObserveReport report = {.agent = AGENT_UNKNOWN};
         Problems problems = {0};
         int r;
 
-        r = observe_engine(config, key, &report, &entries);
+        r = observe_engine(settings, key, &report, &entries);
         if (r < 0)
                 report = (ObserveReport){.agent = AGENT_UNKNOWN, .engine_error = r};
 
         if (report.agent == AGENT_RUNNING)
-                observe_introspection(config, &report);
-        if (report.answers && config_can_roll_back(config)) {
+                observe_introspection(settings, &report);
+        if (report.answers && settings->keep_last_good) {
                 r = rollback_save(ROLLBACK_LAST_GOOD, &entries, &problems);
                 report.keep_error = r < 0 ? r : 0;
         }
@@ -288,10 +290,10 @@ void observe_run(const Config *config, const DigestKey *key, ObserveReport *ret)
         *ret = report;
 }
 
-int observe_follow(const Config *config, void (*changed)(void *userdata), void *userdata) {
+int observe_follow(const char *docker_socket, void (*changed)(void *userdata), void *userdata) {
         /* {"type":["container"],"event":["start","die","destroy"]} */
         static const char url[] = "http://docker/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C"
                                   "%22event%22%3A%5B%22start%22%2C%22die%22%2C%22destroy%22%5D%7D";
 
-        return http_follow(config->docker_socket, url, changed, userdata);
+        return http_follow(docker_socket, url, changed, userdata);
 }

@@ -2,10 +2,17 @@
 #pragma once
 
 #include "base/digest.h"
-#include "settings/config.h"
 
 /* The second job: what the agent is and has. Asks the Docker Engine for the agent's container and the agent for its
  * metadata. The report has no pointers and no secret, so that a worker can send it as it is. */
+
+/* The settings of [Agent] that say where it is. */
+typedef struct AgentSettings {
+        char *container;
+        char *docker_socket;
+        char *introspection_url; /* without a slash at its end */
+        bool keep_last_good;     /* the credentials of an agent that is well are kept (rollback.h) */
+} AgentSettings;
 
 typedef enum AgentState {
         AGENT_UNKNOWN, /* the Docker Engine did not answer; engine_error tells why */
@@ -40,7 +47,7 @@ typedef struct ObserveReport {
 /* Keeps the credentials of an agent that is well (rollback.h). Always gives a report; blocks for at most
  * OBSERVE_TIMEOUT_USEC. */
 #define OBSERVE_TIMEOUT_USEC (20 * USEC_PER_SEC)
-void observe_run(const Config *config, const DigestKey *key, ObserveReport *ret);
+void observe_run(const AgentSettings *settings, const DigestKey *key, ObserveReport *ret);
 
 /* The answer of "GET /containers/NAME/json" put into the report. -EBADMSG: not such an answer. */
 int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report);
@@ -57,4 +64,4 @@ int observe_parse_metadata(const char *json, ObserveReport *report);
 
 /* Calls changed() whenever a container starts or ends, and once at the beginning. Blocks until the Docker Engine ends
  * it; negative errno as http_follow(). */
-int observe_follow(const Config *config, void (*changed)(void *userdata), void *userdata);
+int observe_follow(const char *docker_socket, void (*changed)(void *userdata), void *userdata);

@@ -3,16 +3,17 @@
 
 #include <fnmatch.h>
 
+#include "base/directories.h"
 #include "base/secret.h"
-#include "credentials/credfile.h"
-#include "credentials/helper.h"
+#include "credentials/credential-file.h"
+#include "credentials/credential-helper.h"
 
 /* A file that cannot be read costs its own registries, and not those of the others. */
-static int load_files(const Config *config, Credentials *c, Problems *problems) {
+static int load_files(const CredentialSettings *settings, Credentials *c, Problems *problems) {
         unsigned n_loaded = 0;
         int r, error = 0;
 
-        for (char **file = config->credential_files; *file; file++) {
+        for (char **file = settings->files; *file; file++) {
                 r = credfile_load(c, *file, problems);
                 if (r == -ENOMEM)
                         return r;
@@ -38,19 +39,19 @@ static bool host_matches(const char *registry, const char *pattern) {
         return fnmatch(pattern, buffer, 0) == 0;
 }
 
-static bool is_excluded(const Config *config, const char *registry) {
-        for (char **pattern = config->exclude; pattern && *pattern; pattern++)
+static bool is_excluded(const CredentialSettings *settings, const char *registry) {
+        for (char **pattern = settings->exclude; pattern && *pattern; pattern++)
                 if (host_matches(registry, *pattern))
                         return true;
         return false;
 }
 
 /* Before any helper is asked: one for Amazon ECR would ask AWS. */
-static void leave_out(const Config *config, Credentials *c, Problems *problems) {
+static void leave_out(const CredentialSettings *settings, Credentials *c, Problems *problems) {
         size_t i = 0;
 
         while (i < c->n_items) {
-                if (!is_excluded(config, c->items[i].registry)) {
+                if (!is_excluded(settings, c->items[i].registry)) {
                         i++;
                         continue;
                 }
@@ -60,7 +61,7 @@ static void leave_out(const Config *config, Credentials *c, Problems *problems) 
         }
 }
 
-static int ask_stores(const Config *config, const char *home, Credentials *c, Problems *problems) {
+static int ask_stores(const CredentialSettings *settings, const char *home, Credentials *c, Problems *problems) {
         _cleanup_free_ HelperCall *calls = calloc(c->n_stores + 1, sizeof(HelperCall));
         int r = 0;
 
@@ -69,7 +70,7 @@ static int ask_stores(const Config *config, const char *home, Credentials *c, Pr
         for (size_t i = 0; i < c->n_stores; i++)
                 calls[i] = (HelperCall){.helper = c->stores[i].helper, .verb = "list", .input = ""};
 
-        helper_run(calls, c->n_stores, home, config->helper_timeout_usec);
+        helper_run(calls, c->n_stores, home, settings->helper_timeout_usec);
         for (size_t i = 0; r >= 0 && i < c->n_stores; i++) {
                 int error = calls[i].error;
 
@@ -123,7 +124,7 @@ static int take_answer(Credential *c, const HelperCall *call) {
         return 0;
 }
 
-static int ask_helpers(const Config *config, const char *home, Credentials *c, Problems *problems) {
+static int ask_helpers(const CredentialSettings *settings, const char *home, Credentials *c, Problems *problems) {
         _cleanup_free_ HelperCall *calls = calloc(c->n_items + 1, sizeof(HelperCall));
         size_t n_calls = 0, n = 0;
         int r = 0;
@@ -135,7 +136,7 @@ static int ask_helpers(const Config *config, const char *home, Credentials *c, P
                         calls[n_calls++] =
                                 (HelperCall){.helper = c->items[i].helper, .verb = "get", .input = c->items[i].key};
 
-        helper_run(calls, n_calls, home, config->helper_timeout_usec);
+        helper_run(calls, n_calls, home, settings->helper_timeout_usec);
         for (size_t i = 0; r >= 0 && i < c->n_items;) {
                 Credential *item = &c->items[i];
                 int error = item->helper ? take_answer(item, &calls[n++]) : 0;
@@ -157,22 +158,22 @@ static int ask_helpers(const Config *config, const char *home, Credentials *c, P
         return r;
 }
 
-int gather_credentials(const Config *config, Credentials *ret, Problems *problems) {
+int gather_credentials(const CredentialSettings *settings, Credentials *ret, Problems *problems) {
         _cleanup_(credentials_done) Credentials c = {0};
-        _cleanup_free_ char *home = config_home_directory();
+        _cleanup_free_ char *home = home_directory();
         int r;
 
         if (!home)
                 return -ENOMEM;
 
-        r = load_files(config, &c, problems);
+        r = load_files(settings, &c, problems);
         if (r >= 0)
-                r = ask_stores(config, home, &c, problems);
+                r = ask_stores(settings, home, &c, problems);
         if (r < 0)
                 return r;
 
-        leave_out(config, &c, problems);
-        r = ask_helpers(config, home, &c, problems);
+        leave_out(settings, &c, problems);
+        r = ask_helpers(settings, home, &c, problems);
         if (r < 0)
                 return r;
 

@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "credentials/credentials.h"
-#include "settings/config.h"
+#include <stdint.h>
+
+#include "base/problem-texts.h"
+#include "credentials/credential-list.h"
+
+/* The settings of [Credentials]. */
+typedef struct CredentialSettings {
+        char **files;   /* NULL-terminated, absolute paths; where two name a registry, the later one counts */
+        char **exclude; /* NULL-terminated shell patterns of hosts that are left out, or NULL */
+        uint64_t helper_timeout_usec; /* how long docker-credential-* may take for one answer */
+} CredentialSettings;
 
 /* Every credential that the settings lead to: the files, later ones over earlier ones; what credential stores and
  * helpers keep for them; without the hosts that are left out.
@@ -10,4 +19,4 @@
  * An entry whose secret cannot be had stands in the list without one, and the list is marked incomplete where not even
  * the registries are known (a file that cannot be read among others, a store that does not answer): the caller keeps
  * what it has for them. A negative errno, with problems added: no file could be read at all. */
-int gather_credentials(const Config *config, Credentials *ret, Problems *problems);
+int gather_credentials(const CredentialSettings *settings, Credentials *ret, Problems *problems);

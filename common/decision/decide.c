@@ -38,9 +38,10 @@ static bool agent_is_down(const Facts *f, UnitState unit) {
 /* As systemd would have it. An agent that was started by hand has no unit; its container stands for it. */
 static UnitState unit_state(const Facts *f, const Policy *p) {
         /* Upstart knows no failed jobs: one that could not be started is just not running. */
-        if (p->method == RESTART_METHOD_UPSTART && f->unit == UNIT_INACTIVE && f->attempt.outcome == OUTCOME_BROKE)
+        if (p->settings.method == RESTART_METHOD_UPSTART && f->unit == UNIT_INACTIVE &&
+            f->attempt.outcome == OUTCOME_BROKE)
                 return UNIT_FAILED;
-        if (p->method != RESTART_METHOD_DOCKER)
+        if (p->settings.method != RESTART_METHOD_DOCKER)
                 return f->unit;
         if (f->agent.agent == AGENT_RUNNING || f->agent.agent == AGENT_UNKNOWN)
                 return UNIT_ACTIVE;
@@ -50,7 +51,7 @@ static UnitState unit_state(const Facts *f, const Policy *p) {
 }
 
 static Decision decide_job(const Facts *f, const Policy *p, uint64_t now) {
-        uint64_t deadline = f->attempt.started_usec + p->verify_usec;
+        uint64_t deadline = f->attempt.started_usec + p->settings.verify_usec;
 
         /* A job may wait for another one as long as that takes (user data at boot), but if nothing is queued any more
          * the signal that would have told us is lost. */
@@ -88,10 +89,10 @@ static Decision decide_unit(UnitState unit, uint64_t now) {
 
 /* Tasks that are pulled or started at this moment are waited for, but not for ever. */
 static Decision decide_pending(const Facts *f, const Policy *p, uint64_t now) {
-        uint64_t deadline = now + p->pending_usec;
+        uint64_t deadline = now + p->settings.pending_usec;
 
         if (f->waiting_for == REASON_TASKS_PENDING)
-                deadline = f->waiting_since_usec + p->pending_usec;
+                deadline = f->waiting_since_usec + p->settings.pending_usec;
         if (f->agent.n_pending == 0 || now >= deadline)
                 return decision(ACTION_RESTART, REASON_NONE, 0);
         return decision(ACTION_WAIT, REASON_TASKS_PENDING,
@@ -101,9 +102,9 @@ static Decision decide_pending(const Facts *f, const Policy *p, uint64_t now) {
 /* Tasks that a restart would cost; ACTION_RESTART: none. */
 static Decision decide_unsaved(const Facts *f, const Policy *p, uint64_t now) {
         if (f->agent.state_kept != STATE_KEPT) {
-                if (p->unsaved_state == UNSAVED_STATE_NEVER)
+                if (p->settings.unsaved_state == UNSAVED_STATE_NEVER)
                         return decision(ACTION_HOLD, REASON_UNSAVED_NEVER, 0);
-                if (p->unsaved_state == UNSAVED_STATE_WAIT && f->agent.n_tasks > 0)
+                if (p->settings.unsaved_state == UNSAVED_STATE_WAIT && f->agent.n_tasks > 0)
                         return decision(ACTION_HOLD, REASON_TASKS, now + RETRY_USEC);
         }
         return decision(ACTION_RESTART, REASON_NONE, 0);
@@ -143,17 +144,17 @@ static Reason live_reason(const Facts *f) {
 }
 
 static Decision decide_verification(const Facts *f, const Policy *p, uint64_t now) {
-        uint64_t deadline = f->attempt.verifying_usec + p->verify_usec;
+        uint64_t deadline = f->attempt.verifying_usec + p->settings.verify_usec;
         Reason missing = verification_misses(f);
         UnitState unit = unit_state(f, p);
 
         if (missing == REASON_NONE)
                 return decision(ACTION_DONE, live_reason(f), 0);
         /* Whoever stopped it meanwhile ended our attempt, too; it did not fail. */
-        if (p->method != RESTART_METHOD_DOCKER &&
+        if (p->settings.method != RESTART_METHOD_DOCKER &&
             (unit == UNIT_INACTIVE || unit == UNIT_MASKED || unit == UNIT_NOT_FOUND || unit == UNIT_BAD_SETTING))
                 return decide_unit(unit, now);
-        if (now >= deadline || (p->method != RESTART_METHOD_DOCKER && unit_has_failed(unit)))
+        if (now >= deadline || (p->settings.method != RESTART_METHOD_DOCKER && unit_has_failed(unit)))
                 return decision(ACTION_NOT_VERIFIED, missing, 0);
         return decision(ACTION_WAIT, REASON_VERIFYING,
                         now + LOOK_SOON_USEC < deadline ? now + LOOK_SOON_USEC : deadline);
@@ -182,7 +183,7 @@ static Decision decide_repair(const Facts *f, const Policy *p, uint64_t now) {
 
         if (!digest_equal(&f->sync.digest, &a->digest))
                 return decision(ACTION_RESTART, REASON_REPAIR, 0);
-        if (!p->rollback || !f->sync.last_good_known || digest_equal(&f->sync.last_good, &f->sync.digest))
+        if (!p->settings.rollback || !f->sync.last_good_known || digest_equal(&f->sync.last_good, &f->sync.digest))
                 return decision(ACTION_HOLD, REASON_BROKE, now + RETRY_USEC);
         if (a->roll_back_usec > 0 && now < a->roll_back_usec + RETRY_USEC)
                 return decision(ACTION_HOLD, REASON_BROKE, a->roll_back_usec + RETRY_USEC);
@@ -190,7 +191,7 @@ static Decision decide_repair(const Facts *f, const Policy *p, uint64_t now) {
 }
 
 static uint64_t earliest_restart(const Facts *f, const Policy *p, Reason *ret_reason) {
-        uint64_t pause = p->min_interval_usec;
+        uint64_t pause = p->settings.min_interval_usec;
 
         *ret_reason = REASON_MIN_INTERVAL;
         if (f->attempt.started_usec == 0)
@@ -211,14 +212,14 @@ static uint64_t earliest_restart(const Facts *f, const Policy *p, Reason *ret_re
 /* Some time after the last change; but a tool that writes new tokens all the time must not put the restart off for
  * ever. Then this host's place in the fleet. */
 static uint64_t settled_at(const Facts *f, const Policy *p) {
-        uint64_t settled = f->changed_usec > 0 ? f->changed_usec + p->settle_usec : 0;
-        uint64_t latest = f->needed_usec + SETTLE_MAX * p->settle_usec;
+        uint64_t settled = f->changed_usec > 0 ? f->changed_usec + p->settings.settle_usec : 0;
+        uint64_t latest = f->needed_usec + SETTLE_MAX * p->settings.settle_usec;
 
         if (f->needed_usec == 0)
                 return settled;
         if (settled > latest)
                 settled = latest;
-        return (settled > f->needed_usec ? settled : f->needed_usec) + p->jitter_usec;
+        return (settled > f->needed_usec ? settled : f->needed_usec) + p->settings.jitter_usec;
 }
 
 static Decision decide_restart(const Facts *f, const Policy *p, uint64_t now) {
@@ -251,7 +252,7 @@ static Decision decide_next(const Facts *f, const Policy *p, uint64_t now) {
                 return decision(ACTION_WAIT, REASON_JOB_RUNNING, 0);
         if (f->files_stale)
                 return decision(ACTION_WRITE, REASON_NONE, 0);
-        if (p->method == RESTART_METHOD_NONE)
+        if (p->settings.method == RESTART_METHOD_NONE)
                 return decision(ACTION_DONE, REASON_WRITE_ONLY, 0);
         if (f->agent_stale)
                 return decision(ACTION_OBSERVE, REASON_NONE, 0);

@@ -7,6 +7,31 @@
 /* What to do next, from what is known. Pure: no side effect, no clock, no memory of its own. Times are CLOCK_MONOTONIC
  * in microseconds. */
 
+typedef enum RestartMethod {
+        RESTART_METHOD_SYSTEMD,
+        RESTART_METHOD_UPSTART,
+        RESTART_METHOD_DOCKER,
+        RESTART_METHOD_NONE,
+} RestartMethod;
+
+typedef enum UnsavedState {
+        UNSAVED_STATE_WAIT,
+        UNSAVED_STATE_FORCE,
+        UNSAVED_STATE_NEVER,
+} UnsavedState;
+
+/* The settings of [Restart]. */
+typedef struct RestartSettings {
+        RestartMethod method;
+        UnsavedState unsaved_state;
+        uint64_t settle_usec;       /* from the last change to the restart */
+        uint64_t min_interval_usec; /* between two restarts */
+        uint64_t jitter_usec;       /* within which each host of a fleet has its own place */
+        uint64_t pending_usec;      /* how long tasks on their way up are waited for */
+        uint64_t verify_usec;       /* how long the agent may take to come up */
+        bool rollback;
+} RestartSettings;
+
 enum {
         /* The agent ends with this when it must not be started again as it is: its state could not be saved, or is that
          * of another cluster (RestartPreventExitStatus=5 in ecs.service). */
@@ -142,15 +167,8 @@ typedef struct Decision {
 } Decision;
 
 typedef struct Policy {
-        RestartMethod method;
-        UnsavedState unsaved_state;
-        uint64_t settle_usec;
-        uint64_t min_interval_usec;
-        uint64_t jitter_usec; /* this host's share of JitterSec= */
-        uint64_t pending_usec;
-        uint64_t verify_usec;
-        bool rollback;
-        bool other_instance; /* which does the restarts */
+        RestartSettings settings; /* jitter_usec: this host's share of it */
+        bool other_instance;      /* which does the restarts */
 } Policy;
 
 /* Something of which Docker's events tell at once. */

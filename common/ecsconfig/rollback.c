@@ -3,10 +3,10 @@
 
 #include <limits.h>
 
+#include "base/directories.h"
 #include "base/secret.h"
-#include "ecsconfig/authdata.h"
-#include "ecsconfig/envfile.h"
-#include "settings/config.h"
+#include "ecsconfig/auth-data.h"
+#include "ecsconfig/environment-file.h"
 
 void auth_entries_done(AuthEntries *e) {
         secret_free(e->type);
@@ -15,7 +15,7 @@ void auth_entries_done(AuthEntries *e) {
 }
 
 static void make_path(RollbackFile file, char *ret, size_t size) {
-        (void) snprintf(ret, size, "%s/%s", config_state_directory(),
+        (void) snprintf(ret, size, "%s/%s", state_directory(),
                         file == ROLLBACK_LAST_GOOD ? "last-good.env" : "rejected.env");
 }
 
@@ -56,7 +56,7 @@ int rollback_save(RollbackFile file, const AuthEntries *entries, Problems *probl
         char path[PATH_MAX];
         int r;
 
-        config_make_state_directory();
+        make_state_directory();
         make_path(file, path, sizeof(path));
         r = envfile_open(path, &f, problems);
         if (r < 0)

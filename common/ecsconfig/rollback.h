@@ -2,11 +2,11 @@
 #pragma once
 
 #include "base/digest.h"
-#include "base/problem.h"
+#include "base/problem-texts.h"
 
 /* What going back needs to know and nothing else can tell any more, in the state
- * directory (config.h): the auth entries with which the agent was last seen to be well, and those with which it did not
- * come up. Both are kept in the form of an environment file, for root alone. */
+ * directory (directories.h): the auth entries with which the agent was last seen to be well, and those with which it
+ * did not come up. Both are kept in the form of an environment file, for root alone. */
 
 typedef enum RollbackFile {
         ROLLBACK_LAST_GOOD,

@@ -5,7 +5,7 @@
 
 #include "base/secret.h"
 #include "credentials/gather.h"
-#include "ecsconfig/envfile.h"
+#include "ecsconfig/environment-file.h"
 #include "ecsconfig/rollback.h"
 
 /* How long another program may keep the environment file busy before we say so. */
@@ -55,11 +55,11 @@ static int keep_last_good(const EnvFile *file, Credentials *credentials) {
 }
 
 /* file may be NULL: no environment file yet. */
-static int collect(const Config *config, const EnvFile *file, Credentials *credentials, const char **ret_type,
-                   char **ret_data, Problems *problems) {
+static int collect(const CredentialSettings *sources, const EcsConfigSettings *settings, const EnvFile *file,
+                   Credentials *credentials, const char **ret_type, char **ret_data, Problems *problems) {
         int r;
 
-        r = gather_credentials(config, credentials, problems);
+        r = gather_credentials(sources, credentials, problems);
         if (r < 0)
                 return r;
         if (file) {
@@ -67,7 +67,7 @@ static int collect(const Config *config, const EnvFile *file, Credentials *crede
                 if (r < 0)
                         return r;
         }
-        return authdata_format(credentials, config->auth_type, ret_type, ret_data, problems);
+        return authdata_format(credentials, settings->auth_type, ret_type, ret_data, problems);
 }
 
 /* Their names, separated by ", "; cut short after the last whole one. Returns how many there are. */
@@ -109,9 +109,9 @@ static int compare_weights(const void *a, const void *b) {
 }
 
 /* Puts the heaviest entries first: the list is not used for anything else after this. */
-static void explain_refused_line(const Config *config, int error, Credentials *credentials, const char *data,
-                                 Problems *problems) {
-        size_t size = sizeof(AUTHDATA_DATA_KEY) + strlen(data), max = config_line_max(config);
+static void explain_refused_line(const EcsConfigSettings *settings, int error, Credentials *credentials,
+                                 const char *data, Problems *problems) {
+        size_t size = sizeof(AUTHDATA_DATA_KEY) + strlen(data), max = settings->line_max;
         char names[200];
         unsigned n;
 
@@ -124,12 +124,12 @@ static void explain_refused_line(const Config *config, int error, Credentials *c
                         "%s: the line for %u registries would have %zu bytes, %zu more than the %zu that its reader "
                         "takes; nothing was written. Log out of registries that this host does not pull from; the "
                         "heaviest come first: %s",
-                        config->environment_file, n, size, size - max, max, names);
+                        settings->environment_file, n, size, size - max, max, names);
         else if (error == -EINVAL)
                 problems_add(problems, LOG_ERR,
                              "%s: the line for %s has a byte that its readers would take each in another way; nothing "
                              "was written",
-                             config->environment_file, names);
+                             settings->environment_file, names);
 }
 
 static int same_entries(const AuthEntries *a, const char *type, const char *data) {
@@ -148,11 +148,12 @@ static int same_entries(const AuthEntries *a, const char *type, const char *data
 /* The credentials are those with which the agent did not come up: those with which it was last well take their place.
  * known: false where the present ones could not even be read. What is kept for going back only helps; where it cannot
  * be read, there is no going back. 1: it was done. */
-static int replace_rejected(const Config *config, bool known, const char **type, char **data, Problems *problems) {
+static int replace_rejected(const EcsConfigSettings *settings, bool known, const char **type, char **data,
+                            Problems *problems) {
         _cleanup_(auth_entries_done) AuthEntries rejected = {0}, good = {0};
         AuthType t;
 
-        if (!config_can_roll_back(config) || rollback_load(ROLLBACK_REJECTED, &rejected) <= 0)
+        if (!settings->roll_back || rollback_load(ROLLBACK_REJECTED, &rejected) <= 0)
                 return 0;
         if (known && same_entries(&rejected, *type, *data) <= 0) {
                 (void) rollback_remove(ROLLBACK_REJECTED);
@@ -172,7 +173,7 @@ static int replace_rejected(const Config *config, bool known, const char **type,
         problems_add(problems, LOG_ERR,
                      "%s: the agent did not come up with the present credentials and has those of before. Mend the "
                      "credentials or the agent (journalctl -u %s, docker logs %s), then: systemctl reload ecs-authd",
-                     config->environment_file, config->unit, config->container);
+                     settings->environment_file, settings->unit, settings->container);
         return 1;
 }
 
@@ -199,17 +200,18 @@ static void describe_entries(const Credentials *credentials, SyncReport *report)
 }
 
 /* Credentials to the two lines, in memory. */
-static int prepare(const Config *config, SyncMode mode, EnvFile *file, SyncReport *report) {
+static int prepare(const CredentialSettings *sources, const EcsConfigSettings *settings, SyncMode mode, EnvFile *file,
+                   SyncReport *report) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
-        size_t line_max = config_line_max(config);
+        size_t line_max = settings->line_max;
         int r;
 
-        r = collect(config, file, &credentials, &type, &data, &report->problems);
+        r = collect(sources, settings, file, &credentials, &type, &data, &report->problems);
         if (r < 0 && mode != SYNC_REJECT)
                 return r;
-        report->rejected = replace_rejected(config, r >= 0, &type, &data, &report->problems) > 0;
+        report->rejected = replace_rejected(settings, r >= 0, &type, &data, &report->problems) > 0;
         if (r < 0 && !report->rejected)
                 return r;
 
@@ -217,7 +219,7 @@ static int prepare(const Config *config, SyncMode mode, EnvFile *file, SyncRepor
         if (r >= 0)
                 r = envfile_set(file, AUTHDATA_DATA_KEY, data, line_max);
         if (r < 0 && data)
-                explain_refused_line(config, r, &credentials, data, &report->problems);
+                explain_refused_line(settings, r, &credentials, data, &report->problems);
         /* Those of before came from where they came from. */
         if (r >= 0 && !report->rejected)
                 describe_entries(&credentials, report);
@@ -248,10 +250,10 @@ static int describe_current(const EnvFile *file, const DigestKey *key, SyncRepor
         return 0;
 }
 
-static void describe_last_good(const Config *config, const DigestKey *key, SyncReport *report) {
+static void describe_last_good(const EcsConfigSettings *settings, const DigestKey *key, SyncReport *report) {
         _cleanup_(auth_entries_done) AuthEntries good = {0};
 
-        report->last_good_known = config_can_roll_back(config) && rollback_load(ROLLBACK_LAST_GOOD, &good) > 0 &&
+        report->last_good_known = settings->roll_back && rollback_load(ROLLBACK_LAST_GOOD, &good) > 0 &&
                                   authdata_digest(good.type, good.data, key, &report->last_good) >= 0;
 }
 
@@ -272,12 +274,13 @@ static int judge_current(const EnvFile *file, SyncMode mode, Problems *problems)
         return 0;
 }
 
-static int sync_once(const Config *config, SyncMode mode, const DigestKey *key, SyncReport *report) {
+static int sync_once(const CredentialSettings *sources, const EcsConfigSettings *settings, SyncMode mode,
+                     const DigestKey *key, SyncReport *report) {
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         SyncOutcome outcome;
         int r;
 
-        r = envfile_open(config->environment_file, &file, &report->problems);
+        r = envfile_open(settings->environment_file, &file, &report->problems);
         if (r < 0)
                 return r;
 
@@ -285,11 +288,11 @@ static int sync_once(const Config *config, SyncMode mode, const DigestKey *key, 
         r = describe_current(file, key, report);
         if (r < 0)
                 return r;
-        describe_last_good(config, key, report);
+        describe_last_good(settings, key, report);
 
         r = judge_current(file, mode, &report->problems);
         if (r >= 0)
-                r = prepare(config, mode, file, report);
+                r = prepare(sources, settings, mode, file, report);
         if (r < 0)
                 return r;
         outcome = (SyncOutcome) r;
@@ -306,7 +309,8 @@ static int sync_once(const Config *config, SyncMode mode, const DigestKey *key, 
         return describe_current(file, key, report);
 }
 
-void sync_run(const Config *config, SyncMode mode, const DigestKey *key, SyncReport *ret) {
+void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, SyncMode mode, const DigestKey *key,
+              SyncReport *ret) {
         const struct timespec pause = {.tv_nsec = BUSY_WAIT_MSEC * 1000000L};
         SyncReport report = {0};
         int r = -EAGAIN;
@@ -315,7 +319,7 @@ void sync_run(const Config *config, SyncMode mode, const DigestKey *key, SyncRep
                 if (tries > 0)
                         (void) nanosleep(&pause, NULL);
                 report = (SyncReport){.outcome = SYNC_FAILED};
-                r = sync_once(config, mode, key, &report);
+                r = sync_once(sources, settings, mode, key, &report);
         }
 
         if (r < 0) {
@@ -324,36 +328,36 @@ void sync_run(const Config *config, SyncMode mode, const DigestKey *key, SyncRep
                         problems_add(&report.problems, LOG_ERR,
                                      "%s: another program has it open for writing; nothing was written. It is tried "
                                      "again as soon as that program closes it",
-                                     config->environment_file);
+                                     settings->environment_file);
                 else if (report.problems.n_items == 0)
-                        problems_add(&report.problems, LOG_ERR, "%s: nothing was written: %s", config->environment_file,
-                                     strerror(-r));
+                        problems_add(&report.problems, LOG_ERR, "%s: nothing was written: %s",
+                                     settings->environment_file, strerror(-r));
         }
         *ret = report;
 }
 
-int sync_render(const Config *config, Credentials *ret_credentials, const char **ret_type, char **ret_data,
-                Problems *problems) {
+int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, Credentials *ret_credentials,
+                const char **ret_type, char **ret_data, Problems *problems) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
         int r;
 
-        if (access(config->environment_file, F_OK) == 0) {
-                r = envfile_open(config->environment_file, &file, problems);
+        if (access(settings->environment_file, F_OK) == 0) {
+                r = envfile_open(settings->environment_file, &file, problems);
                 if (r < 0)
                         return r;
         }
 
-        r = collect(config, file, &credentials, &type, &data, problems);
+        r = collect(sources, settings, file, &credentials, &type, &data, problems);
         if (r < 0)
                 return r;
-        (void) replace_rejected(config, true, &type, &data, problems);
+        (void) replace_rejected(settings, true, &type, &data, problems);
 
-        r = data ? envfile_check_line(AUTHDATA_DATA_KEY, data, config_line_max(config)) : 0;
+        r = data ? envfile_check_line(AUTHDATA_DATA_KEY, data, settings->line_max) : 0;
         if (r < 0) {
-                explain_refused_line(config, r, &credentials, data, problems);
+                explain_refused_line(settings, r, &credentials, data, problems);
                 return r;
         }
 

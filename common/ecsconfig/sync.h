@@ -2,12 +2,23 @@
 #pragma once
 
 #include "base/digest.h"
-#include "base/problem.h"
-#include "credentials/helper.h"
-#include "settings/config.h"
+#include "base/problem-texts.h"
+#include "credentials/credential-helper.h"
+#include "credentials/gather.h"
+#include "ecsconfig/auth-data.h"
 
 /* The first job: credential files -> the auth entries of the environment file. The report has no pointers and no
  * secret, so that a worker can send it as it is. */
+
+/* The settings of [Agent] that say what is written, and where. */
+typedef struct EcsConfigSettings {
+        char *environment_file; /* an absolute path */
+        AuthType auth_type;
+        size_t line_max; /* the longest line that its reader takes (environment-file.h) */
+
+        bool roll_back;               /* entries with which the agent did not come up are replaced (rollback.h) */
+        const char *unit, *container; /* for the message about it; borrowed */
+} EcsConfigSettings;
 
 typedef enum SyncOutcome {
         SYNC_FAILED,    /* nothing was written: the file is what it was */
@@ -49,15 +60,16 @@ typedef struct SyncReport {
 
 /* Longer than that, and something on the way hangs (a file system, a lock): beside the time that the helpers have,
  * twice (list and get), each as helper_run() bounds it. */
-static inline uint64_t sync_timeout_usec(const Config *config) {
-        return 30 * USEC_PER_SEC + 2 * HELPER_RUN_TIMEOUTS * config->helper_timeout_usec;
+static inline uint64_t sync_timeout_usec(const CredentialSettings *sources) {
+        return 30 * USEC_PER_SEC + 2 * HELPER_RUN_TIMEOUTS * sources->helper_timeout_usec;
 }
 
 /* Always gives a report. */
-void sync_run(const Config *config, SyncMode mode, const DigestKey *key, SyncReport *ret);
+void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, SyncMode mode, const DigestKey *key,
+              SyncReport *ret);
 
 /* The two lines that sync_run() would write, without writing: *ret_type and *ret_data are NULL when they would be
  * removed. -EINVAL and others: nothing would be written, problems say why. The caller frees *ret_data with
  * secret_free(). */
-int sync_render(const Config *config, Credentials *ret_credentials, const char **ret_type, char **ret_data,
-                Problems *problems);
+int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, Credentials *ret_credentials,
+                const char **ret_type, char **ret_data, Problems *problems);

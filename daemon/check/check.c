@@ -9,8 +9,8 @@
 
 #include "agent/observe.h"
 #include "base/secret.h"
-#include "credentials/registrylogin.h"
-#include "ecsconfig/envfile.h"
+#include "credentials/registry-login.h"
+#include "ecsconfig/environment-file.h"
 #include "ecsconfig/sync.h"
 
 #define SYSTEMD "org.freedesktop.systemd1"
@@ -21,7 +21,7 @@
 typedef enum Verdict { OK, WARNING, PROBLEM } Verdict;
 
 typedef struct Check {
-        const Config *config;
+        const Settings *settings;
         unsigned counts[3];
         bool terminal;
         bool colour;
@@ -75,7 +75,7 @@ static void check_mode(Check *c, const char *path, const struct stat *st) {
 
 /* What the library says of it comes as problems; here is the rest. */
 static void check_credential_files(Check *c) {
-        for (char **file = c->config->credential_files; *file; file++) {
+        for (char **file = c->settings->credentials.files; *file; file++) {
                 struct stat st;
 
                 if (stat(*file, &st) < 0)
@@ -131,7 +131,7 @@ static void check_registries(Check *c, const Credentials *credentials, bool logi
 /* --- the environment file --- */
 
 static void check_directory(Check *c) {
-        _cleanup_free_ char *directory = strdup(c->config->environment_file);
+        _cleanup_free_ char *directory = strdup(c->settings->ecsconfig.environment_file);
         struct statvfs fs;
         char *slash = directory ? strrchr(directory, '/') : NULL;
 
@@ -153,7 +153,7 @@ static void check_directory(Check *c) {
 
 /* type and data: what should stand there. */
 static void check_environment_file(Check *c, bool known, const char *type, const char *data) {
-        const char *path = c->config->environment_file;
+        const char *path = c->settings->ecsconfig.environment_file;
         _cleanup_(envfile_freep) EnvFile *f = NULL;
         _cleanup_secret_ char *type_now = NULL, *data_now = NULL;
         Digest should = {0}, is = {0};
@@ -215,10 +215,10 @@ static void check_other_writers(Check *c) {
                 if (glob(places[i], 0, NULL, &files) != 0)
                         continue;
                 for (size_t k = 0; k < files.gl_pathc; k++)
-                        if (mentions(files.gl_pathv[k], c->config->environment_file))
+                        if (mentions(files.gl_pathv[k], c->settings->ecsconfig.environment_file))
                                 say(c, WARNING,
                                     text("%s names %s: what it writes there stays, and our two lines come back after it",
-                                         files.gl_pathv[k], c->config->environment_file)
+                                         files.gl_pathv[k], c->settings->ecsconfig.environment_file)
                                             .s,
                                     text("if it writes credentials, take that out of %s", files.gl_pathv[k]).s);
                 globfree(&files);
@@ -248,20 +248,22 @@ static void check_state(Check *c, const ObserveReport *r) {
 }
 
 static void check_agent(Check *c, bool known, const char *type, const char *data) {
-        const char *name = c->config->container;
-        Config config = *c->config;
+        const char *name = c->settings->agent.container;
+        const Settings *settings = c->settings;
+        AgentSettings agent = settings->agent;
         ObserveReport r;
         Digest should = {0};
         DigestKey key;
 
-        config.rollback = false; /* nothing is to be kept */
+        agent.keep_last_good = false; /* nothing is to be kept */
         if (digest_key_generate(&key) < 0)
                 return;
-        observe_run(&config, &key, &r);
+        observe_run(&agent, &key, &r);
 
         if (r.agent == AGENT_UNKNOWN) {
                 say(c, PROBLEM,
-                    text("the Docker Engine does not answer at %s: %s", config.docker_socket, strerror(-r.engine_error))
+                    text("the Docker Engine does not answer at %s: %s", settings->agent.docker_socket,
+                         strerror(-r.engine_error))
                             .s,
                     "systemctl start docker, or set [Agent] DockerSocket=");
                 return;
@@ -270,7 +272,7 @@ static void check_agent(Check *c, bool known, const char *type, const char *data
         if (r.agent != AGENT_RUNNING) {
                 say(c, WARNING,
                     text("container %s %s", name, r.agent == AGENT_ABSENT ? "does not exist" : "does not run").s,
-                    text("systemctl start %s", config.unit).s);
+                    text("systemctl start %s", settings->unit).s);
                 return;
         }
 
@@ -283,7 +285,7 @@ static void check_agent(Check *c, bool known, const char *type, const char *data
                 say(c, OK, text("the agent answers: %s, cluster %s", r.version, r.cluster).s, NULL);
         else
                 say(c, PROBLEM,
-                    text("the agent does not answer at %s: it has not registered", config.introspection_url).s,
+                    text("the agent does not answer at %s: it has not registered", settings->agent.introspection_url).s,
                     text("docker logs %s", name).s);
         check_state(c, &r);
 }
@@ -329,7 +331,7 @@ static int reads_file(sd_bus *bus, const char *path, const char *file) {
 }
 
 static void check_unit_file(Check *c, sd_bus *bus, const char *path) {
-        const Config *k = c->config;
+        const Settings *k = c->settings;
         _cleanup_free_ char *load = unit_string(bus, path, "LoadState"),
                             *active = unit_string(bus, path, "ActiveState"),
                             *enabled = unit_string(bus, path, "UnitFileState");
@@ -362,8 +364,9 @@ static void check_unit_file(Check *c, sd_bus *bus, const char *path) {
                 say(c, OK, text("%s is running", k->unit).s, NULL);
         if (streq(enabled, "disabled"))
                 say(c, WARNING, text("%s is not started at boot", k->unit).s, text("systemctl enable %s", k->unit).s);
-        if (reads_file(bus, path, k->environment_file) == 0)
-                say(c, WARNING, text("%s reads other environment files than %s", k->unit, k->environment_file).s,
+        if (reads_file(bus, path, k->ecsconfig.environment_file) == 0)
+                say(c, WARNING,
+                    text("%s reads other environment files than %s", k->unit, k->ecsconfig.environment_file).s,
                     "set [Agent] EnvironmentFile= to the one that it reads");
 }
 
@@ -401,20 +404,21 @@ static void check_own_unit(Check *c, sd_bus *bus) {
                 say(c, WARNING, "ecs-authd.service is not running", "systemctl start ecs-authd");
         if (!streq(enabled, "enabled"))
                 say(c, WARNING, "ecs-authd.service is not started at boot", "systemctl enable ecs-authd");
-        if (!comes_before(bus, path, c->config->unit))
-                say(c, WARNING, text("at boot, ecs-authd.service is not ordered before %s", c->config->unit).s,
-                    text("systemctl edit ecs-authd, and add: [Unit] Before=%s", c->config->unit).s);
+        if (!comes_before(bus, path, c->settings->unit))
+                say(c, WARNING, text("at boot, ecs-authd.service is not ordered before %s", c->settings->unit).s,
+                    text("systemctl edit ecs-authd, and add: [Unit] Before=%s", c->settings->unit).s);
         else if (streq(active, "active") && streq(enabled, "enabled"))
-                say(c, OK, text("ecs-authd.service is running, and comes before %s at boot", c->config->unit).s, NULL);
+                say(c, OK, text("ecs-authd.service is running, and comes before %s at boot", c->settings->unit).s,
+                    NULL);
 }
 
 static void check_units(Check *c) {
         __attribute__((cleanup(sd_bus_flush_close_unrefp))) sd_bus *bus = NULL;
         _cleanup_free_ char *path = NULL;
 
-        if (c->config->method != RESTART_METHOD_SYSTEMD)
+        if (c->settings->restart.method != RESTART_METHOD_SYSTEMD)
                 return;
-        if (sd_bus_open_system(&bus) < 0 || load_unit(bus, c->config->unit, &path) < 0) {
+        if (sd_bus_open_system(&bus) < 0 || load_unit(bus, c->settings->unit, &path) < 0) {
                 say(c, PROBLEM, "systemd cannot be reached over D-Bus", "systemctl start dbus");
                 return;
         }
@@ -433,8 +437,8 @@ static void check_inotify(Check *c) {
                     "sysctl -w fs.inotify.max_user_watches=65536, and the same in /etc/sysctl.d/");
 }
 
-int check_host(const Config *config, bool login) {
-        Check c = {.config = config};
+int check_host(const Settings *settings, bool login) {
+        Check c = {.settings = settings};
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_secret_ char *data = NULL;
         const char *no_colour = getenv("NO_COLOR"), *type = NULL;
@@ -445,7 +449,7 @@ int check_host(const Config *config, bool login) {
         c.colour = c.terminal && str_empty(no_colour);
         check_credential_files(&c);
         announce(&c, "asking credential stores and helpers");
-        known = sync_render(config, &credentials, &type, &data, &problems) >= 0;
+        known = sync_render(&settings->credentials, &settings->ecsconfig, &credentials, &type, &data, &problems) >= 0;
         say_problems(&c, &problems);
         check_registries(&c, &credentials, login);
         if (known && !data)

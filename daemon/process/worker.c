@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "process/child.h"
+#include "process/fork.h"
 
 struct Worker {
         sd_event *event;
@@ -121,7 +121,7 @@ int worker_run(Worker *w, worker_function_t function, const void *context, size_
         w->done = done;
         w->userdata = userdata;
 
-        r = child_start(&pid, "ecs-authd-job", w->report_fd, run_job, &job);
+        r = fork_child(&pid, "ecs-authd-job", w->report_fd, run_job, &job);
         if (r < 0) {
                 worker_reset(w);
                 return r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/recreate.h"
+#include "agent/recreate-container.h"
 #include "process/worker.h"
 #include "service/method.h"
 
@@ -36,7 +36,7 @@ static int on_answer(sd_event_source *source _unused_, void *userdata) {
 static void run_step(const void *context, void *report) {
         const DockerService *s = context;
 
-        recreate_run(s->service.config, s->step, report);
+        recreate_run(s->service.settings.agent, s->service.settings.environment_file, s->step, report);
 }
 
 static void docker_finish_restart(DockerService *s, int error, const RecreateReport *report) {

@@ -18,7 +18,7 @@ typedef struct ServiceMethod {
 struct Service {
         const ServiceMethod *method;
         sd_event *event; /* referenced */
-        const Config *config;
+        ServiceSettings settings;
         const ServiceHandlers *handlers;
         void *userdata;
 };

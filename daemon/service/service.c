@@ -3,10 +3,11 @@
 
 #include "service/method.h"
 
-int service_new(Service **ret, sd_event *event, const Config *config, const ServiceHandlers *handlers, void *userdata) {
-        const Service common = {.event = event, .config = config, .handlers = handlers, .userdata = userdata};
+int service_new(Service **ret, sd_event *event, const ServiceSettings *settings, const ServiceHandlers *handlers,
+                void *userdata) {
+        const Service common = {.event = event, .settings = *settings, .handlers = handlers, .userdata = userdata};
 
-        switch (config->method) {
+        switch (settings->method) {
         case RESTART_METHOD_SYSTEMD:
                 return service_systemd_new(ret, &common);
         case RESTART_METHOD_DOCKER:
@@ -23,8 +24,8 @@ Service *service_free(Service *s) {
         return s ? s->method->free(s) : NULL;
 }
 
-void service_set_config(Service *s, const Config *config) {
-        s->config = config;
+void service_set_settings(Service *s, const ServiceSettings *settings) {
+        s->settings = *settings;
 }
 
 int service_query(Service *s) {

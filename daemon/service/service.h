@@ -9,6 +9,14 @@
 
 typedef struct Service Service;
 
+/* What of the settings it needs; what it points to must live as long as the service. */
+typedef struct ServiceSettings {
+        RestartMethod method;
+        const char *unit;
+        const AgentSettings *agent; /* for Method=docker, as the next */
+        const char *environment_file;
+} ServiceSettings;
+
 typedef struct ServiceHandlers {
         /* Something happened to the unit or to the connection: look again. */
         void (*changed)(void *userdata);
@@ -21,15 +29,16 @@ typedef struct ServiceHandlers {
         void (*finished)(void *userdata, JobOutcome outcome, const char *result, const char *message);
 } ServiceHandlers;
 
-/* For config->method, which is not RESTART_METHOD_NONE; config must live as long as the service, handlers too. */
-int service_new(Service **ret, sd_event *event, const Config *config, const ServiceHandlers *handlers, void *userdata);
+/* For settings->method, which is not RESTART_METHOD_NONE; handlers must live as long as the service. */
+int service_new(Service **ret, sd_event *event, const ServiceSettings *settings, const ServiceHandlers *handlers,
+                void *userdata);
 
 /* No handler is called any more. */
 Service *service_free(Service *s);
 DEFINE_CLEANUP_FUNC(Service *, service_free)
 
 /* Settings that were read again, for the same method and unit. */
-void service_set_config(Service *s, const Config *config);
+void service_set_settings(Service *s, const ServiceSettings *settings);
 
 /* Asks for the state of the unit; queried() is always called, later. -EBUSY: a question is under way. */
 int service_query(Service *s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service/bus.h"
+#include "service/dbus-connection.h"
 #include "service/method.h"
 
 #define DESTINATION "org.freedesktop.systemd1"
@@ -22,7 +22,7 @@ typedef struct EarlyJob {
 typedef struct SystemdService {
         Service service;
 
-        ServiceBus *bus;
+        DBusConnection *bus;
 
         sd_event_source *answer; /* "no connection", given from the loop and not from within service_query() */
         sd_bus_slot *query;      /* LoadUnit, then GetAll, then, for a unit that has failed, Result and exit status */
@@ -96,7 +96,7 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
                 *e = (EarlyJob){.path = strdup(path), .result = strdup(result)};
                 s->n_early++;
         }
-        if (streq(unit, s->service.config->unit))
+        if (streq(unit, s->service.settings.unit))
                 s->service.handlers->changed(s->service.userdata);
         return 0;
 }
@@ -113,7 +113,7 @@ static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *error 
 
         if (sd_bus_message_is_method_error(m, NULL))
                 return 0; /* systemd is not there yet: NameOwnerChanged tells when it is */
-        service_bus_works(s->bus);
+        dbus_connection_works(s->bus);
         s->service.handlers->changed(s->service.userdata);
         return 0;
 }
@@ -134,7 +134,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (s->restarting)
                 systemd_finish_restart(s, JOB_UNKNOWN, NULL, NULL);
         if (!str_empty(new_owner))
-                (void) systemd_subscribe(s, service_bus_get(s->bus));
+                (void) systemd_subscribe(s, dbus_connection_get(s->bus));
         s->service.handlers->changed(s->service.userdata);
         return 0;
 }
@@ -152,8 +152,8 @@ static int systemd_watch_unit(SystemdService *s, const char *path) {
         s->path = copy;
 
         s->changes = sd_bus_slot_unref(s->changes);
-        return sd_bus_match_signal_async(service_bus_get(s->bus), &s->changes, DESTINATION, path, PROPERTIES_INTERFACE,
-                                         "PropertiesChanged", on_unit_changed, NULL, s);
+        return sd_bus_match_signal_async(dbus_connection_get(s->bus), &s->changes, DESTINATION, path,
+                                         PROPERTIES_INTERFACE, "PropertiesChanged", on_unit_changed, NULL, s);
 }
 
 static int systemd_connected(void *userdata, sd_bus *bus) {
@@ -163,7 +163,7 @@ static int systemd_connected(void *userdata, sd_bus *bus) {
         r = sd_bus_match_signal_async(bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved",
                                       on_job_removed, NULL, s);
         if (r >= 0)
-                r = service_bus_watch_owner(bus, DESTINATION, on_owner_changed, s);
+                r = dbus_connection_watch_owner(bus, DESTINATION, on_owner_changed, s);
         return r < 0 ? r : systemd_subscribe(s, bus);
 }
 
@@ -253,7 +253,7 @@ static int read_properties(sd_bus_message *m, UnitProperties *p) {
 
 static int call(SystemdService *s, sd_bus_slot **slot, const char *path, const char *interface, const char *member,
                 sd_bus_message_handler_t handler, const char *first, const char *second) {
-        return service_bus_call(s->bus, slot, DESTINATION, path, interface, member, handler, s, first, second);
+        return dbus_connection_call(s->bus, slot, DESTINATION, path, interface, member, handler, s, first, second);
 }
 
 /* Properties of the service: why it has failed. */
@@ -314,7 +314,7 @@ static int systemd_query(Service *service) {
         if (s->querying)
                 return -EBUSY;
 
-        r = call(s, &s->query, MANAGER_PATH, MANAGER_INTERFACE, "LoadUnit", on_loaded, s->service.config->unit, NULL);
+        r = call(s, &s->query, MANAGER_PATH, MANAGER_INTERFACE, "LoadUnit", on_loaded, s->service.settings.unit, NULL);
         if (r < 0)
                 r = sd_event_add_defer(s->service.event, &s->answer, on_answer, s);
         if (r >= 0)
@@ -350,17 +350,17 @@ static int on_restart_reply(sd_bus_message *m, void *userdata, sd_bus_error *err
 
 static int systemd_restart(Service *service, bool repair) {
         SystemdService *s = (SystemdService *) service;
-        const char *unit = s->service.config->unit;
+        const char *unit = s->service.settings.unit;
         int r = 0;
 
         if (s->restarting)
                 return -EBUSY;
-        if (!service_bus_get(s->bus))
+        if (!dbus_connection_get(s->bus))
                 return -ENOTCONN;
 
         /* One that a crash loop of ours brought to its start limit; where it is not, that is no harm. */
         if (repair)
-                r = sd_bus_call_method_async(service_bus_get(s->bus), NULL, DESTINATION, MANAGER_PATH,
+                r = sd_bus_call_method_async(dbus_connection_get(s->bus), NULL, DESTINATION, MANAGER_PATH,
                                              MANAGER_INTERFACE, "ResetFailedUnit", NULL, NULL, "s", unit);
 
         /* "Try": a unit that stopped since we looked stays stopped. "fail": a stop that somebody has queued stays. */
@@ -379,7 +379,7 @@ static Service *systemd_free(Service *service) {
         sd_bus_slot_unref(s->query);
         sd_bus_slot_unref(s->restart);
         sd_bus_slot_unref(s->changes);
-        service_bus_free(s->bus);
+        dbus_connection_free(s->bus);
         sd_event_source_disable_unref(s->answer);
         forget_early_jobs(s);
         free(s->path);
@@ -397,7 +397,7 @@ static const ServiceMethod systemd_method = {
 };
 
 int service_systemd_new(Service **ret, const Service *common) {
-        static const ServiceBusHandlers handlers = {.connected = systemd_connected, .lost = systemd_lost};
+        static const DBusConnectionHandlers handlers = {.connected = systemd_connected, .lost = systemd_lost};
         SystemdService *s = calloc(1, sizeof(SystemdService));
         int r;
 
@@ -408,7 +408,7 @@ int service_systemd_new(Service **ret, const Service *common) {
         s->service.method = &systemd_method;
         sd_event_ref(s->service.event);
 
-        r = service_bus_new(&s->bus, s->service.event, &handlers, s);
+        r = dbus_connection_new(&s->bus, s->service.event, &handlers, s);
         if (r < 0) {
                 systemd_free(&s->service);
                 return r;

@@ -2,12 +2,13 @@
 #include <fcntl.h>
 #include <limits.h>
 
-#include "service/bus.h"
+#include "base/directories.h"
+#include "service/dbus-connection.h"
 #include "service/method.h"
 
-/* Upstart, on the old Amazon Linux AMI (upstart 0.6.5; com.ubuntu.Upstart.xml, .Job.xml and .Instance.xml in its dbus/
- * directory). Its Restart() would keep the old environment of the job's processes, and ecs-init makes the container
- * when it starts: so it is Stop() and Start(), as in "stop ecs && start ecs". */
+/* Upstart, on the old Amazon Linux AMI (upstart 0.6.5; com.ubuntu.Upstart.xml, .Job.xml and .RestartLock.xml in its
+ * dbus/ directory). Its Restart() would keep the old environment of the job's processes, and ecs-init makes the
+ * container when it starts: so it is Stop() and Start(), as in "stop ecs && start ecs". */
 
 #define DESTINATION "com.ubuntu.Upstart"
 #define MANAGER_PATH "/com/ubuntu/Upstart"
@@ -20,7 +21,7 @@
 typedef struct UpstartService {
         Service service;
 
-        ServiceBus *bus;
+        DBusConnection *bus;
         sd_event_source *answer;
         sd_bus_slot *query;   /* GetJobByName, GetAllInstances, GetAll */
         sd_bus_slot *restart; /* GetJobByName, Stop, Start */
@@ -32,7 +33,7 @@ typedef struct UpstartService {
 
 /* That an agent is stopped only for a moment must not be forgotten when the daemon is killed in that moment. */
 static void make_marker_path(char *ret, size_t size) {
-        (void) snprintf(ret, size, "%s/start-owed", config_state_directory());
+        (void) snprintf(ret, size, "%s/start-owed", state_directory());
 }
 
 static void owe_start(UpstartService *s, bool owed) {
@@ -60,12 +61,12 @@ static int get_job(UpstartService *s, sd_bus_slot **slot, sd_bus_message_handler
         char name[256];
         char *dot;
 
-        (void) snprintf(name, sizeof(name), "%s", s->service.config->unit);
+        (void) snprintf(name, sizeof(name), "%s", s->service.settings.unit);
         dot = strrchr(name, '.');
         if (dot && streq(dot, ".service"))
                 *dot = 0;
-        return service_bus_call(s->bus, slot, DESTINATION, MANAGER_PATH, INTERFACE, "GetJobByName", handler, s, name,
-                                NULL);
+        return dbus_connection_call(s->bus, slot, DESTINATION, MANAGER_PATH, INTERFACE, "GetJobByName", handler, s,
+                                    name, NULL);
 }
 
 static bool is_error(sd_bus_message *m, const char *name) {
@@ -123,8 +124,8 @@ static int on_instances(sd_bus_message *m, void *userdata, sd_bus_error *error _
                 return 0;
         }
         if (r > 0)
-                r = service_bus_call(s->bus, &s->query, DESTINATION, path, "org.freedesktop.DBus.Properties", "GetAll",
-                                     on_instance, s, INTERFACE ".Instance", NULL);
+                r = dbus_connection_call(s->bus, &s->query, DESTINATION, path, "org.freedesktop.DBus.Properties",
+                                         "GetAll", on_instance, s, INTERFACE ".Instance", NULL);
         if (r < 0)
                 finish_query(s, UNIT_UNKNOWN);
         return 0;
@@ -139,11 +140,11 @@ static int on_job(sd_bus_message *m, void *userdata, sd_bus_error *error _unused
                 finish_query(s, is_error(m, "UnknownJob") ? UNIT_NOT_FOUND : UNIT_UNKNOWN);
                 return 0;
         }
-        service_bus_works(s->bus);
+        dbus_connection_works(s->bus);
         r = sd_bus_message_read(m, "o", &path);
         if (r >= 0)
-                r = service_bus_call(s->bus, &s->query, DESTINATION, path, INTERFACE ".Job", "GetAllInstances",
-                                     on_instances, s, NULL, NULL);
+                r = dbus_connection_call(s->bus, &s->query, DESTINATION, path, INTERFACE ".Job", "GetAllInstances",
+                                         on_instances, s, NULL, NULL);
         if (r < 0)
                 finish_query(s, UNIT_UNKNOWN);
         return 0;
@@ -199,7 +200,7 @@ static void refuse_restart(UpstartService *s, sd_bus_message *m) {
 /* Stop(as, b) and Start(as, b): no variables; the reply comes when it is done. */
 static int call_job(UpstartService *s, const char *member, sd_bus_message_handler_t handler) {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
-        sd_bus *bus = service_bus_get(s->bus);
+        sd_bus *bus = dbus_connection_get(s->bus);
         int r;
 
         if (!bus)
@@ -332,7 +333,7 @@ static int upstart_connected(void *userdata, sd_bus *bus) {
         if (r >= 0)
                 r = watch(s, bus, "InstanceRemoved");
         if (r >= 0)
-                r = service_bus_watch_owner(bus, DESTINATION, on_owner_changed, s);
+                r = dbus_connection_watch_owner(bus, DESTINATION, on_owner_changed, s);
         if (r >= 0 && s->start_owed)
                 r = begin_restart(s, true);
         return r;
@@ -353,7 +354,7 @@ static Service *upstart_free(Service *service) {
 
         sd_bus_slot_unref(s->query);
         sd_bus_slot_unref(s->restart);
-        service_bus_free(s->bus);
+        dbus_connection_free(s->bus);
         sd_event_source_disable_unref(s->answer);
         free(s->job);
         sd_event_unref(s->service.event);
@@ -370,7 +371,7 @@ static const ServiceMethod upstart_method = {
 };
 
 int service_upstart_new(Service **ret, const Service *common) {
-        static const ServiceBusHandlers handlers = {.connected = upstart_connected, .lost = upstart_lost};
+        static const DBusConnectionHandlers handlers = {.connected = upstart_connected, .lost = upstart_lost};
         UpstartService *s = calloc(1, sizeof(UpstartService));
         int r;
 
@@ -382,7 +383,7 @@ int service_upstart_new(Service **ret, const Service *common) {
         sd_event_ref(s->service.event);
         s->start_owed = is_start_owed();
 
-        r = service_bus_new(&s->bus, s->service.event, &handlers, s);
+        r = dbus_connection_new(&s->bus, s->service.event, &handlers, s);
         if (r < 0) {
                 upstart_free(&s->service);
                 return r;

@@ -18,10 +18,10 @@ HELP = subprocess.run([ECS_AUTHD, "--help"], check=True, text=True, capture_outp
 
 def settings_of_code():
     """[(section, key, default)]; of a list, as one line of words."""
-    exclude = re.search(r"#define CONFIG_EXCLUDE_DEFAULT((?:.*\\\n)*.*)", CODE["config.h"]).group(1)
+    exclude = re.search(r"#define EXCLUDE_DEFAULT((?:.*\\\n)*.*)", CODE["settings.h"]).group(1)
     exclude = " ".join("".join(re.findall(r'"([^"]*)"', exclude)).split())
-    table = CODE["config.c"].split("static const Setting settings[]")[1].split("};")[0]
-    return [(section, key, exclude if default == "CONFIG_EXCLUDE_DEFAULT" else default.strip('"'))
+    table = CODE["settings.c"].split("static const Setting table[]")[1].split("};")[0]
+    return [(section, key, exclude if default == "EXCLUDE_DEFAULT" else default.strip('"'))
             for section, key, default in re.findall(r'\{ "(\w+)",\s*"(\w+)",\s*("[^"]*"|\w+),', table)]
 
 
@@ -83,14 +83,14 @@ def test_catalog():
     for name in ids:
         assert any(re.search(rf"\b{name}\b", text) for file, text in CODE.items() if file != "log.h"), f"{name} is not used"
     # Fields that are mentioned are fields that are sent.
-    fields = set(re.findall(r'\{"([A-Z_]+)", ', CODE["status.c"] + CODE["manager.c"]))
+    fields = set(re.findall(r'\{"([A-Z_]+)", ', CODE["announcer.c"] + CODE["manager.c"]))
     assert {f.removeprefix("ECS_AUTHD_") for f in re.findall(r"@([A-Z_]+)@", CATALOG)} <= fields
     for entry in CATALOG.split("\n-- ")[1:]:
         assert "\nSubject: " in entry and "\n\n" in entry.strip()
 
 
 def test_fields():
-    fields = set(re.findall(r'\{"([A-Z_]+)", ', CODE["status.c"] + CODE["manager.c"]))
+    fields = set(re.findall(r'\{"([A-Z_]+)", ', CODE["announcer.c"] + CODE["manager.c"]))
     assert set(re.findall(r"^_ECS_AUTHD_([A-Z_]+)=_", MAN, re.M)) == fields
 
 

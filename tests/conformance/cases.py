@@ -6,7 +6,7 @@ import base64
 import json
 from dataclasses import dataclass, field
 
-from agent import Auth
+from agent_lookup import Auth
 
 PW = Auth("puller", "s3cr3t")
 OTHER = Auth("other", "s3cond")

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import agent
+import base64
+
+import agent_lookup
 import readers
 from cases import CASES
 
@@ -61,9 +63,9 @@ def check(case, data):
         found = read(data)
         kind = found.get("ECS_ENGINE_AUTH_TYPE")
         assert kind == case.kind, name
-        entries = agent.parse(kind, found.get("ECS_ENGINE_AUTH_DATA")) if kind else {}
+        entries = agent_lookup.parse(kind, found.get("ECS_ENGINE_AUTH_DATA")) if kind else {}
         for image, auth in case.images.items():
-            assert agent.lookup(entries, image) == auth, f"{image}, as {name} reads it"
+            assert agent_lookup.lookup(entries, image) == auth, f"{image}, as {name} reads it"
 
 
 def test_written(place):
@@ -99,7 +101,7 @@ def test_rendered(place):
     shown = place.run("render").stdout.decode()
     for auth in filter(None, place.case.images.values()):
         for secret in filter(None, (auth.password.strip(), auth.token)):
-            assert secret not in shown and agent.base64.b64encode(secret.encode()).decode()[:20] not in shown
+            assert secret not in shown and base64.b64encode(secret.encode()).decode()[:20] not in shown
 
 
 def test_there_are_enough():

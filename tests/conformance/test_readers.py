@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 import readers
-from lines import LINES
+from reader_lines import LINES
 
 def outcome(read, data):
     try:

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include "credentials/helper.h"
 #include "agent/observe.h"
-#include "credentials/registry.h"
+#include "credentials/credential-helper.h"
+#include "credentials/registry-name.h"
 
 /* What other programs answer: credential helpers, the Docker Engine, the agent; and what stands in an environment. */
 static void check_registry(const char *key) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include "ecsconfig/authdata.h"
-#include "credentials/credfile.h"
-#include "ecsconfig/envfile.h"
+#include "credentials/credential-file.h"
+#include "ecsconfig/auth-data.h"
+#include "ecsconfig/environment-file.h"
 
 /* systemd refuses a whole environment file for a byte that is not UTF-8. Decoded here, not as registry.c does it. */
 static bool is_utf8(const char *s) {

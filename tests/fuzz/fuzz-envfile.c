@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "ecsconfig/authdata.h"
-#include "ecsconfig/envfile.h"
+#include "ecsconfig/auth-data.h"
+#include "ecsconfig/environment-file.h"
 
 #define TYPE "dockercfg"
 #define DATA "{\"registry.example\":{\"auth\":\"dTpw\"}}"

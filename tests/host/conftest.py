@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-import parts
+import real_host
 
 
 @pytest.fixture(scope="session")
 def workplace():
-    missing = parts.missing_parts()
+    missing = real_host.missing_parts()
     if missing:
         pytest.skip(f"the host level needs {', '.join(missing)}")
     directory = Path(tempfile.mkdtemp(prefix="ecs-authd-host-"))
@@ -20,7 +20,7 @@ def workplace():
 
 @pytest.fixture(scope="session")
 def engine(workplace):
-    e = parts.Engine(workplace / "engine")
+    e = real_host.Engine(workplace / "engine")
     try:
         e.start()
         e.import_agent()
@@ -31,7 +31,7 @@ def engine(workplace):
 
 @pytest.fixture(scope="session")
 def registry(workplace):
-    r = parts.Registry(workplace / "registry")
+    r = real_host.Registry(workplace / "registry")
     try:
         r.start()
         yield r
@@ -45,7 +45,7 @@ def make_host(workplace, engine):
     hosts = []
 
     def make(extra=()):
-        host = parts.Host(Path(tempfile.mkdtemp(dir=workplace)), engine, extra)
+        host = real_host.Host(Path(tempfile.mkdtemp(dir=workplace)), engine, extra)
         hosts.append(host)
         return host
 

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from parts import wait_for
+from real_host import wait_for
 
 
 def auth(registry, password=None):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from parts import ECS_AUTHD, credentials_for, environment, never, wait_for
+from real_host import ECS_AUTHD, credentials_for, environment, never, wait_for
 
 IMAGE = "amazon/amazon-ecs-agent:latest"
 R = "registry.example.com"

@@ -11,7 +11,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "conformance"))
 
 import readers  # noqa: E402
 from cases import CASES  # noqa: E402
-from lines import LINES  # noqa: E402
+from reader_lines import LINES  # noqa: E402
 
 NAMES = {*"AKLM", "ECS_ENGINE_AUTH_TYPE", "ECS_ENGINE_AUTH_DATA"}
 

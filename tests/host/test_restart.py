@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from parts import credentials_for, environment, never, wait_for
+from real_host import credentials_for, environment, never, wait_for
 
 OTHERS = "ECS_CLUSTER=web\n# kept\n"
 

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .agent import Agent
+from .ecs_agent import Agent
 from .credential_file import CredentialFile
 from .daemon import Daemon
 from .docker_engine import DockerEngine

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "agent/observe.h"
+#include "ecsconfig/auth-data.h"
 
 static const DigestKey key = {{7}};
 

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "credentials/gather.h"
+#include "settings/settings.h"
 
 /* "user:password" */
 #define ENTRY "{\"auth\":\"dXNlcjpwYXNzd29yZA==\"}"
@@ -47,7 +48,8 @@ static int gather(const char *directory, const char *text, const char *later, Cr
         _cleanup_free_ char *first = unit_path(directory, "first.json"), *second = unit_path(directory, "second.json");
         char exclude_a[] = "*.excluded.example", exclude_b[] = "excluded.example:5000";
         char *exclude[] = {exclude_a, exclude_b, NULL}, *files[] = {first, later ? second : NULL, NULL};
-        const Config config = {.credential_files = files, .exclude = exclude, .helper_timeout_usec = 10 * USEC_PER_SEC};
+        const CredentialSettings settings = {
+                .files = files, .exclude = exclude, .helper_timeout_usec = 10 * USEC_PER_SEC};
 
         if (geteuid() != 0)
                 skip(); /* cannot put a program on PATH */
@@ -56,7 +58,7 @@ static int gather(const char *directory, const char *text, const char *later, Cr
                 unit_write_file(first, text);
         if (later)
                 unit_write_file(second, later);
-        return gather_credentials(&config, ret, problems);
+        return gather_credentials(&settings, ret, problems);
 }
 
 static void assert_login(const Credentials *c, const char *registry, const char *username, const char *password) {
@@ -203,7 +205,7 @@ static void test_amazon_ecr(void **state) {
                 "123456789012.dkr.ecr.us-east-1.example.com",
                 "registry.example/123456789012.dkr.ecr.us-east-1.amazonaws.com",
         };
-        _cleanup_(config_freep) Config *config = NULL;
+        _cleanup_(settings_freep) Settings *config = NULL;
         _cleanup_free_ char *path = unit_path(*state, "config.json"), *option = NULL;
         _cleanup_(credentials_done) Credentials c = {0};
         char text[8192] = "{\"auths\":{";
@@ -217,8 +219,8 @@ static void test_amazon_ecr(void **state) {
         unit_write_file(path, text);
 
         assert_true(asprintf(&option, "Credentials.File=%s", path) > 0);
-        assert_int_equal(config_load(NULL, (char *const[]){option, NULL}, &config, &problems), 0);
-        assert_int_equal(gather_credentials(config, &c, &problems), 0);
+        assert_int_equal(settings_load(NULL, (char *const[]){option, NULL}, &config, &problems), 0);
+        assert_int_equal(gather_credentials(&config->credentials, &c, &problems), 0);
         assert_int_equal(c.n_items, ELEMENTSOF(kept));
         for (size_t i = 0; i < ELEMENTSOF(kept); i++)
                 assert_non_null(credentials_find(&c, kept[i]));

@@ -11,9 +11,9 @@ static const Digest OLD = {{1}}, NEW = {{2}};
 
 static Policy usual_policy(void) {
         return (Policy){
-                .settle_usec = SECONDS(2),
-                .min_interval_usec = SECONDS(60),
-                .verify_usec = SECONDS(120),
+                .settings.settle_usec = SECONDS(2),
+                .settings.min_interval_usec = SECONDS(60),
+                .settings.verify_usec = SECONDS(120),
         };
 }
 
@@ -75,7 +75,7 @@ static void test_write_only(void **state _unused_) {
         Policy p = usual_policy();
         Facts f = owed_facts();
 
-        p.method = RESTART_METHOD_NONE;
+        p.settings.method = RESTART_METHOD_NONE;
         f.agent_stale = true; /* nobody has to be asked */
         expect(&f, &p, ACTION_DONE, REASON_WRITE_ONLY, 0);
 }
@@ -158,7 +158,7 @@ static void test_distance_and_backoff(void **state _unused_) {
         }
 
         /* Without a distance, failures still keep one. */
-        p.min_interval_usec = 0;
+        p.settings.min_interval_usec = 0;
         Facts f = owed_facts();
         f.attempt = (Attempt){.started_usec = SECONDS(NOW - 9), .failures = 1};
         expect(&f, &p, ACTION_WAIT, REASON_BACKOFF, SECONDS(NOW + 1));
@@ -230,7 +230,7 @@ static void test_unsaved_state(void **state _unused_) {
                 Policy p = usual_policy();
                 Facts f = owed_facts();
 
-                p.unsaved_state = table[i].policy;
+                p.settings.unsaved_state = table[i].policy;
                 f.agent.state_kept = table[i].kept;
                 f.agent.n_tasks = table[i].n_tasks;
                 expect(&f, &p, table[i].action, table[i].reason,
@@ -255,7 +255,7 @@ static void test_jitter(void **state _unused_) {
         Policy p = usual_policy();
         Facts f = owed_facts();
 
-        p.jitter_usec = SECONDS(100);
+        p.settings.jitter_usec = SECONDS(100);
         f.changed_usec = f.needed_usec = SECONDS(NOW - 50);
         expect(&f, &p, ACTION_WAIT, REASON_SETTLE, SECONDS(NOW + 52));
         f.changed_usec = f.needed_usec = SECONDS(NOW - 102);
@@ -271,7 +271,7 @@ static void test_pending_tasks(void **state _unused_) {
         Policy p = usual_policy();
         Facts f = owed_facts();
 
-        p.pending_usec = SECONDS(10);
+        p.settings.pending_usec = SECONDS(10);
         f.agent.n_pending = 1;
         expect(&f, &p, ACTION_WAIT, REASON_TASKS_PENDING, SECONDS(NOW + 1));
         f.waiting_for = REASON_TASKS_PENDING;
@@ -336,7 +336,7 @@ static void test_repair(void **state _unused_) {
                 Facts f = usual_facts();
                 Decision d;
 
-                p.rollback = table[i].rollback;
+                p.settings.rollback = table[i].rollback;
                 f.agent.agent = table[i].agent;
                 f.unit = table[i].unit;
                 f.sync.digest = *table[i].file;
@@ -354,7 +354,7 @@ static void test_repair_of_a_crash_loop(void **state _unused_) {
         Policy p = usual_policy();
         Facts f = usual_facts();
 
-        p.rollback = true;
+        p.settings.rollback = true;
         f.agent.answers = false;
         f.sync.digest = f.sync.last_good = OLD;
         f.sync.last_good_known = true;
@@ -366,7 +366,7 @@ static void test_going_back_has_a_pace(void **state _unused_) {
         Policy p = usual_policy();
         Facts f = usual_facts();
 
-        p.rollback = true;
+        p.settings.rollback = true;
         f.agent.agent = AGENT_ABSENT;
         f.sync.last_good = OLD;
         f.sync.last_good_known = true;
@@ -380,7 +380,7 @@ static void test_silent_agent_with_tasks_is_not_repaired(void **state _unused_) 
         Policy p = usual_policy();
         Facts f = usual_facts();
 
-        p.rollback = true;
+        p.settings.rollback = true;
         f.agent.answers = false;
         f.sync.last_good = OLD;
         f.sync.last_good_known = true;
@@ -408,7 +408,7 @@ static void test_method_docker(void **state _unused_) {
         };
         Policy p = usual_policy();
 
-        p.method = RESTART_METHOD_DOCKER;
+        p.settings.method = RESTART_METHOD_DOCKER;
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 Facts f = owed_facts();
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "base/secret.h"
+#include "ecsconfig/environment-file.h"
 #include "ecsconfig/rollback.h"
 #include "ecsconfig/sync.h"
 
@@ -21,7 +22,8 @@ typedef struct Host {
         void *directory;
         char *credentials, *environment, *state;
         char *files[2];
-        Config config;
+        CredentialSettings sources;
+        EcsConfigSettings settings;
 } Host;
 
 static int set_up(void **state) {
@@ -32,7 +34,11 @@ static int set_up(void **state) {
         h->credentials = unit_path(h->directory, "config.json");
         h->environment = unit_path(h->directory, "ecs.config");
         h->files[0] = h->credentials;
-        h->config = (Config){.credential_files = h->files, .environment_file = h->environment};
+        h->sources = (CredentialSettings){.files = h->files};
+        h->settings = (EcsConfigSettings){.environment_file = h->environment,
+                                          .line_max = ENVFILE_LINE_MAX_EXEC,
+                                          .unit = "ecs.service",
+                                          .container = "ecs-agent"};
         h->state = unit_path(h->directory, "state");
         *state = h;
         return setenv("STATE_DIRECTORY", h->state, 1);
@@ -51,7 +57,7 @@ static int tear_down(void **state) {
 }
 
 static void expect(const Host *h, SyncOutcome outcome, unsigned n_registries, SyncReport *ret) {
-        sync_run(&h->config, SYNC_USUAL, &key, ret);
+        sync_run(&h->sources, &h->settings, SYNC_USUAL, &key, ret);
         for (unsigned i = 0; i < ret->problems.n_items; i++)
                 print_message("%s\n", ret->problems.items[i].text);
         assert_int_equal(ret->outcome, outcome);
@@ -163,7 +169,7 @@ static void test_later_file_wins(void **state) {
         char *files[] = {h->credentials, later, NULL};
         SyncReport report;
 
-        h->config.credential_files = files;
+        h->sources.files = files;
         unit_write_file(h->credentials, "{\"auths\":{\"registry.example\":{\"auth\":\"b2xkOm9sZA==\"}}}");
         unit_write_file(later, LOGGED_IN);
         expect(h, SYNC_WRITTEN, 1, &report);
@@ -193,7 +199,7 @@ static void test_empty_password(void **state) {
         Host *h = *state;
         SyncReport first, second;
 
-        h->config.auth_type = AUTH_TYPE_DOCKER;
+        h->settings.auth_type = AUTH_TYPE_DOCKER;
         unit_write_file(h->environment, LINES);
         unit_write_file(h->credentials, "{\"auths\":{\"registry.example\":{\"auth\":\"dXNlcjo=\"}}}");
         expect(h, SYNC_WRITTEN, 1, &first);
@@ -214,7 +220,7 @@ static void reject(Host *h, SyncReport *ret) {
         const AuthEntries good = {.type = type, .data = data};
         Problems problems = {0};
 
-        h->config.rollback = true;
+        h->settings.roll_back = true;
         assert_int_equal(rollback_save(ROLLBACK_LAST_GOOD, &good, &problems), 0);
         unit_write_file(h->credentials, OTHER_LOGGED_IN);
         expect(h, SYNC_WRITTEN, 1, ret);
@@ -223,7 +229,7 @@ static void reject(Host *h, SyncReport *ret) {
         assert_false(digest_equal(&ret->digest, &ret->last_good));
         unit_assert_file(h->environment, OTHER_LINES);
 
-        sync_run(&h->config, SYNC_REJECT, &key, ret);
+        sync_run(&h->sources, &h->settings, SYNC_REJECT, &key, ret);
         assert_true(ret->rejected);
         assert_true(digest_equal(&ret->digest, &ret->last_good));
         unit_assert_file(h->environment, LINES);
@@ -244,7 +250,7 @@ static void test_rejected(void **state) {
         unit_assert_file(h->environment, LINES);
 
         /* Until somebody asks for it. */
-        sync_run(&h->config, SYNC_RETRY, &key, &report);
+        sync_run(&h->sources, &h->settings, SYNC_RETRY, &key, &report);
         assert_int_equal(report.outcome, SYNC_WRITTEN);
         assert_false(report.rejected);
         unit_assert_file(h->environment, OTHER_LINES);
@@ -275,7 +281,7 @@ static void test_rejected_while_the_credential_file_is_broken(void **state) {
         assert_int_equal(rollback_remove(ROLLBACK_REJECTED), 0);
         unit_write_file(h->environment, OTHER_LINES);
         unit_write_file(h->credentials, "oops");
-        sync_run(&h->config, SYNC_REJECT, &key, &report);
+        sync_run(&h->sources, &h->settings, SYNC_REJECT, &key, &report);
         assert_int_equal(report.outcome, SYNC_WRITTEN);
         unit_assert_file(h->environment, LINES);
         unit_assert_problem(&report.problems, "config.json:1:1");
@@ -286,7 +292,7 @@ static void test_rejected_without_rollback(void **state) {
         SyncReport report;
 
         reject(h, &report);
-        h->config.rollback = false;
+        h->settings.roll_back = false;
         expect(h, SYNC_WRITTEN, 1, &report);
         assert_false(report.rejected);
         unit_assert_file(h->environment, OTHER_LINES);
@@ -300,7 +306,7 @@ static void test_render(void **state) {
         Problems problems = {0};
 
         unit_write_file(h->credentials, LOGGED_IN);
-        assert_int_equal(sync_render(&h->config, &credentials, &type, &data, &problems), 0);
+        assert_int_equal(sync_render(&h->sources, &h->settings, &credentials, &type, &data, &problems), 0);
         assert_string_equal(type, "dockercfg");
         assert_string_equal(data, "{\"registry.example\":{\"auth\":\"" AUTH "\"}}");
         assert_int_equal(access(h->environment, F_OK), -1);

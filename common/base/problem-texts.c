@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/problem-texts.h"
+
+#include <stdarg.h>
+
+void problems_add(Problems *p, int level, const char *format, ...) {
+        Problem *item;
+        va_list ap;
+
+        if (p->n_items >= PROBLEMS_MAX) {
+                p->n_dropped++;
+                return;
+        }
+
+        item = &p->items[p->n_items++];
+        item->level = level;
+
+        va_start(ap, format);
+        (void) vsnprintf(item->text, sizeof(item->text), format, ap);
+        va_end(ap);
+
+        for (char *c = item->text; *c; c++)
+                if ((unsigned char) *c < ' ' || *c == 0x7f)
+                        *c = '?';
+}
+
+int problems_worst_level(const Problems *p) {
+        int worst = LOG_DEBUG;
+
+        for (unsigned i = 0; i < p->n_items; i++)
+                if (p->items[i].level < worst)
+                        worst = p->items[i].level;
+        return worst;
+}
+
+bool problems_equal(const Problems *a, const Problems *b) {
+        if (a->n_items != b->n_items || a->n_dropped != b->n_dropped)
+                return false;
+
+        for (unsigned i = 0; i < a->n_items; i++)
+                if (a->items[i].level != b->items[i].level || !streq(a->items[i].text, b->items[i].text))
+                        return false;
+
+        return true;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/problem-texts.h"
+#include "credentials/credential-list.h"
+
+/* What Docker credential files say: config.json with "auths" (Docker CLI, Podman auth.json, Kubernetes
+ * .dockerconfigjson) and the older ~/.dockercfg, which is the inner object alone. */
+
+/* Merges one file into c; an entry that is there already is replaced (the later file wins), but never by one that holds
+ * nothing. Returns 0, or a negative errno after adding one problem that names file, line and column, with c as it was:
+ * -ENOENT no such file; -EBADMSG not JSON or not of this form; -EFBIG; others as open(2) and read(2).
+ * An entry that cannot be used (does not decode, refused key) is a problem of its own and is left out, or, where the
+ * registry is known, stands in the list without username and password. As in Docker, credHelpers come before
+ * credsStore, and both before what the entry itself holds: such an entry names its helper. */
+int credfile_load(Credentials *c, const char *path, Problems *problems);
+
+/* The same from memory; path is for messages only. */
+int credfile_parse(Credentials *c, const char *path, const char *text, size_t size, Problems *problems);
+
+/* The answer of a credential store to "list", {"SERVER":"USER", ...}: an entry without a secret for each server that is
+ * not in c yet. -EBADMSG: not such an answer. */
+int credfile_parse_list(Credentials *c, const CredentialStore *store, const char *answer, Problems *problems);
+
+/* Adds a problem if the user name or the password holds what nobody types. */
+void credfile_check_characters(const Credential *c, Problems *problems);

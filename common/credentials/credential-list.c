@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "credentials/credential-list.h"
+
+#include "base/secret.h"
+
+void credential_done(Credential *c) {
+        free(c->registry);
+        free(c->key);
+        free(c->source);
+        secret_free(c->username);
+        secret_free(c->password);
+        secret_free(c->identity_token);
+        free(c->email);
+        free(c->helper);
+        *c = (Credential){0};
+}
+
+void credentials_done(Credentials *c) {
+        for (size_t i = 0; i < c->n_items; i++)
+                credential_done(&c->items[i]);
+        free(c->items);
+        for (size_t i = 0; i < c->n_stores; i++) {
+                free(c->stores[i].helper);
+                free(c->stores[i].source);
+        }
+        free(c->stores);
+        *c = (Credentials){0};
+}
+
+static Credential *find_item(const Credentials *c, const char *registry) {
+        for (size_t i = 0; i < c->n_items; i++)
+                if (streq(c->items[i].registry, registry))
+                        return &c->items[i];
+        return NULL;
+}
+
+const Credential *credentials_find(const Credentials *c, const char *registry) {
+        return find_item(c, registry);
+}
+
+/* A place for registry in the ordered list, with nothing in it; NULL when there is no memory. */
+static Credential *insert_item(Credentials *c, const char *registry) {
+        Credential *items = reallocarray(c->items, c->n_items + 1, sizeof(Credential));
+        size_t i = 0;
+
+        if (!items)
+                return NULL;
+        c->items = items;
+
+        while (i < c->n_items && strcmp(items[i].registry, registry) < 0)
+                i++;
+        memmove(items + i + 1, items + i, (c->n_items - i) * sizeof(Credential));
+        items[i] = (Credential){0};
+        c->n_items++;
+        return &items[i];
+}
+
+int credentials_put(Credentials *c, Credential *credential) {
+        Credential *item = find_item(c, credential->registry);
+
+        if (!item)
+                item = insert_item(c, credential->registry);
+        if (!item)
+                return -ENOMEM;
+
+        credential_done(item);
+        *item = *credential;
+        *credential = (Credential){0};
+        return 0;
+}
+
+void credentials_remove(Credentials *c, size_t i) {
+        credential_done(&c->items[i]);
+        c->n_items--;
+        memmove(c->items + i, c->items + i + 1, (c->n_items - i) * sizeof(Credential));
+}
+
+int credentials_add_store(Credentials *c, const char *helper, const char *source) {
+        CredentialStore *stores = reallocarray(c->stores, c->n_stores + 1, sizeof(CredentialStore));
+        CredentialStore *s;
+
+        if (!stores)
+                return -ENOMEM;
+        c->stores = stores;
+
+        s = &stores[c->n_stores];
+        *s = (CredentialStore){.helper = strdup(helper), .source = strdup(source)};
+        if (!s->helper || !s->source) {
+                free(s->helper);
+                free(s->source);
+                return -ENOMEM;
+        }
+        c->n_stores++;
+        return 0;
+}

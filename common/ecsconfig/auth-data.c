@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ecsconfig/auth-data.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <strings.h>
+
+#include "base/json.h"
+#include "base/secret.h"
+#include "credentials/registry-name.h"
+
+static const char *const auth_type_names[] = {
+        [AUTH_TYPE_AUTO] = "auto",
+        [AUTH_TYPE_DOCKERCFG] = "dockercfg",
+        [AUTH_TYPE_DOCKER] = "docker",
+};
+
+const char *auth_type_to_string(AuthType t) {
+        return auth_type_names[t];
+}
+
+int auth_type_from_string(const char *s, AuthType *ret) {
+        for (size_t i = 0; i < ELEMENTSOF(auth_type_names); i++)
+                if (streq(auth_type_names[i], s)) {
+                        *ret = (AuthType) i;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+/* base64 of "user:password" */
+static int encode_auth(const Credential *c, char **ret) {
+        _cleanup_secret_ char *plain = NULL, *encoded = NULL;
+        size_t n = strlen(c->username) + 1 + strlen(c->password);
+
+        plain = malloc(n + 1);
+        encoded = malloc(4 * ((n + 2) / 3) + 1);
+        if (!plain || !encoded) {
+                /* Nothing in them yet. */
+                if (plain)
+                        plain[0] = 0;
+                if (encoded)
+                        encoded[0] = 0;
+                return -ENOMEM;
+        }
+
+        (void) snprintf(plain, n + 1, "%s:%s", c->username, c->password);
+        (void) EVP_EncodeBlock((unsigned char *) encoded, (const unsigned char *) plain, (int) n);
+        *ret = STEAL_POINTER(encoded);
+        return 0;
+}
+
+static int add_string(json_object *o, const char *key, const char *value) {
+        json_object *s;
+
+        if (!value)
+                return 0;
+        s = json_object_new_string(value);
+        if (!s)
+                return -ENOMEM;
+        if (json_object_object_add(o, key, s) < 0) {
+                json_object_put(s);
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+/* systemd and docker run --env-file take an escape of JSON each in their own way: there must be none. */
+static bool needs_escape(const char *s) {
+        if (!json_is_utf8(s))
+                return true; /* what is not UTF-8 cannot stand in JSON at all */
+        for (; s && *s; s++)
+                if ((unsigned char) *s < ' ' || *s == 0x7f || strchr("\"\\", *s))
+                        return true;
+        return false;
+}
+
+/* Nobody logs in with it: one that cannot be written is left out, and costs nothing. */
+static int add_email(json_object *entry, const Credential *c) {
+        return needs_escape(c->email) ? 0 : add_string(entry, "email", c->email);
+}
+
+static int fill_dockercfg_entry(json_object *entry, const Credential *c) {
+        _cleanup_secret_ char *auth = NULL;
+        int r;
+
+        r = encode_auth(c, &auth);
+        if (r >= 0)
+                r = add_string(entry, "auth", auth);
+        return r < 0 ? r : add_email(entry, c);
+}
+
+static int fill_docker_entry(json_object *entry, const Credential *c) {
+        int r;
+
+        r = add_string(entry, "username", c->username);
+        if (r >= 0)
+                r = add_string(entry, "password", c->password);
+        if (r >= 0)
+                r = add_email(entry, c);
+        return r < 0 ? r : add_string(entry, "identitytoken", c->identity_token);
+}
+
+/* Why the type cannot carry the entry, or NULL. */
+static const char *refuse(const Credential *c, AuthType type) {
+        if (type == AUTH_TYPE_DOCKERCFG) {
+                if (c->identity_token)
+                        return "an identity token";
+                if (strchr(c->username, ':'))
+                        return "a user name with a colon";
+                return NULL;
+        }
+
+        if (needs_escape(c->username) || needs_escape(c->password) || needs_escape(c->identity_token))
+                return "a quote, a backslash, a control character or a byte that is not UTF-8";
+        return NULL;
+}
+
+static AuthType choose_type(const Credentials *c) {
+        for (size_t i = 0; i < c->n_items; i++)
+                if (credential_is_usable(&c->items[i]) && refuse(&c->items[i], AUTH_TYPE_DOCKERCFG))
+                        return AUTH_TYPE_DOCKER;
+        return AUTH_TYPE_DOCKERCFG;
+}
+
+static int add_entry(json_object *top, const Credential *c, AuthType type) {
+        _cleanup_json_ json_object *entry = json_object_new_object();
+        int r;
+
+        if (!entry)
+                return -ENOMEM;
+        r = type == AUTH_TYPE_DOCKERCFG ? fill_dockercfg_entry(entry, c) : fill_docker_entry(entry, c);
+        if (r < 0)
+                return r;
+        if (json_object_object_add(top, c->registry, entry) < 0)
+                return -ENOMEM;
+        entry = NULL; /* top owns it */
+        return 0;
+}
+
+int authdata_format(const Credentials *c, AuthType type, const char **ret_type, char **ret_data, Problems *problems) {
+        _cleanup_json_ json_object *top = json_object_new_object();
+        AuthType chosen = type == AUTH_TYPE_AUTO ? choose_type(c) : type;
+        const char *text;
+        char *data;
+        int r;
+
+        if (!top)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < c->n_items; i++) {
+                const char *why;
+
+                if (!credential_is_usable(&c->items[i]))
+                        continue;
+                why = refuse(&c->items[i], chosen);
+                if (why) {
+                        problems_add(
+                                problems, LOG_ERR,
+                                "%s: the credentials of %s cannot be written as AuthType=%s: they have %s; nothing was "
+                                "written. Log out of it, or set another [Agent] AuthType=",
+                                c->items[i].source ? c->items[i].source : "credentials", c->items[i].registry,
+                                auth_type_names[chosen], why);
+                        return -EOPNOTSUPP;
+                }
+                r = add_entry(top, &c->items[i], chosen);
+                if (r < 0)
+                        return r;
+        }
+
+        if (json_object_object_length(top) == 0) {
+                *ret_type = NULL;
+                *ret_data = NULL;
+                return 0;
+        }
+
+        text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        data = text ? secret_dup(text, strlen(text)) : NULL;
+        if (!data)
+                return -ENOMEM;
+        *ret_type = auth_type_names[chosen];
+        *ret_data = data;
+        return 0;
+}
+
+/* Go's decoder takes null for "not set", and fails the whole on any other type. */
+static int take_string(json_object *entry, const char *key, bool may_be_empty, char **ret) {
+        json_object *member;
+        const char *s;
+
+        if (!json_object_object_get_ex(entry, key, &member) || !member)
+                return 0;
+        if (!json_object_is_type(member, json_type_string))
+                return -EBADMSG;
+        s = json_object_get_string(member);
+        if (*s || may_be_empty) {
+                *ret = secret_dup(s, strlen(s));
+                if (!*ret)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+/* Standard base64 with padding, as Go's decoder takes it: line breaks are passed over, anything else is a mistake.
+ * Returns the number of bytes. */
+static int decode_strict(char *auth, char *ret) {
+        static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        size_t n = 0, padding;
+        int r;
+
+        for (const char *s = auth; *s; s++)
+                if (!strchr("\r\n", *s))
+                        auth[n++] = *s;
+        auth[n] = 0;
+
+        padding = n - strspn(auth, alphabet);
+        if (n % 4 != 0 || padding > 2 || strspn(auth + n - padding, "=") != padding)
+                return -EBADMSG;
+
+        r = EVP_DecodeBlock((unsigned char *) ret, (const unsigned char *) auth, (int) n);
+        if (r < 0)
+                return -EBADMSG;
+        ret[r - (int) padding] = 0;
+        return r - (int) padding;
+}
+
+/* What the agent drops alone has no credentials. */
+static int parse_dockercfg_entry(json_object *entry, Credential *c) {
+        _cleanup_secret_ char *auth = NULL, *plain = NULL;
+        const char *colon;
+        int r;
+
+        r = take_string(entry, "auth", false, &auth);
+        if (r < 0 || !auth)
+                return r;
+
+        plain = calloc(1, strlen(auth) + 1);
+        if (!plain)
+                return -ENOMEM;
+        if (decode_strict(auth, plain) < 0)
+                return 0;
+
+        colon = strchr(plain, ':');
+        if (!colon)
+                return 0;
+        c->username = secret_dup(plain, (size_t) (colon - plain));
+        c->password = secret_dup(colon + 1, strlen(colon + 1));
+        return c->username && c->password ? 0 : -ENOMEM;
+}
+
+static int parse_docker_entry(json_object *entry, Credential *c) {
+        int r;
+
+        r = take_string(entry, "username", false, &c->username);
+        if (r >= 0)
+                r = take_string(entry, "password", true, &c->password);
+        if (r >= 0)
+                r = take_string(entry, "email", false, &c->email);
+        if (r >= 0)
+                r = take_string(entry, "identitytoken", false, &c->identity_token);
+        /* A name without a password is a login to Go, which has no other word for "not there". */
+        if (r >= 0 && c->username && !c->password) {
+                c->password = secret_dup("", 0);
+                r = c->password ? 0 : -ENOMEM;
+        }
+        return r;
+}
+
+/* How an entry is named in the list: as registry.h does it, to be matched with a credential file, or as the agent does
+ * it, which cuts off the scheme and compares what is left. */
+typedef enum Naming {
+        NAMING_REGISTRY,
+        NAMING_AGENT,
+} Naming;
+
+static int name_registry(const char *key, Naming naming, char **ret) {
+        const char *rest;
+        char *name;
+
+        /* A key that cannot be normalized is still one to the agent. */
+        if (naming == NAMING_REGISTRY && registry_normalize(key, ret) >= 0)
+                return 0;
+
+        rest = startswith(key, "http://");
+        if (!rest)
+                rest = startswith(key, "https://");
+        name = strdup(rest ? rest : key);
+        if (!name)
+                return -ENOMEM;
+        *ret = name;
+        return 0;
+}
+
+static int parse_entry(const char *key, json_object *entry, AuthType type, Naming naming, Credentials *list) {
+        _cleanup_(credential_done) Credential c = {0};
+        int r;
+
+        if (!entry)
+                return 0; /* null is an entry with nothing in it */
+        if (!json_object_is_type(entry, json_type_object))
+                return -EBADMSG;
+
+        r = type == AUTH_TYPE_DOCKERCFG ? parse_dockercfg_entry(entry, &c) : parse_docker_entry(entry, &c);
+        if (r < 0)
+                return r;
+        if (!credential_is_usable(&c))
+                return 0;
+
+        r = name_registry(key, naming, &c.registry);
+        if (r < 0)
+                return r;
+        c.key = strdup(key);
+        return c.key ? credentials_put(list, &c) : -ENOMEM;
+}
+
+static int parse_values(const char *type, const char *data, Naming naming, Credentials *ret) {
+        _cleanup_(credentials_done) Credentials list = {0};
+        _cleanup_json_ json_object *top = NULL;
+        AuthType t = AUTH_TYPE_AUTO;
+        int r;
+
+        /* Without a type the agent does not look at the data. */
+        if (str_empty(type)) {
+                *ret = (Credentials){0};
+                return 0;
+        }
+        if (auth_type_from_string(type, &t) < 0 || t == AUTH_TYPE_AUTO)
+                return -EBADMSG;
+
+        r = json_parse_strict(data ? data : "", data ? strlen(data) : 0, 0, &top, NULL, NULL);
+        if (r < 0)
+                return r;
+        if (!json_object_is_type(top, json_type_object))
+                return -EBADMSG;
+
+        json_object_object_foreach(top, key, entry) {
+                r = parse_entry(key, entry, t, naming, &list);
+                if (r < 0)
+                        return r;
+        }
+
+        *ret = list;
+        list = (Credentials){0};
+        return 0;
+}
+
+int authdata_parse(const char *type, const char *data, Credentials *ret) {
+        return parse_values(type, data, NAMING_REGISTRY, ret);
+}
+
+/* Bytes that are the same exactly when the credentials are: each field with its length. */
+typedef struct Canonical {
+        char *bytes;
+        size_t size;
+} Canonical;
+
+static size_t canonical_size(const char *s) {
+        return sizeof(uint64_t) + (s ? strlen(s) : 0);
+}
+
+static void canonical_append(Canonical *c, const char *s) {
+        uint64_t n = s ? strlen(s) : 0;
+
+        memcpy(c->bytes + c->size, &n, sizeof(n));
+        c->size += sizeof(n);
+        if (n > 0)
+                memcpy(c->bytes + c->size, s, n);
+        c->size += n;
+}
+
+static int digest_list(const Credentials *list, const DigestKey *key, Digest *ret) {
+        Canonical c = {0};
+        size_t size = 1;
+        int r;
+
+        for (size_t i = 0; i < list->n_items; i++) {
+                const Credential *e = &list->items[i];
+
+                size += canonical_size(e->registry) + canonical_size(e->username) + canonical_size(e->password) +
+                        canonical_size(e->identity_token);
+        }
+        c.bytes = calloc(1, size);
+        if (!c.bytes)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < list->n_items; i++) {
+                const Credential *e = &list->items[i];
+
+                canonical_append(&c, e->registry);
+                canonical_append(&c, e->username);
+                canonical_append(&c, e->password);
+                canonical_append(&c, e->identity_token);
+        }
+        r = digest_compute(key, c.bytes, c.size, ret);
+        secret_free_sized(c.bytes, size);
+        return r;
+}
+
+int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret) {
+        /* No list has this form: its first field would be longer than the whole. */
+        static const char dropped[] = "\xff\xff\xff\xff\xff\xff\xff\xff the agent drops everything";
+        _cleanup_(credentials_done) Credentials list = {0};
+        int r;
+
+        r = parse_values(type, data, NAMING_AGENT, &list);
+        if (r == -EBADMSG)
+                return digest_compute(key, dropped, sizeof(dropped), ret);
+        if (r < 0)
+                return r;
+        return digest_list(&list, key, ret);
+}
+
+/* In any case of its letters: Go's decoder takes the names of members so. */
+static void mask_entry(json_object *entry) {
+        static const char *const secrets[] = {"auth", "password", "identitytoken", "registrytoken"};
+
+        if (!json_object_is_type(entry, json_type_object))
+                return;
+
+        json_object_object_foreach(entry, name, member) {
+                for (size_t i = 0; i < ELEMENTSOF(secrets); i++)
+                        if (strcasecmp(name, secrets[i]) == 0 && json_object_is_type(member, json_type_string))
+                                (void) json_object_set_string(member, "***");
+        }
+}
+
+int authdata_mask(const char *data, char **ret) {
+        _cleanup_json_ json_object *top = json_tokener_parse(data);
+        char *masked;
+
+        if (!json_object_is_type(top, json_type_object))
+                return -EBADMSG;
+
+        json_object_object_foreach(top, key, entry) {
+                (void) key;
+                mask_entry(entry);
+        }
+
+        masked = strdup(json_object_to_json_string_ext(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+        if (!masked)
+                return -ENOMEM;
+        *ret = masked;
+        return 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/digest.h"
+#include "base/problem-texts.h"
+#include "credentials/credential-list.h"
+
+/* ECS_ENGINE_AUTH_TYPE and ECS_ENGINE_AUTH_DATA, as the agent takes them (dockerauth.go of amazon-ecs-agent). */
+
+#define AUTHDATA_TYPE_KEY "ECS_ENGINE_AUTH_TYPE"
+#define AUTHDATA_DATA_KEY "ECS_ENGINE_AUTH_DATA"
+
+typedef enum AuthType {
+        AUTH_TYPE_AUTO, /* dockercfg, unless an entry has an identity token: then docker */
+        AUTH_TYPE_DOCKERCFG,
+        AUTH_TYPE_DOCKER,
+} AuthType;
+
+const char *auth_type_to_string(AuthType t);
+int auth_type_from_string(const char *s, AuthType *ret); /* -EINVAL */
+
+/* The two values for these credentials; both NULL when the list has no usable entry. Entries without a secret are
+ * passed over. The same credentials give the same bytes. -EOPNOTSUPP: an entry cannot be carried by the type that was
+ * asked for (a problem names it). The caller frees *ret_data with secret_free(). */
+int authdata_format(const Credentials *c, AuthType type, const char **ret_type, char **ret_data, Problems *problems);
+
+/* What the agent would make of the two values (NULL = not set): the entries it would use. -EBADMSG: it would drop them
+ * all. */
+int authdata_parse(const char *type, const char *data, Credentials *ret);
+
+/* Values that give the agent the same credentials have the same digest, however they are written (order, blanks, the
+ * scheme of a key, dockercfg or docker); so do all the ways to say "none". A key that the agent looks up otherwise
+ * ("docker.io" for Docker Hub) makes another digest: that is what a restart would mend. */
+int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret);
+
+/* The data with its secrets shown as "***", for people. The caller frees *ret. -EBADMSG: not JSON. */
+int authdata_mask(const char *data, char **ret);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/problem-texts.h"
+
+/* The environment file (/etc/ecs/ecs.config). Three programs read it, each its own way: ecs-init, systemd
+ * (EnvironmentFile=) and docker run --env-file. We change the lines of the keys we are asked to set and leave every
+ * other byte, the order of lines, owner, mode and extended attributes as they are. */
+
+enum {
+        /* The longest line, KEY=VALUE without the newline, that each reader takes (measured). */
+        ENVFILE_LINE_MAX_DOCKER = 65535, /* docker run --env-file: bufio.Scanner's limit */
+        ENVFILE_LINE_MAX_EXEC = 131071, /* the kernel, for one string of the environment: MAX_ARG_STRLEN less the NUL */
+};
+
+typedef struct EnvFile EnvFile;
+
+/* Opens, locks against other instances of ourselves, and reads the file. A symbolic link is followed; a file that does
+ * not exist is an empty one, its directory must exist. Holds the lock until envfile_free().
+ * Negative errno after adding one problem. */
+int envfile_open(const char *path, EnvFile **ret, Problems *problems);
+EnvFile *envfile_free(EnvFile *f);
+DEFINE_CLEANUP_FUNC(EnvFile *, envfile_free)
+
+/* The value of key as ecs-init reads it (the last line wins), NULL when it is not set; in *ret, to be freed with
+ * secret_free(). */
+int envfile_get(const EnvFile *f, const char *key, char **ret);
+
+/* Sets key to value, or removes it when value is NULL, in memory: the first line that sets key is replaced, further
+ * ones are removed, a missing one is added at the end. -EINVAL: the line would not mean the same bytes to every reader
+ * (backslash, control character, blank at an end, leading quote); -E2BIG: longer than line_max. */
+int envfile_set(EnvFile *f, const char *key, const char *value, size_t line_max);
+
+/* Whether envfile_set() would take it; errors as there. */
+int envfile_check_line(const char *key, const char *value, size_t line_max);
+
+/* Puts text, whole lines, into a file that is empty or does not exist yet, in memory. */
+int envfile_begin(EnvFile *f, const char *text);
+
+/* Replaces the file if its content changed: 1 written, 0 nothing to do. The new file is written beside the old one,
+ * synced, renamed over it, and the directory synced. The file on disk is the old one, whole, whenever this fails (one
+ * problem is added). -EAGAIN, without a problem: another program has the file open for writing, or changed it since it
+ * was read: try again.
+ */
+int envfile_save(EnvFile *f, Problems *problems);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/observe.h"
+#include "base/problem-texts.h"
+#include "credentials/gather.h"
+#include "decision/decide.h"
+#include "ecsconfig/sync.h"
+
+/* Reads /etc/ecs-authd.conf, then /etc/ecs-authd.conf.d/?*.conf in the order of their names, then -o, and fills the
+ * settings that each room below declares for itself. Read whole into a new object; bad settings give no object, so that
+ * the ones in use stay in use. Times are in microseconds. */
+
+#define SETTINGS_PATH_DEFAULT "/etc/ecs-authd.conf"
+
+/* The hosts of Amazon ECR (private and public, FIPS, dual-stack, in every partition; after the pattern that
+ * amazon-ecr-credential-helper knows them by): for their images the agent gets credentials by itself and never uses
+ * these (docker_client.go of amazon-ecs-agent), so that an entry for them could only cause restarts. */
+#define EXCLUDE_DEFAULT                                                                              \
+        "*.dkr?ecr*.amazonaws.* *.dkr?ecr*.on.aws *.dkr?ecr*.on.amazonwebservices.* public.ecr.aws " \
+        "ecr-public.aws.com "                                                                        \
+        "*.dkr?ecr*.sc2s.sgov.gov *.dkr?ecr*.c2s.ic.gov *.dkr?ecr*.cloud.adc-e.uk *.dkr?ecr*.csp.hci.ic.gov"
+
+typedef struct Settings {
+        CredentialSettings credentials;
+        uint64_t refresh_usec; /* look again this often, even if nothing tells of a change; 0 = never */
+        EcsConfigSettings ecsconfig;
+        AgentSettings agent;
+        RestartSettings restart;
+        char *unit;         /* that runs the agent */
+        char *metrics_file; /* NULL: none */
+} Settings;
+
+/* path NULL: the default file, which may be missing. Drop-ins stand in "PATH.d". options: "Section.Key=VALUE",
+ * NULL-terminated, or NULL. -EINVAL: each mistake is a problem that names file and line, or the option. */
+int settings_load(const char *path, char *const *options, Settings **ret, Problems *problems);
+Settings *settings_free(Settings *s);
+DEFINE_CLEANUP_FUNC(Settings *, settings_free)

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "process/docker-events.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "agent/observe.h"
+#include "process/fork.h"
+
+/* An engine that is not there is asked again this often; what it tells in between is missed, and seen at the next look
+ * of the loop, which does not rely on events. */
+#define RETRY_USEC (1 * USEC_PER_SEC)
+
+struct DockerEvents {
+        sd_event *event;
+        void (*woken)(void *userdata);
+        void *userdata;
+
+        const char *socket; /* of the Docker Engine; NULL: nobody wants to know */
+        pid_t pid;
+        int fd;
+        sd_event_source *child;
+        sd_event_source *input;
+        sd_event_source *retry;
+};
+
+static void docker_events_start(DockerEvents *f);
+
+int docker_events_new(DockerEvents **ret, sd_event *event, void (*woken)(void *userdata), void *userdata) {
+        DockerEvents *f = calloc(1, sizeof(DockerEvents));
+
+        if (!f)
+                return -ENOMEM;
+
+        f->event = sd_event_ref(event);
+        f->woken = woken;
+        f->userdata = userdata;
+        f->fd = -1;
+        *ret = f;
+        return 0;
+}
+
+static void docker_events_reset(DockerEvents *f) {
+        f->child = sd_event_source_disable_unref(f->child);
+        f->input = sd_event_source_disable_unref(f->input);
+        f->retry = sd_event_source_disable_unref(f->retry);
+        closep(&f->fd);
+        f->fd = -1;
+        f->pid = 0;
+}
+
+static void docker_events_stop(DockerEvents *f) {
+        if (f->pid > 0) {
+                (void) kill(f->pid, SIGKILL);
+                (void) waitpid(f->pid, NULL, 0);
+        }
+        docker_events_reset(f);
+}
+
+DockerEvents *docker_events_free(DockerEvents *f) {
+        if (!f)
+                return NULL;
+
+        docker_events_stop(f);
+        sd_event_unref(f->event);
+        free(f);
+        return NULL;
+}
+
+/* --- the child --- */
+
+static void send_byte(void *userdata) {
+        /* A full pipe says it already. */
+        (void) !write(*(const int *) userdata, "", 1);
+}
+
+static int follow(const void *context, int fd) {
+        return observe_follow(context, send_byte, &fd) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* --- the parent --- */
+
+static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        DockerEvents *f = userdata;
+
+        f->retry = sd_event_source_disable_unref(f->retry);
+        docker_events_start(f);
+        return 0;
+}
+
+static void docker_events_retry(DockerEvents *f) {
+        docker_events_reset(f);
+        (void) sd_event_add_time_relative(f->event, &f->retry, CLOCK_MONOTONIC, RETRY_USEC, 0, on_retry, f);
+}
+
+static int on_child(sd_event_source *s _unused_, const siginfo_t *si _unused_, void *userdata) {
+        docker_events_retry(userdata);
+        return 0;
+}
+
+static int on_input(sd_event_source *s, int fd, uint32_t revents _unused_, void *userdata) {
+        DockerEvents *f = userdata;
+        char bytes[64];
+        ssize_t n;
+
+        do
+                n = read(fd, bytes, sizeof(bytes));
+        while (n == (ssize_t) sizeof(bytes));
+
+        if (n == 0)
+                (void) sd_event_source_set_enabled(s, SD_EVENT_OFF); /* the child is about to end */
+        else
+                f->woken(f->userdata);
+        return 0;
+}
+
+static void docker_events_start(DockerEvents *f) {
+        int fds[2], r;
+
+        if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) {
+                docker_events_retry(f);
+                return;
+        }
+        f->fd = fds[0];
+
+        r = fork_child(&f->pid, "ecs-authd-event", fds[1], follow, f->socket);
+        close(fds[1]);
+        if (r >= 0)
+                r = sd_event_add_child(f->event, &f->child, f->pid, WEXITED, on_child, f);
+        if (r >= 0)
+                r = sd_event_add_io(f->event, &f->input, f->fd, EPOLLIN, on_input, f);
+        if (r < 0) {
+                docker_events_stop(f);
+                docker_events_retry(f);
+        }
+}
+
+void docker_events_set(DockerEvents *f, const char *socket) {
+        if (f->socket == socket)
+                return;
+        docker_events_stop(f);
+        f->socket = socket;
+        if (socket)
+                docker_events_start(f);
+}

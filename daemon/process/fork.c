@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "process/fork.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include "base/secret.h"
+
+/* Bus, journal and timers of the parent are none of the child's business. */
+static void close_all_but(int keep) {
+        const int lowest = STDERR_FILENO + 1;
+
+        if (keep > lowest)
+                (void) close_range((unsigned) lowest, (unsigned) keep - 1, 0);
+        (void) close_range((unsigned) keep + 1, ~0U, 0);
+}
+
+static _Noreturn void run(pid_t parent, const char *name, int fd, child_function_t function, const void *context) {
+        sigset_t none;
+
+        /* It must not outlive the daemon: a hanging one would hold the lock on the environment file. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+                _exit(EXIT_FAILURE);
+        if (secret_protect_process() < 0)
+                _exit(EXIT_FAILURE);
+
+        (void) prctl(PR_SET_NAME, name);
+        close_all_but(fd);
+        (void) sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+        /* A reload or an end asked of the whole group is the parent's to handle. */
+        (void) signal(SIGHUP, SIG_IGN);
+        (void) signal(SIGTERM, SIG_IGN);
+        (void) signal(SIGINT, SIG_IGN);
+
+        _exit(function(context, fd));
+}
+
+int fork_child(pid_t *ret, const char *name, int fd, child_function_t function, const void *context) {
+        pid_t parent = getpid(), pid = fork();
+
+        if (pid < 0)
+                return negative_errno();
+        if (pid == 0)
+                run(parent, name, fd, function, context);
+        *ret = pid;
+        return 0;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/macro.h"
+
+/* What runs in the child; what it returns is its exit status. */
+typedef int (*child_function_t)(const void *context, int fd);
+
+/* Forks a child, shown under this name by ps(1) (at most 15 bytes), that has nothing of what the parent holds open but
+ * fd and the standard streams, leaves no core, dies with the parent, and does not hear the signals that are meant for
+ * it. */
+int fork_child(pid_t *ret, const char *name, int fd, child_function_t function, const void *context);

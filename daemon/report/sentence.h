@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "settings/settings.h"
+
+/* What a decision means, in a sentence for the person who reads it: what is so, why, and what to do. */
+
+enum {
+        SENTENCE_MAX = 1400,
+};
+
+/* now: CLOCK_MONOTONIC, as the facts. */
+void sentence_describe(const Settings *settings, const Facts *facts, const Decision *d, uint64_t now, char *ret,
+                       size_t size);
+
+/* The same for systemctl status, which has one line: what is so at this moment. */
+void sentence_describe_briefly(const Settings *settings, const Facts *facts, const Decision *d, uint64_t now, char *ret,
+                               size_t size);
+
+/* What is restarted, as people know it: a unit, or the container of an agent that was started by hand. */
+const char *sentence_agent_name(const Settings *settings);
+
+const char *sentence_plural(unsigned n, const char *one, const char *many);

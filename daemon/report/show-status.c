@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/show-status.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "report/status-file.h"
+
+enum {
+        SHORT_ID = 12, /* as docker ps shows a container */
+};
+
+typedef struct Screen {
+        bool colour;
+        unsigned width; /* 0: lines are not broken */
+} Screen;
+
+static void look_at_terminal(Screen *ret) {
+        const char *term = getenv("TERM");
+        struct winsize size;
+
+        *ret = (Screen){0};
+        if (!isatty(STDOUT_FILENO))
+                return;
+        /* no-color.org: whatever its value, if it has one. */
+        ret->colour = str_empty(getenv("NO_COLOR")) && term && !streq(term, "dumb");
+        ret->width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 40 ? size.ws_col : 80;
+}
+
+static const char *colour_of(const Screen *screen, const char *state) {
+        if (!screen->colour)
+                return "";
+        if (streq(state, "live") || streq(state, "written"))
+                return "\033[32m";
+        return streq(state, "waiting") || streq(state, "held") ? "\033[33m" : "\033[31m";
+}
+
+/* Behind a label, in the width of the screen, broken between words. */
+static void print_field(const Screen *screen, const char *label, const char *text) {
+        const unsigned indent = 13;
+        unsigned column = indent;
+
+        (void) printf("%*s ", (int) indent - 1, label);
+        while (*text) {
+                size_t n = strcspn(text, " ");
+
+                if (screen->width > 0 && column > indent && column + n > screen->width) {
+                        (void) printf("\n%*s", (int) indent, "");
+                        column = indent;
+                }
+                (void) printf("%.*s", (int) n, text);
+                column += (unsigned) n;
+                text += n;
+                if (*text) {
+                        (void) printf(" ");
+                        column++;
+                        text++;
+                }
+        }
+        (void) printf("\n");
+}
+
+static const char *string_of(json_object *o, const char *name) {
+        const char *s = json_get_string(o, name);
+
+        return s ? s : "";
+}
+
+static int integer_of(json_object *o, const char *name) {
+        return json_object_get_int(json_get(o, name, json_type_int));
+}
+
+static bool is_true(json_object *o, const char *name) {
+        return json_object_get_boolean(json_get(o, name, json_type_boolean));
+}
+
+/* The time of the day, and the day where it is another one. */
+static const char *local_time(const char *text, char *ret, size_t size) {
+        struct tm utc = {0}, then, today;
+        time_t t, now = time(NULL);
+
+        if (!strptime(text, "%Y-%m-%dT%H:%M:%SZ", &utc))
+                return "?";
+        t = timegm(&utc);
+        if (!localtime_r(&t, &then) || !localtime_r(&now, &today))
+                return "?";
+        if (strftime(ret, size,
+                     then.tm_year == today.tm_year && then.tm_yday == today.tm_yday ? "%H:%M:%S" : "%Y-%m-%d %H:%M",
+                     &then) == 0)
+                return "?";
+        return ret;
+}
+
+static void show_time(const Screen *screen, json_object *o, const char *name, const char *label) {
+        const char *text = string_of(o, name);
+        char time[32];
+
+        if (!str_empty(text))
+                print_field(screen, label, local_time(text, time, sizeof(time)));
+}
+
+static void show_agent(const Screen *screen, json_object *agent) {
+        char text[1024];
+        int tasks = integer_of(agent, "task_containers");
+
+        (void) snprintf(text, sizeof(text), "%s%s%.*s%s, %s", string_of(agent, "container"),
+                        str_empty(string_of(agent, "id")) ? "" : " (", SHORT_ID, string_of(agent, "id"),
+                        str_empty(string_of(agent, "id")) ? "" : ")", string_of(agent, "state"));
+        print_field(screen, "Agent:", text);
+        if (streq(string_of(agent, "state"), "running")) {
+                (void) snprintf(
+                        text, sizeof(text), "%s; cluster %s; %s its state; %d task container%s",
+                        str_empty(string_of(agent, "version")) ? "does not answer" : string_of(agent, "version"),
+                        str_empty(string_of(agent, "cluster")) ? "?" : string_of(agent, "cluster"),
+                        is_true(agent, "keeps_state") ? "keeps" : "does not keep", tasks, tasks == 1 ? "" : "s");
+                print_field(screen, "", text);
+        }
+}
+
+static void show_registries(const Screen *screen, json_object *status) {
+        json_object *list = json_get(status, "registries", json_type_array);
+        size_t n = list ? json_object_array_length(list) : 0;
+        int hidden = integer_of(status, "registry_count") - (int) n;
+        char text[1024];
+
+        if (n == 0)
+                print_field(screen, "Registries:", "none");
+        for (size_t i = 0; i < n; i++) {
+                json_object *o = json_object_array_get_idx(list, i);
+                const char *source = string_of(o, "source"), *helper = string_of(o, "helper");
+
+                (void) snprintf(text, sizeof(text), "%s from %s%s%s%s", string_of(o, "name"),
+                                str_empty(source) ? "the environment file, kept" : source,
+                                str_empty(helper) ? "" : ", docker-credential-", helper,
+                                is_true(o, "identity_token") ? ", an identity token" : "");
+                print_field(screen, i == 0 ? "Registries:" : "", text);
+        }
+        if (hidden > 0) {
+                (void) snprintf(text, sizeof(text), "and %d more", hidden);
+                print_field(screen, "", text);
+        }
+}
+
+static void show_list(const Screen *screen, json_object *list, const char *label) {
+        size_t n = list ? json_object_array_length(list) : 0;
+
+        for (size_t i = 0; i < n; i++) {
+                json_object *o = json_object_array_get_idx(list, i);
+                const char *text =
+                        json_object_is_type(o, json_type_object) ? string_of(o, "text") : json_object_get_string(o);
+
+                print_field(screen, i == 0 ? label : "", text ? text : "");
+        }
+}
+
+static void print_status(const Screen *screen, json_object *o) {
+        const char *state = string_of(o, "state"), *colour = colour_of(screen, state);
+        char time[32];
+
+        (void) printf("%s\u25cf %s%s since %s\n", colour, state, *colour ? "\033[0m" : "",
+                      local_time(string_of(o, "since"), time, sizeof(time)));
+        print_field(screen, "", string_of(o, "sentence"));
+        show_list(screen, json_get(o, "problems", json_type_array), "Problems:");
+        show_agent(screen, json_get(o, "agent", json_type_object));
+        show_registries(screen, o);
+        show_list(screen, json_get(o, "sources", json_type_array), "Watching:");
+        print_field(screen, "Writing:", string_of(o, "environment_file"));
+        show_time(screen, o, "last_change", "Changed:");
+        show_time(screen, o, "last_restart", "Restarted:");
+}
+
+static int complain(const char *why) {
+        (void) fprintf(stderr,
+                       "ecs-authd: %s: systemctl status ecs-authd tells more; 'ecs-authd apply' needs no service\n",
+                       why);
+        return EXIT_FAILURE;
+}
+
+/* The process that wrote it is still there. */
+static bool is_current(json_object *o) {
+        int pid = integer_of(o, "pid");
+
+        return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
+static int show_once(bool json) {
+        _cleanup_json_ json_object *o = NULL;
+        char path[PATH_MAX];
+        Screen screen;
+
+        status_file_path(path, sizeof(path));
+        if (access(path, R_OK) < 0)
+                return complain(errno == ENOENT ? "the service does not run" : strerror(errno));
+        o = json_object_from_file(path);
+        if (!o || integer_of(o, "schema") != STATUS_FILE_SCHEMA)
+                return complain("what the service has written is of another version");
+        if (!is_current(o))
+                return complain("the service has ended without a word");
+
+        if (json) {
+                (void) printf("%s\n",
+                              json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                                        JSON_C_TO_STRING_NOSLASHESCAPE));
+        } else {
+                look_at_terminal(&screen);
+                print_status(&screen, o);
+        }
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static struct timespec changed_at(void) {
+        char path[PATH_MAX];
+        struct stat st = {0};
+
+        status_file_path(path, sizeof(path));
+        (void) stat(path, &st); /* all zero where it is not there */
+        return st.st_mtim;
+}
+
+int show_status(bool json, bool watch) {
+        const struct timespec pause = {.tv_nsec = 500 * 1000000L};
+        struct timespec seen, now;
+        int r;
+
+        do {
+                seen = changed_at();
+                r = show_once(json);
+                if (!watch)
+                        return r;
+                (void) printf("\n");
+                (void) fflush(stdout);
+                do {
+                        (void) nanosleep(&pause, NULL);
+                        now = changed_at();
+                } while (now.tv_sec == seen.tv_sec && now.tv_nsec == seen.tv_nsec);
+        } while (true);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/status-file.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/directories.h"
+#include "base/json.h"
+
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+
+void status_file_path(char *ret, size_t size) {
+        (void) snprintf(ret, size, "%s/status.json", runtime_directory());
+}
+
+/* --- the words of the file --- */
+
+const char *status_file_state(const Facts *f, const Decision *d) {
+        switch (d->action) {
+        case ACTION_HOLD:
+                return d->reason == REASON_GAVE_UP || d->reason == REASON_BROKE ? "failed" : "held";
+        case ACTION_DONE:
+                if (d->reason == REASON_ROLLED_BACK)
+                        return "rolled-back";
+                if (f->sync.outcome == SYNC_FAILED)
+                        return "problem";
+                return d->reason == REASON_WRITE_ONLY ? "written" : "live";
+        default:
+                return "waiting";
+        }
+}
+
+static const char *agent_word(AgentState s) {
+        switch (s) {
+        case AGENT_ABSENT:
+                return "absent";
+        case AGENT_STOPPED:
+                return "stopped";
+        case AGENT_RUNNING:
+                return "running";
+        case AGENT_UNKNOWN:
+                break;
+        }
+        return "unknown";
+}
+
+static const char *level_word(int level) {
+        return level <= LOG_ERR ? "error" : level <= LOG_WARNING ? "warning" : "note";
+}
+
+/* --- writing --- */
+
+static json_object *time_string(uint64_t usec, uint64_t now) {
+        char text[32];
+        struct tm tm;
+        time_t t;
+
+        if (usec == 0)
+                return NULL;
+        t = time(NULL) - (time_t) (((int64_t) now - (int64_t) usec) / (int64_t) USEC_PER_SEC);
+        if (!gmtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+                return NULL;
+        return json_object_new_string(text);
+}
+
+static void add(json_object *o, const char *name, json_object *value) {
+        (void) json_object_object_add(o, name, value);
+}
+
+/* null where there is none. */
+static void add_string(json_object *o, const char *name, const char *s) {
+        add(o, name, str_empty(s) ? NULL : json_object_new_string(s));
+}
+
+static json_object *describe_registries(const Facts *f) {
+        json_object *list = json_object_new_array();
+
+        for (size_t i = 0; i < SYNC_ENTRIES_MAX && !str_empty(f->sync.entries[i].registry); i++) {
+                const SyncEntry *e = &f->sync.entries[i];
+                json_object *o = json_object_new_object();
+
+                add_string(o, "name", e->registry);
+                add_string(o, "source", e->source);
+                add_string(o, "helper", e->helper);
+                add(o, "identity_token", json_object_new_boolean(e->token));
+                (void) json_object_array_add(list, o);
+        }
+        return list;
+}
+
+static json_object *describe_problems(const Facts *f) {
+        json_object *list = json_object_new_array();
+
+        for (unsigned i = 0; i < f->sync.problems.n_items; i++) {
+                json_object *o = json_object_new_object();
+
+                add_string(o, "level", level_word(f->sync.problems.items[i].level));
+                add_string(o, "text", f->sync.problems.items[i].text);
+                (void) json_object_array_add(list, o);
+        }
+        return list;
+}
+
+static json_object *describe_agent(const Settings *c, const Facts *f) {
+        json_object *o = json_object_new_object();
+
+        add_string(o, "container", c->agent.container);
+        add_string(o, "id", f->agent.container_id);
+        add_string(o, "state", agent_word(f->agent.agent));
+        add_string(o, "cluster", f->agent.cluster);
+        add_string(o, "version", f->agent.version);
+        add(o, "answers", json_object_new_boolean(f->agent.answers));
+        add(o, "keeps_state", json_object_new_boolean(f->agent.state_kept == STATE_KEPT));
+        add(o, "task_containers", json_object_new_int((int) f->agent.n_tasks));
+        add_string(o, "task_families", f->agent.families);
+        add(o, "tasks_pending", json_object_new_int((int) f->agent.n_pending));
+        return o;
+}
+
+static json_object *describe(const Settings *c, const Facts *f, const Decision *d, const char *sentence, uint64_t now) {
+        json_object *o = json_object_new_object(), *sources = json_object_new_array();
+
+        for (char **file = c->credentials.files; *file; file++)
+                (void) json_object_array_add(sources, json_object_new_string(*file));
+
+        add(o, "schema", json_object_new_int(STATUS_FILE_SCHEMA));
+        add_string(o, "ecs_authd", VERSION);
+        add(o, "pid", json_object_new_int(getpid()));
+        add_string(o, "state", status_file_state(f, d));
+        add_string(o, "sentence", sentence);
+        add(o, "since", time_string(f->waiting_since_usec, now));
+        add(o, "sources", sources);
+        add_string(o, "environment_file", c->ecsconfig.environment_file);
+        add(o, "registry_count", json_object_new_int((int) f->sync.n_registries));
+        add(o, "registries", describe_registries(f));
+        add(o, "problems", describe_problems(f));
+        add(o, "last_change", time_string(f->changed_usec, now));
+        add(o, "last_restart", time_string(f->attempt.started_usec, now));
+        add(o, "failed_restarts", json_object_new_int((int) f->attempt.failures));
+        add(o, "agent", describe_agent(c, f));
+        return o;
+}
+
+static int write_text(const char *text) {
+        char path[PATH_MAX], temporary[PATH_MAX];
+        _cleanup_close_ int fd = -1;
+        size_t size = strlen(text);
+
+        (void) mkdir(runtime_directory(), 0755);
+        status_file_path(path, sizeof(path));
+        (void) snprintf(temporary, sizeof(temporary), "%s/.status.json.new", runtime_directory());
+        fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+        if (fd < 0)
+                return negative_errno();
+        /* Everybody may read it, whatever the mask of the unit is. */
+        if (fchmod(fd, 0644) < 0 || write(fd, text, size) != (ssize_t) size || rename(temporary, path) < 0)
+                return negative_errno();
+        return 0;
+}
+
+int status_file_write(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence,
+                      uint64_t now, char **last) {
+        _cleanup_json_ json_object *o = describe(settings, facts, d, sentence, now);
+        const char *json = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                                     JSON_C_TO_STRING_NOSLASHESCAPE);
+        char *text = NULL;
+        int r;
+
+        if (!json || asprintf(&text, "%s\n", json) < 0)
+                return -ENOMEM;
+        if (*last && streq(*last, text)) {
+                free(text);
+                return 0;
+        }
+
+        free(*last);
+        *last = text;
+        r = write_text(text);
+        if (r < 0)
+                *last = NULL;
+        return r;
+}
+
+void status_file_remove(void) {
+        char path[PATH_MAX];
+
+        status_file_path(path, sizeof(path));
+        (void) unlink(path);
+}

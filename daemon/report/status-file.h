@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "settings/settings.h"
+
+/* What the service last saw and did, as JSON without secrets that everybody may read: $RUNTIME_DIRECTORY/status.json
+ * (systemd.exec(5)), /run/ecs-authd/status.json. ecs-authd(8) describes its members. */
+
+#define STATUS_FILE_SCHEMA 1
+
+/* Where it stands. */
+void status_file_path(char *ret, size_t size);
+
+/* The one word that scripts go by. */
+const char *status_file_state(const Facts *facts, const Decision *d);
+
+/* now: CLOCK_MONOTONIC, as the facts. *last: what was written last, or NULL; the same is not written again. The caller
+ * frees it. */
+int status_file_write(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence,
+                      uint64_t now, char **last);
+
+/* The service ends: there is nothing to see any more. */
+void status_file_remove(void);

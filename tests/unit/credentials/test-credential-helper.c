@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <signal.h>
+#include <time.h>
+
+#include "base/secret.h"
+#include "credentials/credential-helper.h"
+
+#define LONG (20 * USEC_PER_SEC)
+#define SHORT (300 * USEC_PER_MSEC)
+
+/* Programs go where a helper's PATH looks; root owns it, so these tests are for root. */
+#define PROGRAMS "/usr/local/bin/docker-credential-"
+
+static const char *const installed[] = {"unit-good", "unit-bad",    "unit-none", "unit-hang", "unit-flood",
+                                        "unit-deaf", "unit-linger", "unit-env",  "unit-plain"};
+
+static void install(const char *name, const char *script, mode_t mode) {
+        char path[128];
+
+        (void) snprintf(path, sizeof(path), PROGRAMS "%s", name);
+        unit_write_file(path, script);
+        assert_int_equal(chmod(path, mode), 0);
+}
+
+static int set_up(void **state _unused_) {
+        if (geteuid() != 0)
+                return 0;
+        install("unit-good",
+                "#!/bin/sh\n[ \"$1\" = get ] || exit 3\nread -r server\n"
+                "printf '{\"ServerURL\":\"%s\",\"Username\":\"user\",\"Secret\":\"for %s\"}' \"$server\" \"$server\"\n",
+                0755);
+        install("unit-bad", "#!/bin/sh\necho the secret is hidden\nexit 1\n", 0755);
+        install("unit-none", "#!/bin/sh\necho credentials not found in native keychain\nexit 1\n", 0755);
+        install("unit-hang", "#!/bin/sh\nsleep 1000\n", 0755);
+        install("unit-flood",
+                "#!/bin/sh\nwhile :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done\n", 0755);
+        install("unit-deaf", "#!/bin/sh\nexec <&-\necho '{\"Username\":\"u\",\"Secret\":\"s\"}'\n", 0755);
+        install("unit-linger", "#!/bin/sh\nsleep 1000 > /dev/null 2>&1 &\necho $!\n", 0755);
+        install("unit-env", "#!/bin/sh\nenv\n", 0755);
+        install("unit-plain", "no program\n", 0644);
+        return 0;
+}
+
+static int tear_down(void **state _unused_) {
+        for (size_t i = 0; i < ELEMENTSOF(installed) && geteuid() == 0; i++) {
+                char path[128];
+
+                (void) snprintf(path, sizeof(path), PROGRAMS "%s", installed[i]);
+                (void) unlink(path);
+        }
+        return 0;
+}
+
+static HelperCall call(const char *helper, uint64_t timeout_usec) {
+        HelperCall c = {.helper = helper, .verb = "get", .input = "registry.example"};
+
+        if (geteuid() != 0)
+                skip(); /* cannot put a program on PATH */
+        helper_run(&c, 1, "/root", timeout_usec);
+        return c;
+}
+
+static void test_answer(void **state _unused_) {
+        HelperCall c = call("unit-good", LONG);
+        _cleanup_secret_ char *username = NULL, *secret = NULL;
+
+        assert_int_equal(c.error, 0);
+        assert_int_equal(helper_parse_get(c.output, &username, &secret), 0);
+        assert_string_equal(username, "user");
+        assert_string_equal(secret, "for registry.example");
+        helper_calls_done(&c, 1);
+}
+
+static void test_failures(void **state _unused_) {
+        static const struct {
+                const char *helper;
+                uint64_t timeout_usec;
+                int error;
+        } table[] = {
+                {"unit-bad", LONG, -EPROTO},       {"unit-none", LONG, -ENOKEY},
+                {"unit-hang", SHORT, -ETIMEDOUT},  {"unit-flood", LONG, -EFBIG},
+                {"unit-missing", LONG, -ENOENT},   {"unit-plain", LONG, -EACCES},
+                {"../../tmp/evil", LONG, -EINVAL}, {"", LONG, -EINVAL},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                HelperCall c = call(table[i].helper, table[i].timeout_usec);
+
+                assert_int_equal(c.error, table[i].error);
+                assert_null(c.output);
+                assert_non_null(strstr(helper_strerror(c.error), " "));
+        }
+}
+
+static void test_one_that_does_not_read(void **state _unused_) {
+        HelperCall c = call("unit-deaf", LONG);
+
+        assert_int_equal(c.error, 0);
+        helper_calls_done(&c, 1);
+}
+
+static void test_what_it_leaves_running_is_ended(void **state _unused_) {
+        HelperCall c = call("unit-linger", LONG);
+        pid_t pid = (pid_t) strtol(c.output, NULL, 10);
+
+        assert_int_equal(c.error, 0);
+        assert_true(pid > 1);
+        for (unsigned i = 0; i < 1000 && kill(pid, 0) == 0; i++) {
+                char path[64], state_line[64] = "";
+                FILE *f;
+
+                /* Killed, and perhaps not yet collected by init. */
+                (void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
+                f = fopen(path, "re");
+                if (!f)
+                        break;
+                (void) !fgets(state_line, sizeof(state_line), f);
+                (void) fclose(f);
+                if (strstr(state_line, ") Z"))
+                        break;
+                (void) usleep(5000);
+                assert_true(i < 999);
+        }
+        helper_calls_done(&c, 1);
+}
+
+static void test_environment_is_clean(void **state _unused_) {
+        assert_int_equal(setenv("ECS_AUTHD_UNIT_SECRET", "leaks", 1), 0);
+        HelperCall c = call("unit-env", LONG);
+
+        assert_int_equal(c.error, 0);
+        assert_non_null(strstr(c.output, "HOME=/root\n"));
+        assert_non_null(strstr(c.output, "PATH=" HELPER_PATH "\n"));
+        assert_null(strstr(c.output, "ECS_AUTHD_UNIT_SECRET"));
+        helper_calls_done(&c, 1);
+}
+
+static void test_many_at_once(void **state _unused_) {
+        HelperCall calls[3 * HELPER_PARALLEL_MAX];
+        char names[ELEMENTSOF(calls)][16];
+
+        if (geteuid() != 0)
+                skip(); /* cannot put a program on PATH */
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                (void) snprintf(names[i], sizeof(names[i]), "r%zu", i);
+                calls[i] = (HelperCall){
+                        .helper = i % 4 == 0 ? "unit-none" : "unit-good", .verb = "get", .input = names[i]};
+        }
+        helper_run(calls, ELEMENTSOF(calls), "/root", LONG);
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                _cleanup_secret_ char *username = NULL, *secret = NULL;
+                char expected[32];
+
+                assert_int_equal(calls[i].error, i % 4 == 0 ? -ENOKEY : 0);
+                if (i % 4 == 0)
+                        continue;
+                (void) snprintf(expected, sizeof(expected), "for r%zu", i);
+                assert_int_equal(helper_parse_get(calls[i].output, &username, &secret), 0);
+                assert_string_equal(secret, expected);
+        }
+        helper_calls_done(calls, ELEMENTSOF(calls));
+}
+
+static void test_hanging_ones_share_one_time_limit(void **state _unused_) {
+        HelperCall calls[HELPER_PARALLEL_MAX];
+        struct timespec before, after;
+
+        if (geteuid() != 0)
+                skip(); /* cannot put a program on PATH */
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                calls[i] = (HelperCall){.helper = "unit-hang", .verb = "get", .input = "x"};
+        (void) clock_gettime(CLOCK_MONOTONIC, &before);
+        helper_run(calls, ELEMENTSOF(calls), "/root", USEC_PER_SEC);
+        (void) clock_gettime(CLOCK_MONOTONIC, &after);
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                assert_int_equal(calls[i].error, -ETIMEDOUT);
+        /* One after the other it would be 8 s. */
+        assert_true(after.tv_sec - before.tv_sec < 5);
+}
+
+static void test_answers_that_are_none(void **state _unused_) {
+        static const char *const table[] = {
+                "",
+                "garbage",
+                "[]",
+                "{}",
+                "{\"Username\":\"u\"}",
+                "{\"Secret\":\"s\"}",
+                "{\"Username\":\"\",\"Secret\":\"s\"}",
+                "{\"Username\":\"u\",\"Secret\":\"\"}",
+                "{\"Username\":1,\"Secret\":\"s\"}",
+                "{\"Username\":\"u\\u0000\",\"Secret\":\"s\"}",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                char *username = NULL, *secret = NULL;
+
+                assert_int_equal(helper_parse_get(table[i], &username, &secret), -EBADMSG);
+                assert_null(username);
+                assert_null(secret);
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_answer),
+                cmocka_unit_test(test_failures),
+                cmocka_unit_test(test_one_that_does_not_read),
+                cmocka_unit_test(test_what_it_leaves_running_is_ended),
+                cmocka_unit_test(test_environment_is_clean),
+                cmocka_unit_test(test_many_at_once),
+                cmocka_unit_test(test_hanging_ones_share_one_time_limit),
+                cmocka_unit_test(test_answers_that_are_none),
+        };
+
+        return cmocka_run_group_tests_name("helper", tests, set_up, tear_down);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "base/secret.h"
+#include "credentials/credential-list.h"
+
+static void put(Credentials *c, const char *registry, const char *username) {
+        Credential one = {.registry = strdup(registry), .username = strdup(username), .password = strdup("password")};
+
+        assert_int_equal(credentials_put(c, &one), 0);
+        assert_null(one.registry); /* handed over */
+}
+
+static void expect(const Credentials *c, const char *registries) {
+        char text[256] = "";
+
+        for (size_t i = 0; i < c->n_items; i++) {
+                (void) strncat(text, c->items[i].registry, sizeof(text) - strlen(text) - 1);
+                (void) strncat(text, " ", sizeof(text) - strlen(text) - 1);
+        }
+        assert_string_equal(text, registries);
+}
+
+static void test_order_does_not_depend_on_arrival(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        put(&c, "m", "1");
+        put(&c, "a", "2");
+        put(&c, "z", "3");
+        put(&c, "b", "4");
+        expect(&c, "a b m z ");
+}
+
+static void test_replace_and_remove(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        put(&c, "a", "old");
+        put(&c, "b", "b");
+        put(&c, "a", "new");
+        expect(&c, "a b ");
+        assert_string_equal(credentials_find(&c, "a")->username, "new");
+        assert_null(credentials_find(&c, "c"));
+
+        credentials_remove(&c, 0);
+        expect(&c, "b ");
+        credentials_remove(&c, 0);
+        expect(&c, "");
+        put(&c, "a", "again");
+        expect(&c, "a ");
+}
+
+static void test_usable(void **state _unused_) {
+        char word[] = "x";
+
+        assert_false(credential_is_usable(&(Credential){.registry = word}));
+        assert_false(credential_is_usable(&(Credential){.username = word}));
+        assert_false(credential_is_usable(&(Credential){.password = word}));
+        assert_false(credential_is_usable(&(Credential){.helper = word}));
+        assert_true(credential_is_usable(&(Credential){.username = word, .password = word}));
+        assert_true(credential_is_usable(&(Credential){.identity_token = word}));
+}
+
+static void test_stores(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        assert_int_equal(credentials_add_store(&c, "pass", "/a"), 0);
+        assert_int_equal(credentials_add_store(&c, "other", "/b"), 0);
+        assert_int_equal(c.n_stores, 2);
+        assert_string_equal(c.stores[1].helper, "other");
+        assert_string_equal(c.stores[1].source, "/b");
+        credentials_done(&c);
+        assert_int_equal(c.n_stores, 0);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_order_does_not_depend_on_arrival),
+                cmocka_unit_test(test_replace_and_remove),
+                cmocka_unit_test(test_usable),
+                cmocka_unit_test(test_stores),
+        };
+
+        return cmocka_run_group_tests_name("credentials", tests, NULL, NULL);
+}

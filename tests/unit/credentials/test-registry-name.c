@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "credentials/registry-name.h"
+
+typedef struct Case {
+        const char *key;
+        const char *expected; /* NULL: refused */
+} Case;
+
+static void check(const Case *cases, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_free_ char *name = NULL, *again = NULL;
+                int r = registry_normalize(cases[i].key, &name);
+
+                if (r != (cases[i].expected ? 0 : -EINVAL))
+                        fail_msg("'%s': %d", cases[i].key, r);
+                if (!cases[i].expected) {
+                        assert_null(name);
+                        continue;
+                }
+                assert_string_equal(name, cases[i].expected);
+
+                /* What goes out is read back, and is the same registry then. */
+                assert_int_equal(registry_normalize(name, &again), 0);
+                assert_string_equal(again, name);
+        }
+}
+
+static void test_docker_hub(void **state _unused_) {
+        static const Case cases[] = {
+                {"https://index.docker.io/v1/", REGISTRY_DOCKER_HUB},
+                {"https://index.docker.io/v1", REGISTRY_DOCKER_HUB},
+                {"https://index.docker.io/v2/", REGISTRY_DOCKER_HUB},
+                {"http://index.docker.io/v1/", REGISTRY_DOCKER_HUB},
+                {"index.docker.io/v1/", REGISTRY_DOCKER_HUB},
+                {"index.docker.io", REGISTRY_DOCKER_HUB},
+                {"docker.io", REGISTRY_DOCKER_HUB},
+                {"https://docker.io", REGISTRY_DOCKER_HUB},
+                {"https://docker.io/", REGISTRY_DOCKER_HUB},
+                {"registry-1.docker.io", REGISTRY_DOCKER_HUB},
+                {"https://registry-1.docker.io/v2/", REGISTRY_DOCKER_HUB},
+                {"HTTPS://Index.Docker.IO/v1/", REGISTRY_DOCKER_HUB},
+                /* Not Docker Hub. */
+                {"docker.io.example", "docker.io.example"},
+                {"mydocker.io", "mydocker.io"},
+                {"docker.io:5000", "docker.io:5000"},
+                {"docker.io/team", "docker.io/team"},
+        };
+
+        check(cases, ELEMENTSOF(cases));
+}
+
+static void test_others(void **state _unused_) {
+        static const Case cases[] = {
+                {"registry.example", "registry.example"},
+                {"https://registry.example", "registry.example"},
+                {"http://registry.example", "registry.example"},
+                {"HTTPS://Registry.Example", "registry.example"},
+                {"registry.example/", "registry.example"},
+                {"registry.example///", "registry.example"},
+                {"https://registry.example/v1/", "registry.example"},
+                {"https://registry.example/v2/", "registry.example"},
+                {"https://registry.example/v2", "registry.example"},
+                {"registry.example/v3/", "registry.example/v3"},
+                {"registry.example:5000", "registry.example:5000"},
+                {"https://registry.example:5000/v2/", "registry.example:5000"},
+                {"Registry.Example/Team", "registry.example/Team"},
+                {"registry.example/team/v2/app", "registry.example/team/v2/app"},
+                {"registry.example/team/v2", "registry.example/team"},
+                {"registry.example/v1/v2", "registry.example"},
+                {"registry.example/v2//v1/", "registry.example"},
+                /* Its own name in an image is registry.hub.docker.com/..., which the agent looks up by host. */
+                {"registry.hub.docker.com", "registry.hub.docker.com"},
+                {"registry.example/team@x", "registry.example/team@x"},
+                {"registry.example/teamv2", "registry.example/teamv2"},
+                {"localhost:5000", "localhost:5000"},
+                {"127.0.0.1:5000", "127.0.0.1:5000"},
+                {"[::1]:5000", "[::1]:5000"},
+                {"https://[2001:DB8::1]:5000/v2/", "[2001:db8::1]:5000"},
+                {"v2", "v2"},
+                {"v1.example", "v1.example"},
+                {"b\xc3\xbc"
+                 "cher.example",
+                 "b\xc3\xbc"
+                 "cher.example"},
+        };
+
+        check(cases, ELEMENTSOF(cases));
+}
+
+static void test_refused(void **state _unused_) {
+        static const Case cases[] = {
+                {"", NULL},
+                {"/", NULL},
+                {"https://", NULL},
+                {"https:///", NULL},
+                {"https:///v2/", NULL},
+                {"/team", NULL},
+                {":5000", NULL},
+                {"https://:5000/x", NULL},
+                {"http://https://x", NULL},
+                {"https://me:hunter2@registry.example", NULL},
+                {"\xe0\x80\x80", NULL},
+                {"\xed\xa0\x80", NULL},
+                {"\xf4\x90\x80\x80", NULL},
+                {"\xf5\x80\x80\x80", NULL},
+                {" registry.example", NULL},
+                {"registry.example ", NULL},
+                {"registry example", NULL},
+                {"registry.example\nECS_CLUSTER=x", NULL},
+                {"registry.example\r", NULL},
+                {"registry.example\t", NULL},
+                {"registry.example\x7f", NULL},
+                {"registry.example\x1b", NULL},
+                {"registry\"example", NULL},
+                {"registry'example", NULL},
+                {"registry`example", NULL},
+                {"registry\\example", NULL},
+                /* Not UTF-8. */
+                {"\xff", NULL},
+                {"\x80", NULL},
+                {"\xc0\xaf", NULL},
+                {"\xc3", NULL},
+                {"\xe2\x82", NULL},
+                {"\xf0\x9f\x90", NULL},
+                {"\xc3(", NULL},
+        };
+
+        check(cases, ELEMENTSOF(cases));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_docker_hub),
+                cmocka_unit_test(test_others),
+                cmocka_unit_test(test_refused),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "base/secret.h"
+#include "credentials/registry-name.h"
+#include "ecsconfig/auth-data.h"
+
+#define AUTH "dXNlcjpwYXNzd29yZA=="
+#define ENTRY "{\"auth\":\"" AUTH "\"}"
+#define FIELDS "\"username\":\"user\",\"password\":\"password\""
+
+static const DigestKey key = {{9}};
+
+static void add(Credentials *c, const char *registry, const char *username, const char *password, const char *token,
+                const char *email) {
+        Credential one = {
+                .registry = strdup(registry),
+                .key = strdup(registry),
+                .source = strdup("/f"),
+                .username = username ? strdup(username) : NULL,
+                .password = password ? strdup(password) : NULL,
+                .identity_token = token ? strdup(token) : NULL,
+                .email = email ? strdup(email) : NULL,
+        };
+
+        assert_int_equal(credentials_put(c, &one), 0);
+}
+
+static void expect_format(const Credentials *c, AuthType type, const char *expected_type, const char *expected_data) {
+        _cleanup_secret_ char *data = NULL;
+        const char *written = "unset";
+        Problems problems = {0};
+
+        assert_int_equal(authdata_format(c, type, &written, &data, &problems), 0);
+        assert_int_equal(problems.n_items, 0);
+        if (!expected_type) {
+                assert_null(written);
+                assert_null(data);
+                return;
+        }
+        assert_string_equal(written, expected_type);
+        assert_string_equal(data, expected_data);
+}
+
+static void expect_refused(const Credentials *c, AuthType type, const char *part) {
+        char *data = NULL;
+        const char *written = "unset";
+        Problems problems = {0};
+
+        assert_int_equal(authdata_format(c, type, &written, &data, &problems), -EOPNOTSUPP);
+        assert_string_equal(written, "unset");
+        assert_null(data);
+        assert_int_equal(problems.n_items, 1);
+        assert_int_equal(problems.items[0].level, LOG_ERR);
+        unit_assert_problem(&problems, part);
+        unit_assert_problem(&problems, "r.example");
+        assert_null(strstr(problems.items[0].text, "hunter2"));
+}
+
+static void test_type_names(void **state _unused_) {
+        AuthType t = AUTH_TYPE_DOCKER;
+
+        assert_int_equal(auth_type_from_string("auto", &t), 0);
+        assert_int_equal(t, AUTH_TYPE_AUTO);
+        assert_int_equal(auth_type_from_string("dockercfg", &t), 0);
+        assert_int_equal(t, AUTH_TYPE_DOCKERCFG);
+        assert_int_equal(auth_type_from_string("docker", &t), 0);
+        assert_int_equal(t, AUTH_TYPE_DOCKER);
+        assert_int_equal(auth_type_from_string("", &t), -EINVAL);
+        assert_int_equal(auth_type_from_string("Docker", &t), -EINVAL);
+        assert_int_equal(t, AUTH_TYPE_DOCKER);
+        assert_string_equal(auth_type_to_string(AUTH_TYPE_DOCKERCFG), "dockercfg");
+}
+
+static void test_format_nothing(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        expect_format(&c, AUTH_TYPE_AUTO, NULL, NULL);
+        add(&c, "r.example", NULL, NULL, NULL, NULL);
+        expect_format(&c, AUTH_TYPE_AUTO, NULL, NULL);
+        expect_format(&c, AUTH_TYPE_DOCKER, NULL, NULL);
+}
+
+static void test_format_dockercfg(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        add(&c, "z.example", NULL, NULL, NULL, NULL);
+        add(&c, "r.example/team", "user", "password", NULL, "me@example");
+        add(&c, REGISTRY_DOCKER_HUB, "user", "p\"a\\:\n/?", NULL, NULL);
+        expect_format(&c, AUTH_TYPE_AUTO, "dockercfg",
+                      "{\"" REGISTRY_DOCKER_HUB "\":{\"auth\":\"dXNlcjpwImFcOgovPw==\"},"
+                      "\"r.example/team\":{\"auth\":\"" AUTH "\",\"email\":\"me@example\"}}");
+}
+
+static void test_format_docker(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        add(&c, "a.example", "user", "pass/word", NULL, "me@example");
+        expect_format(&c, AUTH_TYPE_DOCKER, "docker",
+                      "{\"a.example\":{\"username\":\"user\",\"password\":\"pass/word\",\"email\":\"me@example\"}}");
+
+        /* One identity token, and all go out so. */
+        add(&c, "b.example", NULL, NULL, "tok", NULL);
+        expect_format(&c, AUTH_TYPE_AUTO, "docker",
+                      "{\"a.example\":{\"username\":\"user\",\"password\":\"pass/word\",\"email\":\"me@example\"},"
+                      "\"b.example\":{\"identitytoken\":\"tok\"}}");
+}
+
+static void test_format_colon_in_name(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        add(&c, "r.example", "us:er", "password", NULL, NULL);
+        expect_format(&c, AUTH_TYPE_AUTO, "docker",
+                      "{\"r.example\":{\"username\":\"us:er\",\"password\":\"password\"}}");
+        expect_refused(&c, AUTH_TYPE_DOCKERCFG, "colon");
+}
+
+static void test_format_refuses(void **state _unused_) {
+        static const char *const passwords[] = {"hunter2\"", "hunter2\\",   "hunter2\n",
+                                                "\thunter2", "hunter2\x7f", "hunter2\xff"};
+        _cleanup_(credentials_done) Credentials token = {0};
+
+        add(&token, "r.example", "user", "hunter2", "hunter2", NULL);
+        expect_refused(&token, AUTH_TYPE_DOCKERCFG, "identity token");
+
+        for (size_t i = 0; i < ELEMENTSOF(passwords); i++) {
+                _cleanup_(credentials_done) Credentials c = {0};
+
+                add(&c, "r.example", "user", passwords[i], NULL, NULL);
+                expect_refused(&c, AUTH_TYPE_DOCKER, "AuthType=docker");
+
+                /* An entry beside it needs this type. */
+                add(&c, "b.example", NULL, NULL, "tok", NULL);
+                expect_refused(&c, AUTH_TYPE_AUTO, "AuthType=docker");
+        }
+}
+
+/* Nobody logs in with an email address: an odd one costs nothing. */
+static void test_format_odd_email(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        add(&c, "r.example", "user", "password", NULL, "\"me\"@example");
+        expect_format(&c, AUTH_TYPE_AUTO, "dockercfg", "{\"r.example\":" ENTRY "}");
+        expect_format(&c, AUTH_TYPE_DOCKER, "docker", "{\"r.example\":{" FIELDS "}}");
+}
+
+static void test_what_is_written_is_read(void **state _unused_) {
+        static const AuthType types[] = {AUTH_TYPE_DOCKERCFG, AUTH_TYPE_DOCKER};
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                _cleanup_(credentials_done) Credentials c = {0}, back = {0};
+                _cleanup_secret_ char *data = NULL;
+                const char *type = NULL;
+                Problems problems = {0};
+
+                add(&c, "a.example", "user", "a:b:c", NULL, NULL);
+                add(&c, "b.example:5000/x", "\xc3\xa9", "z", NULL, NULL);
+                assert_int_equal(authdata_format(&c, types[i], &type, &data, &problems), 0);
+                assert_int_equal(authdata_parse(type, data, &back), 0);
+                assert_int_equal(back.n_items, 2);
+                assert_string_equal(back.items[0].registry, "a.example");
+                assert_string_equal(back.items[0].username, "user");
+                assert_string_equal(back.items[0].password, "a:b:c");
+        }
+}
+
+static const struct {
+        const char *type;
+        const char *data;
+        int r;
+        size_t n_items;
+} parse_cases[] = {
+        {NULL, NULL, 0, 0},
+        {"", "", 0, 0},
+        {NULL, "", 0, 0},
+        {NULL, "{\"r\":" ENTRY "}", 0, 0},
+        {"", "x", 0, 0},
+        {"dockercfg", "{\"r\":" ENTRY ",\"s\":null}", 0, 1},
+        {"dockercfg", "{\"r\":{\"auth\":\"dXNlcjpw\\nYXNzd29yZA==\"}}", 0, 1},
+        {"dockercfg", "{\"r\":{\"auth\":\" dXNlcjpw\"}}", 0, 0},
+        {"dockercfg", "{\"r\":{\"auth\":\"dXNlcjpw----\"}}", 0, 0},
+        {"dockercfg", "{\"r\":{\"auth\":\"dX==cjpw\"}}", 0, 0},
+        {"dockercfg", "{\"r\":{\"auth\":\"dXNlOj=w\"}}", 0, 0},
+        {"dockercfg", "{\"r'\\\"'\":" ENTRY "}", 0, 1},
+        {"dockercfg", "{\"r\":" ENTRY "} \t", 0, 1},
+        {"dockercfg", "{}", 0, 0},
+        {"dockercfg", "{\"r\":" ENTRY "}", 0, 1},
+        {"dockercfg", "{\"r\":" ENTRY ",\"s\":" ENTRY "}", 0, 2},
+        {"dockercfg", " { \"r\" : " ENTRY " } ", 0, 1},
+        {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":\"!\"}}", 0, 1},
+        {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":\"dXNlcg==\"}}", 0, 1},
+        {"dockercfg", "{\"r\":{\"auth\":\"dXNlcjpwYXNzd29yZA\"}}", 0, 0}, /* no padding */
+        {"dockercfg", "{\"r\":{\"identitytoken\":\"t\"}}", 0, 0},
+        {"dockercfg", "{\"r\":{" FIELDS "}}", 0, 0},
+        {"dockercfg", "{\"r\":{\"auth\":null}}", 0, 0},
+        {"docker", "{\"r\":{" FIELDS "}}", 0, 1},
+        {"docker", "{\"r\":{\"identitytoken\":\"t\"}}", 0, 1},
+        {"docker", "{\"r\":{\"email\":\"t\"}}", 0, 0},
+        /* All are dropped. */
+        {"Docker", "{\"r\":{" FIELDS "}}", -EBADMSG, 0},
+        {"auto", "{\"r\":{" FIELDS "}}", -EBADMSG, 0},
+        {"'docker'", "{\"r\":{" FIELDS "}}", -EBADMSG, 0},
+        {"dockercfg", NULL, -EBADMSG, 0},
+        {"dockercfg", "", -EBADMSG, 0},
+        {"dockercfg", "{", -EBADMSG, 0},
+        {"dockercfg", "[]", -EBADMSG, 0},
+        {"dockercfg", "{\"r\":" ENTRY "} x", -EBADMSG, 0},
+        {"dockercfg", "{\"r\":" ENTRY ",}", -EBADMSG, 0},
+        {"dockercfg", "/**/{\"r\":" ENTRY "}", -EBADMSG, 0},
+        {"dockercfg", "{'r':" ENTRY "}", -EBADMSG, 0},
+        {"dockercfg", "{\"r\":{'auth':'" AUTH "'}}", -EBADMSG, 0},
+        {"dockercfg", "x", -EBADMSG, 0},
+        {"dockercfg", "'{\"r\":" ENTRY "}'", -EBADMSG, 0},
+        {"dockercfg", "{\"r\":" ENTRY ",\"credsStore\":\"x\"}", -EBADMSG, 0},
+        {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":1}}", -EBADMSG, 0},
+        {"docker", "{\"r\":{\"username\":1}}", -EBADMSG, 0},
+        {"docker", "{\"r\":{" FIELDS "},\"s\":[]}", -EBADMSG, 0},
+};
+
+static void test_parse(void **state _unused_) {
+        for (size_t i = 0; i < ELEMENTSOF(parse_cases); i++) {
+                _cleanup_(credentials_done) Credentials c = {0};
+                int r = authdata_parse(parse_cases[i].type, parse_cases[i].data, &c);
+
+                if (r != parse_cases[i].r || c.n_items != parse_cases[i].n_items)
+                        fail_msg("%s %s: %d, %zu entries", parse_cases[i].type, parse_cases[i].data, r, c.n_items);
+        }
+}
+
+/* The outer "auths" of today's config.json is an entry without credentials to the agent. */
+static void test_parse_wrapped(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        assert_int_equal(authdata_parse("dockercfg", "{\"auths\":{\"r\":" ENTRY "}}", &c), 0);
+        assert_int_equal(c.n_items, 0);
+}
+
+typedef struct Values {
+        const char *type, *data;
+} Values;
+
+/* In each group all are the same, and different from every other group. */
+static void check_groups(const Values (*groups)[6], size_t n_groups) {
+        for (size_t i = 0; i < n_groups * 6; i++)
+                for (size_t k = 0; k < n_groups * 6; k++) {
+                        const Values *a = &groups[i / 6][i % 6], *b = &groups[k / 6][k % 6];
+                        Digest x, y;
+
+                        if (!a->data || !b->data)
+                                continue;
+                        assert_int_equal(authdata_digest(a->type, a->data, &key, &x), 0);
+                        assert_int_equal(authdata_digest(b->type, b->data, &key, &y), 0);
+                        if (digest_equal(&x, &y) != (i / 6 == k / 6))
+                                fail_msg("%s %s and %s %s", a->type, a->data, b->type, b->data);
+                }
+}
+
+static void test_digest(void **state _unused_) {
+        static const Values groups[][6] = {
+                {{"", ""}, {NULL, ""}, {"dockercfg", "{}"}, {"docker", "{}"}, {"docker", "{\"r\":{}}"}},
+                {{"dockercfg", "{\"r\":" ENTRY "}"},
+                 {"dockercfg", " {\"r\" :\t" ENTRY "}"},
+                 {"dockercfg", "{\"https://r\":" ENTRY "}"},
+                 {"dockercfg", "{\"r\":{\"auth\":\"" AUTH "\",\"email\":\"x\"}}"},
+                 {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":\"!\"}}"},
+                 {"docker", "{\"r\":{" FIELDS "}}"}},
+                {{"dockercfg", "{\"r\":" ENTRY ",\"s\":" ENTRY "}"},
+                 {"dockercfg", "{\"s\":" ENTRY ",\"r\":" ENTRY "}"}},
+                {{"dockercfg", "{\"s\":" ENTRY "}"}},
+                /* The agent finds only one of these for an image of Docker Hub. */
+                {{"dockercfg", "{\"" REGISTRY_DOCKER_HUB "\":" ENTRY "}"},
+                 {"dockercfg", "{\"index.docker.io/v1/\":" ENTRY "}"}},
+                {{"dockercfg", "{\"docker.io\":" ENTRY "}"}},
+                {{"dockercfg", "{\"https://r/v2/\":" ENTRY "}"}},
+                {{"dockercfg", "{\"r\":{\"auth\":\"dXNlcjpwYXNzd29yZAo=\"}}"}},
+                /* The same bytes, cut in another place. */
+                {{"docker", "{\"r\":{\"username\":\"ab\",\"password\":\"c\"}}"}},
+                {{"docker", "{\"r\":{\"username\":\"a\",\"password\":\"bc\"}}"}},
+                {{"docker", "{\"ra\":{\"username\":\"b\",\"password\":\"c\"}}"}},
+                {{"docker", "{\"r\":{" FIELDS ",\"identitytoken\":\"t\"}}"}},
+                /* All are dropped: that is neither "none" nor anything good. */
+                {{"nonsense", "{}"}, {"dockercfg", "{"}, {"docker", ""}, {"dockercfg", "{\"r\":" ENTRY ",\"s\":1}"}},
+        };
+
+        check_groups(groups, ELEMENTSOF(groups));
+}
+
+static void test_digest_of_nothing(void **state _unused_) {
+        static const DigestKey other = {{8}};
+        Digest a, b, c;
+
+        assert_int_equal(authdata_digest(NULL, NULL, &key, &a), 0);
+        assert_int_equal(authdata_digest("dockercfg", "{}", &key, &b), 0);
+        assert_int_equal(authdata_digest(NULL, NULL, &other, &c), 0);
+        assert_true(digest_equal(&a, &b));
+        assert_false(digest_equal(&a, &c));
+}
+
+static void test_mask(void **state _unused_) {
+        _cleanup_free_ char *dockercfg = NULL, *docker = NULL;
+        char *none = NULL;
+
+        assert_int_equal(authdata_mask("{\"https://r/\":" ENTRY "}", &dockercfg), 0);
+        assert_string_equal(dockercfg, "{\"https://r/\":{\"auth\":\"***\"}}");
+        assert_int_equal(authdata_mask("{\"r\":{" FIELDS ",\"identitytoken\":\"t\",\"registrytoken\":\"t\"}}", &docker),
+                         0);
+        assert_string_equal(docker, "{\"r\":{\"username\":\"user\",\"password\":\"***\",\"identitytoken\":\"***\","
+                                    "\"registrytoken\":\"***\"}}");
+        assert_int_equal(authdata_mask("{", &none), -EBADMSG);
+        assert_int_equal(authdata_mask("[1]", &none), -EBADMSG);
+        assert_int_equal(authdata_mask("", &none), -EBADMSG);
+        assert_null(none);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_type_names),
+                cmocka_unit_test(test_format_nothing),
+                cmocka_unit_test(test_format_dockercfg),
+                cmocka_unit_test(test_format_docker),
+                cmocka_unit_test(test_format_colon_in_name),
+                cmocka_unit_test(test_format_refuses),
+                cmocka_unit_test(test_format_odd_email),
+                cmocka_unit_test(test_what_is_written_is_read),
+                cmocka_unit_test(test_parse),
+                cmocka_unit_test(test_parse_wrapped),
+                cmocka_unit_test(test_digest),
+                cmocka_unit_test(test_digest_of_nothing),
+                cmocka_unit_test(test_mask),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

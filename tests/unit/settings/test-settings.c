@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "ecsconfig/environment-file.h"
+#include "settings/settings.h"
+#include "settings/timespan.h"
+
+static Settings *load(const char *directory, const char *text, const char *const *options, Problems *problems) {
+        _cleanup_free_ char *path = unit_path(directory, "ecs-authd.conf");
+        Settings *c = NULL;
+
+        unit_write_file(path, text);
+        (void) settings_load(path, (char *const *) options, &c, problems);
+        return c;
+}
+
+static void test_defaults(void **state) {
+        Problems problems = {0};
+        _cleanup_(settings_freep) Settings *c = load(*state, "", NULL, &problems);
+
+        assert_non_null(c);
+        assert_int_equal(problems.n_items, 0);
+        assert_string_equal(c->credentials.files[0], "/root/.docker/config.json");
+        assert_null(c->credentials.files[1]);
+        assert_int_equal(c->credentials.helper_timeout_usec, 10 * USEC_PER_SEC);
+        assert_string_equal(c->credentials.exclude[0], "*.dkr?ecr*.amazonaws.*");
+        assert_int_equal(c->refresh_usec, 3600 * USEC_PER_SEC);
+        assert_string_equal(c->ecsconfig.environment_file, "/etc/ecs/ecs.config");
+        assert_int_equal(c->ecsconfig.auth_type, AUTH_TYPE_AUTO);
+        assert_string_equal(c->agent.container, "ecs-agent");
+        assert_string_equal(c->agent.docker_socket, "/run/docker.sock");
+        assert_string_equal(c->agent.introspection_url, "http://localhost:51678");
+        assert_int_equal(c->restart.method, RESTART_METHOD_SYSTEMD);
+        assert_string_equal(c->unit, "ecs.service");
+        assert_int_equal(c->restart.unsaved_state, UNSAVED_STATE_WAIT);
+        assert_int_equal(c->restart.settle_usec, 2 * USEC_PER_SEC);
+        assert_int_equal(c->restart.min_interval_usec, 60 * USEC_PER_SEC);
+        assert_int_equal(c->restart.verify_usec, 120 * USEC_PER_SEC);
+        assert_int_equal(c->ecsconfig.line_max, ENVFILE_LINE_MAX_EXEC);
+}
+
+static void test_every_setting(void **state) {
+        Problems problems = {0};
+        _cleanup_(settings_freep) Settings *c =
+                load(*state,
+                     "# comment\n; comment\n\n[Credentials]\nFile=/a/b.json\n  File = /c.json\n"
+                     "Exclude=a.example\nExclude= b.example  c.example \n"
+                     "HelperTimeoutSec=3s\n"
+                     "RefreshSec=10min\n[Agent]\nEnvironmentFile=/e\nAuthType=docker\n"
+                     "Container=my-agent_1.2\nDockerSocket=unix:///run/d.sock\n"
+                     "IntrospectionURL=http://127.0.0.1:1/\n[Restart]\nMethod=none\n"
+                     "Unit=amazon-ecs\nUnsavedState=force\nSettleSec=1s 500ms\n"
+                     "MinIntervalSec=5\nVerifySec=1h\n",
+                     NULL, &problems);
+
+        assert_non_null(c);
+        assert_string_equal(c->credentials.files[0], "/a/b.json");
+        assert_string_equal(c->credentials.files[1], "/c.json");
+        assert_null(c->credentials.files[2]);
+        assert_string_equal(c->credentials.exclude[0], "a.example");
+        assert_string_equal(c->credentials.exclude[1], "b.example");
+        assert_string_equal(c->credentials.exclude[2], "c.example");
+        assert_null(c->credentials.exclude[3]);
+        assert_int_equal(c->credentials.helper_timeout_usec, 3 * USEC_PER_SEC);
+        assert_int_equal(c->refresh_usec, 600 * USEC_PER_SEC);
+        assert_string_equal(c->ecsconfig.environment_file, "/e");
+        assert_int_equal(c->ecsconfig.auth_type, AUTH_TYPE_DOCKER);
+        assert_string_equal(c->agent.container, "my-agent_1.2");
+        assert_string_equal(c->agent.docker_socket, "/run/d.sock");
+        assert_string_equal(c->agent.introspection_url, "http://127.0.0.1:1");
+        assert_int_equal(c->restart.method, RESTART_METHOD_NONE);
+        assert_string_equal(c->unit, "amazon-ecs.service");
+        assert_int_equal(c->restart.unsaved_state, UNSAVED_STATE_FORCE);
+        assert_int_equal(c->restart.settle_usec, 1500 * USEC_PER_MSEC);
+        assert_int_equal(c->restart.min_interval_usec, 5 * USEC_PER_SEC);
+        assert_int_equal(c->restart.verify_usec, 3600 * USEC_PER_SEC);
+        assert_int_equal(c->ecsconfig.line_max, ENVFILE_LINE_MAX_DOCKER);
+}
+
+static void test_drop_ins_and_options(void **state) {
+        const char *const options[] = {"Restart.Unit=third.service", "Credentials.File=/o.json", NULL};
+        _cleanup_free_ char *dropins = unit_path(*state, "ecs-authd.conf.d");
+        _cleanup_free_ char *a = unit_path(*state, "ecs-authd.conf.d/10-a.conf");
+        _cleanup_free_ char *b = unit_path(*state, "ecs-authd.conf.d/20-b.conf");
+        Problems problems = {0};
+
+        assert_int_equal(mkdir(dropins, 0700), 0);
+        unit_write_file(b, "[Restart]\nSettleSec=4s\nUnit=second.service\n[Credentials]\nFile=/b.json\n");
+        unit_write_file(a, "[Restart]\nSettleSec=3s\n");
+
+        _cleanup_(settings_freep) Settings *c =
+                load(*state, "[Credentials]\nFile=/a.json\n[Restart]\nUnit=first.service\n", NULL, &problems);
+        assert_string_equal(c->unit, "second.service");
+        assert_int_equal(c->restart.settle_usec, 4 * USEC_PER_SEC);
+        /* A list goes on in a drop-in ... */
+        assert_string_equal(c->credentials.files[0], "/a.json");
+        assert_string_equal(c->credentials.files[1], "/b.json");
+
+        /* ... and is replaced on the command line. */
+        _cleanup_(settings_freep) Settings *o = load(*state, "[Credentials]\nFile=/a.json\n", options, &problems);
+        assert_string_equal(o->unit, "third.service");
+        assert_string_equal(o->credentials.files[0], "/o.json");
+        assert_null(o->credentials.files[1]);
+}
+
+static void test_list_is_cleared(void **state) {
+        Problems problems = {0};
+        _cleanup_(settings_freep) Settings *c =
+                load(*state, "[Credentials]\nFile=/a.json\nFile=\nFile=/b.json\n", NULL, &problems);
+
+        assert_string_equal(c->credentials.files[0], "/b.json");
+        assert_null(c->credentials.files[1]);
+
+        assert_null(load(*state, "[Credentials]\nFile=\n", NULL, &problems));
+        unit_assert_problem(&problems, "there is no credential file to read");
+}
+
+static void test_home(void **state) {
+        Problems problems = {0};
+        const char *home = getenv("HOME");
+        _cleanup_free_ char *saved = home ? strdup(home) : NULL;
+
+        assert_int_equal(setenv("HOME", "/home/somebody", 1), 0);
+        _cleanup_(settings_freep) Settings *c =
+                load(*state, "[Credentials]\nFile=~/.docker/config.json\n", NULL, &problems);
+        assert_string_equal(c->credentials.files[0], "/home/somebody/.docker/config.json");
+
+        /* A service has no $HOME. */
+        assert_int_equal(unsetenv("HOME"), 0);
+        _cleanup_(settings_freep) Settings *s =
+                load(*state, "[Credentials]\nFile=~/.docker/config.json\n", NULL, &problems);
+        assert_int_equal(s->credentials.files[0][0], '/');
+        assert_non_null(strstr(s->credentials.files[0], "/.docker/config.json"));
+        if (saved)
+                assert_int_equal(setenv("HOME", saved, 1), 0);
+}
+
+static void test_mistakes(void **state) {
+        static const struct {
+                const char *text, *problem;
+        } table[] = {
+                {"[Restart]\nSettle=2s\n", ":2: unknown setting Settle= in [Restart]"},
+                {"\n[Restat]\nSettleSec=2s\n", ":3: unknown section [Restat]"},
+                {"SettleSec=2s\n", ":1: SettleSec= stands before the first [Section]"},
+                {"[Restart]\nSettleSec=soon\n", ":2: SettleSec=soon: not a time such as 2s, 5min or 1h"},
+                {"[Restart]\nSettleSec=-1\n", ":2: SettleSec=-1: not a time"},
+                {"[Restart]\nMethod=upstar\n", ":2: Method=upstar: not systemd, upstart, docker or none"},
+                {"[Restart]\nUnit=\n", ":2: Unit=: not the name of a unit"},
+                {"[Agent]\nAuthType=json\n", ":2: AuthType=json: not auto, dockercfg or docker"},
+                {"[Agent]\nEnvironmentFile=ecs.config\n", ":2: EnvironmentFile=ecs.config: not an absolute path"},
+                {"[Agent]\nContainer=../x\n", ":2: Container=../x: not the name of a container"},
+                {"[Agent]\nIntrospectionURL=localhost\n", ":2: IntrospectionURL=localhost: not a URL"},
+                {"[Credentials]\nFile=config.json\n", ":2: File=config.json: not an absolute path"},
+                {"[Restart]\nSettleSec\n", ":2: not a section, a comment or Key=VALUE"},
+                {"[Restart\nSettleSec=2s\n", ":1: section without ']'"},
+                {"# one\n\n[Restart]\nSettleSec=2s\n\nbroken\nUnit=a b\n", ":6: not a section, a comment or Key=VALUE"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Problems problems = {0};
+
+                assert_null(load(*state, table[i].text, NULL, &problems));
+                unit_assert_problem(&problems, table[i].problem);
+        }
+}
+
+static void test_all_mistakes_are_named(void **state) {
+        Problems problems = {0};
+
+        assert_null(load(*state, "[Restart]\nUnit=a b\nSettleSec=x\n", NULL, &problems));
+        assert_int_equal(problems.n_items, 2);
+        unit_assert_problem(&problems, ":2: Unit=a b");
+        unit_assert_problem(&problems, ":3: SettleSec=x");
+}
+
+static void test_long_line(void **state) {
+        char text[600];
+        Problems problems = {0};
+
+        (void) snprintf(text, sizeof(text), "[Credentials]\nFile=/%0500d\n", 0);
+        assert_null(load(*state, text, NULL, &problems));
+        unit_assert_problem(&problems, ":2: line too long");
+}
+
+static void test_comments_may_be_long(void **state) {
+        char text[12000];
+        Problems problems = {0};
+        int n = snprintf(text, sizeof(text), "[Restart]\n# %09000d\nUnit=a\nSettleSec=x\n", 0);
+
+        assert_true(n > 9000 && (size_t) n < sizeof(text));
+        assert_null(load(*state, text, NULL, &problems));
+        assert_int_equal(problems.n_items, 1);
+        unit_assert_problem(&problems, ":4: SettleSec=x");
+}
+
+static void test_wrong_options(void **state) {
+        static const char *const table[][2] = {
+                {"nonsense", "-o nonsense: not Section.Key=VALUE"},
+                {"Restart=x", "-o Restart=x: not Section.Key=VALUE"},
+                {"Restart.Nothing=x", "-o Restart.Nothing=x: unknown setting Nothing= in [Restart]"},
+                {"Restart.SettleSec=x", "-o Restart.SettleSec=x: SettleSec=x: not a time"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const char *const options[] = {table[i][0], NULL};
+                Problems problems = {0};
+
+                assert_null(load(*state, "", options, &problems));
+                unit_assert_problem(&problems, table[i][1]);
+        }
+}
+
+static void test_missing_file(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "nothing.conf");
+        Problems problems = {0};
+        Settings *c = NULL;
+
+        assert_int_equal(settings_load(path, NULL, &c, &problems), -ENOENT);
+        assert_null(c);
+        unit_assert_problem(&problems, "nothing.conf: cannot read the settings");
+}
+
+static void test_shipped_file_shows_the_defaults(void **state) {
+        char line[256], text[8192] = "";
+        Problems problems = {0};
+        FILE *shipped = fopen("conf/ecs-authd.conf", "re");
+        unsigned n_keys = 0;
+
+        if (!shipped)
+                skip(); /* not run from the top of the repository */
+
+        while (fgets(line, sizeof(line), shipped)) {
+                const char *key = startswith(line, "#");
+
+                if (key && key[0] != ' ' && strchr(key, '='))
+                        n_keys++;
+                else
+                        key = line;
+                (void) strncat(text, key, sizeof(text) - strlen(text) - 1);
+        }
+        (void) fclose(shipped);
+
+        _cleanup_(settings_freep) Settings *shown = load(*state, text, NULL, &problems);
+        _cleanup_(settings_freep) Settings *c = load(*state, "", NULL, &problems);
+        assert_int_equal(n_keys, 20);
+        assert_non_null(shown);
+        assert_string_equal(shown->credentials.files[0], c->credentials.files[0]);
+        assert_null(shown->credentials.files[1]);
+        assert_int_equal(shown->credentials.helper_timeout_usec, c->credentials.helper_timeout_usec);
+        for (size_t i = 0; shown->credentials.exclude[i] || c->credentials.exclude[i]; i++)
+                assert_string_equal(shown->credentials.exclude[i], c->credentials.exclude[i]);
+        assert_int_equal(shown->refresh_usec, c->refresh_usec);
+        assert_string_equal(shown->ecsconfig.environment_file, c->ecsconfig.environment_file);
+        assert_int_equal(shown->ecsconfig.auth_type, c->ecsconfig.auth_type);
+        assert_string_equal(shown->agent.container, c->agent.container);
+        assert_string_equal(shown->agent.docker_socket, c->agent.docker_socket);
+        assert_string_equal(shown->agent.introspection_url, c->agent.introspection_url);
+        assert_int_equal(shown->restart.method, c->restart.method);
+        assert_string_equal(shown->unit, c->unit);
+        assert_int_equal(shown->restart.unsaved_state, c->restart.unsaved_state);
+        assert_int_equal(shown->restart.settle_usec, c->restart.settle_usec);
+        assert_int_equal(shown->restart.jitter_usec, c->restart.jitter_usec);
+        assert_int_equal(shown->restart.pending_usec, c->restart.pending_usec);
+        assert_int_equal(shown->restart.rollback, c->restart.rollback);
+        assert_int_equal(shown->restart.min_interval_usec, c->restart.min_interval_usec);
+        assert_int_equal(shown->restart.verify_usec, c->restart.verify_usec);
+}
+
+static void test_timespans(void **state _unused_) {
+        static const struct {
+                const char *text;
+                int r;
+                uint64_t usec;
+        } table[] = {
+                {"0", 0, 0},
+                {"2", 0, 2 * USEC_PER_SEC},
+                {"2s", 0, 2 * USEC_PER_SEC},
+                {" 2 s ", 0, 2 * USEC_PER_SEC},
+                {"1min 30s", 0, 90 * USEC_PER_SEC},
+                {"1h30min", 0, 5400 * USEC_PER_SEC},
+                {"500ms", 0, 500 * USEC_PER_MSEC},
+                {"7us", 0, 7},
+                {"2d", 0, 172800 * USEC_PER_SEC},
+                {"1w", 0, 604800 * USEC_PER_SEC},
+                {"", -EINVAL, 0},
+                {"s", -EINVAL, 0},
+                {"2x", -EINVAL, 0},
+                {"2.5s", -EINVAL, 0},
+                {"-2s", -EINVAL, 0},
+                {"infinity", -EINVAL, 0},
+                {"99999999999999999999", -ERANGE, 0},
+                {"9999999w", -ERANGE, 0},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                uint64_t usec = 0;
+
+                assert_int_equal(timespan_parse(table[i].text, &usec), table[i].r);
+                assert_int_equal(usec, table[i].usec);
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_defaults, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_every_setting, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_drop_ins_and_options, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_list_is_cleared, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_home, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_mistakes, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_all_mistakes_are_named, unit_make_directory,
+                                                unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_long_line, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_comments_may_be_long, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_wrong_options, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_missing_file, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_shipped_file_shows_the_defaults, unit_make_directory,
+                                                unit_remove_directory),
+                cmocka_unit_test(test_timespans),
+        };
+
+        return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}
