@@ -2,10 +2,15 @@
 """The same verbs, options, settings, defaults and messages in the program and in all that is written about it."""
 
 import re
+import shutil
 import subprocess
+import sys
 
 import pytest
 from bus_host import ECS_AUTHD, TOP
+
+sys.path.insert(0, str(TOP / "tests"))
+check_includes = __import__("check-includes")
 
 CODE = {path.name: path.read_text() for path in [*TOP.glob("common/**/*.[ch]"), *TOP.glob("daemon/**/*.[ch]")]}
 CONF = (TOP / "conf/ecs-authd.conf").read_text()
@@ -113,3 +118,24 @@ def test_completion():
     assert complete("ecs-authd render --r") == ["--reveal"]
     assert complete("ecs-authd status --r") == []
     assert complete("ecs-authd -o Restart.U") == ["Restart.Unit=", "Restart.UnsavedState="]
+
+
+def test_contributing_shows_the_rooms():
+    assert check_includes.ROOMS in (TOP / "CONTRIBUTING.md").read_text()
+
+
+@pytest.mark.parametrize("path,include", [
+    ("common/credentials/gather.c", "ecsconfig/sync.h"),  # up
+    ("common/credentials/gather.c", "settings/settings.h"),
+    ("daemon/report/metrics.c", "service/service.h"),  # sideways
+    ("daemon/watch.c", "manager.h"),
+    ("common/base/macro.h", "base/json.h"),  # in a circle, within a room
+    ("common/base/json.c", "base/nowhere.h"),
+])
+def test_an_include_that_goes_up_is_found(tmp_path, path, include):
+    for folder in ("common", "daemon"):
+        shutil.copytree(TOP / folder, tmp_path / folder)
+    assert check_includes.check(tmp_path) == []
+    (tmp_path / path).write_text(f'#include "{include}"\n' + (tmp_path / path).read_text())
+    found = check_includes.check(tmp_path)
+    assert found and all(line.startswith(path) or "includes itself" in line for line in found)

@@ -674,5 +674,5 @@ int main(void) {
                 cmocka_unit_test(test_credentials_break_the_unit),
         };
 
-        return cmocka_run_group_tests_name("explore", tests, set_up, tear_down);
+        return cmocka_run_group_tests_name("every history", tests, set_up, tear_down);
 }

@@ -5,7 +5,7 @@
 
 #define SECONDS(n) ((n) *USEC_PER_SEC)
 
-/* test-explore plays whole histories; here is what single events change. */
+/* test-every-history plays whole histories; here is what single events change. */
 
 static const Digest A = {{1}}, B = {{2}};
 

@@ -53,7 +53,7 @@ static void edit(const char *type, const char *data) {
         check(envfile_save(f, &problems) == 0); /* nothing is left to do */
 }
 
-/* Whether a line is one of ours, told in another way than envfile.c does. */
+/* Whether a line is one of ours, told in another way than environment-file.c does. */
 static bool is_ours(const char *line, size_t length) {
         static const char *const keys[] = {AUTHDATA_TYPE_KEY, AUTHDATA_DATA_KEY};
         const char *end = line + length;
