@@ -5,7 +5,7 @@
 #include "base/secret.h"
 #include "check/check.h"
 #include "ecsconfig/sync.h"
-#include "manager.h"
+#include "manager/manager.h"
 #include "report/show-status.h"
 
 #ifndef VERSION

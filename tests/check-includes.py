@@ -12,8 +12,8 @@ TOP = Path(__file__).resolve().parent.parent
 # From the top. Rooms of one line stand side by side: neither includes the other.
 ROOMS = """
 daemon/main
-daemon/manager
-daemon/check/
+daemon/manager/
+daemon/check/   daemon/jobs/
 daemon/report/   daemon/service/   daemon/watch
 daemon/process/
 common/settings/

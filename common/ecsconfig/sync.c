@@ -6,13 +6,23 @@
 #include "base/secret.h"
 #include "credentials/gather.h"
 #include "ecsconfig/environment-file.h"
-#include "ecsconfig/rollback.h"
 
 /* How long another program may keep the environment file busy before we say so. */
 enum {
         BUSY_TRIES = 40,
         BUSY_WAIT_MSEC = 50,
 };
+
+/* The two values of an environment file; each NULL when it is not set. */
+typedef struct AuthEntries {
+        char *type;
+        char *data;
+} AuthEntries;
+
+static void auth_entries_done(AuthEntries *e) {
+        secret_free(e->type);
+        secret_free(e->data);
+}
 
 /* As the environment file has them now. */
 static int read_current(const EnvFile *file, AuthEntries *ret) {
@@ -132,51 +142,6 @@ static void explain_refused_line(const EcsConfigSettings *settings, int error, C
                              settings->environment_file, names);
 }
 
-static int same_entries(const AuthEntries *a, const char *type, const char *data) {
-        DigestKey key;
-        Digest x, y;
-        int r;
-
-        r = digest_key_generate(&key);
-        if (r >= 0)
-                r = authdata_digest(a->type, a->data, &key, &x);
-        if (r >= 0)
-                r = authdata_digest(type, data, &key, &y);
-        return r < 0 ? r : digest_equal(&x, &y);
-}
-
-/* The credentials are those with which the agent did not come up: those with which it was last well take their place.
- * known: false where the present ones could not even be read. What is kept for going back only helps; where it cannot
- * be read, there is no going back. 1: it was done. */
-static int replace_rejected(const EcsConfigSettings *settings, bool known, const char **type, char **data,
-                            Problems *problems) {
-        _cleanup_(auth_entries_done) AuthEntries rejected = {0}, good = {0};
-        AuthType t;
-
-        if (!settings->roll_back || rollback_load(ROLLBACK_REJECTED, &rejected) <= 0)
-                return 0;
-        if (known && same_entries(&rejected, *type, *data) <= 0) {
-                (void) rollback_remove(ROLLBACK_REJECTED);
-                return 0;
-        }
-        if (rollback_load(ROLLBACK_LAST_GOOD, &good) <= 0)
-                return 0;
-
-        if (!good.type)
-                *type = NULL;
-        else if (auth_type_from_string(good.type, &t) >= 0)
-                *type = auth_type_to_string(t);
-        else
-                return 0;
-        secret_free(*data);
-        *data = STEAL_POINTER(good.data);
-        problems_add(problems, LOG_ERR,
-                     "%s: the agent did not come up with the present credentials and has those of before. Mend the "
-                     "credentials or the agent (journalctl -u %s, docker logs %s), then: systemctl reload ecs-authd",
-                     settings->environment_file, settings->unit, settings->container);
-        return 1;
-}
-
 static void copy_string(char *ret, size_t size, const char *s) {
         (void) snprintf(ret, size, "%s", s ? s : "");
 }
@@ -200,7 +165,7 @@ static void describe_entries(const Credentials *credentials, SyncReport *report)
 }
 
 /* Credentials to the two lines, in memory. */
-static int prepare(const CredentialSettings *sources, const EcsConfigSettings *settings, SyncMode mode, EnvFile *file,
+static int prepare(const CredentialSettings *sources, const EcsConfigSettings *settings, EnvFile *file,
                    SyncReport *report) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_secret_ char *data = NULL;
@@ -209,10 +174,7 @@ static int prepare(const CredentialSettings *sources, const EcsConfigSettings *s
         int r;
 
         r = collect(sources, settings, file, &credentials, &type, &data, &report->problems);
-        if (r < 0 && mode != SYNC_REJECT)
-                return r;
-        report->rejected = replace_rejected(settings, r >= 0, &type, &data, &report->problems) > 0;
-        if (r < 0 && !report->rejected)
+        if (r < 0)
                 return r;
 
         r = envfile_set(file, AUTHDATA_TYPE_KEY, type, line_max);
@@ -220,8 +182,7 @@ static int prepare(const CredentialSettings *sources, const EcsConfigSettings *s
                 r = envfile_set(file, AUTHDATA_DATA_KEY, data, line_max);
         if (r < 0 && data)
                 explain_refused_line(settings, r, &credentials, data, &report->problems);
-        /* Those of before came from where they came from. */
-        if (r >= 0 && !report->rejected)
+        if (r >= 0)
                 describe_entries(&credentials, report);
         return r < 0 ? r : data ? SYNC_WRITTEN : SYNC_REMOVED;
 }
@@ -250,32 +211,8 @@ static int describe_current(const EnvFile *file, const DigestKey *key, SyncRepor
         return 0;
 }
 
-static void describe_last_good(const EcsConfigSettings *settings, const DigestKey *key, SyncReport *report) {
-        _cleanup_(auth_entries_done) AuthEntries good = {0};
-
-        report->last_good_known = settings->roll_back && rollback_load(ROLLBACK_LAST_GOOD, &good) > 0 &&
-                                  authdata_digest(good.type, good.data, key, &report->last_good) >= 0;
-}
-
-/* What the last restart was for led to nothing good, or is to be tried again. */
-static int judge_current(const EnvFile *file, SyncMode mode, Problems *problems) {
-        _cleanup_(auth_entries_done) AuthEntries current = {0};
-        int r;
-
-        switch (mode) {
-        case SYNC_REJECT:
-                r = read_current(file, &current);
-                return r < 0 ? r : rollback_save(ROLLBACK_REJECTED, &current, problems);
-        case SYNC_RETRY:
-                return rollback_remove(ROLLBACK_REJECTED);
-        case SYNC_USUAL:
-                break;
-        }
-        return 0;
-}
-
-static int sync_once(const CredentialSettings *sources, const EcsConfigSettings *settings, SyncMode mode,
-                     const DigestKey *key, SyncReport *report) {
+static int sync_once(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+                     SyncReport *report) {
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         SyncOutcome outcome;
         int r;
@@ -288,11 +225,8 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         r = describe_current(file, key, report);
         if (r < 0)
                 return r;
-        describe_last_good(settings, key, report);
 
-        r = judge_current(file, mode, &report->problems);
-        if (r >= 0)
-                r = prepare(sources, settings, mode, file, report);
+        r = prepare(sources, settings, file, report);
         if (r < 0)
                 return r;
         outcome = (SyncOutcome) r;
@@ -309,7 +243,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         return describe_current(file, key, report);
 }
 
-void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, SyncMode mode, const DigestKey *key,
+void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
               SyncReport *ret) {
         const struct timespec pause = {.tv_nsec = BUSY_WAIT_MSEC * 1000000L};
         SyncReport report = {0};
@@ -319,7 +253,7 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                 if (tries > 0)
                         (void) nanosleep(&pause, NULL);
                 report = (SyncReport){.outcome = SYNC_FAILED};
-                r = sync_once(sources, settings, mode, key, &report);
+                r = sync_once(sources, settings, key, &report);
         }
 
         if (r < 0) {
@@ -353,7 +287,6 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
         r = collect(sources, settings, file, &credentials, &type, &data, problems);
         if (r < 0)
                 return r;
-        (void) replace_rejected(settings, true, &type, &data, problems);
 
         r = data ? envfile_check_line(AUTHDATA_DATA_KEY, data, settings->line_max) : 0;
         if (r < 0) {

@@ -15,9 +15,6 @@ typedef struct EcsConfigSettings {
         char *environment_file; /* an absolute path */
         AuthType auth_type;
         size_t line_max; /* the longest line that its reader takes (environment-file.h) */
-
-        bool roll_back;               /* entries with which the agent did not come up are replaced (rollback.h) */
-        const char *unit, *container; /* for the message about it; borrowed */
 } EcsConfigSettings;
 
 typedef enum SyncOutcome {
@@ -26,12 +23,6 @@ typedef enum SyncOutcome {
         SYNC_WRITTEN,
         SYNC_REMOVED, /* no credentials: our two lines are gone */
 } SyncOutcome;
-
-typedef enum SyncMode {
-        SYNC_USUAL,
-        SYNC_REJECT, /* the agent did not come up with what stands in the file: back to what it was last well with */
-        SYNC_RETRY,  /* what was rejected gets another chance */
-} SyncMode;
 
 enum {
         SYNC_ENTRIES_MAX = 48,
@@ -49,9 +40,6 @@ typedef struct SyncReport {
         SyncOutcome outcome;
         bool digest_known;     /* false: not even the environment file could be read */
         Digest digest;         /* of the credentials that stand in the environment file now (authdata_digest) */
-        bool rejected;         /* these are not the present credentials, with which the agent did not come up */
-        bool last_good_known;  /* only with Rollback=yes */
-        Digest last_good;      /* with which the agent was last seen to be well */
         unsigned n_registries; /* in it, that the agent would use */
         char registries[1024]; /* their names, separated by ", "; cut short with "..." */
         SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
@@ -65,7 +53,7 @@ static inline uint64_t sync_timeout_usec(const CredentialSettings *sources) {
 }
 
 /* Always gives a report. */
-void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, SyncMode mode, const DigestKey *key,
+void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
               SyncReport *ret);
 
 /* The two lines that sync_run() would write, without writing: *ret_type and *ret_data are NULL when they would be

@@ -52,9 +52,7 @@ static const Setting table[] = {
         { "Restart",     "SettleSec",        "2s",                        parse_timespan,      offsetof(Settings, restart.settle_usec), false },
         { "Restart",     "MinIntervalSec",   "1min",                      parse_timespan,      offsetof(Settings, restart.min_interval_usec), false },
         { "Restart",     "JitterSec",        "0",                         parse_timespan,      offsetof(Settings, restart.jitter_usec), false },
-        { "Restart",     "PendingSec",       "2min",                      parse_timespan,      offsetof(Settings, restart.pending_usec), false },
         { "Restart",     "VerifySec",        "2min",                      parse_timespan,      offsetof(Settings, restart.verify_usec), false },
-        { "Restart",     "Rollback",         "yes",                       parse_boolean,       offsetof(Settings, restart.rollback), false },
         { "Status",      "MetricsFile",      "",                          parse_optional_path, offsetof(Settings, metrics_file), false },
         /* clang-format on */
 };
@@ -266,10 +264,6 @@ static int derive(Settings *s, Problems *problems) {
 
         /* Where nothing restarts the agent for us, nobody knows who reads the file, and the strictest reader counts. */
         s->ecsconfig.line_max = unit ? ENVFILE_LINE_MAX_EXEC : ENVFILE_LINE_MAX_DOCKER;
-        s->ecsconfig.roll_back = s->agent.keep_last_good =
-                s->restart.rollback && s->restart.method != RESTART_METHOD_NONE;
-        s->ecsconfig.unit = s->unit;
-        s->ecsconfig.container = s->agent.container;
         return 0;
 }
 

@@ -4,7 +4,7 @@
 #include "agent/observe.h"
 #include "base/problem-texts.h"
 #include "credentials/gather.h"
-#include "decision/decide.h"
+#include "decision/agent.h"
 #include "ecsconfig/sync.h"
 
 /* Reads /etc/ecs-authd.conf, then /etc/ecs-authd.conf.d/?*.conf in the order of their names, then -o, and fills the

@@ -5,7 +5,7 @@
 #include <limits.h>
 
 #include "base/directories.h"
-#include "decision/decide.h"
+#include "decision/agent.h"
 #include "ecsconfig/auth-data.h"
 #include "settings/timespan.h"
 
@@ -195,21 +195,6 @@ int parse_method(void *target, const char *value, const char **ret_expected) {
         if (r < 0)
                 return r;
         *(RestartMethod *) target = (RestartMethod) r;
-        return 0;
-}
-
-/* The words of systemd.syntax(7). */
-int parse_boolean(void *target, const char *value, const char **ret_expected) {
-        static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1", NULL};
-        int r = -EINVAL;
-
-        *ret_expected = "yes or no";
-        for (int i = 0; r < 0 && words[i]; i++)
-                if (strcasecmp(words[i], value) == 0)
-                        r = i % 2;
-        if (r < 0)
-                return r;
-        *(bool *) target = r == 1;
         return 0;
 }
 

@@ -28,8 +28,6 @@ int parse_url(void *target, const char *value, const char **ret_expected);
 int parse_unit(void *target, const char *value, const char **ret_expected);
 /* RestartMethod */
 int parse_method(void *target, const char *value, const char **ret_expected);
-/* bool */
-int parse_boolean(void *target, const char *value, const char **ret_expected);
 /* UnsavedState */
 int parse_unsaved_state(void *target, const char *value, const char **ret_expected);
 

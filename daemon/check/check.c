@@ -250,15 +250,13 @@ static void check_state(Check *c, const ObserveReport *r) {
 static void check_agent(Check *c, bool known, const char *type, const char *data) {
         const char *name = c->settings->agent.container;
         const Settings *settings = c->settings;
-        AgentSettings agent = settings->agent;
         ObserveReport r;
         Digest should = {0};
         DigestKey key;
 
-        agent.keep_last_good = false; /* nothing is to be kept */
         if (digest_key_generate(&key) < 0)
                 return;
-        observe_run(&agent, &key, &r);
+        observe_run(&settings->agent, &key, &r);
 
         if (r.agent == AGENT_UNKNOWN) {
                 say(c, PROBLEM,

@@ -25,7 +25,7 @@ static void docker_answer(DockerService *s) {
                 return;
         s->querying = false;
         /* decide() judges it by the container. */
-        s->service.handlers->queried(s->service.userdata, UNIT_ACTIVE);
+        s->service.handlers->queried(s->service.userdata, &(const UnitReport){.state = UNIT_ACTIVE});
 }
 
 static int on_answer(sd_event_source *source _unused_, void *userdata) {
@@ -90,13 +90,20 @@ static int docker_query(Service *service) {
         return 0;
 }
 
-static int docker_restart(Service *service, bool repair) {
+static int docker_start(Service *service) {
+        DockerService *s = (DockerService *) service;
+        int r = docker_step(s, RECREATE_PUT_BACK);
+
+        if (r >= 0)
+                s->restarting = true;
+        return r;
+}
+
+static int docker_restart(Service *service) {
         DockerService *s = (DockerService *) service;
         int r;
 
-        /* The container of before is still there. If the file has something newer than that by now, a look will tell.
-         */
-        r = docker_step(s, repair ? RECREATE_PUT_BACK : RECREATE_REPLACE);
+        r = docker_step(s, RECREATE_REPLACE);
         if (r < 0)
                 return r;
         s->restarting = true;
@@ -104,7 +111,7 @@ static int docker_restart(Service *service, bool repair) {
         return 0;
 }
 
-static void docker_abandon_restart(Service *service) {
+static void docker_abandon_job(Service *service) {
         ((DockerService *) service)->restarting = false;
 }
 
@@ -133,7 +140,8 @@ static const ServiceMethod docker_method = {
         .free = docker_free,
         .query = docker_query,
         .restart = docker_restart,
-        .abandon_restart = docker_abandon_restart,
+        .start = docker_start,
+        .abandon_job = docker_abandon_job,
         .confirm = docker_confirm,
         .is_busy = docker_is_busy,
 };

@@ -8,8 +8,9 @@
 typedef struct ServiceMethod {
         Service *(*free)(Service *s);
         int (*query)(Service *s);
-        int (*restart)(Service *s, bool repair);
-        void (*abandon_restart)(Service *s);
+        int (*restart)(Service *s);
+        int (*start)(Service *s);
+        void (*abandon_job)(Service *s);
         void (*confirm)(Service *s);       /* NULL: nothing was kept */
         bool (*is_busy)(const Service *s); /* NULL: never */
 } ServiceMethod;

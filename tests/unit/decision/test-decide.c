@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "decision/decide.h"
+#include "decision/agent.h"
 
 #define SECONDS(n) ((n) *USEC_PER_SEC)
 

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "process/restart-record.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <systemd/sd-id128.h>
+#include <time.h>
+
+#include "base/directories.h"
+
+enum {
+        TEXT_MAX = 512,
+};
+
+/* Times on disk are of this boot's CLOCK_MONOTONIC, and of CLOCK_REALTIME for the boots after it. */
+#define FORMAT                                                                                         \
+        "ecs-authd restart 1\nboot=%s\nrestart=%" PRIu64 "\ntried=%" PRIu64 "\nrealtime=%" PRId64 "\n" \
+        "failures=%u\nopen=%u\ndone=%u\nfruitless=%u\ncontainer=%s\ndigest=%s\n"
+
+struct RestartRecordFile {
+        int directory_fd; /* -1: who may not write there is not root, and shares the agent with nobody */
+        int lock_fd;      /* -1: not held */
+};
+
+int restart_record_new(RestartRecordFile **ret) {
+        RestartRecordFile *r = calloc(1, sizeof(RestartRecordFile));
+
+        if (!r)
+                return -ENOMEM;
+        make_state_directory();
+        r->lock_fd = -1;
+        r->directory_fd = open(state_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        *ret = r;
+        return 0;
+}
+
+RestartRecordFile *restart_record_free(RestartRecordFile *r) {
+        if (!r)
+                return NULL;
+
+        closep(&r->lock_fd);
+        closep(&r->directory_fd);
+        free(r);
+        return NULL;
+}
+
+bool restart_record_claim(RestartRecordFile *r) {
+        _cleanup_close_ int fd = -1;
+
+        if (r->lock_fd >= 0 || r->directory_fd < 0)
+                return true;
+        fd = openat(r->directory_fd, "restart.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+                return false;
+        r->lock_fd = steal_fd(&fd);
+        return true;
+}
+
+void restart_record_release(RestartRecordFile *r) {
+        closep(&r->lock_fd);
+        r->lock_fd = -1;
+}
+
+/* --- the record --- */
+
+static int get_boot_id(char ret[static SD_ID128_STRING_MAX]) {
+        sd_id128_t boot;
+        int r = sd_id128_get_boot(&boot);
+
+        if (r < 0)
+                return r;
+        (void) sd_id128_to_string(boot, ret);
+        return 0;
+}
+
+static void digest_to_hex(const Digest *d, char ret[static 65]) {
+        for (size_t i = 0; i < sizeof(d->bytes); i++)
+                (void) snprintf(ret + 2 * i, 3, "%02x", d->bytes[i]);
+}
+
+static bool digest_from_hex(const char *hex, Digest *ret) {
+        for (size_t i = 0; i < sizeof(ret->bytes); i++)
+                if (sscanf(hex + 2 * i, "%2hhx", &ret->bytes[i]) != 1)
+                        return false;
+        return true;
+}
+
+static int64_t realtime_sec(void) {
+        return (int64_t) time(NULL);
+}
+
+static uint64_t monotonic_usec(void) {
+        struct timespec t;
+
+        if (clock_gettime(CLOCK_MONOTONIC, &t) < 0)
+                return 0;
+        return (uint64_t) t.tv_sec * USEC_PER_SEC + (uint64_t) t.tv_nsec / 1000;
+}
+
+/* The boot starts the agent by itself, with what stands in the file: nothing of a restart before it is open. */
+static void move_to_this_boot(RestartRecord *record, int64_t realtime) {
+        int64_t ago = realtime_sec() - realtime;
+        uint64_t now = monotonic_usec(), ago_usec = ago > 0 ? (uint64_t) ago * USEC_PER_SEC : 0;
+
+        record->open = false;
+        record->restart_usec = ago >= 0 && ago_usec < now ? now - ago_usec : 0;
+        record->tried_usec = record->restart_usec;
+}
+
+static bool parse(const char *text, RestartRecord *ret) {
+        char boot[SD_ID128_STRING_MAX] = "", this_boot[SD_ID128_STRING_MAX] = "", digest[65] = "";
+        unsigned open, done, fruitless;
+        RestartRecord record = {0};
+        int64_t realtime;
+
+        if (sscanf(text,
+                   "ecs-authd restart 1 boot=%32s restart=%" SCNu64 " tried=%" SCNu64 " realtime=%" SCNd64
+                   " failures=%u open=%u done=%u fruitless=%u container=%64s digest=%64s",
+                   boot, &record.restart_usec, &record.tried_usec, &realtime, &record.failures, &open, &done,
+                   &fruitless, record.old_container_id, digest) != 10 ||
+            strlen(digest) != 64 || !digest_from_hex(digest, &record.digest))
+                return false;
+
+        record.open = open;
+        record.done = done;
+        record.fruitless = fruitless;
+        if (streq(record.old_container_id, "-"))
+                record.old_container_id[0] = 0;
+        if (get_boot_id(this_boot) < 0 || !streq(boot, this_boot))
+                move_to_this_boot(&record, realtime);
+        *ret = record;
+        return true;
+}
+
+void restart_record_load(const RestartRecordFile *r, RestartRecord *ret) {
+        _cleanup_close_ int fd = -1;
+        char text[TEXT_MAX + 1];
+        struct stat st;
+        ssize_t n;
+
+        *ret = (RestartRecord){0};
+        if (r->directory_fd >= 0)
+                fd = openat(r->directory_fd, "restart", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+                return;
+        n = read(fd, text, TEXT_MAX);
+        if (n < 0)
+                return;
+        text[n] = 0;
+        if (!parse(text, ret))
+                *ret = (RestartRecord){0};
+}
+
+static int write_text(int directory_fd, const char *text) {
+        static const char temporary[] = ".restart.new"; /* the lock makes it ours */
+        _cleanup_close_ int fd = -1;
+        size_t n = strlen(text);
+
+        if (unlinkat(directory_fd, temporary, 0) < 0 && errno != ENOENT)
+                return negative_errno();
+        fd = openat(directory_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return negative_errno();
+        if (write(fd, text, n) != (ssize_t) n)
+                return errno > 0 ? -errno : -ENOSPC;
+        if (fsync(fd) < 0 || renameat(directory_fd, temporary, directory_fd, "restart") < 0 || fsync(directory_fd) < 0)
+                return negative_errno();
+        return 0;
+}
+
+int restart_record_save(const RestartRecordFile *r, const RestartRecord *record) {
+        char text[TEXT_MAX], boot[SD_ID128_STRING_MAX], digest[65];
+        uint64_t now = monotonic_usec();
+        int64_t ago = (int64_t) ((now - record->restart_usec) / USEC_PER_SEC);
+        int n;
+
+        if (r->directory_fd < 0)
+                return 0;
+        n = get_boot_id(boot);
+        if (n < 0)
+                return n;
+        digest_to_hex(&record->digest, digest);
+        n = snprintf(text, sizeof(text), FORMAT, boot, record->restart_usec, record->tried_usec, realtime_sec() - ago,
+                     record->failures, (unsigned) record->open, (unsigned) record->done, (unsigned) record->fruitless,
+                     str_empty(record->old_container_id) ? "-" : record->old_container_id, digest);
+        return n < 0 || (size_t) n >= sizeof(text) ? -EOVERFLOW : write_text(r->directory_fd, text);
+}
