@@ -29,7 +29,7 @@ FLOOR = {room: number for number, line in enumerate(ROOMS.split("\n")) for room 
 
 def room_of(path):
     """A folder below daemon/ or common/, or a file that stands there by itself."""
-    return f"{path.parts[0]}/{path.stem}" if len(path.parts) == 2 else f"{path.parts[0]}/{path.parts[1]}/"
+    return f"{path.parts[0]}/{path.stem}" if len(path.parts) <= 2 else f"{path.parts[0]}/{path.parts[1]}/"
 
 
 def includes(path, top):

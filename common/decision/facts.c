@@ -197,7 +197,7 @@ void facts_close(Facts *f, const Decision *d) {
         f->overtaken = false;
         /* One that was not even done is tried again, after a pause. */
         f->record.fruitless = d->reason == REASON_WITHOUT_THEM || (d->reason == REASON_NO_EFFECT && f->record.done);
-        if (d->reason != REASON_NO_EFFECT)
+        if (d->reason == REASON_RESTARTED || d->reason == REASON_STOPPED)
                 f->record.failures = 0;
 }
 

@@ -68,18 +68,14 @@ static void describe_credentials(const Facts *f, char *ret) {
                                 sentence_plural(f->file.sync.n_registries, "registry", "registries"));
 }
 
+/* One that is being pulled has no container yet. */
 static void describe_tasks(const ObserveReport *a, char *ret) {
         bool named = !str_empty(a->families);
-        char tasks[64] = "", containers[64] = "";
+        unsigned n = a->n_containers > 0 ? a->n_containers : a->n_tasks;
+        const char *what = a->n_containers > 0 ? sentence_plural(n, "task container runs", "task containers run")
+                                               : sentence_plural(n, "task has not ended", "tasks have not ended");
 
-        if (a->n_tasks > 0)
-                (void) snprintf(tasks, sizeof(tasks), "%u %s not ended", a->n_tasks,
-                                sentence_plural(a->n_tasks, "task has", "tasks have"));
-        if (a->n_containers > 0)
-                (void) snprintf(containers, sizeof(containers), "%u %s", a->n_containers,
-                                sentence_plural(a->n_containers, "task container runs", "task containers run"));
-        (void) snprintf(ret, WORD_MAX, "%s%s%s%s%s%s", tasks, *tasks && *containers ? ", " : "", containers,
-                        named ? " (" : "", a->families, named ? ")" : "");
+        (void) snprintf(ret, WORD_MAX, "%u %s%s%s%s", n, what, named ? " (" : "", a->families, named ? ")" : "");
 }
 
 static void describe_unknown(const ObserveReport *a, char *ret) {
