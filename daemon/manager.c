@@ -21,6 +21,7 @@
 
 /* A credential helper that hangs holds up neither the boot nor the end for longer than this. */
 #define RETRY_WRITE_USEC (25 * USEC_PER_SEC) /* less than the 30 s after which decide() has us look again */
+#define RETRY_FINISH_USEC (5 * USEC_PER_SEC)
 #define READY_LIMIT_USEC (10 * USEC_PER_SEC)
 #define STOP_LIMIT_USEC (10 * USEC_PER_SEC)
 #define STOP_BUSY_LIMIT_USEC (25 * USEC_PER_SEC) /* less than TimeoutStopSec= of the unit */
@@ -63,7 +64,9 @@ struct Manager {
         bool ready;
         bool watching;
         bool stopping;
-        bool left_to_other; /* apply: another instance was seen to be about to restart the agent */
+        bool finishing;             /* what a restart that was cut off has left */
+        uint64_t finish_again_usec; /* not before this, where that has failed */
+        bool left_to_other;         /* apply: another instance was seen to be about to restart the agent */
 };
 
 static void manager_pass(Manager *m);
@@ -292,6 +295,13 @@ static void on_docker_event(void *userdata) {
 static void on_restart_finished(void *userdata, JobOutcome outcome, const char *result, const char *message) {
         Manager *m = userdata;
 
+        if (m->finishing) {
+                m->finishing = false;
+                if (outcome != JOB_DONE)
+                        announcer_tell_job(m->settings, outcome, result, message);
+                manager_wake(m, false);
+                return;
+        }
         if (m->facts.attempt.state != ATTEMPT_JOB)
                 return; /* given up on already */
 
@@ -305,9 +315,22 @@ static void manager_restart(Manager *m, const Decision *d) {
 
         facts_begin_restart(&m->facts, d, manager_now(m));
         restart_lock_note_restart(m->restart_lock);
-        r = m->service ? service_restart(m->service, d->reason == REASON_REPAIR) : -ENOTCONN;
+        if (!m->service)
+                r = -ENOTCONN;
+        else
+                r = d->reason == REASON_REPAIR ? service_start(m->service) : service_restart(m->service);
         if (r < 0)
                 on_restart_finished(m, JOB_REFUSED, NULL, strerror(-r));
+}
+
+/* Whoever was cut off over a restart: the agent may be down for it, whatever its credentials are. */
+static void manager_finish(Manager *m) {
+        if (!m->service || m->mode == MANAGER_APPLY_WRITE || m->facts.attempt.state == ATTEMPT_JOB ||
+            service_is_busy(m->service) || manager_now(m) < m->finish_again_usec || !service_is_half_done(m->service) ||
+            !restart_lock_claim(m->restart_lock))
+                return;
+        m->finish_again_usec = manager_now(m) + RETRY_FINISH_USEC;
+        m->finishing = service_start(m->service) >= 0;
 }
 
 /* --- the pass --- */
@@ -365,7 +388,8 @@ static bool manager_start_job(Manager *m, const Decision *d) {
                 service_abandon_restart(m->service);
                 return true;
         case ACTION_DONE:
-                if (m->service && (d->reason == REASON_LIVE || d->reason == REASON_ROLLED_BACK))
+                if (m->service && (d->reason == REASON_LIVE || d->reason == REASON_ROLLED_BACK) &&
+                    restart_lock_claim(m->restart_lock))
                         service_confirm(m->service);
                 return true;
         default:
@@ -374,7 +398,12 @@ static bool manager_start_job(Manager *m, const Decision *d) {
 }
 
 static void manager_rest(Manager *m, const Decision *d) {
-        (void) arm_timer(m, &m->look_again, d->look_again_usec, on_look_again);
+        uint64_t look_again = d->look_again_usec;
+
+        if (m->service && m->mode != MANAGER_APPLY_WRITE && service_is_half_done(m->service) &&
+            (look_again == 0 || look_again > manager_now(m) + RETRY_FINISH_USEC))
+                look_again = manager_now(m) + RETRY_FINISH_USEC;
+        (void) arm_timer(m, &m->look_again, look_again, on_look_again);
         docker_events_set(m->docker_events, decision_awaits_docker(d) ? m->settings->agent.docker_socket : NULL);
         manager_finish_apply(m, d);
 }
@@ -386,6 +415,7 @@ static void manager_pass(Manager *m) {
                 Decision d;
                 Policy policy;
 
+                manager_finish(m);
                 manager_policy(m, &policy);
                 d = decide(&m->facts, &policy, manager_now(m));
                 facts_note_waiting(&m->facts, &d, manager_now(m));
@@ -482,6 +512,7 @@ static int manager_reconnect(Manager *m) {
         int r;
 
         m->facts.attempt = (Attempt){0};
+        m->finishing = false;
         r = manager_connect(m);
         if (m->unit_asked)
                 on_unit_queried(m, UNIT_UNKNOWN);
@@ -561,7 +592,15 @@ static int on_give_up(sd_event_source *s _unused_, uint64_t usec _unused_, void 
         return 0;
 }
 
+/* A session that is lost ends an apply as SIGTERM does, after what is half done; not where nohup(1) said otherwise. */
+static bool hangup_matters(const Manager *m) {
+        struct sigaction sa;
+
+        return m->mode == MANAGER_RUN || (sigaction(SIGHUP, NULL, &sa) >= 0 && sa.sa_handler != SIG_IGN);
+}
+
 static int manager_handle_signals(Manager *m) {
+        bool hangup = hangup_matters(m);
         sigset_t mask;
         int r;
 
@@ -569,7 +608,7 @@ static int manager_handle_signals(Manager *m) {
         (void) sigaddset(&mask, SIGCHLD);
         (void) sigaddset(&mask, SIGTERM);
         (void) sigaddset(&mask, SIGINT);
-        if (m->mode == MANAGER_RUN)
+        if (hangup)
                 (void) sigaddset(&mask, SIGHUP);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
                 return negative_errno();
@@ -577,8 +616,8 @@ static int manager_handle_signals(Manager *m) {
         r = sd_event_add_signal(m->event, NULL, SIGTERM, on_sigterm, m);
         if (r >= 0)
                 r = sd_event_add_signal(m->event, NULL, SIGINT, on_sigterm, m);
-        if (r >= 0 && m->mode == MANAGER_RUN)
-                r = sd_event_add_signal(m->event, NULL, SIGHUP, on_sighup, m);
+        if (r >= 0 && hangup)
+                r = sd_event_add_signal(m->event, NULL, SIGHUP, m->mode == MANAGER_RUN ? on_sighup : on_sigterm, m);
         return r;
 }
 

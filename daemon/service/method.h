@@ -8,10 +8,12 @@
 typedef struct ServiceMethod {
         Service *(*free)(Service *s);
         int (*query)(Service *s);
-        int (*restart)(Service *s, bool repair);
+        int (*restart)(Service *s);
+        int (*start)(Service *s);
         void (*abandon_restart)(Service *s);
-        void (*confirm)(Service *s);       /* NULL: nothing was kept */
-        bool (*is_busy)(const Service *s); /* NULL: never */
+        void (*confirm)(Service *s);            /* NULL: nothing was kept */
+        bool (*is_half_done)(const Service *s); /* NULL: never */
+        bool (*is_busy)(const Service *s);      /* NULL: never */
 } ServiceMethod;
 
 /* The first member of each method's own struct. */

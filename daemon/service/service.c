@@ -32,8 +32,12 @@ int service_query(Service *s) {
         return s->method->query(s);
 }
 
-int service_restart(Service *s, bool repair) {
-        return s->method->restart(s, repair);
+int service_restart(Service *s) {
+        return s->method->restart(s);
+}
+
+int service_start(Service *s) {
+        return s->method->start(s);
 }
 
 void service_abandon_restart(Service *s) {
@@ -43,6 +47,10 @@ void service_abandon_restart(Service *s) {
 void service_confirm(Service *s) {
         if (s->method->confirm)
                 s->method->confirm(s);
+}
+
+bool service_is_half_done(const Service *s) {
+        return s->method->is_half_done && s->method->is_half_done(s);
 }
 
 bool service_is_busy(const Service *s) {

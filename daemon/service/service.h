@@ -24,8 +24,8 @@ typedef struct ServiceHandlers {
         /* The answer to service_query(). */
         void (*queried)(void *userdata, UnitState state);
 
-        /* How service_restart() ended. result: the method's own word for it ("done", "failed", ...; NULL: there is
-         * none); message: more about it, for people, or NULL. */
+        /* How service_restart() or service_start() ended. result: the method's own word for it ("done", "failed", ...;
+         * NULL: there is none); message: more about it, for people, or NULL. */
         void (*finished)(void *userdata, JobOutcome outcome, const char *result, const char *message);
 } ServiceHandlers;
 
@@ -43,15 +43,23 @@ void service_set_settings(Service *s, const ServiceSettings *settings);
 /* Asks for the state of the unit; queried() is always called, later. -EBUSY: a question is under way. */
 int service_query(Service *s);
 
-/* Restarts the unit if it runs; repair: also if it has failed, after a restart of ours. A job that somebody else has
- * queued is not replaced. finished() is called later unless this fails. -ENOTCONN: no connection. */
-int service_restart(Service *s, bool repair);
+/* Restarts the agent if it runs. A job that somebody else has queued is not replaced. finished() is called later unless
+ * this fails. -ENOTCONN: no connection; -EBUSY: service_is_busy(). Only for who holds the restart lock, as the next. */
+int service_restart(Service *s);
+
+/* The agent is down, and that is ours to mend: a restart of ours was cut off, or took it down. Brings to its end what
+ * is half done, and starts the agent if it does not run then. finished() as above. */
+int service_start(Service *s);
 
 /* finished() will not be called any more: nobody knows what became of the job, and its effect is looked at instead. */
 void service_abandon_restart(Service *s);
 
-/* The agent is well: what was kept to go back to is not needed any more. May be called at any time. */
+/* The new agent runs with the variables: what was kept until then is removed. May be called at each pass by who holds
+ * the restart lock; keeps its own pace where that fails, and says why. */
 void service_confirm(Service *s);
+
+/* A restart was cut off, by whomever, and service_start() is needed. Cheap: asks nobody. */
+bool service_is_half_done(const Service *s);
 
 /* At work on something that is better not cut off; changed() tells when that is over. */
 bool service_is_busy(const Service *s);

@@ -26,7 +26,7 @@ typedef struct SystemdService {
 
         sd_event_source *answer; /* "no connection", given from the loop and not from within service_query() */
         sd_bus_slot *query;      /* LoadUnit, then GetAll, then, for a unit that has failed, Result and exit status */
-        sd_bus_slot *restart;    /* TryRestartUnit or RestartUnit */
+        sd_bus_slot *restart;    /* TryRestartUnit or StartUnit */
         sd_bus_slot *changes;    /* PropertiesChanged of the unit */
         char *path;              /* of the unit: what it is watched under */
         bool querying, restarting;
@@ -348,10 +348,30 @@ static int on_restart_reply(sd_bus_message *m, void *userdata, sd_bus_error *err
         return 0;
 }
 
-static int systemd_restart(Service *service, bool repair) {
+/* "fail": a stop that somebody has queued stays. */
+static int systemd_begin(SystemdService *s, const char *method) {
+        int r;
+
+        r = call(s, &s->restart, MANAGER_PATH, MANAGER_INTERFACE, method, on_restart_reply, s->service.settings.unit,
+                 "fail");
+        if (r < 0)
+                return r;
+        s->restarting = true;
+        return 0;
+}
+
+/* "Try": a unit that stopped since we looked stays stopped. */
+static int systemd_restart(Service *service) {
         SystemdService *s = (SystemdService *) service;
-        const char *unit = s->service.settings.unit;
-        int r = 0;
+
+        if (s->restarting)
+                return -EBUSY;
+        return dbus_connection_get(s->bus) ? systemd_begin(s, "TryRestartUnit") : -ENOTCONN;
+}
+
+static int systemd_start(Service *service) {
+        SystemdService *s = (SystemdService *) service;
+        int r;
 
         if (s->restarting)
                 return -EBUSY;
@@ -359,18 +379,9 @@ static int systemd_restart(Service *service, bool repair) {
                 return -ENOTCONN;
 
         /* One that a crash loop of ours brought to its start limit; where it is not, that is no harm. */
-        if (repair)
-                r = sd_bus_call_method_async(dbus_connection_get(s->bus), NULL, DESTINATION, MANAGER_PATH,
-                                             MANAGER_INTERFACE, "ResetFailedUnit", NULL, NULL, "s", unit);
-
-        /* "Try": a unit that stopped since we looked stays stopped. "fail": a stop that somebody has queued stays. */
-        if (r >= 0)
-                r = call(s, &s->restart, MANAGER_PATH, MANAGER_INTERFACE, repair ? "RestartUnit" : "TryRestartUnit",
-                         on_restart_reply, unit, "fail");
-        if (r < 0)
-                return r;
-        s->restarting = true;
-        return 0;
+        r = sd_bus_call_method_async(dbus_connection_get(s->bus), NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE,
+                                     "ResetFailedUnit", NULL, NULL, "s", s->service.settings.unit);
+        return r < 0 ? r : systemd_begin(s, "StartUnit");
 }
 
 static Service *systemd_free(Service *service) {
@@ -393,6 +404,7 @@ static const ServiceMethod systemd_method = {
         .free = systemd_free,
         .query = systemd_query,
         .restart = systemd_restart,
+        .start = systemd_start,
         .abandon_restart = systemd_abandon_restart,
 };
 

@@ -26,7 +26,6 @@ typedef struct UpstartService {
         sd_bus_slot *query;   /* GetJobByName, GetAllInstances, GetAll */
         sd_bus_slot *restart; /* GetJobByName, Stop, Start */
         bool querying, restarting;
-        bool repair;
         bool start_owed; /* it was stopped, for a restart */
         char *job;       /* its path, of the restart */
 } UpstartService;
@@ -242,7 +241,7 @@ static int on_stopped(sd_bus_message *m, void *userdata, sd_bus_error *error _un
 
         /* Somebody has stopped it since we looked, or it may not be stopped. Whatever else went wrong (a script that
          * failed on the way down, no reply in time): it may be down for it, and is started. */
-        if ((not_running && !s->repair) || is_error(m, "PermissionDenied")) {
+        if (not_running || is_error(m, "PermissionDenied")) {
                 owe_start(s, false);
                 refuse_restart(s, m);
         } else {
@@ -276,7 +275,7 @@ static int on_restart_job(sd_bus_message *m, void *userdata, sd_bus_error *error
         return 0;
 }
 
-static int begin_restart(UpstartService *s, bool repair) {
+static int begin_restart(UpstartService *s) {
         int r;
 
         if (s->restarting)
@@ -285,12 +284,22 @@ static int begin_restart(UpstartService *s, bool repair) {
         if (r < 0)
                 return r;
         s->restarting = true;
-        s->repair = repair;
         return 0;
 }
 
-static int upstart_restart(Service *service, bool repair) {
-        return begin_restart((UpstartService *) service, repair);
+static int upstart_restart(Service *service) {
+        return begin_restart((UpstartService *) service);
+}
+
+/* As a start that is owed: without a stop before it. */
+static int upstart_start(Service *service) {
+        UpstartService *s = (UpstartService *) service;
+        int r;
+
+        r = begin_restart(s);
+        if (r >= 0)
+                owe_start(s, true);
+        return r;
 }
 
 static bool upstart_is_busy(const Service *service) {
@@ -317,7 +326,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (s->restarting)
                 finish_restart(s, JOB_UNKNOWN, NULL, NULL);
         if (!str_empty(new_owner) && s->start_owed)
-                (void) begin_restart(s, true);
+                (void) begin_restart(s);
         return on_changed(m, userdata, error);
 }
 
@@ -335,7 +344,7 @@ static int upstart_connected(void *userdata, sd_bus *bus) {
         if (r >= 0)
                 r = dbus_connection_watch_owner(bus, DESTINATION, on_owner_changed, s);
         if (r >= 0 && s->start_owed)
-                r = begin_restart(s, true);
+                r = begin_restart(s);
         return r;
 }
 
@@ -366,6 +375,7 @@ static const ServiceMethod upstart_method = {
         .free = upstart_free,
         .query = upstart_query,
         .restart = upstart_restart,
+        .start = upstart_start,
         .abandon_restart = upstart_abandon_restart,
         .is_busy = upstart_is_busy,
 };
