@@ -200,28 +200,44 @@ static bool has_settings(const char *network) {
                !streq(network, "default") && !startswith(network, "container:");
 }
 
-static int keep_network(json_object *container, const char *mode, const char *short_id, json_object *body) {
-        json_object *networks =
-                json_get(json_get(container, "NetworkSettings", json_type_object), "Networks", json_type_object);
-        json_object *network = mode && has_settings(mode) ? json_get(networks, mode, json_type_object) : NULL;
-        _cleanup_json_ json_object *config = json_object_new_object(), *endpoints = json_object_new_object();
-        json_object *one;
-        int r;
-
-        if (!network)
-                return 0;
-        if (!config || !endpoints)
-                return -ENOMEM;
-        r = endpoint(network, short_id, &one);
-        if (r >= 0)
-                r = set(endpoints, mode, one);
-        if (r >= 0)
-                r = set(config, "EndpointsConfig", json_object_get(endpoints));
-        return r < 0 ? r : set(body, "NetworkingConfig", json_object_get(config));
-}
-
 static void get_short_id(json_object *container, char *ret) {
         (void) snprintf(ret, SHORT_ID + 1, "%s", json_get_string(container, "Id"));
+}
+
+/* Before API 1.44 a container can be created with one network only; since then, a MacAddress that comes with another
+ * one later is not kept (measured, 26.1). */
+static bool is_given_at_creation(const char *network, const char *mode, bool all_networks) {
+        return mode && has_settings(mode) && has_settings(network) && (all_networks || streq(network, mode));
+}
+
+static json_object *networks_of(json_object *container) {
+        return json_get(json_get(container, "NetworkSettings", json_type_object), "Networks", json_type_object);
+}
+
+static int keep_networks(json_object *container, const char *mode, bool all_networks, json_object *body) {
+        _cleanup_json_ json_object *config = json_object_new_object(), *endpoints = json_object_new_object();
+        json_object *networks = networks_of(container);
+        char short_id[SHORT_ID + 1];
+        int r = config && endpoints ? 0 : -ENOMEM;
+
+        if (!networks || r < 0)
+                return r;
+        get_short_id(container, short_id);
+        json_object_object_foreach(networks, name, network) {
+                json_object *one = NULL;
+
+                if (!is_given_at_creation(name, mode, all_networks))
+                        continue;
+                r = endpoint(network, short_id, &one);
+                if (r >= 0)
+                        r = set(endpoints, name, one);
+                if (r < 0)
+                        return r;
+        }
+        if (json_object_object_length(endpoints) == 0)
+                return 0;
+        r = set(config, "EndpointsConfig", json_object_get(endpoints));
+        return r < 0 ? r : set(body, "NetworkingConfig", json_object_get(config));
 }
 
 /* What "docker inspect" shows of the machine or of another container is not what somebody asked for, and "docker
@@ -240,7 +256,8 @@ static void leave_out_what_is_shared(json_object *body, json_object *host, const
         }
 }
 
-int container_body(json_object *container, const char *environment, const char *image, json_object **ret) {
+int container_body(json_object *container, const char *environment, const char *image, bool all_networks,
+                   json_object **ret) {
         _cleanup_json_ json_object *body = NULL, *host = NULL;
         char short_id[SHORT_ID + 1];
         json_object *env;
@@ -265,7 +282,7 @@ int container_body(json_object *container, const char *environment, const char *
         if (r >= 0)
                 r = keep_volumes(container, host);
         if (r >= 0)
-                r = keep_network(container, json_get_string(host, "NetworkMode"), short_id, body);
+                r = keep_networks(container, json_get_string(host, "NetworkMode"), all_networks, body);
         if (r >= 0)
                 r = set(body, "HostConfig", json_object_get(host));
         if (r < 0)
@@ -275,18 +292,17 @@ int container_body(json_object *container, const char *environment, const char *
         return 0;
 }
 
-int container_connection(json_object *container, const char *network, const char *new_id, json_object **ret) {
-        json_object *networks =
-                json_get(json_get(container, "NetworkSettings", json_type_object), "Networks", json_type_object);
+int container_connection(json_object *container, const char *network, const char *new_id, bool all_networks,
+                         json_object **ret) {
         const char *mode = json_get_string(json_get(container, "HostConfig", json_type_object), "NetworkMode");
-        json_object *settings = json_get(networks, network, json_type_object), *one;
+        json_object *settings = json_get(networks_of(container), network, json_type_object), *one;
         _cleanup_json_ json_object *body = NULL;
         char short_id[SHORT_ID + 1];
         int r;
 
         if (!settings || !json_get_string(container, "Id"))
                 return -EBADMSG;
-        if (!has_settings(network) || (mode && streq(network, mode)))
+        if (!has_settings(network) || is_given_at_creation(network, mode, all_networks))
                 return 0;
         get_short_id(container, short_id);
         body = json_object_new_object();

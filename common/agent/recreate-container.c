@@ -101,14 +101,14 @@ static int create(const Swap *x, json_object *old, const char *environment_file)
                 r = read_file(x, environment_file, &environment, &size);
         if (r < 0)
                 return r;
-        r = container_body(old, environment, image, &body);
+        r = container_body(old, environment, image, engine_is_at_least(&x->engine.engine, 1, 44), &body);
         secret_free_sized(environment, size);
         if (r < 0)
                 return container_complain(&x->engine, r, "describe", x->record.container, strerror(-r));
         return container_create(&x->engine, x->fresh_name, body);
 }
 
-/* Before API 1.44 a container can be created with one network only. */
+/* Those that it could not be created with. */
 static int connect_networks(const Swap *x, json_object *old) {
         json_object *networks =
                 json_get(json_get(old, "NetworkSettings", json_type_object), "Networks", json_type_object);
@@ -120,7 +120,8 @@ static int connect_networks(const Swap *x, json_object *old) {
                 _cleanup_json_ json_object *body = NULL;
 
                 (void) network;
-                r = container_connection(old, name, x->record.new_id, &body);
+                r = container_connection(old, name, x->record.new_id, engine_is_at_least(&x->engine.engine, 1, 44),
+                                         &body);
                 if (r > 0)
                         r = container_connect(&x->engine, name, body, x->fresh_name);
                 if (r < 0)

@@ -68,8 +68,8 @@ def children(process):
 
 
 def assert_one_agent(hand, like):
-    wait_for(lambda: hand.names() == ["ecs-agent"], 30, "one agent is left", hand.names)
     wait_for(hand.is_live, 30, "it runs with the new credentials", lambda: state(hand))
+    wait_for(lambda: hand.names() == ["ecs-agent"], 30, "one agent is left", hand.names)
     assert comparable(hand.agent()) == comparable(like)
     wait_for(lambda: not record(hand).exists(), 5, "nothing is left to be done")
 
@@ -152,10 +152,14 @@ def test_tried_until_one_of_both_runs(proxied):
     source.mkdir()
     proxied.start("--mount", f"type=bind,source={source},target=/mnt/x", "--restart", "always")
     proxied.login()
-    source.rmdir()
+    hold = proxied.proxy.hold(STEPS["rename-old"])
     process = proxied.popen("run", **proxied_settings(proxied))
     try:
-        wait_for(lambda: sum("/start" in r for r in proxied.proxy.requests) >= 3, 30, "both are tried, and tried again")
+        assert hold.reached.wait(30), proxied.proxy.requests
+        source.rmdir()
+        hold.released.set()
+        wait_for(lambda: sum("/start" in r for r in proxied.proxy.requests) >= 3, 30, "both are tried, and tried again",
+                 lambda: proxied.proxy.changes())
         never(lambda: sum("/start" in r for r in proxied.proxy.requests) > 4, 3, "it is tried without a pause")
         source.mkdir()
         wait_for(lambda: proxied.names() == ["ecs-agent"] and proxied.is_live(), 40, "the agent runs", proxied.names)

@@ -24,7 +24,7 @@ static void expect(const char *config, const char *host, const char *more, const
         _cleanup_json_ json_object *old = container(config, host, more), *body = NULL;
         _cleanup_free_ char *before = strdup(json_object_to_json_string_ext(old, JSON_C_TO_STRING_PLAIN));
 
-        assert_int_equal(container_body(old, environment, "image", &body), 0);
+        assert_int_equal(container_body(old, environment, "image", false, &body), 0);
         assert_string_equal(
                 json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE),
                 expected);
@@ -81,12 +81,31 @@ static void test_connection(void **state _unused_) {
                                                     "\"second\":{\"GwPriority\":7,\"Aliases\":[\"a\"]}}}");
         _cleanup_json_ json_object *body = NULL;
 
-        assert_int_equal(container_connection(old, "own", "new", &body), 0);
-        assert_int_equal(container_connection(old, "bridge", "new", &body), 0);
-        assert_int_equal(container_connection(old, "third", "new", &body), -EBADMSG);
-        assert_int_equal(container_connection(old, "second", "new", &body), 1);
+        assert_int_equal(container_connection(old, "own", "new", false, &body), 0);
+        assert_int_equal(container_connection(old, "bridge", "new", false, &body), 0);
+        assert_int_equal(container_connection(old, "third", "new", false, &body), -EBADMSG);
+        assert_int_equal(container_connection(old, "second", "new", false, &body), 1);
         assert_string_equal(json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN),
                             "{\"EndpointConfig\":{\"GwPriority\":7,\"Aliases\":[\"a\"]},\"Container\":\"new\"}");
+}
+
+/* Where the engine takes them all, and where the first of them is one of Docker's own. */
+static void test_all_networks(void **state _unused_) {
+        static const char networks[] = ",\"NetworkSettings\":{\"Networks\":{\"own\":{},\"second\":{\"GwPriority\":7}}}";
+        _cleanup_json_ json_object *old = container("\"Env\":[]", "\"NetworkMode\":\"own\"", networks), *body = NULL;
+        _cleanup_json_ json_object *bridged = container("\"Env\":[]", "\"NetworkMode\":\"bridge\"", networks);
+        _cleanup_json_ json_object *plain = NULL, *connection = NULL;
+
+        assert_int_equal(container_body(old, "", "image", true, &body), 0);
+        assert_string_equal(json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN),
+                            "{\"Env\":[],\"Image\":\"image\",\"NetworkingConfig\":{\"EndpointsConfig\":{\"own\":{"
+                            "\"Aliases\":[]},\"second\":{\"GwPriority\":7,\"Aliases\":[]}}},\"HostConfig\":{"
+                            "\"NetworkMode\":\"own\"}}");
+        assert_int_equal(container_connection(old, "second", "new", true, &connection), 0);
+
+        assert_int_equal(container_body(bridged, "", "image", true, &plain), 0);
+        assert_null(json_get(plain, "NetworkingConfig", json_type_object));
+        assert_int_equal(container_connection(bridged, "second", "new", true, &connection), 1);
 }
 
 static void test_environment(void **state _unused_) {
@@ -150,22 +169,18 @@ static void test_not_a_container(void **state _unused_) {
                 _cleanup_json_ json_object *o = json_tokener_parse(table[i]);
                 json_object *body = NULL;
 
-                assert_int_equal(container_body(o, "", "image", &body), -EBADMSG);
+                assert_int_equal(container_body(o, "", "image", false, &body), -EBADMSG);
                 assert_null(body);
         }
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_what_is_shared),
-                cmocka_unit_test(test_endpoint),
-                cmocka_unit_test(test_connection),
-                cmocka_unit_test(test_as_it_was),
-                cmocka_unit_test(test_generated_hostname),
-                cmocka_unit_test(test_environment),
-                cmocka_unit_test(test_volumes_without_a_name),
-                cmocka_unit_test(test_network),
-                cmocka_unit_test(test_not_a_container),
+                cmocka_unit_test(test_what_is_shared), cmocka_unit_test(test_endpoint),
+                cmocka_unit_test(test_all_networks),   cmocka_unit_test(test_connection),
+                cmocka_unit_test(test_as_it_was),      cmocka_unit_test(test_generated_hostname),
+                cmocka_unit_test(test_environment),    cmocka_unit_test(test_volumes_without_a_name),
+                cmocka_unit_test(test_network),        cmocka_unit_test(test_not_a_container),
         };
 
         return cmocka_run_group_tests_name("container-body", tests, NULL, NULL);
