@@ -195,7 +195,15 @@ static int on_deadline(sd_event_source *s _unused_, uint64_t usec _unused_, void
         return 0;
 }
 
+/* A session that is lost ends an apply as SIGTERM does, after what is half done; not where nohup(1) said otherwise. */
+static bool hangup_matters(const Manager *m) {
+        struct sigaction sa;
+
+        return m->mode == MANAGER_RUN || (sigaction(SIGHUP, NULL, &sa) >= 0 && sa.sa_handler != SIG_IGN);
+}
+
 static int manager_handle_signals(Manager *m) {
+        bool hangup = hangup_matters(m);
         sigset_t mask;
         int r;
 
@@ -203,7 +211,7 @@ static int manager_handle_signals(Manager *m) {
         (void) sigaddset(&mask, SIGCHLD);
         (void) sigaddset(&mask, SIGTERM);
         (void) sigaddset(&mask, SIGINT);
-        if (m->mode == MANAGER_RUN)
+        if (hangup)
                 (void) sigaddset(&mask, SIGHUP);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
                 return negative_errno();
@@ -211,8 +219,8 @@ static int manager_handle_signals(Manager *m) {
         r = sd_event_add_signal(m->event, NULL, SIGTERM, on_sigterm, m);
         if (r >= 0)
                 r = sd_event_add_signal(m->event, NULL, SIGINT, on_sigterm, m);
-        if (r >= 0 && m->mode == MANAGER_RUN)
-                r = sd_event_add_signal(m->event, NULL, SIGHUP, on_sighup, m);
+        if (r >= 0 && hangup)
+                r = sd_event_add_signal(m->event, NULL, SIGHUP, m->mode == MANAGER_RUN ? on_sighup : on_sigterm, m);
         return r;
 }
 

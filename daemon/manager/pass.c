@@ -145,7 +145,7 @@ static void manager_settle_record(Manager *m) {
                 m->facts.record = record;
                 (void) manager_save_record(m);
         }
-        if (!m->holds_lock || m->facts.record.open || m->facts.job)
+        if (!m->holds_lock || m->facts.record.open || m->facts.job || (m->service && service_is_busy(m->service)))
                 return;
         restart_record_release(m->record_file);
         m->holds_lock = false;
@@ -294,7 +294,7 @@ static void manager_finish_apply(Manager *m, const Decision *d) {
 static void manager_rest(Manager *m, const Decision *d) {
         bool follow = decision_awaits_docker(d) || m->settings->restart.method == RESTART_METHOD_DOCKER;
 
-        if (d->reason == REASON_LIVE && m->service)
+        if (d->reason == REASON_LIVE && m->settings->restart.method == RESTART_METHOD_DOCKER && manager_claim_record(m))
                 service_confirm(m->service);
         manager_settle_record(m);
         (void) manager_arm_timer(m, &m->look_again, d->look_again_usec, on_look_again);
