@@ -75,7 +75,9 @@ static const char *advise(int r) {
         case -EDQUOT:
                 return "Make room on its file system (df)";
         case -EROFS:
-                return "Its file system is read-only, or this service may not write there: add the directory to "
+                /* The unit makes the directory writable that is there when it starts. */
+                return "Its file system is read-only, or this service may not write there. If the directory was made "
+                       "after the service started: systemctl restart ecs-authd; another one than /etc/ecs has to be in "
                        "ReadWritePaths= (systemctl edit ecs-authd)";
         case -EACCES:
         case -EPERM:

@@ -44,11 +44,13 @@ def make_host(workplace, engine):
     """Gives hosts that have not booted yet; each ends with the module."""
     hosts = []
 
-    def make(extra=()):
-        host = real_host.Host(Path(tempfile.mkdtemp(dir=workplace)), engine, extra)
+    def make(extra=(), unit="ecs.service"):
+        engine.control.reset()
+        host = real_host.Host(Path(tempfile.mkdtemp(dir=workplace)), engine, extra, unit)
         hosts.append(host)
         return host
 
     yield make
     for host in hosts:
         host.remove()
+    engine.control.reset()

@@ -73,6 +73,34 @@ def missing_parts():
     return missing
 
 
+class Control:
+    """What the agent's stand-in is told, at any time: agent-program.c says what each line means."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.lines = {}
+        directory.mkdir()
+        (directory / "directory").write_text(str(directory))
+
+    def set(self, **changes):
+        """register=SECONDS or None (never), exit=(STATUS, SECONDS) or None, stop=SECONDS, tasks=[(ARN, STATUS, FAMILY)]"""
+        self.lines.update(changes)
+        lines = []
+        if "register" in self.lines:
+            after = self.lines["register"]
+            lines.append(f"register {'never' if after is None else after}")
+        if self.lines.get("exit"):
+            lines.append("exit {} {}".format(*self.lines["exit"]))
+        lines.append(f"stop {self.lines.get('stop', 0)}")
+        lines += [f"task {arn} {status} {family}" for arn, status, family in self.lines.get("tasks", [])]
+        (self.directory / "new").write_text("\n".join(lines) + "\n")
+        (self.directory / "new").rename(self.directory / "agent")
+
+    def reset(self):
+        self.lines = {}
+        self.set()
+
+
 class Engine:
     """dockerd, with an image of the agent's stand-in."""
 
@@ -81,6 +109,7 @@ class Engine:
         self.socket = directory / "docker.sock"
         self.process = None
         directory.mkdir()
+        self.control = Control(directory / "control")
 
     def start(self):
         log = open(self.directory / "log", "a", encoding="utf-8")
@@ -124,6 +153,16 @@ class Engine:
     def running_agent(self):
         agent = self.agent()
         return agent if agent and agent["State"]["Running"] else None
+
+    @contextlib.contextmanager
+    def task(self, arn):
+        """A container with the label of a task; gives its id."""
+        container = self.docker("run", "-d", "--network", "host", "--label", f"com.amazonaws.ecs.task-arn={arn}",
+                                "amazon/amazon-ecs-agent:latest", "/agent", "task").strip()
+        try:
+            yield container
+        finally:
+            self.docker("rm", "-f", container)
 
 
 class Registry:
@@ -199,6 +238,46 @@ def credentials_for(container, registry):
             return tuple(base64.b64decode(entry["auth"], validate=True).decode().split(":", 1))
         return entry["username"], entry["password"]
     return None
+
+
+def has_newest(engine, registry):
+    """The running agent, if it has the newest credentials."""
+    agent = engine.running_agent()
+    return agent if agent and credentials_for(agent, registry.name) == (registry.user, registry.password) else None
+
+
+def wait_newest(host, engine, registry, seconds=40):
+    return wait_for(lambda: has_newest(engine, registry), seconds, "ecs-agent runs with the newest credentials", host.tail)
+
+
+def wait_live(host, engine, registry, since=None, seconds=40):
+    """The same, and the daemon has seen that it answers."""
+    agent = wait_newest(host, engine, registry, seconds)
+    wait_for(lambda: any("runs with the credentials of 1 registry" in line["MESSAGE"] and
+                         line.get("ECS_AUTHD_CONTAINER_ID") == agent["Id"] for line in host.journal(since)),
+             seconds, "the daemon has seen it live", host.tail)
+    return agent
+
+
+def entry_of(user, password):
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def config_json(registry, auth):
+    return json.dumps({"auths": {registry.name: {"auth": auth}}})
+
+
+def new_login(host, registry):
+    registry.new_password()
+    host.login(registry)
+
+
+def boot_logged_in(host, registry, settings=""):
+    """With ECS_CLUSTER=web, the registry's credentials, and these settings beside those of Host.install()."""
+    host.write("/etc/ecs/ecs.config", "ECS_CLUSTER=web\n", 0o600)
+    host.write("/root/.docker/config.json", config_json(registry, registry.entry()), 0o600)
+    host.write("/etc/ecs-authd.conf.d/20-module.conf", "[Restart]\n" + settings)
+    host.boot()
 
 
 def release():
@@ -279,9 +358,10 @@ def extended_root(extra):
 class Host:
     """A systemd as PID 1, over a throw-away layer above the base root, with ecs-authd and the stand-in for ECS."""
 
-    def __init__(self, directory, engine, extra=()):
+    def __init__(self, directory, engine, extra=(), unit="ecs.service"):
         self.directory = directory
         self.engine = engine
+        self.unit = unit
         self.root = directory / "root"
         self.process = None
         self.leader = None
@@ -294,7 +374,7 @@ class Host:
     def install(self):
         run("make", "-s", "install", f"DESTDIR={self.root}", cwd=TOP)
         self.write("/usr/libexec/ecs-init", (HERE / "ecs-init").read_text(), 0o755)
-        self.write("/etc/systemd/system/ecs.service", (HERE / "ecs.service").read_text())
+        self.write("/etc/systemd/system/ecs.service", (HERE / self.unit).read_text())
         # The engine's directory is bound, not its socket: that one is a new one after each start.
         self.write("/etc/tmpfiles.d/engine.conf", "L /run/docker.sock - - - - /run/engine/docker.sock\n")
         # Fast enough to be waited for, slow enough for the start limit of ecs.service: 5 in 10 s.
@@ -380,6 +460,17 @@ class Host:
 
     def wait_said(self, text, since=None, seconds=20):
         return wait_for(lambda: self.said(text, since), seconds, f"the journal says: {text}", self.tail)
+
+    def lines(self, text, since=None):
+        return [entry for entry in self.journal(since) if text in entry["MESSAGE"]]
+
+    def restarts(self, since=None):
+        """How many restarts of the agent the daemon, or apply in its place, has begun; starts are none."""
+        return len(self.lines("Restarting ecs.service", since))
+
+    def jobs(self, since=None):
+        """How many jobs for the agent's unit have come to their end, restarts and starts."""
+        return len([entry for entry in self.journal(since) if entry.get("ECS_AUTHD_JOB_RESULT")])
 
     def tail(self):
         return "\n".join(entry["MESSAGE"] for entry in self.journal()[-25:]) + "\n" + self.run(

@@ -143,7 +143,7 @@ def test_an_agent_that_was_stopped_is_not_started(host, engine, registry):
     host.run("systemctl", "stop", "ecs")
     registry.new_password()
     host.login(registry)
-    host.wait_said("is not running and is not started", since)
+    host.wait_said("is stopped; left alone", since)
     assert host.property("ecs.service", "ActiveState") == "inactive"
 
     host.run("systemctl", "start", "ecs")
@@ -245,7 +245,7 @@ def test_no_secret_is_anywhere(host, registry):
     pid = host.property("ecs-authd", "MainPID")
     seen = host.run("journalctl", "--no-pager", "-u", "ecs-authd", "-o", "export")
     seen += host.run("systemctl", "show", "ecs-authd")
-    seen += host.shell(f"cat /proc/{pid}/cmdline /proc/{pid}/environ | tr '\\0' '\\n'; cat /run/ecs-authd/* 2>/dev/null",
+    seen += host.shell(f"cat /proc/{pid}/cmdline /proc/{pid}/environ | tr '\\0' '\\n'; cat /run/ecs-authd/* /var/lib/ecs-authd/* 2>/dev/null",
                        check=False)
     assert "Wrote the credentials" in seen
     assert not [s for s in secrets if s in seen], "a secret is in the journal, the unit's state or the process"
