@@ -5,7 +5,6 @@
 
 #include "base/secret.h"
 #include "ecsconfig/environment-file.h"
-#include "ecsconfig/rollback.h"
 #include "ecsconfig/sync.h"
 
 /* "user:password" */
@@ -20,7 +19,7 @@ static const DigestKey key = {{7}};
 /* A host in a directory: a credential file, an environment file, and settings that name them. */
 typedef struct Host {
         void *directory;
-        char *credentials, *environment, *state;
+        char *credentials, *environment;
         char *files[2];
         CredentialSettings sources;
         EcsConfigSettings settings;
@@ -35,29 +34,23 @@ static int set_up(void **state) {
         h->environment = unit_path(h->directory, "ecs.config");
         h->files[0] = h->credentials;
         h->sources = (CredentialSettings){.files = h->files};
-        h->settings = (EcsConfigSettings){.environment_file = h->environment,
-                                          .line_max = ENVFILE_LINE_MAX_EXEC,
-                                          .unit = "ecs.service",
-                                          .container = "ecs-agent"};
-        h->state = unit_path(h->directory, "state");
+        h->settings = (EcsConfigSettings){.environment_file = h->environment, .line_max = ENVFILE_LINE_MAX_EXEC};
         *state = h;
-        return setenv("STATE_DIRECTORY", h->state, 1);
+        return 0;
 }
 
 static int tear_down(void **state) {
         Host *h = *state;
 
-        (void) unsetenv("STATE_DIRECTORY");
         free(h->credentials);
         free(h->environment);
-        free(h->state);
         (void) unit_remove_directory(&h->directory);
         free(h);
         return 0;
 }
 
 static void expect(const Host *h, SyncOutcome outcome, unsigned n_registries, SyncReport *ret) {
-        sync_run(&h->sources, &h->settings, SYNC_USUAL, &key, ret);
+        sync_run(&h->sources, &h->settings, &key, ret);
         for (unsigned i = 0; i < ret->problems.n_items; i++)
                 print_message("%s\n", ret->problems.items[i].text);
         assert_int_equal(ret->outcome, outcome);
@@ -209,95 +202,6 @@ static void test_empty_password(void **state) {
         assert_true(digest_equal(&first.digest, &second.digest));
 }
 
-#define OTHER_LOGGED_IN "{\"auths\":{\"registry.example\":{\"auth\":\"b3RoZXI6cHc=\"}}}"
-#define OTHER_LINES                        \
-        "ECS_ENGINE_AUTH_TYPE=dockercfg\n" \
-        "ECS_ENGINE_AUTH_DATA={\"registry.example\":{\"auth\":\"b3RoZXI6cHc=\"}}\n"
-
-/* The agent was well with the credentials of before, and did not come up with these. */
-static void reject(Host *h, SyncReport *ret) {
-        static char type[] = "dockercfg", data[] = "{\"registry.example\":{\"auth\":\"" AUTH "\"}}";
-        const AuthEntries good = {.type = type, .data = data};
-        Problems problems = {0};
-
-        h->settings.roll_back = true;
-        assert_int_equal(rollback_save(ROLLBACK_LAST_GOOD, &good, &problems), 0);
-        unit_write_file(h->credentials, OTHER_LOGGED_IN);
-        expect(h, SYNC_WRITTEN, 1, ret);
-        assert_false(ret->rejected);
-        assert_true(ret->last_good_known);
-        assert_false(digest_equal(&ret->digest, &ret->last_good));
-        unit_assert_file(h->environment, OTHER_LINES);
-
-        sync_run(&h->sources, &h->settings, SYNC_REJECT, &key, ret);
-        assert_true(ret->rejected);
-        assert_true(digest_equal(&ret->digest, &ret->last_good));
-        unit_assert_file(h->environment, LINES);
-}
-
-static void test_rejected(void **state) {
-        Host *h = *state;
-        SyncReport report;
-
-        reject(h, &report);
-        assert_int_equal(report.outcome, SYNC_WRITTEN);
-        unit_assert_problem(&report.problems, "did not come up with the present credentials");
-
-        /* They are not written again, also if somebody else does. */
-        unit_write_file(h->environment, OTHER_LINES);
-        expect(h, SYNC_WRITTEN, 1, &report);
-        assert_true(report.rejected);
-        unit_assert_file(h->environment, LINES);
-
-        /* Until somebody asks for it. */
-        sync_run(&h->sources, &h->settings, SYNC_RETRY, &key, &report);
-        assert_int_equal(report.outcome, SYNC_WRITTEN);
-        assert_false(report.rejected);
-        unit_assert_file(h->environment, OTHER_LINES);
-        expect(h, SYNC_UNCHANGED, 1, &report);
-        assert_false(report.rejected);
-}
-
-static void test_rejected_until_they_change(void **state) {
-        Host *h = *state;
-        SyncReport report;
-
-        reject(h, &report);
-        unit_write_file(h->credentials, "{\"auths\":{}}");
-        expect(h, SYNC_REMOVED, 0, &report);
-        assert_false(report.rejected);
-
-        /* And then even they themselves. */
-        unit_write_file(h->credentials, OTHER_LOGGED_IN);
-        expect(h, SYNC_WRITTEN, 1, &report);
-        assert_false(report.rejected);
-}
-
-static void test_rejected_while_the_credential_file_is_broken(void **state) {
-        Host *h = *state;
-        SyncReport report;
-
-        reject(h, &report);
-        assert_int_equal(rollback_remove(ROLLBACK_REJECTED), 0);
-        unit_write_file(h->environment, OTHER_LINES);
-        unit_write_file(h->credentials, "oops");
-        sync_run(&h->sources, &h->settings, SYNC_REJECT, &key, &report);
-        assert_int_equal(report.outcome, SYNC_WRITTEN);
-        unit_assert_file(h->environment, LINES);
-        unit_assert_problem(&report.problems, "config.json:1:1");
-}
-
-static void test_rejected_without_rollback(void **state) {
-        Host *h = *state;
-        SyncReport report;
-
-        reject(h, &report);
-        h->settings.roll_back = false;
-        expect(h, SYNC_WRITTEN, 1, &report);
-        assert_false(report.rejected);
-        unit_assert_file(h->environment, OTHER_LINES);
-}
-
 static void test_render(void **state) {
         const Host *h = *state;
         _cleanup_(credentials_done) Credentials credentials = {0};
@@ -323,10 +227,6 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_later_file_wins, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_busy_environment_file, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_empty_password, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_rejected, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_rejected_until_they_change, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_rejected_while_the_credential_file_is_broken, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_rejected_without_rollback, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),
         };
 

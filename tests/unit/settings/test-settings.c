@@ -260,8 +260,6 @@ static void test_shipped_file_shows_the_defaults(void **state) {
         assert_int_equal(shown->restart.unsaved_state, c->restart.unsaved_state);
         assert_int_equal(shown->restart.settle_usec, c->restart.settle_usec);
         assert_int_equal(shown->restart.jitter_usec, c->restart.jitter_usec);
-        assert_int_equal(shown->restart.pending_usec, c->restart.pending_usec);
-        assert_int_equal(shown->restart.rollback, c->restart.rollback);
         assert_int_equal(shown->restart.min_interval_usec, c->restart.min_interval_usec);
         assert_int_equal(shown->restart.verify_usec, c->restart.verify_usec);
 }
