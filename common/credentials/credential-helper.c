@@ -265,7 +265,7 @@ void helper_calls_done(HelperCall *calls, size_t n_calls) {
 
 int helper_parse_get(const char *output, char **ret_username, char **ret_secret) {
         _cleanup_json_ json_object *answer = output ? json_tokener_parse(output) : NULL;
-        const char *username = json_get_string(answer, "Username"), *secret = json_get_string(answer, "Secret");
+        const char *username = json_field_string(answer, "Username"), *secret = json_field_string(answer, "Secret");
         char *username_copy, *secret_copy;
 
         if (!username || !secret)

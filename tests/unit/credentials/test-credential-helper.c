@@ -184,6 +184,24 @@ static void test_hanging_ones_share_one_time_limit(void **state _unused_) {
         assert_true(after.tv_sec - before.tv_sec < 5);
 }
 
+static void test_answers(void **state _unused_) {
+        static const char *const table[][3] = {
+                {"{\"ServerURL\":\"r\",\"Username\":\"u\",\"Secret\":\"s\"}\n", "u", "s"},
+                /* Go's decoder: names in any case, the last one of several. */
+                {"{\"username\":\"u\",\"SECRET\":\"s\"}", "u", "s"},
+                {"{\"Username\":\"x\",\"Secret\":\"s\",\"userName\":\"u\"}", "u", "s"},
+                {"{\"Username\":\"p\xc3\xa4ul\",\"Secret\":\"\xe2\x82\xac\"}", "p\xc3\xa4ul", "\xe2\x82\xac"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_secret_ char *username = NULL, *secret = NULL;
+
+                assert_int_equal(helper_parse_get(table[i][0], &username, &secret), 0);
+                assert_string_equal(username, table[i][1]);
+                assert_string_equal(secret, table[i][2]);
+        }
+}
+
 static void test_answers_that_are_none(void **state _unused_) {
         static const char *const table[] = {
                 "",
@@ -216,6 +234,7 @@ int main(void) {
                 cmocka_unit_test(test_environment_is_clean),
                 cmocka_unit_test(test_many_at_once),
                 cmocka_unit_test(test_hanging_ones_share_one_time_limit),
+                cmocka_unit_test(test_answers),
                 cmocka_unit_test(test_answers_that_are_none),
         };
 
