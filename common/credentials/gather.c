@@ -70,7 +70,7 @@ static int ask_stores(const CredentialSettings *settings, const char *home, Cred
         for (size_t i = 0; i < c->n_stores; i++)
                 calls[i] = (HelperCall){.helper = c->stores[i].helper, .verb = "list", .input = ""};
 
-        helper_run(calls, c->n_stores, home, settings->helper_timeout_usec);
+        helper_run(calls, c->n_stores, home, settings->helper_environment, settings->helper_timeout_usec);
         for (size_t i = 0; r >= 0 && i < c->n_stores; i++) {
                 int error = calls[i].error;
 
@@ -136,7 +136,7 @@ static int ask_helpers(const CredentialSettings *settings, const char *home, Cre
                         calls[n_calls++] =
                                 (HelperCall){.helper = c->items[i].helper, .verb = "get", .input = c->items[i].key};
 
-        helper_run(calls, n_calls, home, settings->helper_timeout_usec);
+        helper_run(calls, n_calls, home, settings->helper_environment, settings->helper_timeout_usec);
         for (size_t i = 0; r >= 0 && i < c->n_items;) {
                 Credential *item = &c->items[i];
                 int error = item->helper ? take_answer(item, &calls[n++]) : 0;

@@ -6,11 +6,24 @@
 #include "base/problem-texts.h"
 #include "credentials/credential-list.h"
 
+/* How long what a helper says is good, for the registries that a pattern names. */
+typedef struct HelperLifetime {
+        char *pattern; /* NULL: for all others */
+        uint64_t usec;
+} HelperLifetime;
+
+typedef struct HelperLifetimes {
+        HelperLifetime *items;
+        size_t n_items;
+} HelperLifetimes;
+
 /* The settings of [Credentials]. */
 typedef struct CredentialSettings {
         char **files;   /* NULL-terminated, absolute paths; where two name a registry, the later one counts */
         char **exclude; /* NULL-terminated shell patterns of hosts that are left out, or NULL */
-        uint64_t helper_timeout_usec; /* how long docker-credential-* may take for one answer */
+        uint64_t helper_timeout_usec;     /* how long docker-credential-* may take for one answer */
+        char **helper_environment;        /* NULL-terminated: NAME, or NAME=VALUE (helper-environment.h); or NULL */
+        HelperLifetimes helper_lifetimes; /* in the order of the settings: helper_lifetime_usec() */
 } CredentialSettings;
 
 /* Every credential that the settings lead to: the files, later ones over earlier ones; what credential stores and

@@ -183,17 +183,20 @@ int authdata_format(const Credentials *c, AuthType type, const char **ret_type, 
         return 0;
 }
 
-/* Go's decoder takes null for "not set", and fails the whole on any other type. */
+/* Go's decoder takes the name in any case of its letters, and of several the last one; null for "not set"; and fails
+ * the whole on any other type. */
 static int take_string(json_object *entry, const char *key, bool may_be_empty, char **ret) {
-        json_object *member;
+        json_object *last;
         const char *s;
 
-        if (!json_object_object_get_ex(entry, key, &member) || !member)
-                return 0;
-        if (!json_object_is_type(member, json_type_string))
-                return -EBADMSG;
-        s = json_object_get_string(member);
-        if (*s || may_be_empty) {
+        json_object_object_foreach(entry, name, member) {
+                if (member && strcasecmp(name, key) == 0 && !json_object_is_type(member, json_type_string))
+                        return -EBADMSG;
+        }
+
+        last = json_field(entry, key, json_type_string);
+        s = last ? json_object_get_string(last) : NULL;
+        if (s && (*s || may_be_empty)) {
                 *ret = secret_dup(s, strlen(s));
                 if (!*ret)
                         return -ENOMEM;

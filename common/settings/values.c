@@ -5,6 +5,8 @@
 #include <limits.h>
 
 #include "base/directories.h"
+#include "base/secret.h"
+#include "credentials/helper-environment.h"
 #include "decision/agent.h"
 #include "ecsconfig/auth-data.h"
 #include "settings/timespan.h"
@@ -62,8 +64,7 @@ char **strv_free(char **l) {
         return NULL;
 }
 
-/* Takes over item, also when it fails. */
-static int strv_append(char ***list, char *item) {
+int strv_append(char ***list, char *item) {
         char **extended;
         size_t n = 0;
 
@@ -120,6 +121,67 @@ int parse_pattern_list(void *target, const char *value, const char **ret_expecte
                 value += n;
         }
         return r;
+}
+
+int parse_helper_environment(void *target, const char *value, const char **ret_expected) {
+        char ***list = target;
+        int r = 0;
+
+        if (str_empty(value)) {
+                *list = helper_environment_free(*list);
+                return 0;
+        }
+
+        while (r >= 0 && *(value += strspn(value, " \t"))) {
+                size_t n = strcspn(value, " \t");
+                char *word = strndup(value, n);
+
+                r = word ? helper_environment_check(word, ret_expected) : -ENOMEM;
+                if (r >= 0)
+                        r = strv_append(list, STEAL_POINTER(word));
+                secret_free(word);
+                value += n;
+        }
+        return r;
+}
+
+void helper_lifetimes_done(HelperLifetimes *l) {
+        for (size_t i = 0; i < l->n_items; i++)
+                free(l->items[i].pattern);
+        free(l->items);
+        *l = (HelperLifetimes){0};
+}
+
+/* "SPAN", which may be of several words, or "PATTERN SPAN". */
+int parse_helper_lifetime(void *target, const char *value, const char **ret_expected) {
+        _cleanup_free_ char *pattern = NULL;
+        HelperLifetimes *l = target;
+        HelperLifetime *items;
+        uint64_t usec;
+
+        if (str_empty(value)) {
+                helper_lifetimes_done(l);
+                return 0;
+        }
+
+        if (timespan_parse(value, &usec) < 0) {
+                size_t n = strcspn(value, " \t");
+
+                if (timespan_parse(value + n, &usec) < 0) {
+                        *ret_expected = "a time such as 1h, or a pattern of registries and a time";
+                        return -EINVAL;
+                }
+                pattern = strndup(value, n);
+                if (!pattern)
+                        return -ENOMEM;
+        }
+
+        items = reallocarray(l->items, l->n_items + 1, sizeof(HelperLifetime));
+        if (!items)
+                return -ENOMEM;
+        items[l->n_items++] = (HelperLifetime){.pattern = STEAL_POINTER(pattern), .usec = usec};
+        l->items = items;
+        return 0;
 }
 
 int parse_timespan(void *target, const char *value, const char **ret_expected) {

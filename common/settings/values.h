@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/macro.h"
+#include "credentials/gather.h"
 
 /* One value of a setting, from its text to where it is kept. target: of the type that is named with each. -EINVAL:
  * *ret_expected says, for people, what it should have been. What stood there before is given back. */
@@ -31,5 +32,17 @@ int parse_method(void *target, const char *value, const char **ret_expected);
 /* UnsavedState */
 int parse_unsaved_state(void *target, const char *value, const char **ret_expected);
 
+/* char **, as parse_pattern_list(): words of helper-environment.h. What is expected never shows the value. */
+int parse_helper_environment(void *target, const char *value, const char **ret_expected);
+/* HelperLifetimes: one more, or none for an empty value */
+int parse_helper_lifetime(void *target, const char *value, const char **ret_expected);
+
 /* Takes NULL, returns NULL. */
 char **strv_free(char **l);
+DEFINE_CLEANUP_FUNC(char **, strv_free)
+
+/* Takes over item, also when it fails. */
+int strv_append(char ***list, char *item);
+
+/* Empties the list. */
+void helper_lifetimes_done(HelperLifetimes *l);

@@ -195,6 +195,11 @@ static const struct {
         {"dockercfg", "{\"r\":{\"auth\":null}}", 0, 0},
         {"docker", "{\"r\":{" FIELDS "}}", 0, 1},
         {"docker", "{\"r\":{\"identitytoken\":\"t\"}}", 0, 1},
+        /* The agent's decoder takes the names of fields in any case. */
+        {"docker", "{\"r\":{\"UserName\":\"u\",\"PASSWORD\":\"p\"}}", 0, 1},
+        {"docker", "{\"r\":{\"username\":\"u\",\"Username\":1}}", -EBADMSG, 0},
+        {"dockercfg", "{\"r\":{\"Auth\":\"" AUTH "\"}}", 0, 1},
+        {"dockercfg", "{\"r\":{\"auth\":\"" AUTH "\",\"Auth\":null}}", 0, 1},
         {"docker", "{\"r\":{\"email\":\"t\"}}", 0, 0},
         /* All are dropped. */
         {"Docker", "{\"r\":{" FIELDS "}}", -EBADMSG, 0},
