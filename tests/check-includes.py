@@ -13,8 +13,8 @@ TOP = Path(__file__).resolve().parent.parent
 ROOMS = """
 daemon/main
 daemon/manager/
-daemon/check/   daemon/jobs/
-daemon/report/   daemon/service/   daemon/watch
+daemon/check/   daemon/jobs/   daemon/watch
+daemon/report/   daemon/service/
 daemon/process/
 common/settings/
 common/decision/

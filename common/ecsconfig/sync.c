@@ -270,6 +270,20 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
         *ret = report;
 }
 
+int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncReport *ret) {
+        _cleanup_(envfile_freep) EnvFile *file = NULL;
+        SyncReport report = {.outcome = SYNC_UNCHANGED};
+        int r;
+
+        r = envfile_open(settings->environment_file, &file, &report.problems);
+        if (r >= 0)
+                r = describe_current(file, key, &report);
+        if (r < 0)
+                return r;
+        *ret = report;
+        return 0;
+}
+
 int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, Credentials *ret_credentials,
                 const char **ret_type, char **ret_data, Problems *problems) {
         _cleanup_(credentials_done) Credentials credentials = {0};

@@ -56,6 +56,9 @@ static inline uint64_t sync_timeout_usec(const CredentialSettings *sources) {
 void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
               SyncReport *ret);
 
+/* What stands in the environment file, as sync_run() reports it; -ENOENT and others: it cannot be read. */
+int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncReport *ret);
+
 /* The two lines that sync_run() would write, without writing: *ret_type and *ret_data are NULL when they would be
  * removed. -EINVAL and others: nothing would be written, problems say why. The caller frees *ret_data with
  * secret_free(). */
