@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -340,7 +341,11 @@ static void test_held_open_by_one_who_was_early(void **state) {
         block_signal(SIG_UNBLOCK);
 }
 
-/* --- as fast as they can --- */
+/* --- as fast as they can; CONTENTION_SECONDS=60 CONTENTION_WRITES=1000000 for longer --- */
+
+enum {
+        DONE_MIN = 300,
+};
 
 static unsigned from_environment(const char *name, unsigned otherwise) {
         const char *s = getenv(name);
@@ -348,15 +353,41 @@ static unsigned from_environment(const char *name, unsigned otherwise) {
         return s ? (unsigned) strtoul(s, NULL, 10) : otherwise;
 }
 
+/* The other one goes on until enough of our writes came to their end for it to get between them, and counts what it
+ * did. */
+static struct { unsigned written, done; } * shared;
+
+static void share(void) {
+        shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(shared, MAP_FAILED);
+}
+
+static bool goes_on(time_t start) {
+        struct timespec now;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        return shared->done < DONE_MIN ||
+               (__atomic_load_n(&shared->written, __ATOMIC_RELAXED) < from_environment("CONTENTION_WRITES", 200) &&
+                now.tv_sec - start < from_environment("CONTENTION_SECONDS", 3));
+}
+
+static time_t seconds_now(void) {
+        struct timespec now;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec;
+}
+
 /* Our lines, in alternation, until the other one has ended. */
 static void write_against(pid_t pid, unsigned *ret_written, unsigned *ret_refused, int *ret_status) {
         unsigned written = 0, refused = 0;
 
-        while (waitpid(pid, ret_status, WNOHANG) == 0) {
-                int r = set_and_save((written + refused) % 2 == 0 ? "even" : "odd");
+        for (unsigned i = 0; waitpid(pid, ret_status, WNOHANG) == 0; i++) {
+                int r = set_and_save(i % 2 == 0 ? "even" : "odd");
 
                 assert_true(r == 1 || r == 0 || r == -EAGAIN);
                 written += r == 1;
+                __atomic_store_n(&shared->written, written, __ATOMIC_RELAXED);
                 refused += r == -EAGAIN;
         }
         *ret_written = written;
@@ -369,21 +400,23 @@ static void pass_time(unsigned i) {
                 ;
 }
 
-static void append_lines(unsigned n) {
-        for (unsigned i = 0; i < n; i++) {
+static void append_lines(void) {
+        time_t start = seconds_now();
+
+        for (; goes_on(start); shared->done++) {
                 int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
                 char line[32];
-                int length = snprintf(line, sizeof(line), "LINE%u=x\n", i);
+                int length = snprintf(line, sizeof(line), "LINE%u=x\n", shared->done);
 
                 if (fd < 0 || write(fd, line, (size_t) length) != length || close(fd) < 0)
                         _exit(1);
-                pass_time(i);
+                pass_time(shared->done);
         }
         _exit(0);
 }
 
 static void test_no_appended_line_is_lost(void **state _unused_) {
-        unsigned n = from_environment("CONTENTION_LINES", 3000), written, refused, lost = 0;
+        unsigned written, refused, lost = 0;
         _cleanup_free_ char *text = NULL;
         _cleanup_close_ int fd = -1;
         size_t size;
@@ -391,22 +424,23 @@ static void test_no_appended_line_is_lost(void **state _unused_) {
         pid_t pid;
 
         unit_write_file(path, "A=1\n");
+        share();
         pid = fork();
         assert_true(pid >= 0);
         if (pid == 0)
-                append_lines(n);
+                append_lines();
         write_against(pid, &written, &refused, &status);
         assert_int_equal(status, 0);
 
         fd = open(path, O_RDONLY | O_CLOEXEC);
         assert_true(fd >= 0 && secret_read_fd(fd, 1 << 22, &text, &size) >= 0);
-        for (unsigned i = 0; i < n; i++) {
+        for (unsigned i = 0; i < shared->done; i++) {
                 char line[32];
 
                 (void) snprintf(line, sizeof(line), "\nLINE%u=x\n", i);
                 lost += !strstr(text, line);
         }
-        print_message("%u of %u lines lost; written %u, refused %u\n", lost, n, written, refused);
+        print_message("%u of %u lines lost; written %u, refused %u\n", lost, shared->done, written, refused);
         assert_int_equal(lost, 0);
         assert_int_equal(set_and_save("at last"), 1);
 }
@@ -433,37 +467,38 @@ static bool comes_back(unsigned i) {
 }
 
 /* Each looks for the one before: whatever was to happen to it has happened. */
-static void replace_often(unsigned n) {
+static void replace_often(void) {
         unsigned lost = 0;
+        time_t start = seconds_now();
 
-        for (unsigned i = 1; i <= n; i++) {
+        while (goes_on(start)) {
                 char line[32];
-                int length = snprintf(line, sizeof(line), "NUMBER=%u\n", i);
+                int length = snprintf(line, sizeof(line), "NUMBER=%u\n", ++shared->done);
                 int fd = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
                 if (fd < 0 || write(fd, line, (size_t) length) != length || close(fd) < 0 || rename(other, path) < 0)
                         _exit(255);
-                /* So that it falls to every moment of a write of ours, and not only to the one that this follows. */
-                for (volatile unsigned wait = 0; wait < (i * 7919U) % 500000U; wait++)
-                        ;
-                lost += !comes_back(i);
+                pass_time(shared->done);
+                lost += !comes_back(shared->done);
         }
         _exit(lost < 254 ? (int) lost : 254);
 }
 
 static void test_no_replacement_is_lost(void **state _unused_) {
-        unsigned n = from_environment("CONTENTION_REPLACEMENTS", 1000), written, refused;
+        unsigned written, refused;
         int status;
         pid_t pid;
 
         unit_write_file(path, "NUMBER=0\n");
+        share();
         pid = fork();
         assert_true(pid >= 0);
         if (pid == 0)
-                replace_often(n);
+                replace_often();
         write_against(pid, &written, &refused, &status);
         assert_true(WIFEXITED(status));
-        print_message("%d of %u replacements lost; written %u, refused %u\n", WEXITSTATUS(status), n, written, refused);
+        print_message("%d of %u replacements lost; written %u, refused %u\n", WEXITSTATUS(status), shared->done,
+                      written, refused);
         assert_int_equal(WEXITSTATUS(status), 0);
 }
 
