@@ -83,9 +83,10 @@ static int copy_field(const char *s, char **ret) {
 static int copy_item(const Credential *c, Credential *ret) {
         int r;
 
-        r = copy_field(c->registry, &ret->registry);
-        if (r >= 0)
-                r = copy_field(c->key, &ret->key);
+        ret->registry = strdup(c->registry);
+        if (!ret->registry)
+                return -ENOMEM;
+        r = copy_field(c->key, &ret->key);
         if (r >= 0)
                 r = copy_field(c->source, &ret->source);
         if (r >= 0)

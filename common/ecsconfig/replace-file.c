@@ -44,6 +44,13 @@ void file_version_done(FileVersion *v) {
         *v = (FileVersion){.fd = -1};
 }
 
+static FileVersion steal_version(FileVersion *v) {
+        FileVersion stolen = *v;
+
+        *v = (FileVersion){.fd = -1};
+        return stolen;
+}
+
 static int check_type(const struct stat *st) {
         return S_ISREG(st->st_mode) ? 0 : S_ISDIR(st->st_mode) ? -EISDIR : -ENOTSUP;
 }
@@ -67,8 +74,7 @@ int file_version_read(int directory_fd, const char *name, FileVersion *ret) {
         if (r < 0)
                 return r;
 
-        *ret = v;
-        v = (FileVersion){.fd = -1};
+        *ret = steal_version(&v);
         return 0;
 }
 
@@ -186,6 +192,8 @@ static bool same_attributes(const struct stat *a, const struct stat *b) {
 static int accept(Exchange *x, FileVersion *now) {
         int r;
 
+        if (!now->content || !x->out.content) /* what could not be read is not known */
+                return -EAGAIN;
         if (!same_file(&now->st, &x->out.st) || !same_attributes(&now->st, &x->out.st) || now->size < x->out.size ||
             memcmp(now->content, x->out.content, x->out.size) != 0)
                 return -EAGAIN;
@@ -195,8 +203,7 @@ static int accept(Exchange *x, FileVersion *now) {
                         return r;
         }
         file_version_done(&x->out);
-        x->out = *now;
-        *now = (FileVersion){.fd = -1};
+        x->out = steal_version(now);
         return 0;
 }
 
@@ -208,8 +215,7 @@ static int put_back(Exchange *x, FileVersion *now) {
                 return negative_errno();
         file_version_done(&x->out);
         x->out = in;
-        x->in = *now;
-        *now = (FileVersion){.fd = -1};
+        x->in = steal_version(now);
         return 0;
 }
 
@@ -326,8 +332,7 @@ static int copy_version(int fd, const char *content, size_t size, FileVersion *r
         v.size = size;
         if (!v.content)
                 return -ENOMEM;
-        *ret = v;
-        v = (FileVersion){.fd = -1};
+        *ret = steal_version(&v);
         return 0;
 }
 

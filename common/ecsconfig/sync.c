@@ -115,7 +115,8 @@ static void explain_refused_line(const EcsConfigSettings *settings, int error, C
         char names[200];
         unsigned n;
 
-        qsort(credentials->items, credentials->n_items, sizeof(Credential), compare_weights);
+        if (credentials->n_items > 0)
+                qsort(credentials->items, credentials->n_items, sizeof(Credential), compare_weights);
         n = list_registries(credentials, names, sizeof(names));
 
         if (error == -E2BIG)

@@ -107,7 +107,7 @@ int temporary_make(int directory_fd, const char *name, const char *content, size
                 free(t.name);
                 t.name = NULL;
                 r = make_name(name, &t.name);
-                if (r >= 0)
+                if (r >= 0 && t.name)
                         r = make_locked(&t, &fd);
         }
         if (r < 0) {

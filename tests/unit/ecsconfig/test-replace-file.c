@@ -434,7 +434,7 @@ static void test_no_appended_line_is_lost(void **state _unused_) {
 
         fd = open(path, O_RDONLY | O_CLOEXEC);
         assert_true(fd >= 0 && secret_read_fd(fd, 1 << 22, &text, &size) >= 0);
-        for (unsigned i = 0; i < shared->done; i++) {
+        for (unsigned i = 0; text && i < shared->done; i++) {
                 char line[32];
 
                 (void) snprintf(line, sizeof(line), "\nLINE%u=x\n", i);
