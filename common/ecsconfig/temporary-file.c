@@ -47,20 +47,18 @@ int temporary_check(const TemporaryFile *t) {
         return check_name(t->directory_fd, t->name, t->fd);
 }
 
-static int make_name(const char *name, char **ret) {
+/* NULL: no memory, or no random bytes. */
+static char *make_name(const char *name) {
         static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
         unsigned char random[RANDOM_LETTERS];
         char suffix[RANDOM_LETTERS + 1] = "";
         char *made;
 
         if (getrandom(random, sizeof(random), 0) != (ssize_t) sizeof(random))
-                return negative_errno();
+                return NULL;
         for (size_t i = 0; i < sizeof(random); i++)
                 suffix[i] = letters[random[i] % (sizeof(letters) - 1)];
-        if (asprintf(&made, ".%s.ecs-authd.%s", name, suffix) < 0)
-                return -ENOMEM;
-        *ret = made;
-        return 0;
+        return asprintf(&made, ".%s.ecs-authd.%s", name, suffix) < 0 ? NULL : made;
 }
 
 /* A new file that is locked for as long as we live; its name in t. -EEXIST: the name is taken, or an instance that
@@ -105,10 +103,8 @@ int temporary_make(int directory_fd, const char *name, const char *content, size
 
         for (unsigned i = 0; r == -EEXIST && i < NAME_TRIES; i++) {
                 free(t.name);
-                t.name = NULL;
-                r = make_name(name, &t.name);
-                if (r >= 0 && t.name)
-                        r = make_locked(&t, &fd);
+                t.name = make_name(name);
+                r = t.name ? make_locked(&t, &fd) : -ENOMEM;
         }
         if (r < 0) {
                 free(t.name);
