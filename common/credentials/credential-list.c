@@ -75,6 +75,50 @@ void credentials_remove(Credentials *c, size_t i) {
         memmove(c->items + i, c->items + i + 1, (c->n_items - i) * sizeof(Credential));
 }
 
+static int copy_field(const char *s, char **ret) {
+        *ret = s ? secret_dup(s, strlen(s)) : NULL;
+        return s && !*ret ? -ENOMEM : 0;
+}
+
+static int copy_item(const Credential *c, Credential *ret) {
+        int r;
+
+        ret->registry = strdup(c->registry);
+        if (!ret->registry)
+                return -ENOMEM;
+        r = copy_field(c->key, &ret->key);
+        if (r >= 0)
+                r = copy_field(c->source, &ret->source);
+        if (r >= 0)
+                r = copy_field(c->helper, &ret->helper);
+        if (r >= 0)
+                r = copy_field(c->username, &ret->username);
+        if (r >= 0)
+                r = copy_field(c->password, &ret->password);
+        if (r >= 0)
+                r = copy_field(c->identity_token, &ret->identity_token);
+        return r < 0 ? r : copy_field(c->email, &ret->email);
+}
+
+int credentials_copy(const Credentials *c, Credentials *ret) {
+        _cleanup_(credentials_done) Credentials list = {.incomplete = c->incomplete};
+
+        for (size_t i = 0; i < c->n_items; i++) {
+                _cleanup_(credential_done) Credential item = {0};
+                int r;
+
+                r = copy_item(&c->items[i], &item);
+                if (r >= 0)
+                        r = credentials_put(&list, &item);
+                if (r < 0)
+                        return r;
+        }
+
+        *ret = list;
+        list = (Credentials){0};
+        return 0;
+}
+
 int credentials_add_store(Credentials *c, const char *helper, const char *source) {
         CredentialStore *stores = reallocarray(c->stores, c->n_stores + 1, sizeof(CredentialStore));
         CredentialStore *s;

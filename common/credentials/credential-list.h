@@ -46,4 +46,7 @@ const Credential *credentials_find(const Credentials *c, const char *registry);
 int credentials_put(Credentials *c, Credential *credential);
 void credentials_remove(Credentials *c, size_t i);
 
+/* Another list with the same entries; without the stores, which have been asked by then. */
+int credentials_copy(const Credentials *c, Credentials *ret);
+
 int credentials_add_store(Credentials *c, const char *helper, const char *source);

@@ -138,51 +138,6 @@ static int add_entry(json_object *top, const Credential *c, AuthType type) {
         return 0;
 }
 
-int authdata_format(const Credentials *c, AuthType type, const char **ret_type, char **ret_data, Problems *problems) {
-        _cleanup_json_ json_object *top = json_object_new_object();
-        AuthType chosen = type == AUTH_TYPE_AUTO ? choose_type(c) : type;
-        const char *text;
-        char *data;
-        int r;
-
-        if (!top)
-                return -ENOMEM;
-
-        for (size_t i = 0; i < c->n_items; i++) {
-                const char *why;
-
-                if (!credential_is_usable(&c->items[i]))
-                        continue;
-                why = refuse(&c->items[i], chosen);
-                if (why) {
-                        problems_add(
-                                problems, LOG_ERR,
-                                "%s: the credentials of %s cannot be written as AuthType=%s: they have %s; nothing was "
-                                "written. Log out of it, or set another [Agent] AuthType=",
-                                c->items[i].source ? c->items[i].source : "credentials", c->items[i].registry,
-                                auth_type_names[chosen], why);
-                        return -EOPNOTSUPP;
-                }
-                r = add_entry(top, &c->items[i], chosen);
-                if (r < 0)
-                        return r;
-        }
-
-        if (json_object_object_length(top) == 0) {
-                *ret_type = NULL;
-                *ret_data = NULL;
-                return 0;
-        }
-
-        text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-        data = text ? secret_dup(text, strlen(text)) : NULL;
-        if (!data)
-                return -ENOMEM;
-        *ret_type = auth_type_names[chosen];
-        *ret_data = data;
-        return 0;
-}
-
 /* Go's decoder takes the name in any case of its letters, and of several the last one; null for "not set"; and fails
  * the whole on any other type. */
 static int take_string(json_object *entry, const char *key, bool may_be_empty, char **ret) {
@@ -349,6 +304,87 @@ static int parse_values(const char *type, const char *data, Naming naming, Crede
 
 int authdata_parse(const char *type, const char *data, Credentials *ret) {
         return parse_values(type, data, NAMING_REGISTRY, ret);
+}
+
+static bool same_field(const char *a, const char *b) {
+        return streq(a ? a : "", b ? b : "");
+}
+
+/* json-c passes over failed allocations when it prints, and cuts the text short: what comes out is taken for good only
+ * if it gives back what went in. No field at all and an empty one are one thing to the agent. */
+static int check_written(const Credentials *c, const char *type, const char *data) {
+        _cleanup_(credentials_done) Credentials back = {0};
+        size_t n = 0;
+        int r;
+
+        r = authdata_parse(type, data, &back);
+        if (r < 0)
+                return r == -ENOMEM ? r : -EIO;
+
+        for (size_t i = 0; i < c->n_items; i++) {
+                const Credential *meant = &c->items[i], *written = credentials_find(&back, meant->registry);
+
+                if (!credential_is_usable(meant))
+                        continue;
+                if (!written && str_empty(meant->username) && str_empty(meant->identity_token))
+                        continue; /* a name is what the agent would log in with: to it that is no entry */
+                if (!written || !same_field(meant->username, written->username) ||
+                    !same_field(meant->password, written->password) ||
+                    !same_field(meant->identity_token, written->identity_token))
+                        return -EIO;
+                n++;
+        }
+        return n == back.n_items ? 0 : -EIO;
+}
+
+int authdata_format(const Credentials *c, AuthType type, const char **ret_type, char **ret_data, Problems *problems) {
+        _cleanup_json_ json_object *top = json_object_new_object();
+        AuthType chosen = type == AUTH_TYPE_AUTO ? choose_type(c) : type;
+        const char *text;
+        char *data;
+        int r;
+
+        if (!top)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < c->n_items; i++) {
+                const char *why;
+
+                if (!credential_is_usable(&c->items[i]))
+                        continue;
+                why = refuse(&c->items[i], chosen);
+                if (why) {
+                        problems_add(
+                                problems, LOG_ERR,
+                                "%s: the credentials of %s cannot be written as AuthType=%s: they have %s; nothing was "
+                                "written. Log out of it, or set another [Agent] AuthType=",
+                                c->items[i].source ? c->items[i].source : "credentials", c->items[i].registry,
+                                auth_type_names[chosen], why);
+                        return -EOPNOTSUPP;
+                }
+                r = add_entry(top, &c->items[i], chosen);
+                if (r < 0)
+                        return r;
+        }
+
+        if (json_object_object_length(top) == 0) {
+                *ret_type = NULL;
+                *ret_data = NULL;
+                return 0;
+        }
+
+        text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        data = text ? secret_dup(text, strlen(text)) : NULL;
+        if (!data)
+                return -ENOMEM;
+        r = check_written(c, auth_type_names[chosen], data);
+        if (r < 0) {
+                secret_free(data);
+                return r;
+        }
+        *ret_type = auth_type_names[chosen];
+        *ret_data = data;
+        return 0;
 }
 
 /* Bytes that are the same exactly when the credentials are: each field with its length. */

@@ -65,11 +65,11 @@ static int keep_last_good(const EnvFile *file, Credentials *credentials) {
 }
 
 /* file may be NULL: no environment file yet. */
-static int collect(const CredentialSettings *sources, const EcsConfigSettings *settings, const EnvFile *file,
-                   Credentials *credentials, const char **ret_type, char **ret_data, Problems *problems) {
+static int merge(const EcsConfigSettings *settings, const EnvFile *file, const Credentials *gathered,
+                 Credentials *credentials, const char **ret_type, char **ret_data, Problems *problems) {
         int r;
 
-        r = gather_credentials(sources, credentials, problems);
+        r = credentials_copy(gathered, credentials);
         if (r < 0)
                 return r;
         if (file) {
@@ -125,7 +125,8 @@ static void explain_refused_line(const EcsConfigSettings *settings, int error, C
         char names[200];
         unsigned n;
 
-        qsort(credentials->items, credentials->n_items, sizeof(Credential), compare_weights);
+        if (credentials->n_items > 0)
+                qsort(credentials->items, credentials->n_items, sizeof(Credential), compare_weights);
         n = list_registries(credentials, names, sizeof(names));
 
         if (error == -E2BIG)
@@ -164,8 +165,16 @@ static void describe_entries(const Credentials *credentials, SyncReport *report)
         }
 }
 
+/* What the credential files and helpers say. They are asked once, before the environment file is opened: that takes
+ * long, and the file may have to be read again. */
+typedef struct Gathered {
+        int error;
+        Credentials credentials;
+        Problems problems;
+} Gathered;
+
 /* Credentials to the two lines, in memory. */
-static int prepare(const CredentialSettings *sources, const EcsConfigSettings *settings, EnvFile *file,
+static int prepare(const Gathered *gathered, const EcsConfigSettings *settings, EnvFile *file,
                    SyncReport *report) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_secret_ char *data = NULL;
@@ -173,7 +182,9 @@ static int prepare(const CredentialSettings *sources, const EcsConfigSettings *s
         size_t line_max = settings->line_max;
         int r;
 
-        r = collect(sources, settings, file, &credentials, &type, &data, &report->problems);
+        r = gathered->error;
+        if (r >= 0)
+                r = merge(settings, file, &gathered->credentials, &credentials, &type, &data, &report->problems);
         if (r < 0)
                 return r;
 
@@ -211,13 +222,13 @@ static int describe_current(const EnvFile *file, const DigestKey *key, SyncRepor
         return 0;
 }
 
-static int sync_once(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+static int sync_once(const Gathered *gathered, const EcsConfigSettings *settings, const DigestKey *key,
                      SyncReport *report) {
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         SyncOutcome outcome;
         int r;
 
-        r = envfile_open(settings->environment_file, &file, &report->problems);
+        r = envfile_open_for_change(settings->environment_file, &file, &report->problems);
         if (r < 0)
                 return r;
 
@@ -226,7 +237,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         if (r < 0)
                 return r;
 
-        r = prepare(sources, settings, file, report);
+        r = prepare(gathered, settings, file, report);
         if (r < 0)
                 return r;
         outcome = (SyncOutcome) r;
@@ -246,27 +257,30 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
 void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
               SyncReport *ret) {
         const struct timespec pause = {.tv_nsec = BUSY_WAIT_MSEC * 1000000L};
+        Gathered gathered = {0};
         SyncReport report = {0};
         int r = -EAGAIN;
 
+        gathered.error = gather_credentials(sources, &gathered.credentials, &gathered.problems);
         for (unsigned tries = 0; r == -EAGAIN && tries < BUSY_TRIES; tries++) {
                 if (tries > 0)
                         (void) nanosleep(&pause, NULL);
-                report = (SyncReport){.outcome = SYNC_FAILED};
-                r = sync_once(sources, settings, key, &report);
+                report = (SyncReport){.outcome = SYNC_FAILED, .problems = gathered.problems};
+                r = sync_once(&gathered, settings, key, &report);
         }
 
         if (r < 0) {
                 report.outcome = SYNC_FAILED;
                 if (r == -EAGAIN)
                         problems_add(&report.problems, LOG_ERR,
-                                     "%s: another program has it open for writing; nothing was written. It is tried "
-                                     "again as soon as that program closes it",
+                                     "%s: another program has it open for writing, or changes it all the time; nothing "
+                                     "was written. It is tried again as soon as that program closes it",
                                      settings->environment_file);
                 else if (report.problems.n_items == 0)
                         problems_add(&report.problems, LOG_ERR, "%s: nothing was written: %s",
                                      settings->environment_file, strerror(-r));
         }
+        credentials_done(&gathered.credentials);
         *ret = report;
 }
 
@@ -286,7 +300,7 @@ int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncRepor
 
 int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, Credentials *ret_credentials,
                 const char **ret_type, char **ret_data, Problems *problems) {
-        _cleanup_(credentials_done) Credentials credentials = {0};
+        _cleanup_(credentials_done) Credentials gathered = {0}, credentials = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
@@ -298,7 +312,9 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
                         return r;
         }
 
-        r = collect(sources, settings, file, &credentials, &type, &data, problems);
+        r = gather_credentials(sources, &gathered, problems);
+        if (r >= 0)
+                r = merge(settings, file, &gathered, &credentials, &type, &data, problems);
         if (r < 0)
                 return r;
 

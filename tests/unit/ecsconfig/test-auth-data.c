@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include "base/json.h"
 #include "base/secret.h"
 #include "credentials/registry-name.h"
 #include "ecsconfig/auth-data.h"
@@ -317,6 +318,41 @@ static void test_mask(void **state _unused_) {
         assert_null(none);
 }
 
+/* json-c does not tell when it had no memory for all of the text; this stands for it. */
+static char *cut_text;
+static size_t cut_after;
+
+const char *json_object_to_json_string_ext(json_object *o, int flags) {
+        const char *text = json_object_to_json_string_length(o, flags, NULL);
+
+        if (!cut_text || !text)
+                return text;
+        (void) snprintf(cut_text, cut_after + 1, "%s", text);
+        return cut_text;
+}
+
+/* However the text is cut, also where that makes it other JSON than it was. */
+static void test_text_that_was_cut(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials list = {0};
+        _cleanup_secret_ char *whole = NULL;
+        _cleanup_free_ char *buffer = malloc(4096);
+        const char *type = NULL;
+        Problems problems = {0};
+
+        add(&list, "a.example", "u", "p", NULL, NULL);
+        add(&list, "b.example", "u", "p", NULL, NULL);
+        assert_int_equal(authdata_format(&list, AUTH_TYPE_AUTO, &type, &whole, &problems), 0);
+
+        cut_text = buffer;
+        for (cut_after = 0; cut_after < strlen(whole); cut_after++) {
+                char *data = NULL;
+
+                assert_int_equal(authdata_format(&list, AUTH_TYPE_AUTO, &type, &data, &problems), -EIO);
+                assert_null(data);
+        }
+        cut_text = NULL;
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_type_names),
@@ -332,6 +368,7 @@ int main(void) {
                 cmocka_unit_test(test_digest),
                 cmocka_unit_test(test_digest_of_nothing),
                 cmocka_unit_test(test_mask),
+                cmocka_unit_test(test_text_that_was_cut),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,12 +14,15 @@
         "ECS_ENGINE_AUTH_TYPE=dockercfg\n" \
         "ECS_ENGINE_AUTH_DATA={\"registry.example\":{\"auth\":\"" AUTH "\"}}\n"
 
+/* Root owns what a helper's PATH leads to. */
+#define PROGRAM "/usr/local/bin/docker-credential-unit-sync"
+
 static const DigestKey key = {{7}};
 
 /* A host in a directory: a credential file, an environment file, and settings that name them. */
 typedef struct Host {
         void *directory;
-        char *credentials, *environment;
+        char *credentials, *environment, *state;
         char *files[2];
         CredentialSettings sources;
         EcsConfigSettings settings;
@@ -32,6 +35,7 @@ static int set_up(void **state) {
                 return -1;
         h->credentials = unit_path(h->directory, "config.json");
         h->environment = unit_path(h->directory, "ecs.config");
+        h->state = unit_path(h->directory, "state");
         h->files[0] = h->credentials;
         h->sources = (CredentialSettings){.files = h->files};
         h->settings = (EcsConfigSettings){.environment_file = h->environment, .line_max = ENVFILE_LINE_MAX_EXEC};
@@ -42,8 +46,11 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
         Host *h = *state;
 
+        (void) unsetenv("STATE_DIRECTORY");
+        (void) unlink(PROGRAM);
         free(h->credentials);
         free(h->environment);
+        free(h->state);
         (void) unit_remove_directory(&h->directory);
         free(h);
         return 0;
@@ -187,6 +194,41 @@ static void test_busy_environment_file(void **state) {
         expect(h, SYNC_WRITTEN, 1, &report);
 }
 
+/* A helper may be slow, or cost money: it is asked once, however often the file is tried, and no instance keeps another
+ * waiting for it. */
+static void test_busy_environment_file_asks_no_helper_again(void **state) {
+        const Host *h = *state;
+        _cleanup_free_ char *log = unit_path(h->directory, "log");
+        _cleanup_close_ int fd = -1;
+        SyncReport report;
+        Host sources = *h;
+        FILE *f;
+
+        f = geteuid() == 0 ? fopen(PROGRAM, "we") : NULL;
+        if (!f)
+                skip();
+        (void) fprintf(f,
+                       "#!/bin/sh\ncat > /dev/null\necho asked >> %s\nflock -n %s/environment.lock echo free >> %s\n"
+                       "echo '{\"Username\":\"user\",\"Secret\":\"password\"}'\n",
+                       log, h->state, log);
+        assert_int_equal(fclose(f), 0);
+        assert_int_equal(chmod(PROGRAM, 0755), 0);
+        assert_int_equal(mkdir(h->state, 0700), 0);
+
+        unit_write_file(h->environment, "");
+        unit_write_file(h->credentials, "{\"credHelpers\":{\"registry.example\":\"unit-sync\"}}");
+        sources.sources.helper_timeout_usec = 10 * USEC_PER_SEC;
+        fd = open(h->environment, O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        expect(&sources, SYNC_FAILED, 0, &report);
+        unit_assert_problem(&report.problems, "another program has it open for writing");
+        unit_assert_file(log, "asked\nfree\n");
+
+        assert_int_equal(close(steal_fd(&fd)), 0);
+        expect(&sources, SYNC_WRITTEN, 1, &report);
+        unit_assert_file(h->environment, LINES);
+}
+
 /* A registry that takes a name with an empty password. */
 static void test_empty_password(void **state) {
         Host *h = *state;
@@ -226,6 +268,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_line_that_is_too_long, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_later_file_wins, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_busy_environment_file, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_busy_environment_file_asks_no_helper_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_empty_password, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),
         };
