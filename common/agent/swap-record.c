@@ -2,12 +2,10 @@
 #include "agent/swap-record.h"
 
 #include <ctype.h>
-#include <fcntl.h>
-#include <limits.h>
 
 #include "base/directories.h"
 #include "base/json.h"
-#include "base/secret.h"
+#include "base/state-file.h"
 
 enum {
         RECORD_SIZE_MAX = 4096,
@@ -19,8 +17,10 @@ static const char *const stage_names[_SWAP_STAGE_MAX] = {
         [SWAP_STARTED] = "started",   [SWAP_CONFIRMED] = "confirmed", [SWAP_UNDONE] = "undone",
 };
 
+#define NAME "swap"
+
 void swap_record_path(char *ret, size_t size) {
-        (void) snprintf(ret, size, "%s/swap", state_directory());
+        (void) snprintf(ret, size, "%s/" NAME, state_directory());
 }
 
 /* Both stand in the path of a request: Docker's own characters, and nothing else. */
@@ -70,20 +70,13 @@ static int parse(const char *text, size_t size, SwapRecord *ret) {
 }
 
 int swap_record_load(SwapRecord *ret) {
-        _cleanup_close_ int fd = -1;
-        char path[PATH_MAX], *text = NULL;
-        size_t size = 0;
+        _cleanup_free_ char *text = NULL;
         int r;
 
-        swap_record_path(path, sizeof(path));
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0)
-                return errno == ENOENT ? 0 : negative_errno();
-        r = secret_read_fd(fd, RECORD_SIZE_MAX, &text, &size);
+        r = state_file_read(NAME, RECORD_SIZE_MAX, &text);
         if (r < 0)
-                return r == -EFBIG ? -EBADMSG : r;
-        r = parse(text, size, ret);
-        secret_free_sized(text, size);
+                return r == -ENOENT ? 0 : r == -EILSEQ ? -EBADMSG : r;
+        r = parse(text, strlen(text), ret);
         return r < 0 ? r : 1;
 }
 
@@ -116,33 +109,7 @@ static int format(const SwapRecord *record, json_object **ret) {
         return 0;
 }
 
-static int sync_directory(void) {
-        _cleanup_close_ int fd = open(state_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        return fd < 0 || fsync(fd) < 0 ? negative_errno() : 0;
-}
-
-static int write_file(const char *path, const char *text) {
-        size_t size = strlen(text);
-        _cleanup_close_ int fd = -1;
-        ssize_t n;
-
-        /* What one that was killed has left; nobody else writes it. */
-        if (unlink(path) < 0 && errno != ENOENT)
-                return negative_errno();
-        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return negative_errno();
-        n = write(fd, text, size);
-        if (n < 0)
-                return negative_errno();
-        if ((size_t) n != size)
-                return -ENOSPC; /* a file takes so few bytes whole, or has no room for them */
-        return fsync(fd) < 0 ? negative_errno() : 0;
-}
-
 int swap_record_save(const SwapRecord *record) {
-        char path[PATH_MAX], temporary[PATH_MAX];
         _cleanup_json_ json_object *o = NULL;
         const char *text;
         int r;
@@ -151,29 +118,11 @@ int swap_record_save(const SwapRecord *record) {
         if (r < 0)
                 return r;
         text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
-        if (!text)
-                return -ENOMEM;
-
-        make_state_directory();
-        swap_record_path(path, sizeof(path));
-        (void) snprintf(temporary, sizeof(temporary), "%s/swap.new", state_directory());
-        r = write_file(temporary, text);
-        if (r >= 0 && rename(temporary, path) < 0)
-                r = negative_errno();
-        if (r < 0) {
-                (void) unlink(temporary);
-                return r;
-        }
-        return sync_directory();
+        return text ? state_file_write(NAME, text) : -ENOMEM;
 }
 
 int swap_record_remove(void) {
-        char path[PATH_MAX];
-
-        swap_record_path(path, sizeof(path));
-        if (unlink(path) < 0)
-                return errno == ENOENT ? 0 : negative_errno();
-        return sync_directory();
+        return state_file_remove(NAME);
 }
 
 bool swap_record_is_pending(void) {

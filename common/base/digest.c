@@ -88,3 +88,22 @@ int digest_compute(const DigestKey *key, const void *data, size_t size, Digest *
 bool digest_equal(const Digest *a, const Digest *b) {
         return CRYPTO_memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
+
+void digest_to_hex(const Digest *d, char *ret) {
+        for (size_t i = 0; i < sizeof(d->bytes); i++)
+                (void) snprintf(ret + 2 * i, 3, "%02x", d->bytes[i]);
+}
+
+int digest_from_hex(const char *hex, Digest *ret) {
+        Digest digest;
+
+        if (strlen(hex) != 2 * sizeof(digest.bytes) || strspn(hex, "0123456789abcdef") != 2 * sizeof(digest.bytes))
+                return -EBADMSG;
+        for (size_t i = 0; i < sizeof(digest.bytes); i++) {
+                const char byte[3] = {hex[2 * i], hex[2 * i + 1], 0};
+
+                digest.bytes[i] = (uint8_t) strtoul(byte, NULL, 16);
+        }
+        *ret = digest;
+        return 0;
+}

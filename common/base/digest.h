@@ -24,3 +24,7 @@ int digest_key_load(DigestKey *ret);
 
 int digest_compute(const DigestKey *key, const void *data, size_t size, Digest *ret);
 bool digest_equal(const Digest *a, const Digest *b);
+
+/* 64 hexadecimal digits and a NUL; -EBADMSG: something else. */
+void digest_to_hex(const Digest *d, char *ret);
+int digest_from_hex(const char *hex, Digest *ret);

@@ -328,6 +328,7 @@ int credfile_parse_list(Credentials *c, const CredentialStore *store, const char
                         return r;
                 if (r > 0 || is_store_internal(entry.registry) || credentials_find(c, entry.registry))
                         continue;
+                entry.listed = true;
                 entry.helper = strdup(store->helper);
                 if (!entry.helper)
                         return -ENOMEM;
@@ -371,7 +372,20 @@ static const char *advise(int r) {
         }
 }
 
-int credfile_load(Credentials *c, const char *path, Problems *problems) {
+static int make_stamp(int fd, const DigestKey *key, const char *text, size_t size, CredFileStamp *ret) {
+        CredFileStamp stamp;
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return negative_errno();
+        stamp.inode = st.st_ino;
+        stamp.mtime_nsec = (int64_t) st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+        *ret = stamp;
+        return digest_compute(key, text, size, &ret->digest);
+}
+
+int credfile_load_stamped(Credentials *c, const char *path, const DigestKey *key, CredFileStamp *ret_stamp,
+                          Problems *problems) {
         _cleanup_close_ int fd = -1;
         char *text = NULL;
         size_t size = 0;
@@ -388,6 +402,12 @@ int credfile_load(Credentials *c, const char *path, Problems *problems) {
         }
 
         r = credfile_parse(c, path, text, size, problems);
+        if (r >= 0 && ret_stamp)
+                r = make_stamp(fd, key, text, size, ret_stamp);
         secret_free_sized(text, size);
         return r;
+}
+
+int credfile_load(Credentials *c, const char *path, Problems *problems) {
+        return credfile_load_stamped(c, path, NULL, NULL, problems);
 }

@@ -83,6 +83,8 @@ static int copy_field(const char *s, char **ret) {
 static int copy_item(const Credential *c, Credential *ret) {
         int r;
 
+        ret->listed = c->listed;
+        ret->yields = c->yields;
         ret->registry = strdup(c->registry);
         if (!ret->registry)
                 return -ENOMEM;
@@ -136,4 +138,59 @@ int credentials_add_store(Credentials *c, const char *helper, const char *source
         }
         c->n_stores++;
         return 0;
+}
+
+/* Bytes that are the same exactly when the credentials are: each field with its length. */
+typedef struct Canonical {
+        char *bytes;
+        size_t size;
+} Canonical;
+
+static size_t canonical_size(const char *s) {
+        return sizeof(uint64_t) + (s ? strlen(s) : 0);
+}
+
+static void canonical_append(Canonical *c, const char *s) {
+        uint64_t n = s ? strlen(s) : 0;
+
+        memcpy(c->bytes + c->size, &n, sizeof(n));
+        c->size += sizeof(n);
+        if (n > 0)
+                memcpy(c->bytes + c->size, s, n);
+        c->size += n;
+}
+
+int credentials_digest(const Credentials *list, const DigestKey *key, Digest *ret) {
+        Canonical c = {0};
+        size_t size = 1;
+        int r;
+
+        for (size_t i = 0; i < list->n_items; i++) {
+                const Credential *e = &list->items[i];
+
+                size += canonical_size(e->registry) + canonical_size(e->username) + canonical_size(e->password) +
+                        canonical_size(e->identity_token);
+        }
+        c.bytes = calloc(1, size);
+        if (!c.bytes)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < list->n_items; i++) {
+                const Credential *e = &list->items[i];
+
+                canonical_append(&c, e->registry);
+                canonical_append(&c, e->username);
+                canonical_append(&c, e->password);
+                canonical_append(&c, e->identity_token);
+        }
+        r = digest_compute(key, c.bytes, c.size, ret);
+        secret_free_sized(c.bytes, size);
+        return r;
+}
+
+int credential_digest(const Credential *c, const DigestKey *key, Digest *ret) {
+        Credential copy = *c; /* of the pointers, for a list that is not changed */
+        const Credentials one = {.items = &copy, .n_items = 1};
+
+        return credentials_digest(&one, key, ret);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "base/macro.h"
+#include "base/digest.h"
 
 /* Credentials for registries, wherever they come from. */
 
@@ -14,6 +14,8 @@ typedef struct Credential {
         char *password;
         char *identity_token; /* NULL when there is none; stands beside or instead of the password */
         char *email;          /* NULL when there is none */
+        bool listed;          /* only the list of a store names it, no file */
+        bool yields; /* a file that comes later could not be read: what stands in the environment file for it stays */
 } Credential;
 
 /* A credential store that alone knows for which registries it has something. */
@@ -48,5 +50,9 @@ void credentials_remove(Credentials *c, size_t i);
 
 /* Another list with the same entries; without the stores, which have been asked by then. */
 int credentials_copy(const Credentials *c, Credentials *ret);
+
+/* The same exactly when registries, user names, passwords and tokens are. */
+int credentials_digest(const Credentials *c, const DigestKey *key, Digest *ret);
+int credential_digest(const Credential *c, const DigestKey *key, Digest *ret);
 
 int credentials_add_store(Credentials *c, const char *helper, const char *source);

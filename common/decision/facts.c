@@ -38,9 +38,12 @@ void facts_wake_agent(Facts *f) {
 
 /* --- the job that writes --- */
 
-void facts_begin_write(Facts *f) {
-        f->file.stale = false;
+bool facts_begin_write(Facts *f) {
+        bool ask_all = f->file.ask_all;
+
+        f->file.stale = f->file.ask_all = false;
         f->file.writing = true;
+        return ask_all;
 }
 
 static bool take_report(FileFacts *file, const SyncReport *report) {
@@ -69,6 +72,7 @@ void facts_end_write(Facts *f, const SyncReport *report, uint64_t now) {
         f->file.writing = false;
         f->file.known = true;
         f->file.written_usec = now;
+        f->file.ask_usec = report->ask_in_usec > 0 ? now + report->ask_in_usec : 0;
         if (!changed)
                 return;
 
@@ -203,6 +207,7 @@ void facts_close(Facts *f, const Decision *d) {
 
 void facts_retry(Facts *f) {
         facts_wake_file(f);
+        f->file.ask_all = true;
         facts_wake_agent(f);
         f->record.fruitless = false;
         f->not_recorded_usec = 0;

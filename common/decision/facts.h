@@ -128,6 +128,8 @@ typedef struct FileFacts {
         Digest right;          /* with these credentials, when that could last be told */
         uint64_t written_usec; /* when the job last ended */
         uint64_t changed_usec; /* when what stands in the file last changed under our eyes */
+        uint64_t ask_usec;     /* when a helper is to be asked again */
+        bool ask_all;          /* somebody wants every helper asked */
 } FileFacts;
 
 typedef struct Facts {
@@ -162,8 +164,8 @@ void facts_forget_file(Facts *f);
 /* The agent, its unit or its tasks may have. */
 void facts_wake_agent(Facts *f);
 
-/* The job that writes. */
-void facts_begin_write(Facts *f);
+/* The job that writes. True: every helper is to be asked. */
+bool facts_begin_write(Facts *f);
 void facts_end_write(Facts *f, const SyncReport *report, uint64_t now);
 
 /* The job that observes, and the question to the service manager. */

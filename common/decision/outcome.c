@@ -20,7 +20,7 @@ static bool leaves_agent_down(const Facts *f, const Decision *d) {
 }
 
 Outcome outcome_of(const Facts *f, const Decision *d, bool tried, uint64_t deadline) {
-        bool failed = f->file.sync.outcome == SYNC_FAILED;
+        bool failed = !sync_is_well(&f->file.sync);
 
         if (!f->file.known || f->file.writing || f->file.stale || f->job)
                 return OUTCOME_OPEN;

@@ -387,54 +387,6 @@ int authdata_format(const Credentials *c, AuthType type, const char **ret_type, 
         return 0;
 }
 
-/* Bytes that are the same exactly when the credentials are: each field with its length. */
-typedef struct Canonical {
-        char *bytes;
-        size_t size;
-} Canonical;
-
-static size_t canonical_size(const char *s) {
-        return sizeof(uint64_t) + (s ? strlen(s) : 0);
-}
-
-static void canonical_append(Canonical *c, const char *s) {
-        uint64_t n = s ? strlen(s) : 0;
-
-        memcpy(c->bytes + c->size, &n, sizeof(n));
-        c->size += sizeof(n);
-        if (n > 0)
-                memcpy(c->bytes + c->size, s, n);
-        c->size += n;
-}
-
-static int digest_list(const Credentials *list, const DigestKey *key, Digest *ret) {
-        Canonical c = {0};
-        size_t size = 1;
-        int r;
-
-        for (size_t i = 0; i < list->n_items; i++) {
-                const Credential *e = &list->items[i];
-
-                size += canonical_size(e->registry) + canonical_size(e->username) + canonical_size(e->password) +
-                        canonical_size(e->identity_token);
-        }
-        c.bytes = calloc(1, size);
-        if (!c.bytes)
-                return -ENOMEM;
-
-        for (size_t i = 0; i < list->n_items; i++) {
-                const Credential *e = &list->items[i];
-
-                canonical_append(&c, e->registry);
-                canonical_append(&c, e->username);
-                canonical_append(&c, e->password);
-                canonical_append(&c, e->identity_token);
-        }
-        r = digest_compute(key, c.bytes, c.size, ret);
-        secret_free_sized(c.bytes, size);
-        return r;
-}
-
 int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret) {
         /* No list has this form: its first field would be longer than the whole. */
         static const char dropped[] = "\xff\xff\xff\xff\xff\xff\xff\xff the agent drops everything";
@@ -446,7 +398,7 @@ int authdata_digest(const char *type, const char *data, const DigestKey *key, Di
                 return digest_compute(key, dropped, sizeof(dropped), ret);
         if (r < 0)
                 return r;
-        return digest_list(&list, key, ret);
+        return credentials_digest(&list, key, ret);
 }
 
 /* In any case of its letters: Go's decoder takes the names of members so. */

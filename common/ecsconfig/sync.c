@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "base/directories.h"
 #include "base/secret.h"
 #include "credentials/gather.h"
 #include "ecsconfig/environment-file.h"
@@ -12,6 +13,21 @@ enum {
         BUSY_TRIES = 40,
         BUSY_WAIT_MSEC = 50,
 };
+
+static int64_t realtime_usec(void) {
+        struct timespec t;
+
+        if (clock_gettime(CLOCK_REALTIME, &t) < 0)
+                return 0;
+        return (int64_t) t.tv_sec * (int64_t) USEC_PER_SEC + t.tv_nsec / 1000;
+}
+
+/* 0: never. */
+static uint64_t until(int64_t when) {
+        int64_t now = realtime_usec();
+
+        return when == 0 ? 0 : when > now ? (uint64_t) (when - now) : 1;
+}
 
 /* The two values of an environment file; each NULL when it is not set. */
 typedef struct AuthEntries {
@@ -55,7 +71,7 @@ static int keep_last_good(const EnvFile *file, Credentials *credentials) {
         for (size_t i = 0; i < current.n_items; i++) {
                 const Credential *c = credentials_find(credentials, current.items[i].registry);
 
-                if (c ? credential_is_usable(c) : !credentials->incomplete)
+                if (c ? credential_is_usable(c) && !c->yields : !credentials->incomplete)
                         continue;
                 r = credentials_put(credentials, &current.items[i]);
                 if (r < 0)
@@ -147,7 +163,25 @@ static void copy_string(char *ret, size_t size, const char *s) {
         (void) snprintf(ret, size, "%s", s ? s : "");
 }
 
-static void describe_entries(const Credentials *credentials, SyncReport *report) {
+/* Of an entry that was kept the source is told by the lease, where there is one. */
+static void describe_lease(const Credential *c, const Leases *leases, SyncEntry *e) {
+        const Lease *l = NULL;
+
+        for (size_t i = 0; !l && leases && i < leases->n_items; i++)
+                if (streq(leases->items[i].registry, c->registry) && (leases->items[i].named || !c->source) &&
+                    (!c->helper || streq(leases->items[i].helper, c->helper)))
+                        l = &leases->items[i];
+        if (!l || (c->source && !c->helper))
+                return;
+        copy_string(e->source, sizeof(e->source), l->source);
+        copy_string(e->helper, sizeof(e->helper), l->helper);
+        e->asked_usec = l->answered ? l->asked : 0;
+        e->end_usec = l->end;
+        e->due_usec = l->due;
+        e->failing = l->failures > 0;
+}
+
+static void describe_entries(const Credentials *credentials, const Leases *leases, SyncReport *report) {
         unsigned n = 0;
 
         memset(report->entries, 0, sizeof(report->entries));
@@ -161,6 +195,7 @@ static void describe_entries(const Credentials *credentials, SyncReport *report)
                 copy_string(e->source, sizeof(e->source), c->source);
                 copy_string(e->helper, sizeof(e->helper), c->helper);
                 e->token = c->identity_token != NULL;
+                describe_lease(c, leases, e);
                 n++;
         }
 }
@@ -170,12 +205,52 @@ static void describe_entries(const Credentials *credentials, SyncReport *report)
 typedef struct Gathered {
         int error;
         Credentials credentials;
+        Leases leases;
+        int64_t next; /* when a helper is due */
         Problems problems;
 } Gathered;
 
+static void gathered_done(Gathered *g) {
+        credentials_done(&g->credentials);
+        leases_done(&g->leases);
+}
+
+/* Where nothing can be read there, nothing good stands there. */
+static void read_credentials(const char *path, Credentials *ret) {
+        _cleanup_(auth_entries_done) AuthEntries entries = {0};
+        _cleanup_(envfile_freep) EnvFile *file = NULL;
+        Problems ignored = {0};
+
+        if (access(path, F_OK) == 0 && envfile_open(path, &file, &ignored) >= 0 && read_current(file, &entries) >= 0)
+                (void) authdata_parse(entries.type, entries.data, ret);
+}
+
+static void gather(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+                   bool ask_all, Gathered *ret) {
+        _cleanup_(credentials_done) Credentials current = {0};
+        HelperRound round = {
+                .key = key, .current = &current, .now = realtime_usec(), .ask_all = ask_all, .leases = &ret->leases};
+
+        read_credentials(settings->environment_file, &current);
+        ret->error = leases_load(&ret->leases);
+        if (ret->error >= 0)
+                ret->error = gather_credentials(sources, &round, &ret->credentials, &ret->problems);
+        ret->next = round.next;
+}
+
+/* So that who comes after us asks nobody again. */
+static void keep_leases(Gathered *g) {
+        int r = leases_save(&g->leases);
+
+        if (r < 0 && g->leases.n_items > 0)
+                problems_add(
+                        &g->problems, LOG_WARNING,
+                        "%s/leases: cannot be kept: %s; credential helpers are asked more often than they should be",
+                        state_directory(), strerror(-r));
+}
+
 /* Credentials to the two lines, in memory. */
-static int prepare(const Gathered *gathered, const EcsConfigSettings *settings, EnvFile *file,
-                   SyncReport *report) {
+static int prepare(const Gathered *gathered, const EcsConfigSettings *settings, EnvFile *file, SyncReport *report) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
@@ -194,7 +269,7 @@ static int prepare(const Gathered *gathered, const EcsConfigSettings *settings, 
         if (r < 0 && data)
                 explain_refused_line(settings, r, &credentials, data, &report->problems);
         if (r >= 0)
-                describe_entries(&credentials, report);
+                describe_entries(&credentials, &gathered->leases, report);
         return r < 0 ? r : data ? SYNC_WRITTEN : SYNC_REMOVED;
 }
 
@@ -217,7 +292,7 @@ static int describe_current(const EnvFile *file, const DigestKey *key, SyncRepor
 
         report->n_registries = list_registries(&current, report->registries, sizeof(report->registries));
         if (str_empty(report->entries[0].registry))
-                describe_entries(&current, report);
+                describe_entries(&current, NULL, report);
         report->digest_known = true;
         return 0;
 }
@@ -254,14 +329,15 @@ static int sync_once(const Gathered *gathered, const EcsConfigSettings *settings
         return describe_current(file, key, report);
 }
 
-void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key, bool ask_all,
               SyncReport *ret) {
         const struct timespec pause = {.tv_nsec = BUSY_WAIT_MSEC * 1000000L};
         Gathered gathered = {0};
         SyncReport report = {0};
         int r = -EAGAIN;
 
-        gathered.error = gather_credentials(sources, &gathered.credentials, &gathered.problems);
+        gather(sources, settings, key, ask_all, &gathered);
+        keep_leases(&gathered);
         for (unsigned tries = 0; r == -EAGAIN && tries < BUSY_TRIES; tries++) {
                 if (tries > 0)
                         (void) nanosleep(&pause, NULL);
@@ -280,7 +356,8 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                         problems_add(&report.problems, LOG_ERR, "%s: nothing was written: %s",
                                      settings->environment_file, strerror(-r));
         }
-        credentials_done(&gathered.credentials);
+        report.ask_in_usec = until(gathered.next);
+        gathered_done(&gathered);
         *ret = report;
 }
 
@@ -298,9 +375,10 @@ int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncRepor
         return 0;
 }
 
-int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, Credentials *ret_credentials,
-                const char **ret_type, char **ret_data, Problems *problems) {
-        _cleanup_(credentials_done) Credentials gathered = {0}, credentials = {0};
+int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+                Credentials *ret_credentials, const char **ret_type, char **ret_data, Problems *problems) {
+        _cleanup_(credentials_done) Credentials credentials = {0};
+        _cleanup_(gathered_done) Gathered gathered = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
@@ -312,9 +390,11 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
                         return r;
         }
 
-        r = gather_credentials(sources, &gathered, problems);
+        gather(sources, settings, key, false, &gathered);
+        *problems = gathered.problems;
+        r = gathered.error;
         if (r >= 0)
-                r = merge(settings, file, &gathered, &credentials, &type, &data, problems);
+                r = merge(settings, file, &gathered.credentials, &credentials, &type, &data, problems);
         if (r < 0)
                 return r;
 

@@ -34,6 +34,11 @@ typedef struct SyncEntry {
         char source[200];   /* a credential file; empty: it stood in the environment file, and was kept */
         char helper[64];    /* "X" of docker-credential-X; empty: none */
         bool token;
+        int64_t asked_usec; /* when its helper answered, when that ends (0: nobody says), and when it is asked again (0:
+                               nobody knows); CLOCK_REALTIME */
+        int64_t end_usec;
+        int64_t due_usec;
+        bool failing; /* its helper */
 } SyncEntry;
 
 typedef struct SyncReport {
@@ -43,8 +48,14 @@ typedef struct SyncReport {
         unsigned n_registries; /* in it, that the agent would use */
         char registries[1024]; /* their names, separated by ", "; cut short with "..." */
         SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
+        uint64_t ask_in_usec;                /* from now, a helper is to be asked again; 0: none is */
         Problems problems;
 } SyncReport;
+
+/* Everything is as it should be: what is not stands among the problems. */
+static inline bool sync_is_well(const SyncReport *r) {
+        return r->outcome != SYNC_FAILED && problems_worst_level(&r->problems) > LOG_ERR;
+}
 
 /* Longer than that, and something on the way hangs (a file system, a lock): beside the time that the helpers have,
  * twice (list and get), each as helper_run() bounds it. */
@@ -52,8 +63,8 @@ static inline uint64_t sync_timeout_usec(const CredentialSettings *sources) {
         return 30 * USEC_PER_SEC + 2 * HELPER_RUN_TIMEOUTS * sources->helper_timeout_usec;
 }
 
-/* Always gives a report. */
-void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+/* Always gives a report. ask_all: helpers are asked also where their lease is not due. */
+void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key, bool ask_all,
               SyncReport *ret);
 
 /* What stands in the environment file, as sync_run() reports it; -ENOENT and others: it cannot be read. */
@@ -62,5 +73,5 @@ int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncRepor
 /* The two lines that sync_run() would write, without writing: *ret_type and *ret_data are NULL when they would be
  * removed. -EINVAL and others: nothing would be written, problems say why. The caller frees *ret_data with
  * secret_free(). */
-int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, Credentials *ret_credentials,
-                const char **ret_type, char **ret_data, Problems *problems);
+int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+                Credentials *ret_credentials, const char **ret_type, char **ret_data, Problems *problems);

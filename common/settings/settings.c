@@ -40,7 +40,7 @@ static const Setting table[] = {
         { "Credentials", "HelperEnvironment", "",                         parse_helper_environment, offsetof(Settings, credentials.helper_environment), true, true },
         { "Credentials", "HelperLifetime",   "",                          parse_helper_lifetime, offsetof(Settings, credentials.helper_lifetimes), true, false },
         { "Credentials", "Exclude",          EXCLUDE_DEFAULT,      parse_pattern_list,  offsetof(Settings, credentials.exclude), true, false },
-        { "Credentials", "RefreshSec",       "1h",                        parse_timespan,      offsetof(Settings, refresh_usec), false, false },
+        { "Credentials", "RefreshSec",       "1h",                        parse_timespan,      offsetof(Settings, credentials.refresh_usec), false, false },
         { "Agent",       "EnvironmentFile",  "/etc/ecs/ecs.config",       parse_path,          offsetof(Settings, ecsconfig.environment_file), false, false },
         { "Agent",       "AuthType",         "auto",                      parse_auth_type,     offsetof(Settings, ecsconfig.auth_type), false, false },
         { "Agent",       "Container",        "ecs-agent",                 parse_container,     offsetof(Settings, agent.container), false, false },

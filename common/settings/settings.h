@@ -25,7 +25,6 @@
 
 typedef struct Settings {
         CredentialSettings credentials;
-        uint64_t refresh_usec; /* look again this often, even if nothing tells of a change; 0 = never */
         EcsConfigSettings ecsconfig;
         AgentSettings agent;
         RestartSettings restart;

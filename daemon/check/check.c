@@ -11,13 +11,15 @@ int check_host(const Settings *settings, bool login) {
         const char *no_colour = getenv("NO_COLOR"), *type = NULL;
         Problems problems = {0};
         UnitReport unit;
+        DigestKey key;
         bool known;
 
         c.terminal = isatty(STDOUT_FILENO);
         c.colour = c.terminal && str_empty(no_colour);
         check_credential_files(&c);
         announce(&c, "asking credential stores and helpers");
-        known = sync_render(&settings->credentials, &settings->ecsconfig, &credentials, &type, &data, &problems) >= 0;
+        known = digest_key_load(&key) >= 0 && sync_render(&settings->credentials, &settings->ecsconfig, &key,
+                                                          &credentials, &type, &data, &problems) >= 0;
         say_problems(&c, &problems);
         check_registries(&c, &credentials, login);
         if (known && !data)

@@ -11,6 +11,7 @@ struct Writer {
         const CredentialSettings *sources;
         const EcsConfigSettings *settings;
         const DigestKey *key;
+        bool ask_all;
 };
 
 int writer_new(Writer **ret, sd_event *event, writer_done_t done, void *userdata) {
@@ -65,16 +66,17 @@ static void on_done(void *userdata, int error, const void *report) {
 static void run(const void *context, void *report) {
         const Writer *w = context;
 
-        sync_run(w->sources, w->settings, w->key, report);
+        sync_run(w->sources, w->settings, w->key, w->ask_all, report);
 }
 
-void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigSettings *settings,
-                  const DigestKey *key) {
+void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+                  bool ask_all) {
         int r;
 
         w->sources = sources;
         w->settings = settings;
         w->key = key;
+        w->ask_all = ask_all;
         r = worker_run(w->worker, run, w, sizeof(SyncReport), sync_timeout_usec(sources), on_done, w);
         if (r < 0)
                 on_done(w, r, NULL);

@@ -26,14 +26,15 @@ static int on_refresh(sd_event_source *s _unused_, uint64_t usec _unused_, void 
         if (!m->watching)
                 manager_start_watching(m);
         else
-                (void) manager_arm_timer(m, &m->refresh, manager_now(m) + m->settings->refresh_usec, on_refresh);
+                (void) manager_arm_timer(m, &m->refresh, manager_now(m) + m->settings->credentials.refresh_usec,
+                                         on_refresh);
         facts_wake_file(&m->facts);
         manager_wake_agent(m);
         return 0;
 }
 
 static void manager_arm_refresh(Manager *m) {
-        uint64_t interval = m->settings->refresh_usec;
+        uint64_t interval = m->settings->credentials.refresh_usec;
 
         if (!m->watching && (interval == 0 || interval > UNWATCHED_REFRESH_USEC))
                 interval = UNWATCHED_REFRESH_USEC;
@@ -290,6 +291,8 @@ int manager_new(Manager **ret, ManagerMode mode, Settings **settings, const char
         m->options = options;
         facts_wake_file(&m->facts);
         facts_wake_agent(&m->facts);
+        /* A person asks. */
+        m->facts.file.ask_all = mode != MANAGER_RUN;
 
         r = manager_build(m);
         if (r >= 0)

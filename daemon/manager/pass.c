@@ -100,8 +100,8 @@ static void manager_pass_files(Manager *m) {
         (void) manager_arm_timer(m, &m->write_again, d.look_again_usec, on_write_again);
         if (!d.write)
                 return;
-        facts_begin_write(&m->facts);
-        writer_start(m->writer, &m->settings->credentials, &m->settings->ecsconfig, &m->key);
+        writer_start(m->writer, &m->settings->credentials, &m->settings->ecsconfig, &m->key,
+                     facts_begin_write(&m->facts));
 }
 
 /* --- the record of restarts --- */

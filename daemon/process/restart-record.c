@@ -3,13 +3,12 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <systemd/sd-id128.h>
 #include <time.h>
 
 #include "base/directories.h"
+#include "base/state-file.h"
 
 enum {
         TEXT_MAX = 512,
@@ -76,18 +75,6 @@ static int get_boot_id(char ret[static SD_ID128_STRING_MAX]) {
         return 0;
 }
 
-static void digest_to_hex(const Digest *d, char ret[static 65]) {
-        for (size_t i = 0; i < sizeof(d->bytes); i++)
-                (void) snprintf(ret + 2 * i, 3, "%02x", d->bytes[i]);
-}
-
-static bool digest_from_hex(const char *hex, Digest *ret) {
-        for (size_t i = 0; i < sizeof(ret->bytes); i++)
-                if (sscanf(hex + 2 * i, "%2hhx", &ret->bytes[i]) != 1)
-                        return false;
-        return true;
-}
-
 static int64_t realtime_sec(void) {
         return (int64_t) time(NULL);
 }
@@ -121,7 +108,7 @@ static bool parse(const char *text, RestartRecord *ret) {
                    " failures=%u open=%u done=%u fruitless=%u container=%64s digest=%64s",
                    boot, &record.restart_usec, &record.tried_usec, &realtime, &record.failures, &open, &done,
                    &fruitless, record.old_container_id, digest) != 10 ||
-            strlen(digest) != 64 || !digest_from_hex(digest, &record.digest))
+            digest_from_hex(digest, &record.digest) < 0)
                 return false;
 
         record.open = open;
@@ -135,40 +122,11 @@ static bool parse(const char *text, RestartRecord *ret) {
         return true;
 }
 
-void restart_record_load(const RestartRecordFile *r, RestartRecord *ret) {
-        _cleanup_close_ int fd = -1;
-        char text[TEXT_MAX + 1];
-        struct stat st;
-        ssize_t n;
+void restart_record_load(const RestartRecordFile *r _unused_, RestartRecord *ret) {
+        _cleanup_free_ char *text = NULL;
 
-        *ret = (RestartRecord){0};
-        if (r->directory_fd >= 0)
-                fd = openat(r->directory_fd, "restart", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
-                return;
-        n = read(fd, text, TEXT_MAX);
-        if (n < 0)
-                return;
-        text[n] = 0;
-        if (!parse(text, ret))
+        if (state_file_read("restart", TEXT_MAX, &text) < 0 || !parse(text, ret))
                 *ret = (RestartRecord){0};
-}
-
-static int write_text(int directory_fd, const char *text) {
-        static const char temporary[] = ".restart.new"; /* the lock makes it ours */
-        _cleanup_close_ int fd = -1;
-        size_t n = strlen(text);
-
-        if (unlinkat(directory_fd, temporary, 0) < 0 && errno != ENOENT)
-                return negative_errno();
-        fd = openat(directory_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (fd < 0)
-                return negative_errno();
-        if (write(fd, text, n) != (ssize_t) n)
-                return errno > 0 ? -errno : -ENOSPC;
-        if (fsync(fd) < 0 || renameat(directory_fd, temporary, directory_fd, "restart") < 0 || fsync(directory_fd) < 0)
-                return negative_errno();
-        return 0;
 }
 
 int restart_record_save(const RestartRecordFile *r, const RestartRecord *record) {
@@ -186,5 +144,5 @@ int restart_record_save(const RestartRecordFile *r, const RestartRecord *record)
         n = snprintf(text, sizeof(text), FORMAT, boot, record->restart_usec, record->tried_usec, realtime_sec() - ago,
                      record->failures, (unsigned) record->open, (unsigned) record->done, (unsigned) record->fruitless,
                      str_empty(record->old_container_id) ? "-" : record->old_container_id, digest);
-        return n < 0 || (size_t) n >= sizeof(text) ? -EOVERFLOW : write_text(r->directory_fd, text);
+        return n < 0 || (size_t) n >= sizeof(text) ? -EOVERFLOW : state_file_write("restart", text);
 }

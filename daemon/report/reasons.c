@@ -115,7 +115,7 @@ static const ReasonText live_with_problem = {"problem", LOG_INFO, MESSAGE_LIVE,
 const ReasonText *reason_text(const Facts *f, const Decision *d) {
         if (d->reason == REASON_WRITE_ONLY && f->file.sync.outcome == SYNC_FAILED)
                 return &write_failed;
-        if (d->reason == REASON_LIVE && f->file.sync.outcome == SYNC_FAILED)
+        if (d->reason == REASON_LIVE && !sync_is_well(&f->file.sync))
                 return &live_with_problem;
         if (d->reason == REASON_OWED && d->action == ACTION_WAIT)
                 return &start_waits;

@@ -18,7 +18,7 @@ def make_held(host):
     host.engine.run_task("one")
     since = daemon.mark()
     host.login()
-    daemon.wait_said(r"Restart held: 1 task container runs \(web\) and the agent would lose them", since)
+    daemon.wait_said(r"Restart held: 1 task container runs \(web\), and the agent would lose them", since)
     wait_for(lambda: followers(host), 10, "Docker's events are followed", host.seen)
     return host
 

@@ -24,7 +24,7 @@ static void test_defaults(void **state) {
         assert_null(c->credentials.files[1]);
         assert_int_equal(c->credentials.helper_timeout_usec, 10 * USEC_PER_SEC);
         assert_string_equal(c->credentials.exclude[0], "*.dkr?ecr*.amazonaws.*");
-        assert_int_equal(c->refresh_usec, 3600 * USEC_PER_SEC);
+        assert_int_equal(c->credentials.refresh_usec, 3600 * USEC_PER_SEC);
         assert_string_equal(c->ecsconfig.environment_file, "/etc/ecs/ecs.config");
         assert_int_equal(c->ecsconfig.auth_type, AUTH_TYPE_AUTO);
         assert_string_equal(c->agent.container, "ecs-agent");
@@ -62,7 +62,7 @@ static void test_every_setting(void **state) {
         assert_string_equal(c->credentials.exclude[2], "c.example");
         assert_null(c->credentials.exclude[3]);
         assert_int_equal(c->credentials.helper_timeout_usec, 3 * USEC_PER_SEC);
-        assert_int_equal(c->refresh_usec, 600 * USEC_PER_SEC);
+        assert_int_equal(c->credentials.refresh_usec, 600 * USEC_PER_SEC);
         assert_string_equal(c->ecsconfig.environment_file, "/e");
         assert_int_equal(c->ecsconfig.auth_type, AUTH_TYPE_DOCKER);
         assert_string_equal(c->agent.container, "my-agent_1.2");
@@ -435,7 +435,7 @@ static void test_shipped_file_shows_the_defaults(void **state) {
                 assert_string_equal(shown->credentials.exclude[i], c->credentials.exclude[i]);
         assert_null(shown->credentials.helper_environment);
         assert_int_equal(shown->credentials.helper_lifetimes.n_items, 0);
-        assert_int_equal(shown->refresh_usec, c->refresh_usec);
+        assert_int_equal(shown->refresh_usec, c->credentials.refresh_usec);
         assert_string_equal(shown->ecsconfig.environment_file, c->ecsconfig.environment_file);
         assert_int_equal(shown->ecsconfig.auth_type, c->ecsconfig.auth_type);
         assert_string_equal(shown->agent.container, c->agent.container);
