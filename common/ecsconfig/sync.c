@@ -176,6 +176,7 @@ static int prepare(const CredentialSettings *sources, const EcsConfigSettings *s
         r = collect(sources, settings, file, &credentials, &type, &data, &report->problems);
         if (r < 0)
                 return r;
+        report->behind = true; /* until it is saved */
 
         r = envfile_set(file, AUTHDATA_TYPE_KEY, type, line_max);
         if (r >= 0)
@@ -234,6 +235,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         r = envfile_save(file, &report->problems);
         if (r < 0)
                 return r;
+        report->behind = false;
         if (r == 0) {
                 report->outcome = SYNC_UNCHANGED;
                 return 0;
