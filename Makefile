@@ -35,7 +35,7 @@ DAEMON_SOURCES := $(wildcard daemon/*.c daemon/*/*.c)
 TEST_SOURCES   := $(wildcard tests/unit/*/test-*.c)
 FUZZ_SOURCES   := $(wildcard tests/fuzz/fuzz-*.c)
 SOURCES        := $(COMMON_SOURCES) $(DAEMON_SOURCES) $(TEST_SOURCES) $(FUZZ_SOURCES)
-HEADERS        := $(wildcard common/*/*.h daemon/*.h daemon/*/*.h tests/unit/*.h tests/fuzz/*.h)
+HEADERS        := $(wildcard common/*/*.h daemon/*.h daemon/*/*.h tests/unit/*.h tests/unit/*/*.h tests/fuzz/*.h)
 
 COMMON_OBJECTS := $(COMMON_SOURCES:%.c=$(BUILD)/%.o)
 DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/%.o)
@@ -125,6 +125,9 @@ unit-check: ## unit tests, with address and undefined behaviour sanitizers
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all unit-tests
 	@tests/unit/run $(BUILD)/sanitize/tests
 
+mutate-decision: ## some minutes: change the decision in one place at a time, and show what no test notices
+	@$(PYTHON) tests/unit/decision/mutate.py
+
 bus-check: ## the daemon on a private bus, with sanitizers
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/sanitize/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/bus
@@ -193,7 +196,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check conformance-check bus-check host-check fuzz fuzz-check coverage pictures \
+.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate-decision conformance-check bus-check host-check fuzz fuzz-check coverage pictures \
         install uninstall compile_commands.json clean
 .SECONDARY:
 

@@ -4,6 +4,7 @@
 /* How often to look at things that send no event to us: the engine, the container, introspection, tasks. */
 #define LOOK_SOON_USEC (1 * USEC_PER_SEC)
 #define LOOK_LATER_USEC (5 * USEC_PER_SEC)
+#define FRESH_USEC (500 * USEC_PER_MSEC) /* what was seen, to act on it */
 #define RETRY_USEC (30 * USEC_PER_SEC)
 
 /* The agent reports the end of a task to ECS some 0.05 s after its container has ended (measured), and once more after
@@ -25,6 +26,10 @@ static Decision decision(Action action, Reason reason, uint64_t look_again_usec)
         return (Decision){.action = action, .reason = reason, .look_again_usec = look_again_usec};
 }
 
+static uint64_t look_soon(uint64_t now, uint64_t deadline) {
+        return now + LOOK_SOON_USEC < deadline ? now + LOOK_SOON_USEC : deadline;
+}
+
 static uint64_t backoff(unsigned failures, uint64_t min, uint64_t max) {
         uint64_t pause = min;
 
@@ -40,8 +45,7 @@ static Decision decide_silent(const Facts *f, const Policy *p, uint64_t now) {
 
         if (now >= deadline)
                 return decision(ACTION_WAIT, REASON_SILENT, now + LOOK_LATER_USEC);
-        return decision(ACTION_WAIT, REASON_REGISTERING,
-                        now + LOOK_SOON_USEC < deadline ? now + LOOK_SOON_USEC : deadline);
+        return decision(ACTION_WAIT, REASON_REGISTERING, look_soon(now, deadline));
 }
 
 /* What the unit has in the way of a restart, and of a start of ours; ACTION_RESTART: nothing. */
@@ -60,7 +64,7 @@ static Decision decide_unit(const Facts *f, uint64_t now) {
         default:
                 break;
         }
-        if (f->refused)
+        if (f->refused && f->agent.agent != AGENT_UNKNOWN)
                 return decision(ACTION_HOLD, REASON_AGENT_REFUSED, now + LOOK_LATER_USEC);
         switch (f->unit.state) {
         case UNIT_FAILED:
@@ -95,10 +99,12 @@ static Decision decide_start(const Facts *f, uint64_t now) {
         return decision(ACTION_START, REASON_OWED, 0);
 }
 
-/* It was down before our restart, or was up again after it: then that was not us. */
+/* It has ended itself, was down before our restart, or has been up since we last tried: then it is not down because of
+ * us. */
 static bool somebody_stopped_it(const Facts *f) {
-        return (f->unit.stopped_usec > 0 && f->unit.stopped_usec < f->record.restart_usec) ||
-               f->unit.started_usec > f->record.restart_usec;
+        return (f->agent.agent == AGENT_STOPPED && f->agent.exit_status == AGENT_EXIT_TERMINAL) ||
+               (f->unit.stopped_usec > 0 && f->unit.stopped_usec < f->record.restart_usec) ||
+               f->unit.started_usec > f->record.tried_usec;
 }
 
 /* Its container is down. */
@@ -121,24 +127,37 @@ static Decision decide_owed(const Facts *f, const Policy *p, uint64_t now) {
 }
 
 static Reason judge_new_container(const Facts *f) {
-        /* If the file changed meanwhile, what the new container has tells nothing. */
-        if (f->overtaken || facts_agent_has_credentials(f) || digest_equal(&f->agent.digest, &f->record.digest))
+        /* If the file changed meanwhile, or may have, what the new container has tells nothing. */
+        if (f->overtaken || !facts_file_is_right(f) || facts_agent_has_credentials(f) ||
+            digest_equal(&f->agent.digest, &f->record.digest))
                 return REASON_RESTARTED;
         return REASON_WITHOUT_THEM;
 }
 
+/* A job that is not done, and not to come any more, has left the agent alone: what happens to it from here on is
+ * somebody else's doing. */
+static bool left_it_alone(const Facts *f) {
+        return !f->record.done && f->unit.state == UNIT_ACTIVE && f->unit.started_usec <= f->record.restart_usec;
+}
+
 static Decision decide_open(const Facts *f, const Policy *p, uint64_t now) {
+        bool runs = f->agent.agent == AGENT_RUNNING, new = !streq(f->agent.container_id, f->record.old_container_id);
         uint64_t deadline = f->record.restart_usec + p->settings.verify_usec;
+        Reason reason = judge_new_container(f);
 
         if (f->agent.agent == AGENT_UNKNOWN)
                 return decision(ACTION_HOLD, REASON_ENGINE, now + LOOK_LATER_USEC);
-        if (f->agent.agent != AGENT_RUNNING)
+        /* Unless a write in hand is about to tell that it is another file by now. */
+        if (runs && new && (reason == REASON_RESTARTED || !(f->file.stale || f->file.writing)))
+                return decision(ACTION_CLOSE, reason, 0);
+        if (f->unit.state == UNIT_CHANGING || f->unit.state == UNIT_UNKNOWN)
+                return decide_unit(f, now);
+        if (left_it_alone(f))
+                return decision(ACTION_CLOSE, REASON_NO_EFFECT, 0);
+        if (!runs)
                 return decide_owed(f, p, now);
-        if (!streq(f->agent.container_id, f->record.old_container_id))
-                return decision(ACTION_CLOSE, judge_new_container(f), 0);
-        if (now < deadline)
-                return decision(ACTION_WAIT, REASON_VERIFYING,
-                                now + LOOK_SOON_USEC < deadline ? now + LOOK_SOON_USEC : deadline);
+        if (new || now < deadline)
+                return decision(ACTION_WAIT, REASON_VERIFYING, new ? now + LOOK_SOON_USEC : look_soon(now, deadline));
         return decision(ACTION_CLOSE, REASON_NO_EFFECT, 0);
 }
 
@@ -156,9 +175,19 @@ static Decision decide_tasks(const Facts *f, const Policy *p, uint64_t now) {
                 return decision(ACTION_HOLD, REASON_TASKS, now + LOOK_LATER_USEC);
         if (a->tasks_error < 0)
                 return decision(ACTION_HOLD, REASON_TASKS_UNKNOWN, now + LOOK_LATER_USEC);
-        if (now < f->idle_usec + TASKS_ENDED_USEC)
-                return decision(ACTION_WAIT, REASON_TASKS_ENDED, f->idle_usec + TASKS_ENDED_USEC);
         return decision(ACTION_RESTART, REASON_OTHER_CREDENTIALS, 0);
+}
+
+/* The last wait of all: only while it is this that is waited for is it looked at often, and after each event of
+ * Docker's, so that no task comes and goes unseen. */
+static Decision decide_tasks_ended(const Facts *f, const Policy *p, uint64_t now) {
+        bool watched = f->waiting_for == REASON_TASKS_ENDED;
+        uint64_t since = !watched ? now : f->waiting_since_usec > f->idle_usec ? f->waiting_since_usec : f->idle_usec;
+        uint64_t deadline = since + TASKS_ENDED_USEC;
+
+        if (f->agent.state_kept == STATE_KEPT || p->settings.unsaved_state == UNSAVED_STATE_FORCE || now >= deadline)
+                return decision(ACTION_RESTART, REASON_OTHER_CREDENTIALS, 0);
+        return decision(ACTION_WAIT, REASON_TASKS_ENDED, look_soon(now, deadline));
 }
 
 static bool is_fruitless(const Facts *f) {
@@ -224,7 +253,9 @@ static Decision decide_restart(const Facts *f, const Policy *p, uint64_t now) {
                 return decision(ACTION_WAIT, REASON_SETTLE, settled);
 
         d = decide_obstacles(f, p, now);
-        return d.action == ACTION_RESTART ? decide_distance(f, p, now) : d;
+        if (d.action == ACTION_RESTART)
+                d = decide_distance(f, p, now);
+        return d.action == ACTION_RESTART ? decide_tasks_ended(f, p, now) : d;
 }
 
 static Decision decide_next(const Facts *f, const Policy *p, uint64_t now) {
@@ -232,7 +263,7 @@ static Decision decide_next(const Facts *f, const Policy *p, uint64_t now) {
                 return decision(ACTION_DONE, REASON_WRITE_ONLY, 0);
         if (f->observing)
                 return decision(ACTION_WAIT, REASON_LOOKING, 0);
-        if (f->agent_stale || !f->observed)
+        if (f->agent_stale || f->observed_usec == 0)
                 return decision(ACTION_OBSERVE, REASON_NONE, 0);
 
         if (f->job)
@@ -253,7 +284,13 @@ static Decision decide_next(const Facts *f, const Policy *p, uint64_t now) {
 Decision decide_agent(const Facts *f, const Policy *p, uint64_t now) {
         Decision d = decide_next(f, p, now);
 
-        if (p->other_instance && (d.action == ACTION_RESTART || d.action == ACTION_START || d.action == ACTION_CLOSE))
+        if (d.action != ACTION_RESTART && d.action != ACTION_START && d.action != ACTION_CLOSE &&
+            d.action != ACTION_ABANDON)
+                return d;
+        /* What was seen before a wait may not be so any more: a task has come, an operator has stopped the agent. */
+        if (now > f->observed_usec + FRESH_USEC)
+                return decision(ACTION_OBSERVE, REASON_NONE, 0);
+        if (p->other_instance && d.action != ACTION_ABANDON)
                 return decision(ACTION_WAIT, REASON_OTHER_INSTANCE, now + LOOK_SOON_USEC);
         return d;
 }

@@ -49,6 +49,10 @@ bool facts_begin_write(Facts *f) {
 static bool take_report(FileFacts *file, const SyncReport *report) {
         bool changed = report->outcome == SYNC_WRITTEN || report->outcome == SYNC_REMOVED;
 
+        /* Nothing newer is known to belong there, or it cannot be told. */
+        if (report->behind || !report->digest_known)
+                file->right_known = false;
+
         /* A job that did not even look into the environment file: what is known of it still stands. */
         if (!report->digest_known) {
                 file->sync.outcome = report->outcome;
@@ -129,16 +133,16 @@ static void judge_refusal(Facts *f, uint64_t now) {
 
         if (f->unit.state == UNIT_REFUSED || (stopped && f->unit.state != UNIT_INACTIVE))
                 f->refused = true;
-        else if (f->agent.answers || f->unit.state == UNIT_INACTIVE ||
+        else if (f->agent.answers || f->unit.state == UNIT_INACTIVE || f->agent.agent == AGENT_STOPPED ||
                  (f->running_usec > 0 && now >= f->running_usec + REFUSAL_USEC))
                 f->refused = false;
 }
 
 void facts_end_observe(Facts *f, const ObserveReport *agent, const UnitReport *unit, uint64_t now) {
         f->observing = false;
-        f->observed = true;
         f->unit = *unit;
         take_agent(f, agent, now);
+        f->observed_usec = now;
         judge_silence(f, now);
         judge_refusal(f, now);
 
@@ -156,6 +160,7 @@ void facts_end_observe(Facts *f, const ObserveReport *agent, const UnitReport *u
 
 void facts_take_record(Facts *f, const RestartRecord *record) {
         f->record = *record;
+        f->overtaken = record->open; /* for all that we know */
 }
 
 void facts_begin_job(Facts *f, const Decision *d, uint64_t now) {
@@ -188,11 +193,13 @@ void facts_abandon_job(Facts *f) {
 }
 
 void facts_end_job(Facts *f, JobOutcome outcome) {
+        bool restart = f->record.tried_usec == f->record.restart_usec;
+
         facts_abandon_job(f);
-        if (outcome == JOB_DONE)
+        if (outcome == JOB_DONE && restart)
                 f->record.done = true;
         /* Nothing was done to an agent that ran; of one that is down already that says nothing. */
-        if (outcome == JOB_CANCELED || (outcome == JOB_REFUSED && f->record.tried_usec == f->record.restart_usec))
+        if (outcome == JOB_CANCELED || (outcome == JOB_REFUSED && restart))
                 f->record.open = false;
 }
 

@@ -137,7 +137,7 @@ typedef struct Facts {
 
         bool agent_stale;
         bool observing;
-        bool observed; /* at least once */
+        uint64_t observed_usec; /* when that last gave an answer */
         ObserveReport agent;
         UnitReport unit;
         uint64_t needed_usec;  /* since when a restart is needed, as far as we have seen; 0 = it is not */
@@ -147,7 +147,7 @@ typedef struct Facts {
         bool refused;          /* it ended with AGENT_EXIT_TERMINAL, and has not been well since */
 
         bool job;                   /* the service manager has our job, or our call */
-        bool overtaken;             /* the file changed since the restart began */
+        bool overtaken;             /* the file changed since the restart began, or may have */
         uint64_t not_recorded_usec; /* when the record could last not be written; 0: it can */
         RestartRecord record;
 

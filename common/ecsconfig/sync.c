@@ -262,6 +262,7 @@ static int prepare(const Gathered *gathered, const EcsConfigSettings *settings, 
                 r = merge(settings, file, &gathered->credentials, &credentials, &type, &data, &report->problems);
         if (r < 0)
                 return r;
+        report->behind = true; /* until it is saved */
 
         r = envfile_set(file, AUTHDATA_TYPE_KEY, type, line_max);
         if (r >= 0)
@@ -320,6 +321,7 @@ static int sync_once(const Gathered *gathered, const EcsConfigSettings *settings
         r = envfile_save(file, &report->problems);
         if (r < 0)
                 return r;
+        report->behind = false;
         if (r == 0) {
                 report->outcome = SYNC_UNCHANGED;
                 return 0;

@@ -44,6 +44,7 @@ typedef struct SyncEntry {
 typedef struct SyncReport {
         SyncOutcome outcome;
         bool digest_known;     /* false: not even the environment file could be read */
+        bool behind;           /* the credentials are known, and the environment file does not have them */
         Digest digest;         /* of the credentials that stand in the environment file now (authdata_digest) */
         unsigned n_registries; /* in it, that the agent would use */
         char registries[1024]; /* their names, separated by ", "; cut short with "..." */

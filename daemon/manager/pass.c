@@ -137,14 +137,15 @@ static int manager_save_record(Manager *m) {
         return r;
 }
 
+static bool manager_has_learned(const Manager *m) {
+        return memcmp(&m->facts.record, &m->saved, sizeof(m->saved)) != 0;
+}
+
 /* What was learned is kept, and the lock only for as long as a restart is under way. */
 static void manager_settle_record(Manager *m) {
-        RestartRecord record = m->facts.record;
-
-        if (memcmp(&record, &m->saved, sizeof(record)) != 0 && manager_claim_record(m)) {
-                m->facts.record = record;
+        /* What another one has written since we looked counts for more: it is learned again, from that. */
+        if (manager_has_learned(m) && manager_claim_record(m) && manager_has_learned(m))
                 (void) manager_save_record(m);
-        }
         if (!m->holds_lock || m->facts.record.open || m->facts.job || (m->service && service_is_busy(m->service)))
                 return;
         restart_record_release(m->record_file);
@@ -212,14 +213,14 @@ void manager_on_job_finished(void *userdata, JobOutcome outcome, const char *res
         manager_wake(m);
 }
 
-/* It is written down, and then begun. */
+/* It is written down, and then begun. The start of an agent that is down needs no record but that of the restart. */
 static void manager_begin_job(Manager *m, const Decision *d) {
         RestartRecord before = m->facts.record;
         int r;
 
         facts_begin_job(&m->facts, d, manager_now(m));
         r = manager_save_record(m);
-        if (r < 0) {
+        if (r < 0 && d->action == ACTION_RESTART) {
                 announcer_tell_not_recorded(m->announcer, r);
                 facts_fail_to_record(&m->facts, &before, manager_now(m));
                 return;

@@ -125,8 +125,9 @@ static void test_bad_credential_file_changes_nothing(void **state) {
         unit_assert_problem(&report.problems, "config.json:2:3");
         unit_assert_file(h->environment, LINES);
 
-        /* What the agent is to run with is known all the same. */
+        /* What the agent is to run with is known all the same, and nothing newer. */
         assert_true(report.digest_known);
+        assert_false(report.behind);
         assert_true(digest_equal(&report.digest, &good));
 }
 
@@ -158,6 +159,7 @@ static void test_line_that_is_too_long(void **state) {
 
         unit_write_file(h->environment, LINES);
         expect(h, SYNC_FAILED, 1, &report);
+        assert_true(report.behind);
         unit_assert_problem(&report.problems, "more than the 131071 that its reader takes");
         unit_assert_problem(&report.problems, "the heaviest come first: registry-2000.example/with/a/long/path, ");
         unit_assert_file(h->environment, LINES);
@@ -190,8 +192,13 @@ static void test_busy_environment_file(void **state) {
         unit_assert_problem(&report.problems, "another program has it open for writing");
         unit_assert_file(h->environment, "ECS_CLUSTER=x\n");
 
+        assert_true(report.behind);
+
         assert_int_equal(close(fd), 0);
         expect(h, SYNC_WRITTEN, 1, &report);
+        assert_false(report.behind);
+        expect(h, SYNC_UNCHANGED, 1, &report);
+        assert_false(report.behind);
 }
 
 /* A helper may be slow, or cost money: it is asked once, however often the file is tried, and no instance keeps another
