@@ -20,7 +20,7 @@ def host(make_host, registry, engine):
 
 @pytest.fixture(scope="module")
 def debian(make_host, registry, engine, host):
-    host.run("systemctl", "stop", "ecs")  # there is one engine
+    host.power_off()  # there is one engine, and one control group
     h = make_host(unit="ecs-debian.service")
     boot_logged_in(h, registry, "VerifySec=6s\n")
     wait_live(h, engine, registry)
