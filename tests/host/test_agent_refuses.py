@@ -82,7 +82,7 @@ def test_a_login_that_comes_while_it_refuses(host, engine, registry):
 
 
 def test_a_unit_that_starts_it_again_and_again(debian, engine, registry):
-    """Known by its container. Silence and refusal take turns, and are each said once, not once a round."""
+    """Known by its container. It is said once, not once a round."""
     host, since = debian, debian.cursor()
     engine.control.set(register=None, exit=(5, 1))
     new_login(host, registry)

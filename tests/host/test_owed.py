@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An agent that our restart took down is owed a start; one that an operator stopped is not. The unit here needs another
-one, which can be broken, as ecs.service needs docker.service. Told in order.
+one, which can be broken, as ecs.service needs docker.service.
 
 The version before left an agent alone that was down after its restart, whoever had stopped it: it stayed down until
 somebody came. Where its unit had failed, it tried once more with the old credentials."""
@@ -30,11 +30,12 @@ def host(make_host, registry, engine):
 
 
 @pytest.fixture(autouse=True)
-def mend(host, engine):
-    """systemd's start limit counts every start: there are more of them here than a day brings."""
-    host.shell("systemctl reset-failed ecs ecs-authd needed", check=False)
-    yield
+def mend(host, engine, registry):
+    """Everything runs, whatever the test before has left. systemd's start limit counts every start: there are more of them
+    here than a day brings."""
     engine.control.reset()
+    host.shell("rm -f /root/broken; systemctl reset-failed ecs ecs-authd needed; systemctl start needed ecs", check=False)
+    wait_newest(host, engine, registry)
 
 
 def break_it(host):
