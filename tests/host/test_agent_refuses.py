@@ -98,6 +98,8 @@ def test_a_unit_that_starts_it_again_and_again(debian, engine, registry):
 def test_new_credentials_within_the_loop(debian, engine, registry):
     """The next round reads them by itself."""
     host, since = debian, debian.cursor()
+    # Between two rounds: there are 10 s.
+    wait_for(lambda: host.property("ecs.service", "SubState") == "auto-restart", 20, "it waits for the next round", host.tail)
     new_login(host, registry)
     host.wait_said("Wrote the credentials", since)
     engine.control.set(register=0, exit=None)
