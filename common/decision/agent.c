@@ -117,6 +117,10 @@ static Decision decide_owed(const Facts *f, const Policy *p, uint64_t now) {
                         return decision(ACTION_CLOSE, REASON_STOPPED, 0);
                 return decide_start(f, now);
         case REASON_UNIT_FAILED:
+                /* ecs-init fails to stop a container that is not there yet. */
+                if (f->unit.terminated && f->unit.started_usec > f->record.restart_usec)
+                        return decision(ACTION_CLOSE, REASON_STOPPED, 0);
+                return decide_start(f, now);
         case REASON_UNIT_START_LIMIT:
                 return decide_start(f, now);
         case REASON_OTHER_CREDENTIALS: /* nothing is in the way: it is on its way up */

@@ -32,6 +32,7 @@ typedef struct UnitReport {
         UnitState state;
         uint64_t started_usec; /* when it last left the state inactive or failed; 0: never, or nobody tells */
         uint64_t stopped_usec; /* when it last came there */
+        bool terminated; /* it has failed, and its main process was ended by SIGTERM: a stop that did not end well */
 } UnitReport;
 
 /* How a job for the unit ended: a restart, or the start of an agent that a restart took down. */

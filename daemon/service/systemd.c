@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+
 #include "service/dbus-connection.h"
 #include "service/method.h"
 
@@ -195,7 +197,7 @@ typedef struct UnitProperties {
 
         /* Of the service, asked for only where it has failed. */
         const char *result;
-        int32_t exit_status;
+        int32_t exit_code, exit_status; /* CLD_EXITED and its status, CLD_KILLED and the signal */
 } UnitProperties;
 
 static UnitState judge_unit(const UnitProperties *p) {
@@ -235,6 +237,8 @@ static int read_property(sd_bus_message *m, const char *name, UnitProperties *p)
                 return sd_bus_message_read(m, "v", "t", &p->stopped_usec);
         if (streq(name, "Result"))
                 return sd_bus_message_read(m, "v", "s", &p->result);
+        if (streq(name, "ExecMainCode"))
+                return sd_bus_message_read(m, "v", "i", &p->exit_code);
         if (streq(name, "ExecMainStatus"))
                 return sd_bus_message_read(m, "v", "i", &p->exit_status);
         return sd_bus_message_skip(m, "v");
@@ -269,12 +273,15 @@ static int call(SystemdService *s, sd_bus_slot **slot, const char *path, const c
 
 /* Properties of the service: why it has failed. */
 static int on_failure(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        SystemdService *s = userdata;
         UnitProperties p = {.result = ""};
+        UnitState state = UNIT_FAILED;
 
-        if (sd_bus_message_is_method_error(m, NULL) || read_properties(m, &p) < 0)
-                systemd_finish_query(userdata, UNIT_FAILED);
-        else
-                systemd_finish_query(userdata, judge_failure(&p));
+        if (!sd_bus_message_is_method_error(m, NULL) && read_properties(m, &p) >= 0) {
+                state = judge_failure(&p);
+                s->report.terminated = p.exit_code == CLD_KILLED && p.exit_status == SIGTERM;
+        }
+        systemd_finish_query(s, state);
         return 0;
 }
 

@@ -6,7 +6,7 @@
  * the time, says what becomes of it; without that file it registers at once. A line each:
  *
  *     register SECONDS|never        after its start; what has registered stays so
- *     exit STATUS SECONDS           it ends by itself, this long after its start
+ *     exit STATUS SECONDS           it ends by itself, this long after its start; counts for those that start from now on
  *     stop SECONDS                  that it takes to end
  *     task ARN KNOWN-STATUS FAMILY  what /v1/tasks lists
  *
@@ -118,16 +118,18 @@ static void answer(int connection, const Control *c) {
 
 static void be_an_agent(void) {
         double started = seconds_now();
+        Control first;
         int fd = -1;
 
+        look(&first);
         for (;;) {
                 double age = seconds_now() - started;
                 struct pollfd wait = {.events = POLLIN};
                 Control c;
 
                 look(&c);
-                if (c.exit_after >= 0 && age >= c.exit_after)
-                        exit(c.exit_status);
+                if (first.exit_after >= 0 && age >= first.exit_after)
+                        exit(first.exit_status);
                 if (terminated && fd >= 0) {
                         sleep(c.stop_seconds);
                         exit(0);

@@ -116,7 +116,9 @@ class Engine:
         self.process = subprocess.Popen(
             ["dockerd", "--iptables=false", "--ip6tables=false", "--bridge=none", f"--data-root={self.directory}/data",
              f"--exec-root={self.directory}/exec", f"--pidfile={self.directory}/pid", "--host", f"unix://{self.socket}"],
-            stdout=log, stderr=subprocess.STDOUT)
+            # Of its own session: a test stops it for a while, and a process group that loses its parent while it has a
+            # stopped member gets SIGHUP, tests and all.
+            stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         wait_for(self.answers, 60, "the Docker Engine answers", lambda: (self.directory / "log").read_text()[-3000:])
 
     def answers(self):

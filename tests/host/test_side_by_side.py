@@ -24,12 +24,13 @@ def host(make_host, registry, engine):
 
 @contextlib.contextmanager
 def hung_bus(host, _):
-    pid = host.property("dbus.service", "MainPID")
-    host.run("kill", "-STOP", pid)
+    pid = int(host.property("dbus.service", "MainPID"))
+    assert pid > 0  # 0 would be our own process group
+    host.shell(f"kill -STOP {pid}")
     try:
         yield
     finally:
-        host.run("kill", "-CONT", pid)
+        host.shell(f"kill -CONT {pid}")
 
 
 @contextlib.contextmanager
@@ -43,9 +44,10 @@ def hung_engine(_, engine):
 
 @pytest.mark.parametrize("hang", [hung_bus, hung_engine])
 def test_a_login_is_in_the_file_within_a_second(host, engine, registry, hang):
-    pid, since = host.property("ecs-authd", "MainPID"), host.cursor()
+    pid, since = int(host.property("ecs-authd", "MainPID")), host.cursor()
+    assert pid > 0, host.tail()
     with hang(host, engine):
-        host.run("kill", "-HUP", pid)
+        host.shell(f"kill -HUP {pid}")
         host.wait_said("looking again, as asked", since)
         took = []
         for _ in range(4):  # within one of its questions, and between two
@@ -57,7 +59,7 @@ def test_a_login_is_in_the_file_within_a_second(host, engine, registry, hang):
             wait_for(lambda: registry.entry() in path.read_text(), 20, "the login is in the file", lambda: "")
             took.append(time.monotonic() - written)
         assert max(took) < 1, took
-        print("login to file, hung:", [round(t, 3) for t in took])
+        print("login to file:", [round(t, 3) for t in took])
         # The restart has to wait, and that is said.
         host.wait_said("cannot be reached over D-Bus" if hang is hung_bus else "Docker Engine cannot be asked", since, seconds=30)
         assert host.restarts(since) == 0

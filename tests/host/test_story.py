@@ -245,7 +245,7 @@ def test_no_secret_is_anywhere(host, registry):
     pid = host.property("ecs-authd", "MainPID")
     seen = host.run("journalctl", "--no-pager", "-u", "ecs-authd", "-o", "export")
     seen += host.run("systemctl", "show", "ecs-authd")
-    seen += host.shell(f"cat /proc/{pid}/cmdline /proc/{pid}/environ | tr '\\0' '\\n'; cat /run/ecs-authd/* /var/lib/ecs-authd/* 2>/dev/null",
+    seen += host.shell(f"cat /proc/{pid}/cmdline /proc/{pid}/environ | tr '\\0' '\\n'; cat /run/ecs-authd/* /var/lib/ecs-authd/restart 2>/dev/null",
                        check=False)
     assert "Wrote the credentials" in seen
     assert not [s for s in secrets if s in seen], "a secret is in the journal, the unit's state or the process"
