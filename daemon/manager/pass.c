@@ -325,7 +325,9 @@ static bool manager_act(Manager *m, const Decision *d) {
         case ACTION_DONE:
                 break;
         }
-        manager_rest(m, d);
+        /* A look that is under way changes nothing about what is waited for. */
+        if (d->reason != REASON_LOOKING)
+                manager_rest(m, d);
         return false;
 }
 

@@ -414,7 +414,7 @@ static void test_close(void **state _unused_) {
                 unsigned failures;
         } table[] = {
                 {REASON_RESTARTED, true, false, 0},   {REASON_STOPPED, true, false, 0},
-                {REASON_WITHOUT_THEM, true, true, 0}, {REASON_WITHOUT_THEM, false, true, 0},
+                {REASON_WITHOUT_THEM, true, true, 3}, {REASON_WITHOUT_THEM, false, true, 3},
                 {REASON_NO_EFFECT, true, true, 3},    {REASON_NO_EFFECT, false, false, 3},
                 {REASON_RESTARTED, false, false, 0},
         };

@@ -57,7 +57,7 @@ static int tear_down(void **state) {
 }
 
 static void expect(const Host *h, SyncOutcome outcome, unsigned n_registries, SyncReport *ret) {
-        sync_run(&h->sources, &h->settings, &key, ret);
+        sync_run(&h->sources, &h->settings, &key, true, ret);
         for (unsigned i = 0; i < ret->problems.n_items; i++)
                 print_message("%s\n", ret->problems.items[i].text);
         assert_int_equal(ret->outcome, outcome);
@@ -259,7 +259,7 @@ static void test_render(void **state) {
         Problems problems = {0};
 
         unit_write_file(h->credentials, LOGGED_IN);
-        assert_int_equal(sync_render(&h->sources, &h->settings, &credentials, &type, &data, &problems), 0);
+        assert_int_equal(sync_render(&h->sources, &h->settings, &key, &credentials, &type, &data, &problems), 0);
         assert_string_equal(type, "dockercfg");
         assert_string_equal(data, "{\"registry.example\":{\"auth\":\"" AUTH "\"}}");
         assert_int_equal(access(h->environment, F_OK), -1);

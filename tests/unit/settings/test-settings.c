@@ -426,7 +426,7 @@ static void test_shipped_file_shows_the_defaults(void **state) {
 
         _cleanup_(settings_freep) Settings *shown = load(*state, text, NULL, &problems);
         _cleanup_(settings_freep) Settings *c = load(*state, "", NULL, &problems);
-        assert_int_equal(n_keys, 22);
+        assert_int_equal(n_keys, 20);
         assert_non_null(shown);
         assert_string_equal(shown->credentials.files[0], c->credentials.files[0]);
         assert_null(shown->credentials.files[1]);
@@ -435,7 +435,7 @@ static void test_shipped_file_shows_the_defaults(void **state) {
                 assert_string_equal(shown->credentials.exclude[i], c->credentials.exclude[i]);
         assert_null(shown->credentials.helper_environment);
         assert_int_equal(shown->credentials.helper_lifetimes.n_items, 0);
-        assert_int_equal(shown->refresh_usec, c->credentials.refresh_usec);
+        assert_int_equal(shown->credentials.refresh_usec, c->credentials.refresh_usec);
         assert_string_equal(shown->ecsconfig.environment_file, c->ecsconfig.environment_file);
         assert_int_equal(shown->ecsconfig.auth_type, c->ecsconfig.auth_type);
         assert_string_equal(shown->agent.container, c->agent.container);
