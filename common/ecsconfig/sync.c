@@ -324,10 +324,12 @@ static int sync_once(const Gathered *gathered, const EcsConfigSettings *settings
         report->behind = false;
         if (r == 0) {
                 report->outcome = SYNC_UNCHANGED;
+                envfile_identify(file, &report->identity);
                 return 0;
         }
 
         report->outcome = outcome;
+        envfile_identify(file, &report->identity);
         return describe_current(file, key, report);
 }
 

@@ -6,6 +6,7 @@
 #include "credentials/credential-helper.h"
 #include "credentials/gather.h"
 #include "ecsconfig/auth-data.h"
+#include "ecsconfig/environment-file.h"
 
 /* The first job: credential files -> the auth entries of the environment file. The report has no pointers and no
  * secret, so that a worker can send it as it is. */
@@ -49,6 +50,7 @@ typedef struct SyncReport {
         unsigned n_registries; /* in it, that the agent would use */
         char registries[1024]; /* their names, separated by ", "; cut short with "..." */
         SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
+        EnvFileIdentity identity;            /* of the environment file as this report describes it */
         uint64_t ask_in_usec;                /* from now, a helper is to be asked again; 0: none is */
         Problems problems;
 } SyncReport;

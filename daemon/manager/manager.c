@@ -41,7 +41,7 @@ static void manager_arm_refresh(Manager *m) {
         (void) manager_arm_timer(m, &m->refresh, interval > 0 ? manager_now(m) + interval : 0, on_refresh);
 }
 
-static void on_files_changed(void *userdata, int error) {
+static void on_files_changed(void *userdata, uint64_t files, int error) {
         Manager *m = userdata;
 
         if (error < 0) {
@@ -49,8 +49,19 @@ static void on_files_changed(void *userdata, int error) {
                 log_warning("The files cannot be watched any more: %s; looking at them every minute", strerror(-error));
                 manager_arm_refresh(m);
         }
-        facts_wake_file(&m->facts);
+        if (error >= 0 && files == m->environment_bit)
+                m->environment_event = true; /* it may be our own */
+        else
+                facts_wake_file(&m->facts);
         manager_wake(m);
+}
+
+/* Leases end at a time of day. */
+static void on_clock_changed(void *userdata) {
+        Manager *m = userdata;
+
+        facts_wake_file(&m->facts);
+        manager_wake_agent(m);
 }
 
 static const char *watch_advice(int error) {
@@ -76,6 +87,7 @@ static void manager_start_watching(Manager *m) {
         if (files) {
                 memcpy(files, credentials, n * sizeof(char *));
                 files[n] = m->settings->ecsconfig.environment_file;
+                m->environment_bit = UINT64_C(1) << (n < 63 ? n : 63);
                 r = watch_set_files(m->watch, files);
         }
 
@@ -239,6 +251,8 @@ static int manager_start_run(Manager *m) {
         if (r < 0)
                 return r;
         r = watch_new(&m->watch, m->event, on_files_changed, m);
+        if (r >= 0)
+                r = clock_change_new(&m->clock_change, m->event, on_clock_changed, m);
         if (r < 0)
                 return r;
         manager_start_watching(m);
@@ -312,6 +326,7 @@ Manager *manager_free(Manager *m) {
         observer_free(m->observer);
         watch_free(m->watch);
         docker_events_free(m->docker_events);
+        clock_change_free(m->clock_change);
         service_free(m->service);
         restart_record_free(m->record_file);
         announcer_free(m->announcer);

@@ -94,9 +94,24 @@ void manager_on_written(void *userdata, const SyncReport *report) {
                 manager_wake(m);
 }
 
-static void manager_pass_files(Manager *m) {
-        FileDecision d = decide_files(&m->facts.file, manager_now(m));
+/* What our own write did to it is known. */
+static void manager_judge_event(Manager *m) {
+        const EnvFileIdentity *known = &m->facts.file.sync.identity;
+        EnvFileIdentity now;
 
+        if (!m->environment_event || writer_is_running(m->writer))
+                return;
+        m->environment_event = false;
+        envfile_identify_path(m->settings->ecsconfig.environment_file, &now);
+        if (known->inode == 0 || now.inode != known->inode || now.mtime_nsec != known->mtime_nsec)
+                facts_wake_file(&m->facts);
+}
+
+static void manager_pass_files(Manager *m) {
+        FileDecision d;
+
+        manager_judge_event(m);
+        d = decide_files(&m->facts.file, manager_now(m));
         (void) manager_arm_timer(m, &m->write_again, d.look_again_usec, on_write_again);
         if (!d.write)
                 return;

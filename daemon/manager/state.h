@@ -4,6 +4,7 @@
 #include "jobs/observer.h"
 #include "jobs/writer.h"
 #include "manager/manager.h"
+#include "process/clock-change.h"
 #include "process/docker-events.h"
 #include "process/restart-record.h"
 #include "report/announcer.h"
@@ -32,6 +33,7 @@ struct Manager {
         Service *service; /* NULL: nothing is restarted */
         Watch *watch;
         DockerEvents *docker_events;
+        ClockChange *clock_change;
         RestartRecordFile *record_file;
         Announcer *announcer;
 
@@ -40,6 +42,8 @@ struct Manager {
         bool holds_lock;
         bool ready;
         bool watching;
+        uint64_t environment_bit; /* the environment file among those that are watched */
+        bool environment_event;   /* something happened to it */
         bool stopping;
 
         /* apply */

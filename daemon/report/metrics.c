@@ -35,6 +35,23 @@ static unsigned count_problems(const Problems *problems) {
         return n;
 }
 
+/* A quote, a backslash or a newline ends no label: registries have none (registry-name.h). */
+static void ends(FILE *f, const SyncReport *sync) {
+        begin(f, "registry_end_timestamp_seconds",
+              "When what a credential helper gave for a registry ends, where that is known.");
+        for (size_t i = 0; i < SYNC_ENTRIES_MAX && !str_empty(sync->entries[i].registry); i++)
+                if (sync->entries[i].end_usec > 0)
+                        (void) fprintf(f, "ecs_authd_registry_end_timestamp_seconds{registry=\"%s\"} %lld\n",
+                                       sync->entries[i].registry,
+                                       (long long) (sync->entries[i].end_usec / (int64_t) USEC_PER_SEC));
+        begin(f, "registry_helper_failing",
+              "Whether the credential helper of a registry failed when it was last asked.");
+        for (size_t i = 0; i < SYNC_ENTRIES_MAX && !str_empty(sync->entries[i].registry); i++)
+                if (!str_empty(sync->entries[i].helper))
+                        (void) fprintf(f, "ecs_authd_registry_helper_failing{registry=\"%s\"} %d\n",
+                                       sync->entries[i].registry, sync->entries[i].failing);
+}
+
 static void write_all(FILE *f, const Facts *facts, const char *state, uint64_t now) {
         begin(f, "build_info", "Version of ecs-authd, as a label.");
         (void) fprintf(f, "ecs_authd_build_info{version=\"" VERSION "\"} 1\n");
@@ -44,6 +61,7 @@ static void write_all(FILE *f, const Facts *facts, const char *state, uint64_t n
 
         gauge(f, "registries", "Registries whose credentials stand in the environment file.",
               facts->file.sync.n_registries);
+        ends(f, &facts->file.sync);
         gauge(f, "problems", "Errors and warnings about credentials.", count_problems(&facts->file.sync.problems));
         gauge(f, "failed_restarts", "Restarts of the agent that failed, in a row.", facts->record.failures);
         gauge(f, "agent_running", "Whether the agent's container runs.", facts->agent.agent == AGENT_RUNNING);

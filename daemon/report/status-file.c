@@ -40,17 +40,22 @@ static const char *level_word(int level) {
 
 /* --- writing --- */
 
-static json_object *time_string(uint64_t usec, uint64_t now) {
+/* Of CLOCK_REALTIME, in microseconds; 0: none. */
+static json_object *moment_string(int64_t usec) {
+        time_t t = (time_t) (usec / (int64_t) USEC_PER_SEC);
         char text[32];
         struct tm tm;
-        time_t t;
 
-        if (usec == 0)
-                return NULL;
-        t = time(NULL) - (time_t) (((int64_t) now - (int64_t) usec) / (int64_t) USEC_PER_SEC);
-        if (!gmtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        if (usec == 0 || !gmtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
                 return NULL;
         return json_object_new_string(text);
+}
+
+/* Of CLOCK_MONOTONIC, likewise. */
+static json_object *time_string(uint64_t usec, uint64_t now) {
+        if (usec == 0)
+                return NULL;
+        return moment_string((int64_t) time(NULL) * (int64_t) USEC_PER_SEC - ((int64_t) now - (int64_t) usec));
 }
 
 static void add(json_object *o, const char *name, json_object *value) {
@@ -73,6 +78,10 @@ static json_object *describe_registries(const Facts *f) {
                 add_string(o, "source", e->source);
                 add_string(o, "helper", e->helper);
                 add(o, "identity_token", json_object_new_boolean(e->token));
+                add(o, "asked", moment_string(e->asked_usec));
+                add(o, "ends", moment_string(e->end_usec));
+                add(o, "asked_again", moment_string(e->due_usec));
+                add(o, "failing", json_object_new_boolean(e->failing));
                 (void) json_object_array_add(list, o);
         }
         return list;
