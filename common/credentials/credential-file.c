@@ -373,15 +373,19 @@ static const char *advise(int r) {
 }
 
 static int make_stamp(int fd, const DigestKey *key, const char *text, size_t size, CredFileStamp *ret) {
-        CredFileStamp stamp;
+        CredFileStamp stamp = {0};
         struct stat st;
+        int r;
 
         if (fstat(fd, &st) < 0)
                 return negative_errno();
         stamp.inode = st.st_ino;
         stamp.mtime_nsec = (int64_t) st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+        r = digest_compute(key, text, size, &stamp.digest);
+        if (r < 0)
+                return r;
         *ret = stamp;
-        return digest_compute(key, text, size, &ret->digest);
+        return 0;
 }
 
 int credfile_load_stamped(Credentials *c, const char *path, const DigestKey *key, CredFileStamp *ret_stamp,

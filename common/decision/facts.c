@@ -81,7 +81,8 @@ void facts_end_write(Facts *f, const SyncReport *report, uint64_t now) {
                 return;
 
         f->file.changed_usec = now;
-        /* One that is under way is fresh enough: files that change all the time must not have it begun anew all the time. */
+        /* One that is under way is fresh enough: files that change all the time must not have it begun anew all the
+         * time. */
         if (!f->observing)
                 f->agent_stale = true;
         if (f->needed_usec == 0)

@@ -97,27 +97,54 @@ static void move_to_this_boot(RestartRecord *record, int64_t realtime) {
         record->tried_usec = record->restart_usec;
 }
 
-static bool parse(const char *text, RestartRecord *ret) {
-        char boot[SD_ID128_STRING_MAX] = "", this_boot[SD_ID128_STRING_MAX] = "", digest[65] = "";
-        unsigned open, done, fruitless;
-        RestartRecord record = {0};
-        int64_t realtime;
+/* What stands behind "name=", to the end of its line. */
+static bool get_text(const char *text, const char *name, char *ret, size_t size) {
+        const char *line = strstr(text, name);
+        size_t n;
 
-        if (sscanf(text,
-                   "ecs-authd restart 1 boot=%32s restart=%" SCNu64 " tried=%" SCNu64 " realtime=%" SCNd64
-                   " failures=%u open=%u done=%u fruitless=%u container=%64s digest=%64s",
-                   boot, &record.restart_usec, &record.tried_usec, &realtime, &record.failures, &open, &done,
-                   &fruitless, record.old_container_id, digest) != 10 ||
-            digest_from_hex(digest, &record.digest) < 0)
+        if (!line || line == text || line[-1] != '\n')
+                return false;
+        line += strlen(name);
+        n = strcspn(line, "\n");
+        if (n == 0 || n >= size)
+                return false;
+        memcpy(ret, line, n);
+        ret[n] = 0;
+        return true;
+}
+
+static bool get_number(const char *text, const char *name, uint64_t *ret) {
+        char digits[32], *end;
+
+        if (!get_text(text, name, digits, sizeof(digits)))
+                return false;
+        errno = 0;
+        *ret = strtoull(digits, &end, 10);
+        return errno == 0 && *end == 0;
+}
+
+static bool parse(const char *text, RestartRecord *ret) {
+        char boot[SD_ID128_STRING_MAX], this_boot[SD_ID128_STRING_MAX] = "", digest[65];
+        uint64_t realtime, failures, open, done, fruitless;
+        RestartRecord record = {0};
+
+        if (!startswith(text, "ecs-authd restart 1\n") || !get_text(text, "boot=", boot, sizeof(boot)) ||
+            !get_number(text, "restart=", &record.restart_usec) || !get_number(text, "tried=", &record.tried_usec) ||
+            !get_number(text, "realtime=", &realtime) || !get_number(text, "failures=", &failures) ||
+            !get_number(text, "open=", &open) || !get_number(text, "done=", &done) ||
+            !get_number(text, "fruitless=", &fruitless) ||
+            !get_text(text, "container=", record.old_container_id, sizeof(record.old_container_id)) ||
+            !get_text(text, "digest=", digest, sizeof(digest)) || digest_from_hex(digest, &record.digest) < 0)
                 return false;
 
+        record.failures = (unsigned) failures;
         record.open = open;
         record.done = done;
         record.fruitless = fruitless;
         if (streq(record.old_container_id, "-"))
                 record.old_container_id[0] = 0;
         if (get_boot_id(this_boot) < 0 || !streq(boot, this_boot))
-                move_to_this_boot(&record, realtime);
+                move_to_this_boot(&record, (int64_t) realtime);
         *ret = record;
         return true;
 }
