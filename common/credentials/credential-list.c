@@ -102,16 +102,20 @@ static int copy_item(const Credential *c, Credential *ret) {
         return r < 0 ? r : copy_field(c->email, &ret->email);
 }
 
+int credentials_put_copy(Credentials *c, const Credential *credential) {
+        _cleanup_(credential_done) Credential item = {0};
+        int r;
+
+        r = copy_item(credential, &item);
+        return r < 0 ? r : credentials_put(c, &item);
+}
+
 int credentials_copy(const Credentials *c, Credentials *ret) {
         _cleanup_(credentials_done) Credentials list = {.incomplete = c->incomplete};
 
         for (size_t i = 0; i < c->n_items; i++) {
-                _cleanup_(credential_done) Credential item = {0};
-                int r;
+                int r = credentials_put_copy(&list, &c->items[i]);
 
-                r = copy_item(&c->items[i], &item);
-                if (r >= 0)
-                        r = credentials_put(&list, &item);
                 if (r < 0)
                         return r;
         }

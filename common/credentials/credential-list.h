@@ -46,6 +46,7 @@ const Credential *credentials_find(const Credentials *c, const char *registry);
 
 /* Takes over what *credential holds, replacing an entry for the same registry. */
 int credentials_put(Credentials *c, Credential *credential);
+int credentials_put_copy(Credentials *c, const Credential *credential);
 void credentials_remove(Credentials *c, size_t i);
 
 /* Another list with the same entries; without the stores, which have been asked by then. */

@@ -337,7 +337,37 @@ static int check_written(const Credentials *c, const char *type, const char *dat
         return n == back.n_items ? 0 : -EIO;
 }
 
-int authdata_format(const Credentials *c, AuthType type, const char **ret_type, char **ret_data, Problems *problems) {
+/* An entry that the type cannot carry costs itself and no other: it keeps its former form, where there is one that can
+ * be carried, or is left out. */
+static int replace_refused(Credentials *c, const Credentials *former, AuthType chosen, Problems *problems) {
+        for (size_t i = c->n_items; i-- > 0;) {
+                const char *why = credential_is_usable(&c->items[i]) ? refuse(&c->items[i], chosen) : NULL;
+                const Credential *before = why && former ? credentials_find(former, c->items[i].registry) : NULL;
+                bool keeps = before && credential_is_usable(before) && !refuse(before, chosen);
+                int r;
+
+                if (!why)
+                        continue;
+                problems_add(
+                        problems, LOG_ERR,
+                        "%s: the credentials of %s cannot be written as AuthType=%s: they have %s. %s; the others are "
+                        "written. Log out of it, or set another [Agent] AuthType=",
+                        c->items[i].source ? c->items[i].source : "credentials", c->items[i].registry,
+                        auth_type_names[chosen], why,
+                        keeps ? "The entry that the environment file has for it stays" : "It is left out");
+                if (!keeps) {
+                        credentials_remove(c, i);
+                        continue;
+                }
+                r = credentials_put_copy(c, before);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int authdata_format(Credentials *c, const Credentials *former, AuthType type, const char **ret_type, char **ret_data,
+                    Problems *problems) {
         _cleanup_json_ json_object *top = json_object_new_object();
         AuthType chosen = type == AUTH_TYPE_AUTO ? choose_type(c) : type;
         const char *text;
@@ -346,26 +376,12 @@ int authdata_format(const Credentials *c, AuthType type, const char **ret_type, 
 
         if (!top)
                 return -ENOMEM;
-
-        for (size_t i = 0; i < c->n_items; i++) {
-                const char *why;
-
-                if (!credential_is_usable(&c->items[i]))
-                        continue;
-                why = refuse(&c->items[i], chosen);
-                if (why) {
-                        problems_add(
-                                problems, LOG_ERR,
-                                "%s: the credentials of %s cannot be written as AuthType=%s: they have %s; nothing was "
-                                "written. Log out of it, or set another [Agent] AuthType=",
-                                c->items[i].source ? c->items[i].source : "credentials", c->items[i].registry,
-                                auth_type_names[chosen], why);
-                        return -EOPNOTSUPP;
-                }
-                r = add_entry(top, &c->items[i], chosen);
-                if (r < 0)
-                        return r;
-        }
+        r = replace_refused(c, former, chosen, problems);
+        for (size_t i = 0; r >= 0 && i < c->n_items; i++)
+                if (credential_is_usable(&c->items[i]))
+                        r = add_entry(top, &c->items[i], chosen);
+        if (r < 0)
+                return r;
 
         if (json_object_object_length(top) == 0) {
                 *ret_type = NULL;

@@ -57,23 +57,14 @@ static int read_current(const EnvFile *file, AuthEntries *ret) {
 }
 
 /* An entry whose secret cannot be had keeps the last good one; where not all is known, so does every other. */
-static int keep_last_good(const EnvFile *file, Credentials *credentials) {
-        _cleanup_(auth_entries_done) AuthEntries entries = {0};
-        _cleanup_(credentials_done) Credentials current = {0};
-        int r;
-
-        r = read_current(file, &entries);
-        if (r < 0)
-                return r;
-        if (authdata_parse(entries.type, entries.data, &current) < 0)
-                return 0; /* nothing good stands there */
-
-        for (size_t i = 0; i < current.n_items; i++) {
-                const Credential *c = credentials_find(credentials, current.items[i].registry);
+static int keep_last_good(const Credentials *current, Credentials *credentials) {
+        for (size_t i = 0; i < current->n_items; i++) {
+                const Credential *c = credentials_find(credentials, current->items[i].registry);
+                int r;
 
                 if (c ? credential_is_usable(c) && !c->yields : !credentials->incomplete)
                         continue;
-                r = credentials_put(credentials, &current.items[i]);
+                r = credentials_put_copy(credentials, &current->items[i]);
                 if (r < 0)
                         return r;
         }
@@ -83,17 +74,21 @@ static int keep_last_good(const EnvFile *file, Credentials *credentials) {
 /* file may be NULL: no environment file yet. */
 static int merge(const EcsConfigSettings *settings, const EnvFile *file, const Credentials *gathered,
                  Credentials *credentials, const char **ret_type, char **ret_data, Problems *problems) {
+        _cleanup_(auth_entries_done) AuthEntries entries = {0};
+        _cleanup_(credentials_done) Credentials current = {0};
         int r;
 
         r = credentials_copy(gathered, credentials);
+        if (r >= 0 && file)
+                r = read_current(file, &entries);
         if (r < 0)
                 return r;
-        if (file) {
-                r = keep_last_good(file, credentials);
-                if (r < 0)
-                        return r;
-        }
-        return authdata_format(credentials, settings->auth_type, ret_type, ret_data, problems);
+        /* What the agent would not take is nothing good to keep. */
+        if (authdata_parse(entries.type, entries.data, &current) >= 0)
+                r = keep_last_good(&current, credentials);
+        if (r < 0)
+                return r;
+        return authdata_format(credentials, &current, settings->auth_type, ret_type, ret_data, problems);
 }
 
 /* Their names, separated by ", "; cut short after the last whole one. Returns how many there are. */
