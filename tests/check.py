@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""`make check`: runs every suite, goes on after a failure, and ends with one line that counts them all."""
+"""`make check`: runs every suite, goes on after a failure, and ends with one line that counts them all. The last two wait most
+of their time, so they run beside each other."""
 
 import os
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
@@ -25,19 +27,28 @@ SUITES = [
     ("unit", MAKE + ["unit-check"]),
     ("conformance", MAKE + ["conformance-check"]),
     ("fuzz", MAKE + ["fuzz-check"]),
+    ("recipes", MAKE + ["recipes-check"]),
+]
+SIDE_BY_SIDE = [
     ("bus", MAKE + ["bus-check"]),
     ("host", MAKE + ["host-check"]),
 ]
 
 
-def run(name, command):
-    """Runs one suite; returns (passed, failed, skipped) and the reasons of what was skipped."""
-    print(f"\n=== {name}", flush=True)
+def run(name, command, log=None):
+    """Runs one suite; returns (passed, failed, skipped) and the reasons of what was skipped. log: a file for its output, which is
+    shown when it is over; else it is shown as it comes."""
+    if not log:
+        print(f"\n=== {name}", flush=True)
     results = RESULTS / name.replace(" ", "-")
     results.mkdir(parents=True)
     environment = dict(os.environ, RESULTS=str(results), PYTEST_ADDOPTS=f"--junitxml={results}/pytest.xml -rs")
     started = time.monotonic()
-    status = subprocess.run(command, cwd=TOP, env=environment, check=False).returncode
+    with open(log or os.devnull, "wb") as out:
+        status = subprocess.run(command, cwd=TOP, env=environment, check=False, stdout=out if log else None,
+                                stderr=subprocess.STDOUT if log else None).returncode
+    if log:
+        print(f"\n=== {name}\n{Path(log).read_text(errors='replace')}", flush=True)
     counts, reasons = count(results)
     if sum(counts) == 0:
         counts = (1, 0, 0) if status == 0 else (0, 1, 0)
@@ -68,8 +79,12 @@ def main():
     shutil.rmtree(RESULTS, ignore_errors=True)
     totals = [0, 0, 0]
     skipped = []
-    for name, command in SUITES:
-        counts, reasons = run(name, command)
+    outcomes = [(name, run(name, command)) for name, command in SUITES]
+    with ThreadPoolExecutor() as pool:
+        print(f"\n=== {' and '.join(name for name, _ in SIDE_BY_SIDE)}, side by side", flush=True)
+        jobs = [(name, pool.submit(run, name, command, RESULTS / f"{name}.log")) for name, command in SIDE_BY_SIDE]
+        outcomes += [(name, job.result()) for name, job in jobs]
+    for name, (counts, reasons) in outcomes:
         totals = [total + n for total, n in zip(totals, counts)]
         skipped += [f"{name}: {reason}" for reason in reasons]
 

@@ -97,15 +97,17 @@ static int start_introspection(void) {
 }
 
 static void answer(int connection, const Control *c) {
-        static const char metadata[] = "{\"Cluster\":\"stand-in\",\"ContainerInstanceArn\":"
-                                       "\"arn:aws:ecs:us-west-2:012345678910:container-instance/stand-in/1\","
-                                       "\"Version\":\"Amazon ECS Agent - v0.0.0 (stand-in)\"}";
+        const char *cluster = getenv("ECS_CLUSTER");
         char request[4096] = "", head[256], body[sizeof(c->tasks) + 64] = "";
 
         if (read(connection, request, sizeof(request) - 1) <= 0)
                 return;
         if (strncmp(request, "GET /v1/metadata ", 17) == 0)
-                snprintf(body, sizeof(body), "%s", metadata);
+                snprintf(body, sizeof(body),
+                         "{\"Cluster\":\"%s\",\"ContainerInstanceArn\":"
+                         "\"arn:aws:ecs:us-west-2:012345678910:container-instance/stand-in/1\","
+                         "\"Version\":\"Amazon ECS Agent - v0.0.0 (stand-in)\"}",
+                         cluster && *cluster ? cluster : "default");
         else if (strncmp(request, "GET /v1/tasks ", 14) == 0)
                 snprintf(body, sizeof(body), "{\"Tasks\":[%s]}", c->tasks);
 

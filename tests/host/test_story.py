@@ -227,7 +227,7 @@ def test_journal_tells_the_story(host):
     job = next(line for line in lines if line.get("ECS_AUTHD_JOB_RESULT"))
     assert job["ECS_AUTHD_JOB_RESULT"] == "done"
     live = next(line for line in lines if "runs with the credentials" in line["MESSAGE"])
-    assert live["ECS_AUTHD_REGISTRY_COUNT"] == "1" and live["ECS_AUTHD_CLUSTER"] == "stand-in"
+    assert live["ECS_AUTHD_REGISTRY_COUNT"] == "1" and live["ECS_AUTHD_CLUSTER"] == "web"
     assert all("MESSAGE_ID" in line for line in (restart, job, live))
 
 
@@ -237,7 +237,7 @@ def test_journal_explains(host):
     text = host.run("journalctl", "--no-pager", "-x", "-u", "ecs-authd")
     assert "The agent runs with the credentials" in text
     assert "Subject: The restart is held: tasks would be lost" in text
-    assert "cluster (stand-in)" in text
+    assert "cluster (web)" in text
 
 
 def test_no_secret_is_anywhere(host, registry):
