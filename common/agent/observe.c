@@ -310,10 +310,14 @@ void observe_run(const AgentSettings *settings, const DigestKey *key, ObserveRep
         *ret = report;
 }
 
-int observe_follow(const char *docker_socket, void (*changed)(void *userdata), void *userdata) {
-        /* {"type":["container"],"event":["start","die","destroy"]} */
-        static const char url[] = "http://docker/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C"
-                                  "%22event%22%3A%5B%22start%22%2C%22die%22%2C%22destroy%22%5D%7D";
+int observe_follow(const char *docker_socket, const char *container, void (*changed)(void *userdata), void *userdata) {
+        /* {"type":["container"],"event":["start","die","destroy"],"container":["NAME"]}; a name needs no escape. */
+        char url[640];
 
+        (void) snprintf(url, sizeof(url),
+                        "http://docker/events?filters=%%7B%%22type%%22%%3A%%5B%%22container%%22%%5D%%2C"
+                        "%%22event%%22%%3A%%5B%%22start%%22%%2C%%22die%%22%%2C%%22destroy%%22%%5D%s%s%s%%7D",
+                        container ? "%2C%22container%22%3A%5B%22" : "", container ? container : "",
+                        container ? "%22%5D" : "");
         return http_follow(docker_socket, url, changed, userdata);
 }

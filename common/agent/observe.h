@@ -66,6 +66,6 @@ int observe_parse_tasks(const char *json, json_object *tasks, ObserveReport *rep
 /* The answer of "GET /v1/metadata" put into the report. -EBADMSG: not such an answer. */
 int observe_parse_metadata(const char *json, ObserveReport *report);
 
-/* Calls changed() whenever a container starts or ends, and once at the beginning. Blocks until the Docker Engine ends
- * it; negative errno as http_follow(). */
-int observe_follow(const char *docker_socket, void (*changed)(void *userdata), void *userdata);
+/* Calls changed() whenever a container starts or ends (container NULL: any), and once at the beginning. Blocks until
+ * the Docker Engine ends it; negative errno as http_follow(). */
+int observe_follow(const char *docker_socket, const char *container, void (*changed)(void *userdata), void *userdata);

@@ -299,16 +299,6 @@ Decision decide_agent(const Facts *f, const Policy *p, uint64_t now) {
         return d;
 }
 
-bool decision_awaits_docker(const Decision *d) {
-        switch (d->reason) {
-        case REASON_TASKS:
-        case REASON_TASKS_ENDED:
-        case REASON_REGISTERING:
-        case REASON_SILENT:
-        case REASON_VERIFYING:
-        case REASON_AGENT_REFUSED:
-                return true;
-        default:
-                return false;
-        }
+bool decision_awaits_tasks(const Decision *d) {
+        return d->reason == REASON_TASKS || d->reason == REASON_TASKS_ENDED;
 }

@@ -36,5 +36,5 @@ typedef struct Policy {
 
 Decision decide_agent(const Facts *facts, const Policy *policy, uint64_t now);
 
-/* Something of which Docker's events tell at once. */
-bool decision_awaits_docker(const Decision *d);
+/* The end of tasks, of which Docker's events tell at once. */
+bool decision_awaits_tasks(const Decision *d);

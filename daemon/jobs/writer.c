@@ -8,10 +8,13 @@ struct Writer {
         writer_done_t done;
         void *userdata;
 
+        /* For the child, which has them as they were when it was forked; a reload may free them here. */
         const CredentialSettings *sources;
         const EcsConfigSettings *settings;
         const DigestKey *key;
         bool ask_all;
+
+        char *path; /* of the environment file, for the message about a child that did not end well */
 };
 
 int writer_new(Writer **ret, sd_event *event, writer_done_t done, void *userdata) {
@@ -34,6 +37,7 @@ Writer *writer_free(Writer *w) {
                 return NULL;
 
         worker_free(w->worker);
+        free(w->path);
         free(w);
         return NULL;
 }
@@ -59,7 +63,7 @@ static void on_done(void *userdata, int error, const void *report) {
         }
         problems_add(&failure.problems, LOG_ERR,
                      "%s: nothing was written, the job that reads the credential files did not end well: %s",
-                     w->settings->environment_file, describe_error(error));
+                     w->path ? w->path : "The environment file", describe_error(error));
         w->done(w->userdata, &failure);
 }
 
@@ -77,7 +81,10 @@ void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigS
         w->settings = settings;
         w->key = key;
         w->ask_all = ask_all;
-        r = worker_run(w->worker, run, w, sizeof(SyncReport), sync_timeout_usec(sources), on_done, w);
+        free(w->path);
+        w->path = strdup(settings->environment_file);
+        r = w->path ? worker_run(w->worker, run, w, sizeof(SyncReport), sync_timeout_usec(sources), on_done, w)
+                    : -ENOMEM;
         if (r < 0)
                 on_done(w, r, NULL);
 }

@@ -16,7 +16,7 @@ int writer_new(Writer **ret, sd_event *event, writer_done_t done, void *userdata
 Writer *writer_free(Writer *w); /* kills a job that still runs */
 DEFINE_CLEANUP_FUNC(Writer *, writer_free)
 
-/* done() is called in any case, later or at once. The settings have to live until then. */
+/* done() is called in any case, later or at once. */
 void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
                   bool ask_all);
 bool writer_is_running(const Writer *w);

@@ -151,7 +151,7 @@ static int manager_reload(Manager *m) {
                 return r;
         }
 
-        docker_events_set(m->docker_events, NULL);
+        docker_events_set(m->docker_events, NULL, NULL);
         old = m->settings;
         m->settings = STEAL_POINTER(settings);
         if (!streq(old->ecsconfig.environment_file, m->settings->ecsconfig.environment_file))

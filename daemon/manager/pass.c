@@ -308,13 +308,15 @@ static void manager_finish_apply(Manager *m, const Decision *d) {
 }
 
 static void manager_rest(Manager *m, const Decision *d) {
-        bool follow = decision_awaits_docker(d) || m->settings->restart.method == RESTART_METHOD_DOCKER;
+        const AgentSettings *agent = &m->settings->agent;
 
         if (d->reason == REASON_LIVE && m->settings->restart.method == RESTART_METHOD_DOCKER && manager_claim_record(m))
                 service_confirm(m->service);
         manager_settle_record(m);
         (void) manager_arm_timer(m, &m->look_again, d->look_again_usec, on_look_again);
-        docker_events_set(m->docker_events, follow ? m->settings->agent.docker_socket : NULL);
+        /* An agent that is live may be made anew at any time; and where tasks are waited for, each of them counts. */
+        docker_events_set(m->docker_events, d->reason == REASON_WRITE_ONLY ? NULL : agent->docker_socket,
+                          decision_awaits_tasks(d) ? NULL : agent->container);
         manager_finish_apply(m, d);
 }
 

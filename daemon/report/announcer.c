@@ -42,7 +42,7 @@ Announcer *announcer_free(Announcer *s) {
                 return NULL;
 
         if (s->notify)
-                status_file_remove();
+                status_file_remove(s->file);
         free(s->file);
         free(s);
         return NULL;

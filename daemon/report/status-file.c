@@ -181,9 +181,18 @@ int status_file_write(const Settings *settings, const Facts *facts, const Decisi
         return r;
 }
 
-void status_file_remove(void) {
+static bool is_there(const char *path, const char *text) {
+        _cleanup_fclose_ FILE *f = fopen(path, "re");
+        size_t n = strlen(text);
+        _cleanup_free_ char *there = malloc(n + 1);
+
+        return f && there && fread(there, 1, n + 1, f) == n && memcmp(there, text, n) == 0;
+}
+
+void status_file_remove(const char *last) {
         char path[PATH_MAX];
 
         status_file_path(path, sizeof(path));
-        (void) unlink(path);
+        if (last && is_there(path, last))
+                (void) unlink(path);
 }

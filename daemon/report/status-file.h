@@ -16,5 +16,5 @@ void status_file_path(char *ret, size_t size);
 int status_file_write(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence,
                       uint64_t now, char **last);
 
-/* The service ends: there is nothing to see any more. */
-void status_file_remove(void);
+/* The service ends: there is nothing to see any more. last: what it wrote last; that of another one stays. */
+void status_file_remove(const char *last);

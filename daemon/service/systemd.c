@@ -341,6 +341,16 @@ static int systemd_query(Service *service) {
         return r < 0 ? r : 0;
 }
 
+/* The call may have been heard all the same: systemd is slow, or the bus has died. */
+static bool is_without_answer(sd_bus_message *m) {
+        int e = sd_bus_message_get_errno(m);
+
+        return e == ETIMEDOUT || e == ECONNRESET || e == ENOTCONN || e == EPIPE ||
+               sd_bus_message_is_method_error(m, SD_BUS_ERROR_NO_REPLY) ||
+               sd_bus_message_is_method_error(m, SD_BUS_ERROR_DISCONNECTED) ||
+               sd_bus_message_is_method_error(m, SD_BUS_ERROR_TIMEOUT);
+}
+
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         SystemdService *s = userdata;
         const char *path;
@@ -348,7 +358,10 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unus
         if (sd_bus_message_is_method_error(m, NULL)) {
                 const sd_bus_error *e = sd_bus_message_get_error(m);
 
-                systemd_finish(s, JOB_REFUSED, NULL, e->message ? e->message : e->name);
+                if (is_without_answer(m))
+                        systemd_finish(s, JOB_UNKNOWN, NULL, NULL);
+                else
+                        systemd_finish(s, JOB_REFUSED, NULL, e->message ? e->message : e->name);
                 return 0;
         }
 

@@ -4,6 +4,7 @@
 import signal
 import subprocess
 import time
+import urllib.parse
 
 import pytest
 from standin.wait import wait_for
@@ -63,11 +64,25 @@ def test_a_hold_survives_the_daemon(held):
     held.wait_live(seconds=15)
 
 
-def test_nobody_listens_longer_than_need_be(held):
+def test_other_containers_wake_nobody_longer_than_need_be(held):
+    """Then those of the agent alone are listened to."""
+    assert '"container"' not in urllib.parse.unquote(followers(held)[-1]).split('"type"')[1].split("]", 1)[1]
     held.engine.stop_container("one")
-    held.wait_live()
-    children = f"/proc/{held.daemon.pid}/task/{held.daemon.pid}/children"
-    wait_for(lambda: not open(children, encoding="ascii").read().strip(), 5, "no child is left", held.seen)
+    held.wait_live(seconds=15)
+    wait_for(lambda: '"container":["ecs-agent"]' in urllib.parse.unquote(followers(held)[-1]), 5,
+             "the agent's container is listened to", held.seen)
+
+
+def test_an_agent_that_is_made_anew_while_it_is_live(host):
+    """By ecs-init itself, with its unit active: nothing else tells. It was shown as live, with the container of before."""
+    host.run_live()
+    host.agent.answers = False
+    host.agent.restart()
+    wait_for(lambda: host.status()["state"] == "silent", 20, "it is said to be silent", host.seen)
+    assert host.status()["agent"]["id"] == host.agent.container_id()
+    host.agent.answers = True
+    wait_for(lambda: host.status()["state"] == "live", 10, "it is live again", host.seen)
+    assert (host.restarts(), host.starts()) == (0, 0)
 
 
 def test_state_kept_waits_for_no_task(host):

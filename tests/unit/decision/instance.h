@@ -264,12 +264,13 @@ static void pass(State *s, unsigned i, bool slow) {
         d->look_again = timer_of(decision.look_again_usec);
         d->action = (uint8_t) decision.action;
         d->reason = (uint8_t) decision.reason;
-        /* Which begin with one. */
-        if (decision_awaits_docker(&decision) && !d->follows) {
+        /* Docker's events, which begin with one. Those of the agent's own container are always followed; here, where they are
+         * not, it has to come out right all the same. */
+        if (decision_awaits_tasks(&decision) && !d->follows) {
                 facts.agent_stale = true;
                 d->woken = true;
         }
-        d->follows = decision_awaits_docker(&decision);
+        d->follows = decision_awaits_tasks(&decision);
         if (decision.look_again_usec > 0 && decision.look_again_usec <= SECONDS(NOW))
                 broken("it looks again at once");
         if (!settle_record(s, i))
