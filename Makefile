@@ -84,7 +84,7 @@ demo: ## show the main job in a sandbox; installs what it needs
 
 check: ## install what is needed, build, run every test
 	@packaging/install-dependencies check
-	@$(PYTHON) tests/check.py
+	@$(PYTHON) tests/run-all.py
 
 # --- the parts of `make check` ---
 

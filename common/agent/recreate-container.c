@@ -3,8 +3,8 @@
 
 #include <fcntl.h>
 
-#include "agent/container-body.h"
-#include "agent/swap.h"
+#include "agent/container-create-body.h"
+#include "agent/container-swap.h"
 #include "base/secret.h"
 
 enum {

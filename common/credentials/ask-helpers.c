@@ -5,8 +5,8 @@
 #include "base/secret.h"
 #include "credentials/credential-file.h"
 #include "credentials/credential-helper.h"
-#include "credentials/helper-lifetime.h"
-#include "credentials/jwt.h"
+#include "credentials/lease-length.h"
+#include "credentials/token-expiry.h"
 
 /* An answer that somebody took out of the environment file is asked for again, and not at once: a tool that rewrites
  * the file all the time would have the helper asked all the time. */

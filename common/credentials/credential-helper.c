@@ -9,9 +9,9 @@
 
 #include "base/json.h"
 #include "base/secret.h"
-#include "credentials/helper-complaint.h"
+#include "credentials/helper-children.h"
 #include "credentials/helper-environment.h"
-#include "credentials/helper-guard.h"
+#include "credentials/helper-stderr.h"
 
 enum {
         COMPLAINT_READS_MAX = 256, /* more than a pipe holds */

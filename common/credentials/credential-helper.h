@@ -27,7 +27,7 @@ typedef struct HelperCall {
         int error;
         char *output; /* NUL-terminated, wiped by helper_calls_done() */
         size_t size;
-        char *complaint; /* of one that failed: its last line on standard error, without secrets (helper-complaint.h);
+        char *complaint; /* of one that failed: its last line on standard error, without secrets (helper-stderr.h);
                             NULL: it had nothing to say */
 } HelperCall;
 

@@ -6,8 +6,8 @@
 #include "base/secret.h"
 #include "credentials/helper-environment.h"
 #include "ecsconfig/environment-file.h"
-#include "settings/settings-files.h"
-#include "settings/values.h"
+#include "settings/parse-values.h"
+#include "settings/read-files.h"
 
 typedef struct Parser Parser;
 

@@ -4,7 +4,7 @@
 #include "agent/observe.h"
 #include "base/problem-texts.h"
 #include "credentials/gather.h"
-#include "decision/agent.h"
+#include "decision/when-to-restart.h"
 #include "ecsconfig/sync.h"
 
 /* Reads /etc/ecs-authd.conf, then the drop-ins *.conf of /usr/lib/ecs-authd.conf.d, /run/ecs-authd.conf.d and

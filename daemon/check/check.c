@@ -2,7 +2,7 @@
 #include "check/check.h"
 
 #include "base/secret.h"
-#include "check/findings.h"
+#include "check/finding.h"
 
 int check_host(const Settings *settings, bool login) {
         Check c = {.settings = settings};

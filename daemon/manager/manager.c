@@ -6,7 +6,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/log.h"
-#include "manager/pass.h"
+#include "manager/look-and-act.h"
 
 /* Where inotify fails us, the files are looked at this often instead. */
 #define UNWATCHED_REFRESH_USEC (60 * USEC_PER_SEC)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "jobs/observer.h"
-#include "jobs/writer.h"
+#include "jobs/observe-agent.h"
+#include "jobs/write-ecsconfig.h"
 #include "manager/manager.h"
 #include "process/clock-change.h"
 #include "process/docker-events.h"
@@ -10,7 +10,7 @@
 #include "report/announcer.h"
 #include "watch.h"
 
-/* The manager's own state, for manager.c (its life) and pass.c (what it does). */
+/* The manager's own state, for manager.c (its life) and look-and-act.c (what it does). */
 
 struct Manager {
         ManagerMode mode;

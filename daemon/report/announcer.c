@@ -3,11 +3,11 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "base/log.h"
 #include "base/directories.h"
+#include "base/log.h"
 #include "report/metrics.h"
-#include "report/reasons.h"
-#include "report/sentence.h"
+#include "report/sentence-words.h"
+#include "report/sentences.h"
 #include "report/status-file.h"
 
 struct Announcer {

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "report/reasons.h"
+#include "report/sentences.h"
 
 #ifndef VERSION
 #define VERSION "unknown"

@@ -8,7 +8,7 @@
 
 #include "base/directories.h"
 #include "base/json.h"
-#include "report/reasons.h"
+#include "report/sentences.h"
 
 #ifndef VERSION
 #define VERSION "unknown"

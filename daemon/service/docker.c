@@ -2,7 +2,7 @@
 #include "agent/recreate-container.h"
 #include "base/log.h"
 #include "process/worker.h"
-#include "service/method.h"
+#include "service/restart-method.h"
 
 /* The agent of somebody who started it with "docker run --env-file": there is no unit, and its container is made anew.
  * The requests to the Docker Engine carry the container's environment, so a child makes them. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/service.h"
 
-#include "service/method.h"
+#include "service/restart-method.h"
 
 int service_new(Service **ret, sd_event *event, const ServiceSettings *settings, const ServiceHandlers *handlers,
                 void *userdata) {

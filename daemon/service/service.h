@@ -3,7 +3,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "decision/agent.h"
+#include "decision/when-to-restart.h"
 
 /* What runs the agent and can restart it. One interface; each Method= has a file of its own. Nothing here blocks. */
 

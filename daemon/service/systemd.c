@@ -2,7 +2,7 @@
 #include <signal.h>
 
 #include "service/dbus-connection.h"
-#include "service/method.h"
+#include "service/restart-method.h"
 
 #define DESTINATION "org.freedesktop.systemd1"
 #define MANAGER_PATH "/org/freedesktop/systemd1"

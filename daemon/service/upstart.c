@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/dbus-connection.h"
-#include "service/method.h"
+#include "service/restart-method.h"
 
 /* Upstart, on the old Amazon Linux AMI (upstart 0.6.5; com.ubuntu.Upstart.xml, .Job.xml and .Instance.xml in its
  * dbus/ directory). Its Restart() would keep the old environment of the job's processes, and ecs-init makes the

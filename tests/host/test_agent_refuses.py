@@ -4,7 +4,7 @@ then stays failed, and Debian's, which starts it again every 10 s."""
 
 import pytest
 
-from real_host import boot_logged_in, never, new_login, wait_for, wait_live, wait_newest
+from host_parts import boot_logged_in, never, new_login, wait_for, wait_live, wait_newest
 
 REFUSED = "ended with status 5"
 

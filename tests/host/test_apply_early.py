@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from real_host import boot_logged_in, wait_live, wait_newest
+from host_parts import boot_logged_in, wait_live, wait_newest
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from real_host import boot_logged_in, credentials_for, environment, never, new_login, wait_for, wait_live, wait_newest
+from host_parts import boot_logged_in, credentials_for, environment, never, new_login, wait_for, wait_live, wait_newest
 
 SILENT = "has not registered with ECS"
 

@@ -4,7 +4,7 @@ unit made writable for it was the old directory. Told in order."""
 
 import pytest
 
-from real_host import boot_logged_in, never, new_login, wait_live, wait_newest
+from host_parts import boot_logged_in, never, new_login, wait_live, wait_newest
 
 
 @pytest.fixture(scope="module")

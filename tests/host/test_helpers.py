@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from real_host import credentials_for, wait_for
+from host_parts import credentials_for, wait_for
 
 PACKAGES = ("golang-docker-credential-helpers", "amazon-ecr-credential-helper", "pass", "gnupg")
 

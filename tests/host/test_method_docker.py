@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from real_host import ECS_AUTHD, credentials_for, environment, never, wait_for
+from host_parts import ECS_AUTHD, credentials_for, environment, never, wait_for
 
 IMAGE = "amazon/amazon-ecs-agent:latest"
 R = "registry.example.com"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine_proxy import EngineProxy
-from real_host import end, never, wait_for
+from host_parts import end, never, wait_for
 from test_method_docker import IMAGE, ByHand, comparable, make_hand  # noqa: F401
 
 # Each request of a swap that changes something, in order.

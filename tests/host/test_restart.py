@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from real_host import config_json, entry_of, environment, never, wait_for, wait_newest
+from host_parts import config_json, entry_of, environment, never, wait_for, wait_newest
 
 OTHERS = "ECS_CLUSTER=web\n# kept\n"
 

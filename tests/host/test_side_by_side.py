@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from real_host import boot_logged_in, config_json, wait_for, wait_live
+from host_parts import boot_logged_in, config_json, wait_for, wait_live
 
 
 @pytest.fixture(scope="module")

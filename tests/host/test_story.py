@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from real_host import credentials_for, environment, never, wait_for
+from host_parts import credentials_for, environment, never, wait_for
 
 # What is not ours in ecs.config: kept byte for byte, odd lines and all.
 OTHERS = "# written by hand\nECS_CLUSTER=web\n\n  ECS_LOGLEVEL=info  \n#ECS_OLD=1\nODD=\"quoted\" \\ # not a comment\n"

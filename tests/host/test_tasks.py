@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from real_host import boot_logged_in, environment, never, new_login, wait_for, wait_live, wait_newest
+from host_parts import boot_logged_in, environment, never, new_login, wait_for, wait_live, wait_newest
 
 ARN = "arn:aws:ecs:us-west-2:012345678910:task/stand-in/{}"
 HELD = "Restart held: "

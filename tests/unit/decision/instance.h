@@ -3,7 +3,7 @@
 
 #include "decision/world.h"
 
-/* What daemon/manager/pass.c does, in the same order, on the host of world.h; and what has to be true of each restart
+/* What daemon/manager/look-and-act.c does, in the same order, on the host of world.h; and what has to be true of each restart
  * and each start at the moment when the service manager is asked for it. */
 
 static Policy policy_of(unsigned i) {

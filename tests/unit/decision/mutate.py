@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[3]
-FILES = ["agent", "facts", "files", "outcome"]
-TESTS = ["agent", "facts", "files", "outcome", "every-history"]  # the slow one last: it is asked only if the others pass
+FILES = ["when-to-restart", "facts", "when-to-write", "apply-outcome"]
+TESTS = ["when-to-restart", "facts", "when-to-write", "apply-outcome", "every-history"]  # the slow one last: it is asked only if the others pass
 SHARED = ["common/base/digest.c", "common/base/directories.c", "common/base/log.c"]
 
 SWAPS = [
