@@ -8,11 +8,11 @@
  * that somebody started with "docker run --env-file". The one of before is stopped, renamed to NAME.ecs-authd-previous
  * and kept until the new one is confirmed.
  *
- * Each step is written down before it is done (agent/container-swap-record.h), looks at what there is and goes on from there: one
- * that was cut off at any point is brought to its end by the next. Until the old one is asked to stop it is undone, as
- * nothing has happened to the agent; from there on it is finished, which has the agent back soonest; and undone where
- * Docker refuses that. In the end there is one container under the name, with the restart policy that it had, and it
- * runs.
+ * Each step is written down before it is done (agent/container-swap-record.h), looks at what there is and goes on from
+ * there: one that was cut off at any point is brought to its end by the next. Until the old one is asked to stop it is
+ * undone, as nothing has happened to the agent; from there on it is finished, which has the agent back soonest; and
+ * undone where Docker refuses that. In the end there is one container under the name, with the restart policy that it
+ * had, and it runs.
  *
  * Only who holds the restart lock may run one. Blocks; the requests carry secrets, so it belongs into a worker. */
 

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/digest.h"
 
-#include <fcntl.h>
-#include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 
-#include "base/directories.h"
+#include "base/state-file.h"
+
+enum {
+        KEY_TEXT_MAX = 2 * sizeof(DigestKey) + 1,
+};
 
 int digest_key_generate(DigestKey *ret) {
         DigestKey key;
@@ -20,56 +21,36 @@ int digest_key_generate(DigestKey *ret) {
         return 0;
 }
 
-/* Of another's making it is nobody's key. */
-static int read_key(const char *path, DigestKey *ret) {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        DigestKey key;
-        struct stat st;
+static int read_key(DigestKey *ret) {
+        _cleanup_free_ char *text = NULL;
+        Digest bytes;
+        int r;
 
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return negative_errno();
-        if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0 ||
-            read(fd, key.bytes, sizeof(key.bytes)) != (ssize_t) sizeof(key.bytes))
-                return -EBADMSG;
-        *ret = key;
+        r = state_file_read("digest.key", KEY_TEXT_MAX, &text);
+        if (r >= 0)
+                r = digest_from_hex(text, &bytes);
+        if (r < 0)
+                return r;
+        memcpy(ret->bytes, bytes.bytes, sizeof(ret->bytes));
         return 0;
 }
 
-/* Whole or not at all; -EEXIST: somebody else was faster. */
-static int write_key(const char *path, const DigestKey *key) {
-        _cleanup_close_ int fd = -1;
-        char temporary[PATH_MAX];
-        int r = 0;
-
-        (void) snprintf(temporary, sizeof(temporary), "%s/.digest.key.%d", state_directory(), getpid());
-        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (fd < 0)
-                return negative_errno();
-        if (write(fd, key->bytes, sizeof(key->bytes)) != (ssize_t) sizeof(key->bytes) || fsync(fd) < 0 ||
-            link(temporary, path) < 0)
-                r = negative_errno();
-        (void) unlink(temporary);
-        return r;
-}
-
 int digest_key_load(DigestKey *ret) {
-        char path[PATH_MAX];
+        char text[KEY_TEXT_MAX];
         DigestKey key;
+        Digest bytes;
         int r;
 
-        make_state_directory();
-        if ((size_t) snprintf(path, sizeof(path), "%s/digest.key", state_directory()) >= sizeof(path))
-                return -ENAMETOOLONG;
-        if (read_key(path, ret) >= 0)
+        if (read_key(ret) >= 0)
                 return 0;
-
         r = digest_key_generate(&key);
         if (r < 0)
                 return r;
-        if (write_key(path, &key) == -EEXIST && read_key(path, &key) < 0) {
-                (void) unlink(path);
-                (void) write_key(path, &key);
-        }
+        memcpy(bytes.bytes, key.bytes, sizeof(bytes.bytes));
+        digest_to_hex(&bytes, text);
+        /* That of another instance, if one was faster; ours for as long as we live, where none can be kept. */
+        if (state_file_write("digest.key", text) < 0 || read_key(&key) < 0)
+                memcpy(key.bytes, bytes.bytes, sizeof(key.bytes));
         *ret = key;
         return 0;
 }

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/directories.h"
 
@@ -113,4 +114,20 @@ int state_file_remove(const char *name) {
         if (unlinkat(directory, name, 0) < 0)
                 return errno == ENOENT ? 0 : negative_errno();
         return fsync(directory) < 0 ? negative_errno() : 0;
+}
+
+/* No write takes as long. */
+#define LEFT_SEC 60
+
+void state_files_clean(void) {
+        _cleanup_closedir_ DIR *dir = opendir(state_directory());
+        const time_t now = time(NULL);
+        const struct dirent *entry;
+        struct stat st;
+
+        while (dir && (entry = readdir(dir)))
+                if (entry->d_name[0] == '.' && strlen(entry->d_name) > 2 &&
+                    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) >= 0 && S_ISREG(st.st_mode) &&
+                    st.st_mtim.tv_sec + LEFT_SEC < now)
+                        (void) unlinkat(dirfd(dir), entry->d_name, 0);
 }

@@ -15,5 +15,8 @@ int state_file_read(const char *name, size_t max, char **ret);
  */
 int state_file_write(const char *name, const char *text);
 
+/* What instances that were killed while they wrote have left behind. */
+void state_files_clean(void);
+
 /* Durable, too; one that is not there is no error. */
 int state_file_remove(const char *name);

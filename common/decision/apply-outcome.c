@@ -3,6 +3,8 @@
 
 /* It is left as it is, and has the credentials when it starts. */
 static bool leaves_agent_down(const Facts *f, const Decision *d) {
+        if (f->agent.agent == AGENT_RUNNING)
+                return false; /* outside its unit */
         switch (d->reason) {
         case REASON_UNIT_NOT_FOUND:
         case REASON_UNIT_MASKED:
@@ -13,7 +15,7 @@ static bool leaves_agent_down(const Facts *f, const Decision *d) {
         case REASON_AGENT_REFUSED:
                 return true;
         case REASON_UNIT_CHANGING: /* a queued start, as in user data before the boot is over, would wait for us */
-                return f->agent.agent != AGENT_RUNNING && !f->record.open;
+                return !f->record.open;
         default:
                 return false;
         }

@@ -206,6 +206,11 @@ void facts_end_job(Facts *f, JobOutcome outcome) {
                 f->record.open = false;
 }
 
+void facts_forget_restart(Facts *f) {
+        facts_abandon_job(f);
+        f->record.open = false;
+}
+
 void facts_close(Facts *f, const Decision *d) {
         f->record.open = false;
         f->overtaken = false;

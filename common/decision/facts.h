@@ -183,6 +183,9 @@ void facts_end_job(Facts *f, JobOutcome outcome);
 /* Nobody tells any more how it ended. */
 void facts_abandon_job(Facts *f);
 
+/* It was of another unit (settings that were read again). */
+void facts_forget_restart(Facts *f);
+
 /* A restart whose effect is seen (ACTION_CLOSE). The record is to be saved after it. */
 void facts_close(Facts *f, const Decision *d);
 

@@ -161,7 +161,9 @@ static void manager_settle_record(Manager *m) {
         /* What another one has written since we looked counts for more: it is learned again, from that. */
         if (manager_has_learned(m) && manager_claim_record(m) && manager_has_learned(m))
                 (void) manager_save_record(m);
-        if (!m->holds_lock || m->facts.record.open || m->facts.job || (m->service && service_is_busy(m->service)))
+        if (!m->holds_lock || m->facts.job || (m->service && service_is_busy(m->service)))
+                return;
+        if (m->facts.record.open && m->settings->restart.method != RESTART_METHOD_NONE)
                 return;
         restart_record_release(m->record_file);
         m->holds_lock = false;
@@ -241,6 +243,7 @@ static void manager_begin_job(Manager *m, const Decision *d) {
                 return;
         }
 
+        announcer_tell_decision(m->announcer, m->settings, &m->facts, d, manager_now(m));
         m->tried = true;
         if (!m->service)
                 r = -ENOTCONN;
@@ -355,7 +358,9 @@ static void manager_pass_agent(Manager *m) {
                 Decision d = manager_decide(m);
 
                 facts_note_waiting(&m->facts, &d, manager_now(m));
-                announcer_tell_decision(m->announcer, m->settings, &m->facts, &d, manager_now(m));
+                /* What is to be done is told when it is on record. */
+                if (d.action != ACTION_RESTART && d.action != ACTION_START)
+                        announcer_tell_decision(m->announcer, m->settings, &m->facts, &d, manager_now(m));
                 again = manager_act(m, &d);
         }
 }

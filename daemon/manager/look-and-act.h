@@ -3,8 +3,8 @@
 
 #include "manager/state.h"
 
-/* The pass: asks the two decisions (decision/when-to-write.h, decision/when-to-restart.h) what is to be done, and does it. Nothing acts
- * on an event: whatever happens only says "look again". */
+/* The pass: asks the two decisions (decision/when-to-write.h, decision/when-to-restart.h) what is to be done, and does
+ * it. Nothing acts on an event: whatever happens only says "look again". */
 
 /* "Look again": at everything that is marked as stale; at the agent, too. */
 void manager_wake(Manager *m);

@@ -6,6 +6,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/log.h"
+#include "base/state-file.h"
 #include "manager/look-and-act.h"
 
 /* Where inotify fails us, the files are looked at this often instead. */
@@ -92,10 +93,11 @@ static void manager_start_watching(Manager *m) {
         }
 
         m->watching = r >= 0;
-        if (r < 0)
+        if (r < 0 && r != m->watch_error)
                 log_warning("The files cannot be watched: %s%s; looking at them every minute", strerror(-r),
                             watch_advice(r));
-        else
+        m->watch_error = r;
+        if (r >= 0)
                 log_event(LOG_INFO, MESSAGE_WATCHING,
                           LOG_FIELDS({"FILE", m->settings->ecsconfig.environment_file}, {"UNIT", m->settings->unit}),
                           "Watching %s%s and %s", credentials[0], n > 1 ? " (and more)" : "",
@@ -131,7 +133,7 @@ static int manager_reconnect(Manager *m) {
         const UnitReport unknown = {.state = UNIT_UNKNOWN};
         int r;
 
-        facts_abandon_job(&m->facts);
+        facts_forget_restart(&m->facts);
         r = manager_connect(m);
         observer_take_unit(m->observer, &unknown);
         return r;
@@ -190,7 +192,7 @@ static int on_stop_limit(sd_event_source *s _unused_, uint64_t usec _unused_, vo
 
 static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *userdata) {
         Manager *m = userdata;
-        uint64_t limit = writer_is_running(m->writer) ? STOP_LIMIT_USEC : STOP_BUSY_LIMIT_USEC;
+        uint64_t limit = m->service && service_is_busy(m->service) ? STOP_BUSY_LIMIT_USEC : STOP_LIMIT_USEC;
 
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
         m->stopping = true;
@@ -202,7 +204,12 @@ static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo
         return 0;
 }
 
-static int on_deadline(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+static int on_deadline(sd_event_source *s _unused_, uint64_t usec, void *userdata) {
+        Manager *m = userdata;
+
+        /* What is half done has a limit of its own. */
+        if (manager_is_busy(m))
+                return manager_arm_timer(m, &m->stop_limit, usec + STOP_BUSY_LIMIT_USEC, on_deadline);
         log_warning("Not waiting any longer: written, but the agent was not seen with the new credentials");
         manager_exit(userdata, EXIT_STATUS_HELD);
         return 0;
@@ -270,6 +277,7 @@ static int manager_start_apply(Manager *m) {
 static int manager_build(Manager *m) {
         int r;
 
+        state_files_clean();
         r = digest_key_load(&m->key);
         if (r >= 0)
                 r = sd_event_new(&m->event);

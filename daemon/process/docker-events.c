@@ -20,7 +20,8 @@ struct DockerEvents {
 
         const char *socket;    /* of the Docker Engine; NULL: nobody wants to know */
         const char *container; /* NULL: any */
-        uint64_t retry_usec;
+        uint64_t started_usec;
+        uint64_t retry_usec; /* the next pause */
         pid_t pid;
         int fd;
         sd_event_source *child;
@@ -101,7 +102,18 @@ static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *u
         return 0;
 }
 
+static uint64_t now_of(const DockerEvents *f) {
+        uint64_t now = 0;
+
+        (void) sd_event_now(f->event, CLOCK_MONOTONIC, &now);
+        return now;
+}
+
 static void docker_events_retry(DockerEvents *f) {
+        /* One that has served is taken up again at once; one that ends as soon as it begins is not begun all the time.
+         */
+        if (now_of(f) >= f->started_usec + RETRY_MAX_USEC)
+                f->retry_usec = RETRY_MIN_USEC;
         docker_events_reset(f);
         (void) sd_event_add_time_relative(f->event, &f->retry, CLOCK_MONOTONIC, f->retry_usec, 0, on_retry, f);
         f->retry_usec = f->retry_usec * 2 < RETRY_MAX_USEC ? f->retry_usec * 2 : RETRY_MAX_USEC;
@@ -125,7 +137,6 @@ static int on_input(sd_event_source *s, int fd, uint32_t revents _unused_, void 
                 (void) sd_event_source_set_enabled(s, SD_EVENT_OFF); /* the child is about to end */
                 return 0;
         }
-        f->retry_usec = RETRY_MIN_USEC;
         f->woken(f->userdata);
         return 0;
 }
@@ -138,6 +149,7 @@ static void docker_events_start(DockerEvents *f) {
                 return;
         }
         f->fd = fds[0];
+        f->started_usec = now_of(f);
 
         r = fork_child(&f->pid, "ecs-authd-event", fds[1], follow, f);
         close(fds[1]);

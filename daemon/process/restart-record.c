@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sys/file.h>
 #include <systemd/sd-id128.h>
 #include <time.h>
@@ -20,8 +21,7 @@ enum {
         "failures=%u\nopen=%u\ndone=%u\nfruitless=%u\ncontainer=%s\ndigest=%s\n"
 
 struct RestartRecordFile {
-        int directory_fd; /* -1: who may not write there is not root, and shares the agent with nobody */
-        int lock_fd;      /* -1: not held */
+        int lock_fd; /* -1: not held */
 };
 
 int restart_record_new(RestartRecordFile **ret) {
@@ -29,9 +29,7 @@ int restart_record_new(RestartRecordFile **ret) {
 
         if (!r)
                 return -ENOMEM;
-        make_state_directory();
         r->lock_fd = -1;
-        r->directory_fd = open(state_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         *ret = r;
         return 0;
 }
@@ -41,19 +39,22 @@ RestartRecordFile *restart_record_free(RestartRecordFile *r) {
                 return NULL;
 
         closep(&r->lock_fd);
-        closep(&r->directory_fd);
         free(r);
         return NULL;
 }
 
 bool restart_record_claim(RestartRecordFile *r) {
         _cleanup_close_ int fd = -1;
+        char path[PATH_MAX];
 
-        if (r->lock_fd >= 0 || r->directory_fd < 0)
+        if (r->lock_fd >= 0)
                 return true;
-        fd = openat(r->directory_fd, "restart.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        make_state_directory();
+        (void) snprintf(path, sizeof(path), "%s/restart.lock", state_directory());
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
                 return false;
+        /* Who may not write there is not root, and shares the agent with nobody. */
         r->lock_fd = steal_fd(&fd);
         return true;
 }
@@ -156,14 +157,12 @@ void restart_record_load(const RestartRecordFile *r _unused_, RestartRecord *ret
                 *ret = (RestartRecord){0};
 }
 
-int restart_record_save(const RestartRecordFile *r, const RestartRecord *record) {
+int restart_record_save(const RestartRecordFile *r _unused_, const RestartRecord *record) {
         char text[TEXT_MAX], boot[SD_ID128_STRING_MAX], digest[65];
         uint64_t now = monotonic_usec();
         int64_t ago = (int64_t) ((now - record->restart_usec) / USEC_PER_SEC);
         int n;
 
-        if (r->directory_fd < 0)
-                return 0;
         n = get_boot_id(boot);
         if (n < 0)
                 return n;

@@ -176,8 +176,10 @@ int status_file_write(const Settings *settings, const Facts *facts, const Decisi
         free(*last);
         *last = text;
         r = write_text(text);
-        if (r < 0)
+        if (r < 0) {
+                free(*last);
                 *last = NULL;
+        }
         return r;
 }
 
