@@ -202,18 +202,19 @@ static int conclude(const CredentialSettings *settings, const HelperRound *round
 
 /* What the helper gave is not in the environment file (any more). */
 static bool is_lost(const HelperRound *round, const Lease *lease) {
-        const Credential *current = credentials_find(round->current, lease->registry);
+        const Credential *current;
         Digest digest;
 
-        if (!lease->answered || lease->failures > 0 || lease->error == -ENOKEY)
+        if (!round->current || !lease->answered || lease->failures > 0 || lease->error == -ENOKEY)
                 return false;
+        current = credentials_find(round->current, lease->registry);
         return !current || credential_digest(current, round->key, &digest) < 0 ||
                !digest_equal(&digest, &lease->digest);
 }
 
 /* Its answer would not count: what stands in the environment file stays. */
 static bool is_no_use(const HelperRound *round, const Credential *c) {
-        return c->yields && credentials_find(round->current, c->registry);
+        return c->yields && (!round->current || credentials_find(round->current, c->registry));
 }
 
 static bool has_to_be_asked(HelperRound *round, Lease *lease) {
