@@ -26,7 +26,8 @@ typedef struct Step {
         int wd;
         char *directory; /* without symbolic links, with a slash at its end */
         char *name;
-        size_t file; /* of the list */
+        size_t file;  /* of the list */
+        bool is_last; /* the file itself, and no link to it: what happens to it changes no other step */
 } Step;
 
 struct Watch {
@@ -55,6 +56,7 @@ static void watch_forget_steps(Watch *w) {
 static void watch_stop(Watch *w) {
         w->io = sd_event_source_disable_unref(w->io);
         w->created = sd_event_source_disable_unref(w->created);
+        w->created_files = 0;
         inotifytools_cleanup();
         watch_forget_steps(w);
 }
@@ -211,6 +213,13 @@ static int walk_into_symlink(Walk *walk, const char *path) {
         return 0;
 }
 
+/* It leads nowhere else: a file, or nothing. */
+static bool is_end(const char *path) {
+        struct stat st;
+
+        return lstat(path, &st) < 0 || (!S_ISLNK(st.st_mode) && !S_ISDIR(st.st_mode));
+}
+
 /* Watches every directory on the way to file, as far as there is one. Each directory is watched before it is looked
  * into, so that nothing that appears in between is missed. */
 static int watch_add_file(Watch *w, size_t number, const char *file) {
@@ -238,6 +247,7 @@ static int watch_add_file(Watch *w, size_t number, const char *file) {
                         return r;
 
                 (void) snprintf(path, sizeof(path), "%s%s", walk.directory, name);
+                w->steps[w->n_steps - 1].is_last = !walk.rest[strspn(walk.rest, "/")] && is_end(path);
                 if (lstat(path, &st) < 0)
                         return 0;
 
@@ -282,7 +292,15 @@ static uint64_t bit_of(const Step *step) {
         return UINT64_C(1) << (step->file < 63 ? step->file : 63);
 }
 
-/* The files that it concerns. */
+/* What happened to it may have changed what the steps after it mean. */
+static bool changes_steps(const Step *step) {
+        char path[2 * PATH_MAX];
+
+        (void) snprintf(path, sizeof(path), "%s%s", step->directory, step->name);
+        return !step->is_last || !is_end(path);
+}
+
+/* The files that it concerns; all of them where the steps are not right any more. */
 static uint64_t concerned_files(Watch *w, const struct inotify_event *e) {
         uint64_t files = 0, later = 0;
 
@@ -294,6 +312,8 @@ static uint64_t concerned_files(Watch *w, const struct inotify_event *e) {
         for (size_t i = 0; i < w->n_steps; i++) {
                 if (w->steps[i].wd != e->wd || !streq(w->steps[i].name, e->name))
                         continue;
+                if (changes_steps(&w->steps[i]))
+                        return WATCH_ALL_FILES;
                 if (!(e->mask & IN_CREATE) || !is_being_written(&w->steps[i]))
                         files |= bit_of(&w->steps[i]);
                 else
@@ -312,7 +332,7 @@ static int on_events(sd_event_source *s _unused_, int fd _unused_, uint32_t reve
         Watch *w = userdata;
         const struct inotify_event *e;
         uint64_t concerned = 0;
-        int r;
+        int r = 0;
 
         /* The library reads ahead into a buffer of its own: what is left there would not wake us again. */
         while ((e = inotifytools_next_events(0, 1)))
@@ -321,9 +341,10 @@ static int on_events(sd_event_source *s _unused_, int fd _unused_, uint32_t reve
         if (!concerned)
                 return 0;
 
-        /* Any step may have changed what the next ones mean, and the library cannot forget a watch that the kernel
-         * has dropped by itself: begin anew. What happens meanwhile is seen by the look that follows. */
-        r = watch_start(w);
+        /* The library cannot forget a watch that the kernel has dropped by itself: begin anew. What happens to any file
+         * meanwhile is seen by the look that follows. */
+        if (concerned == WATCH_ALL_FILES)
+                r = watch_start(w);
         w->handler(w->userdata, concerned, r);
         return 0;
 }

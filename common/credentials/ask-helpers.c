@@ -35,7 +35,8 @@ static int list_from_leases(const HelperRound *round, const CredentialStore *sto
                                      .key = strdup(l->key),
                                      .source = strdup(store->source),
                                      .helper = strdup(store->helper),
-                                     .listed = true};
+                                     .listed = true,
+                                     .yields = store->yields};
                 if (!entry.registry || !entry.key || !entry.source || !entry.helper)
                         return -ENOMEM;
                 r = credentials_put(c, &entry);
@@ -125,9 +126,10 @@ static void explain_failure(const Credential *c, const Lease *lease, Problems *p
 }
 
 static void warn_of_short_lease(const Credential *c, const Lease *lease, Problems *problems) {
-        int64_t length = lease->due - lease->asked;
+        /* As of its answer: when it is due may be the pause after a failure, or a login since. */
+        int64_t length = (lease->end - lease->asked) / 3 * 2;
 
-        if (lease->end == 0 || length >= SHORT_LEASE_USEC)
+        if (lease->end == 0 || lease->failures > 0 || length >= SHORT_LEASE_USEC)
                 return;
         problems_add(
                 problems, LOG_WARNING,
@@ -200,13 +202,19 @@ static int conclude(const CredentialSettings *settings, const HelperRound *round
 
 /* What the helper gave is not in the environment file (any more). */
 static bool is_lost(const HelperRound *round, const Lease *lease) {
-        const Credential *current = credentials_find(round->current, lease->registry);
+        const Credential *current;
         Digest digest;
 
-        if (!lease->answered || lease->failures > 0 || lease->error == -ENOKEY)
+        if (!round->current || !lease->answered || lease->failures > 0 || lease->error == -ENOKEY)
                 return false;
+        current = credentials_find(round->current, lease->registry);
         return !current || credential_digest(current, round->key, &digest) < 0 ||
                !digest_equal(&digest, &lease->digest);
+}
+
+/* Its answer would not count: what stands in the environment file stays. */
+static bool is_no_use(const HelperRound *round, const Credential *c) {
+        return c->yields && (!round->current || credentials_find(round->current, c->registry));
 }
 
 static bool has_to_be_asked(HelperRound *round, Lease *lease) {
@@ -231,6 +239,7 @@ static bool has_to_be_asked(HelperRound *round, Lease *lease) {
 typedef struct Question {
         size_t item;
         size_t lease;
+        bool useless; /* not asked, even if it is due */
         bool asked;
 } Question;
 
@@ -247,9 +256,10 @@ static int collect_questions(HelperRound *round, const Credentials *c, Question 
                 if (!lease || lease_describe(lease, item->key, item->source, item->listed) < 0)
                         return -ENOMEM;
                 lease->named = true;
-                ret[n++] = (Question){.item = i,
-                                      .lease = (size_t) (lease - round->leases->items),
-                                      .asked = has_to_be_asked(round, lease)};
+                ret[n] = (Question){
+                        .item = i, .lease = (size_t) (lease - round->leases->items), .useless = is_no_use(round, item)};
+                ret[n].asked = !ret[n].useless && has_to_be_asked(round, lease);
+                n++;
         }
         *ret_n = n;
         return 0;
@@ -271,7 +281,8 @@ static int take_answers(const CredentialSettings *settings, HelperRound *round, 
                 if (r < 0)
                         return r;
 
-                note_next(round, lease->due);
+                if (!questions[i].useless)
+                        note_next(round, lease->due);
                 if (lease->failures > 0 || lease->error == -ENOKEY)
                         explain_failure(item, lease, problems);
                 else if (questions[i].asked)

@@ -329,6 +329,7 @@ int credfile_parse_list(Credentials *c, const CredentialStore *store, const char
                 if (r > 0 || is_store_internal(entry.registry) || credentials_find(c, entry.registry))
                         continue;
                 entry.listed = true;
+                entry.yields = store->yields;
                 entry.helper = strdup(store->helper);
                 if (!entry.helper)
                         return -ENOMEM;

@@ -126,21 +126,27 @@ int credentials_copy(const Credentials *c, Credentials *ret) {
 }
 
 int credentials_add_store(Credentials *c, const char *helper, const char *source) {
-        CredentialStore *stores = reallocarray(c->stores, c->n_stores + 1, sizeof(CredentialStore));
-        CredentialStore *s;
+        CredentialStore store = {.helper = strdup(helper), .source = strdup(source)}, *stores = NULL;
+        size_t i = 0;
 
-        if (!stores)
-                return -ENOMEM;
-        c->stores = stores;
-
-        s = &stores[c->n_stores];
-        *s = (CredentialStore){.helper = strdup(helper), .source = strdup(source)};
-        if (!s->helper || !s->source) {
-                free(s->helper);
-                free(s->source);
+        while (i < c->n_stores && !streq(c->stores[i].helper, helper))
+                i++;
+        if (store.helper && store.source)
+                stores = reallocarray(c->stores, c->n_stores + 1, sizeof(CredentialStore));
+        if (!stores) {
+                free(store.helper);
+                free(store.source);
                 return -ENOMEM;
         }
-        c->n_stores++;
+
+        c->stores = stores;
+        if (i < c->n_stores) {
+                free(stores[i].helper);
+                free(stores[i].source);
+        } else {
+                c->n_stores++;
+        }
+        stores[i] = store;
         return 0;
 }
 

@@ -22,6 +22,7 @@ typedef struct Credential {
 typedef struct CredentialStore {
         char *helper;
         char *source; /* the file that names it */
+        bool yields;  /* as of an entry: so does each that it lists */
 } CredentialStore;
 
 /* One entry for each registry, ordered by registry (strcmp). A zeroed struct is an empty list. */
@@ -56,4 +57,5 @@ int credentials_copy(const Credentials *c, Credentials *ret);
 int credentials_digest(const Credentials *c, const DigestKey *key, Digest *ret);
 int credential_digest(const Credential *c, const DigestKey *key, Digest *ret);
 
+/* One that several files name is one, of the last of them. */
 int credentials_add_store(Credentials *c, const char *helper, const char *source);

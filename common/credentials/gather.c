@@ -36,6 +36,8 @@ static int note_stamp(HelperRound *round, const char *path, const CredFileStamp 
 static void yield_to(Credentials *c) {
         for (size_t i = 0; i < c->n_items; i++)
                 c->items[i].yields = true;
+        for (size_t i = 0; i < c->n_stores; i++)
+                c->stores[i].yields = true;
 }
 
 /* A file that cannot be read costs its own registries, and not those of the others. */

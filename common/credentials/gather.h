@@ -31,7 +31,7 @@ typedef struct CredentialSettings {
 /* What decides whether a helper is asked, and what comes of it. */
 typedef struct HelperRound {
         const DigestKey *key;
-        const Credentials *current; /* what stands in the environment file */
+        const Credentials *current; /* what stands in the environment file; NULL: nobody can tell */
         int64_t now;                /* CLOCK_REALTIME in microseconds */
         bool ask_all;               /* somebody asks for it: SIGHUP, apply */
 

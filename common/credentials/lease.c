@@ -11,6 +11,9 @@
 #define RETRY_MIN_USEC ((int64_t) (5 * USEC_PER_SEC))
 #define RETRY_MAX_USEC ((int64_t) (300 * USEC_PER_SEC))
 
+/* Times can be added to and taken from each other up to here. */
+#define TIME_MAX (INT64_MAX / 4)
+
 enum {
         FILE_SIZE_MAX = 64 * 1024 * 1024,
 };
@@ -115,10 +118,12 @@ void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t ref
         lease->end = end;
         lease->error = 0;
         lease->failures = 0;
+        lease->complaint[0] = 0; /* of an earlier time */
         /* Early enough to try more than once, should it fail. */
         lease->due = length > 0 ? now + length / 3 * 2 : 0;
+        /* However short it is: who gives such ones is not asked all the time. */
         if (length > 0 && lease->due < now + RETRY_MIN_USEC)
-                lease->due = now + (length < RETRY_MIN_USEC ? length : RETRY_MIN_USEC);
+                lease->due = now + RETRY_MIN_USEC;
 }
 
 int lease_failed(Lease *lease, int error, const char *complaint, int64_t now) {
@@ -242,8 +247,11 @@ int leases_save(const Leases *l) {
         return state_file_write(NAME, text);
 }
 
+/* One that is no time of ours, in a file that was damaged, is none. */
 static int64_t number(json_object *o, const char *name) {
-        return json_object_get_int64(json_get(o, name, json_type_int));
+        int64_t n = json_object_get_int64(json_get(o, name, json_type_int));
+
+        return n < 0 || n > TIME_MAX ? 0 : n;
 }
 
 static bool flag(json_object *o, const char *name) {
@@ -274,7 +282,7 @@ static int parse_lease(json_object *o, Leases *l) {
         lease->due = number(o, "due");
         lease->end = number(o, "end");
         lease->failures = (unsigned) number(o, "failures");
-        lease->error = (int) number(o, "error");
+        lease->error = (int) json_object_get_int64(json_get(o, "error", json_type_int));
         lease->restored = flag(o, "restored");
         lease->digest = digest;
         r = replace(&lease->complaint, text_of(o, "complaint"));
@@ -304,8 +312,8 @@ static int parse_mark(json_object *o, Leases *l) {
         mark = leases_mark(l, text_of(o, "path"));
         if (!mark)
                 return -ENOMEM;
-        mark->stamp.inode = (uint64_t) number(o, "inode");
-        mark->stamp.mtime_nsec = number(o, "mtime");
+        mark->stamp.inode = (uint64_t) json_object_get_int64(json_get(o, "inode", json_type_int));
+        mark->stamp.mtime_nsec = json_object_get_int64(json_get(o, "mtime", json_type_int));
         mark->stamp.digest = digest;
         return 0;
 }

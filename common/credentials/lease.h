@@ -69,7 +69,7 @@ void leases_prune(Leases *l, bool (*keep)(const Lease *lease, void *userdata), v
 int lease_describe(Lease *lease, const char *key, const char *source, bool listed);
 
 /* It answered now: with credentials of this digest, that end then (0: nobody says) or are looked at again after this.
- */
+ * It is asked again at two thirds of that, and not sooner than after 5 s. */
 void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t refresh_usec, int64_t now);
 
 /* It failed; the pause before it is asked again grows from 5 s to 5 min, with some chance in it. -ENOMEM. */

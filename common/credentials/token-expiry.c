@@ -10,6 +10,9 @@ enum {
         CLAIMS_MAX = 64 * 1024,
 };
 
+/* Later than anybody means (the year 33658), and still a number of microseconds. */
+#define SECONDS_MAX 1e12
+
 /* base64url without padding (RFC 7515), decoded; the caller frees it with secret_free(). */
 static int decode(const char *text, size_t n, char **ret) {
         size_t padded = (n + 3) / 4 * 4;
@@ -57,7 +60,7 @@ int jwt_expiry(const char *token, int64_t *ret_sec) {
         exp = json_get(o, "exp", json_type_int);
         if (!exp)
                 exp = json_get(o, "exp", json_type_double);
-        if (!exp || json_object_get_double(exp) <= 0 || json_object_get_double(exp) > 1e15)
+        if (!exp || json_object_get_double(exp) < 1 || json_object_get_double(exp) > SECONDS_MAX)
                 return -ENODATA;
         *ret_sec = json_object_get_int64(exp);
         return 0;

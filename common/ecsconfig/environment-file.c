@@ -250,6 +250,10 @@ int envfile_save(EnvFile *f, Problems *problems) {
         return 1;
 }
 
+bool envfile_is_whole(const EnvFile *f) {
+        return file_version_check(f->directory_fd, f->name, &f->read) >= 0;
+}
+
 static int64_t to_nsec(const struct timespec *t) {
         return (int64_t) t->tv_sec * 1000000000 + t->tv_nsec;
 }

@@ -28,6 +28,9 @@ int envfile_open_for_change(const char *path, EnvFile **ret, Problems *problems)
 EnvFile *envfile_free(EnvFile *f);
 DEFINE_CLEANUP_FUNC(EnvFile *, envfile_free)
 
+/* Nobody was writing it while it was read, nor is now. */
+bool envfile_is_whole(const EnvFile *f);
+
 /* The value of key as ecs-init reads it (the last line wins), NULL when it is not set; in *ret, to be freed with
  * secret_free(). */
 int envfile_get(const EnvFile *f, const char *key, char **ret);

@@ -117,6 +117,16 @@ static int check_undisturbed(int directory_fd, const char *name, const FileVersi
         return 0;
 }
 
+int file_version_check(int directory_fd, const char *name, const FileVersion *v) {
+        int r = v->fd < 0 ? 0 : take_lease(v->fd);
+
+        if (r < 0)
+                return r;
+        if (v->fd >= 0)
+                (void) give_lease_back(v->fd);
+        return check_undisturbed(directory_fd, name, v);
+}
+
 static int read_again(FileVersion *v) {
         char *content;
         size_t size;

@@ -21,6 +21,10 @@ typedef struct FileVersion {
 int file_version_read(int directory_fd, const char *name, FileVersion *ret);
 void file_version_done(FileVersion *v);
 
+/* Whether it is whole, and still the one that stands there. -EAGAIN: somebody has it open for writing, or changed it.
+ */
+int file_version_check(int directory_fd, const char *name, const FileVersion *v);
+
 /* Puts the content in the place of old, with its owner, mode and extended attributes (0600 where there was no file). It
  * is on disk when this returns, but for *ret_synced, an errno of the directory. -EAGAIN: another program has the file
  * open for writing, or changed it since; its version is in place, ours is not. */

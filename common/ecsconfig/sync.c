@@ -210,23 +210,28 @@ static void gathered_done(Gathered *g) {
         leases_done(&g->leases);
 }
 
-/* Where nothing can be read there, nothing good stands there. */
-static void read_credentials(const char *path, Credentials *ret) {
+/* False: nobody can tell; a file that cannot be read, or that somebody is writing right now. */
+static bool read_credentials(const char *path, Credentials *ret) {
         _cleanup_(auth_entries_done) AuthEntries entries = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         Problems ignored = {0};
 
-        if (access(path, F_OK) == 0 && envfile_open(path, &file, &ignored) >= 0 && read_current(file, &entries) >= 0)
-                (void) authdata_parse(entries.type, entries.data, ret);
+        if (access(path, F_OK) < 0)
+                return errno == ENOENT;
+        if (envfile_open(path, &file, &ignored) < 0 || read_current(file, &entries) < 0 || !envfile_is_whole(file))
+                return false;
+        /* What the agent would not take is as good as nothing. */
+        (void) authdata_parse(entries.type, entries.data, ret);
+        return true;
 }
 
 static void gather(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
                    bool ask_all, Gathered *ret) {
         _cleanup_(credentials_done) Credentials current = {0};
-        HelperRound round = {
-                .key = key, .current = &current, .now = realtime_usec(), .ask_all = ask_all, .leases = &ret->leases};
+        HelperRound round = {.key = key, .now = realtime_usec(), .ask_all = ask_all, .leases = &ret->leases};
 
-        read_credentials(settings->environment_file, &current);
+        if (read_credentials(settings->environment_file, &current))
+                round.current = &current;
         ret->error = leases_load(&ret->leases);
         if (ret->error >= 0)
                 ret->error = gather_credentials(sources, &round, &ret->credentials, &ret->problems);

@@ -86,9 +86,10 @@ static void manager_start_watching(Manager *m) {
                 n++;
         files = calloc(n + 2, sizeof(char *));
         if (files) {
-                memcpy(files, credentials, n * sizeof(char *));
-                files[n] = m->settings->ecsconfig.environment_file;
-                m->environment_bit = UINT64_C(1) << (n < 63 ? n : 63);
+                /* The first, so that its bit is its own however many there are. */
+                files[0] = m->settings->ecsconfig.environment_file;
+                memcpy(files + 1, credentials, n * sizeof(char *));
+                m->environment_bit = 1;
                 r = watch_set_files(m->watch, files);
         }
 

@@ -27,6 +27,12 @@ static void start_daemon(State *s, unsigned i) {
         pack(d);
         d->saved = d->record;
         d->alive = d->woken = true;
+        s->world.wanted &= (uint8_t) ~(1 << i);
+        s->world.is_new |= i == SERVICE;
+        if (i == APPLY) {
+                d->ask_all = true;
+                s->world.wanted |= 1 << APPLY;
+        }
         d->deadline = i == APPLY ? APPLY_SEC : 0;
 }
 
@@ -34,7 +40,8 @@ static void end_daemon(State *s, unsigned i) {
         Daemon *d = &s->daemons[i];
 
         start_daemon(s, i);
-        d->alive = d->woken = d->file_stale = d->agent_stale = false;
+        d->alive = d->woken = d->file_stale = d->agent_stale = d->ask_all = false;
+        s->world.wanted &= (uint8_t) ~(1 << i);
         d->deadline = 0;
 }
 
@@ -222,24 +229,29 @@ static bool act(State *s, unsigned i, const Decision *decision) {
         }
 }
 
-static void finish_write(State *s, Daemon *d) {
+static void finish_write(State *s, unsigned i, bool ask_all) {
         World *w = &s->world;
-        SyncReport report = write_file(w);
+        Daemon *d = &s->daemons[i];
+        SyncReport report = write_file(w, i, ask_all);
 
         if (w->disk != CREDENTIALS_BROKEN)
                 d->known_wrong = w->file != w->credentials;
         facts_end_write(&facts, &report, SECONDS(NOW));
 }
 
-static void pass_files(State *s, Daemon *d, bool slow) {
+static void pass_files(State *s, unsigned i, bool slow) {
         FileDecision decision = decide_files(&facts.file, SECONDS(NOW));
+        Daemon *d = &s->daemons[i];
+        bool ask_all;
 
         d->write_again = timer_of(decision.look_again_usec);
         if (!decision.write)
                 return;
-        facts_begin_write(&facts);
+        ask_all = facts_begin_write(&facts);
+        s->world.looks += i == SERVICE;
+        d->slow_asks_all = ask_all;
         if (!slow)
-                finish_write(s, d);
+                finish_write(s, i, ask_all);
         d->write_again = timer_of(decide_files(&facts.file, SECONDS(NOW)).look_again_usec);
 }
 
@@ -250,7 +262,7 @@ static void pass(State *s, unsigned i, bool slow) {
 
         d->woken = false;
         unpack(d);
-        pass_files(s, d, slow);
+        pass_files(s, i, slow);
         pack(d);
         for (;;) {
                 decision = decide(s, i);
@@ -294,7 +306,7 @@ static void end_slow_write(State *s) {
         Daemon *d = &s->daemons[SERVICE];
 
         unpack(d);
-        finish_write(s, d);
+        finish_write(s, SERVICE, d->slow_asks_all);
         pack(d);
         d->woken = true;
 }

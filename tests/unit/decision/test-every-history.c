@@ -330,6 +330,7 @@ static bool happen_to_ourselves(State *s, Event e) {
                 unpack(&s->daemons[SERVICE]);
                 facts_retry(&facts);
                 pack(&s->daemons[SERVICE]);
+                s->world.wanted |= 1 << SERVICE;
                 s->daemons[SERVICE].woken = true;
                 new_cause(&s->world);
                 return true;
@@ -411,11 +412,32 @@ _Noreturn static void broken(const char *what) {
         abort();
 }
 
+/* The credentials are looked at, and the helper asked, for a reason: one look for each, and none for anything else. */
+static void check_looks(const World *w, const Daemon *d, Event e, bool was_due) {
+        unsigned reasons = (e <= EVENT_DISK_WORKS || was_due) + w->is_new;
+
+        if (w->looks > reasons)
+                broken("the credentials are looked at for no reason");
+        if (!kind->has_helper || d->writing || w->disk == CREDENTIALS_BROKEN)
+                return;
+        if (d->known && d->outcome != SYNC_FAILED && w->lease <= 1)
+                broken("the helper is due, and not asked");
+        if (w->wanted & (1 << SERVICE) && !d->file_stale)
+                broken("somebody wants every helper asked, and none is");
+}
+
 static bool apply_event(State *s, Event e) {
+        const Daemon *d = &s->daemons[SERVICE];
+        bool was_due;
+
         looking_at = s;
+        s->world.looks = s->world.is_new = 0;
         if (!happen(s, e))
                 return false;
+        was_due = d->write_again == 1; /* an event may take its time */
         run_daemons(s, e == EVENT_LOGIN_SLOW);
+        check_looks(&s->world, d, e, was_due);
+        s->world.looks = s->world.is_new = 0; /* so that the same states are the same */
         return true;
 }
 
@@ -662,26 +684,30 @@ static int tear_down(void **state _unused_) {
 #define ALL (BIT(N_EVENTS) - 1)
 
 static const Kind kinds[] = {
-        {"everything, state kept", true, true, false, false, false, 4, ALL},
-        {"everything, state not kept", false, true, false, false, false, 4, ALL},
-        {"jobs and an operator", true, true, false, false, false, 7, LOGINS | JOBS | OPERATOR | KILLS},
-        {"files", true, true, false, false, false, 7,
+        {"everything, state kept", true, true, false, false, false, false, 4, ALL},
+        {"everything, state not kept", false, true, false, false, false, false, 4, ALL},
+        {"jobs and an operator", true, true, false, false, false, false, 7, LOGINS | JOBS | OPERATOR | KILLS},
+        {"files, and a helper", true, true, false, false, false, true, 7,
          FILES | BIT(EVENT_JOB_DONE) | BIT(EVENT_KILLED) | BIT(EVENT_SIGHUP)},
-        {"tasks", false, true, false, false, false, 7,
+        {"tasks", false, true, false, false, false, false, 7,
          LOGINS | TASKS | BIT(EVENT_TIMER_LATE) | BIT(EVENT_JOB_DONE) | BIT(EVENT_AGENT_EXITS) | BIT(EVENT_AGENT_ANEW) |
                  BIT(EVENT_DISK_FULL) | BIT(EVENT_DISK_WORKS)},
-        {"an agent that comes and goes", true, false, false, false, false, 6,
+        {"an agent that comes and goes", true, false, false, false, false, false, 6,
          LOGINS | AGENT | OUTAGES | BIT(EVENT_JOB_DONE) | BIT(EVENT_KILLED)},
-        {"two instances", true, true, false, false, false, 7,
+        {"two instances", true, true, false, false, false, false, 7,
          LOGINS | INSTANCES | BIT(EVENT_KILLED) | BIT(EVENT_JOB_DONE) | BIT(EVENT_JOB_FAILED) |
                  BIT(EVENT_OPERATOR_STOPS)},
-        {"a unit that ignores the file", true, true, false, true, false, 7,
+        {"a unit that ignores the file", true, true, false, true, false, false, 7,
          LOGINS | INSTANCES | KILLS | BIT(EVENT_JOB_DONE) | BIT(EVENT_JOB_DONE_UNHEARD) | BIT(EVENT_SIGHUP)},
-        {"a unit that is another one's", true, true, false, true, true, 7,
+        {"a unit that is another one's", true, true, false, true, true, false, 7,
          LOGINS | KILLS | BIT(EVENT_JOB_DONE) | BIT(EVENT_JOB_DONE_UNHEARD) | BIT(EVENT_SIGHUP)},
-        {"Method=docker", true, true, true, false, false, 6,
+        {"Method=docker", true, true, true, false, false, false, 6,
          LOGINS | AGENT | KILLS | BIT(EVENT_JOB_DONE) | BIT(EVENT_JOB_REFUSED) | BIT(EVENT_ENGINE) |
                  BIT(EVENT_OPERATOR_STOPS) | BIT(EVENT_OPERATOR_STARTS)},
+        {"a helper", true, true, false, false, false, true, 6,
+         LOGINS | INSTANCES | BIT(EVENT_FILE_REWRITTEN) | BIT(EVENT_DISK_FULL) | BIT(EVENT_CREDENTIALS_BROKEN) |
+                 BIT(EVENT_DISK_WORKS) | BIT(EVENT_TIMER_LATE) | BIT(EVENT_JOB_DONE) | BIT(EVENT_KILLED) |
+                 BIT(EVENT_SIGHUP) | BIT(EVENT_ENGINE) | BIT(EVENT_TASK_PULLED)},
 };
 
 static void test_kind(void **state) {

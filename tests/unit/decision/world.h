@@ -19,6 +19,7 @@ enum {
         NEVER = 255,
         STEPS_MAX = 60, /* of what there is to do without time passing */
         APPLY_SEC = 100,
+        LEASE_SEC = 4000, /* of what the helper gives, to the moment when it is asked again */
 };
 
 typedef uint16_t Ago;   /* seconds ago, plus one; 0: never */
@@ -42,14 +43,16 @@ typedef struct Record {
 typedef struct Daemon {
         Ago written, changed, needed, running, idle, silent, not_recorded, unit_started, unit_stopped, observed,
                 waiting_since;
-        Timer look_again, write_again, deadline; /* deadline: apply's alone */
+        Timer look_again, write_again, ask, deadline; /* deadline: apply's alone */
         Record record, saved;
         uint8_t alive, woken, holds_lock, tried;
         uint8_t file_stale, writing, outcome, digest_known, digest, known, right_known, right;
         uint8_t agent_stale, agent, agent_id, agent_digest, exit_status, answers, tasks, containers, tasks_error;
         uint8_t unit, refused, job, overtaken, action, reason;
-        uint8_t follows, waiting_for; /* follows: Docker's events */
-        uint8_t known_wrong, padding; /* the file is not what the credentials say, and it has been told */
+        uint8_t follows, waiting_for;   /* follows: Docker's events */
+        uint8_t known_wrong;            /* the file is not what the credentials say, and it has been told */
+        uint8_t ask_all, slow_asks_all; /* slow_asks_all: the write that is under way */
+        uint8_t padding;
 } Daemon;
 
 enum { SERVICE, APPLY, N_DAEMONS };
@@ -60,6 +63,7 @@ typedef struct Kind {
         bool state_kept, exit_5_is_final, is_docker;
         bool ignores_file; /* the unit makes a new container without what stands in the file */
         bool keeps_container;
+        bool has_helper;
         unsigned depth;
         uint64_t events; /* of those that can happen on every host, these */
 } Kind;
@@ -67,6 +71,7 @@ typedef struct Kind {
 typedef struct World {
         Ago unit_started, unit_stopped, restarted, task_ended;
         Record record; /* on disk */
+        Timer lease;   /* on disk: when the helper is due; 0: it was never asked */
         uint8_t credentials, file, disk;
         uint8_t unit, job, job_half, job_owner; /* job_owner: who hears of its end; NEVER: nobody */
         uint8_t agent, agent_version, agent_id, agent_exit, registered, aws_away, hangs;
@@ -79,6 +84,9 @@ typedef struct World {
         uint8_t known_wrong; /* the file is not what the credentials say, and we know it */
         uint8_t ended_seen;  /* which of us know that there was a task that has ended */
         uint8_t job_overtaken; /* it changed while ours was under way */
+        uint8_t wanted;        /* for which of us somebody wants every helper asked, and none was yet */
+        uint8_t looks;         /* of the service at the credentials, since the last event */
+        uint8_t is_new;        /* it was started by that event */
 } World;
 
 typedef struct State {
@@ -136,6 +144,7 @@ static void shift_timer(Timer *t, unsigned seconds) {
 static void pass_time(State *s, unsigned seconds) {
         shift_agos(&s->world.unit_started, 4, seconds);
         shift_record(&s->world.record, seconds);
+        shift_timer(&s->world.lease, seconds);
         for (unsigned i = 0; i < N_DAEMONS; i++) {
                 Daemon *d = &s->daemons[i];
 
@@ -144,6 +153,7 @@ static void pass_time(State *s, unsigned seconds) {
                 shift_record(&d->saved, seconds);
                 shift_timer(&d->look_again, seconds);
                 shift_timer(&d->write_again, seconds);
+                shift_timer(&d->ask, seconds);
                 shift_timer(&d->deadline, seconds);
         }
 }
@@ -194,6 +204,8 @@ static void unpack(const Daemon *d) {
         f->right_known = d->right_known;
         f->right = digest_of(d->right);
         f->written_usec = moment(d->written);
+        f->ask_usec = d->ask == 0 ? 0 : SECONDS((uint64_t) NOW + d->ask - 1);
+        f->ask_all = d->ask_all;
         f->changed_usec = moment(d->changed);
         f->sync.outcome = d->outcome;
         f->sync.digest_known = d->digest_known;
@@ -234,6 +246,8 @@ static void pack(Daemon *d) {
         d->right_known = f->right_known;
         d->right = (uint8_t) (f->right.bytes[0] - 1);
         d->written = ago_of(f->written_usec);
+        d->ask = timer_of(f->ask_usec);
+        d->ask_all = f->ask_all;
         d->changed = ago_of(f->changed_usec);
         d->outcome = (uint8_t) f->sync.outcome;
         d->digest_known = f->sync.digest_known;
@@ -395,9 +409,24 @@ static void end_job(State *s, JobOutcome outcome, bool heard) {
         wake_agents(s);
 }
 
-static SyncReport write_file(World *w) {
+/* What gather_credentials() does about the helper. Its answer is the same each time: what counts is when it is asked.
+ */
+static uint64_t ask_helper(World *w, unsigned i, bool ask_all) {
+        if (ask_all && !(w->wanted & (1 << i)))
+                broken("every helper is asked, and nobody wanted that");
+        if (ask_all)
+                w->wanted &= (uint8_t) ~(1 << i);
+        if (ask_all || w->lease <= 1)
+                w->lease = LEASE_SEC + 1;
+        return SECONDS((uint64_t) w->lease - 1);
+}
+
+static SyncReport write_file(World *w, unsigned i, bool ask_all) {
         static SyncReport report;
 
+        if (w->disk == CREDENTIALS_BROKEN && ask_all)
+                w->wanted &= (uint8_t) ~(1 << i); /* nobody knows whom to ask */
+        report.ask_in_usec = kind->has_helper && w->disk != CREDENTIALS_BROKEN ? ask_helper(w, i, ask_all) : 0;
         report.outcome = SYNC_UNCHANGED;
         report.digest_known = w->disk != DISK_UNREADABLE;
         report.behind = w->disk == DISK_FULL && w->file != w->credentials;

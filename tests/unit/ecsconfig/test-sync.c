@@ -265,6 +265,111 @@ static void test_render(void **state) {
         assert_int_equal(access(h->environment, F_OK), -1);
 }
 
+/* --- what cannot be read, among others --- */
+
+#define ENTRY(registry, auth) "\"" registry "\":{\"auth\":\"" auth "\"}"
+#define FILE_OF(entries) "{\"auths\":{" entries "}}"
+#define LINES_OF(entries) "ECS_ENGINE_AUTH_TYPE=dockercfg\nECS_ENGINE_AUTH_DATA={" entries "}\n"
+#define OLD "dTpvbGQ="
+#define NEW "dTpuZXc="
+
+/* A broken file changes nothing for what the environment file has; one that comes later counts all the same. */
+static void test_broken_file_among_others(void **state) {
+        static const struct {
+                const char *files[3]; /* NULL: not there */
+                const char *before, *after;
+                SyncOutcome outcome;
+        } table[] = {
+                /* It may have named a.example, too. */
+                {{FILE_OF(ENTRY("a.example", NEW)), "{", "{}"},
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 SYNC_UNCHANGED},
+                {{FILE_OF(ENTRY("a.example", NEW)), NULL, "{}"},
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 SYNC_UNCHANGED},
+                /* Not if it is read before. */
+                {{"{", FILE_OF(ENTRY("a.example", NEW)), "{}"},
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 LINES_OF(ENTRY("a.example", NEW)),
+                 SYNC_WRITTEN},
+                /* One that comes later says so itself. */
+                {{FILE_OF(ENTRY("a.example", OLD)), "{", FILE_OF(ENTRY("a.example", NEW))},
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 LINES_OF(ENTRY("a.example", NEW)),
+                 SYNC_WRITTEN},
+                /* What is not there has nothing to lose. */
+                {{FILE_OF(ENTRY("a.example", NEW)), "{", "{}"}, "", LINES_OF(ENTRY("a.example", NEW)), SYNC_WRITTEN},
+                /* Nobody but the broken one may have named it. */
+                {{"{}", "{", "{}"},
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 SYNC_UNCHANGED},
+                {{"{}", "{}", "{}"}, LINES_OF(ENTRY("a.example", OLD)), "", SYNC_REMOVED},
+                {{"{", "{", NULL}, LINES_OF(ENTRY("a.example", OLD)), LINES_OF(ENTRY("a.example", OLD)), SYNC_FAILED},
+        };
+        Host *h = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_free_ char *first = unit_path(h->directory, "first.json"),
+                                    *second = unit_path(h->directory, "second.json"),
+                                    *third = unit_path(h->directory, "third.json");
+                char *files[] = {first, second, third, NULL};
+                SyncReport report;
+
+                h->sources.files = files;
+                for (size_t j = 0; j < ELEMENTSOF(table[i].files); j++) {
+                        (void) unlink(files[j]);
+                        if (table[i].files[j])
+                                unit_write_file(files[j], table[i].files[j]);
+                }
+                unit_write_file(h->environment, table[i].before);
+                sync_run(&h->sources, &h->settings, &key, false, &report);
+                if (report.outcome != table[i].outcome)
+                        fail_msg("%zu: %d", i, report.outcome);
+                unit_assert_file(h->environment, table[i].after);
+                /* A missing one is a warning: not everybody has logged in yet. */
+                assert_int_equal(sync_is_well(&report), i == 1 || i == 6);
+        }
+}
+
+/* What tells our own write from somebody else's. */
+static void test_identity(void **state) {
+        const Host *h = *state;
+        EnvFileIdentity now;
+        SyncReport report;
+        struct stat st;
+        FILE *f;
+
+        unit_write_file(h->environment, "ECS_CLUSTER=x\n");
+        unit_write_file(h->credentials, LOGGED_IN);
+        for (unsigned i = 0; i < 2; i++) { /* written, and left as it is */
+                expect(h, i == 0 ? SYNC_WRITTEN : SYNC_UNCHANGED, 1, &report);
+                assert_int_equal(stat(h->environment, &st), 0);
+                assert_int_equal(report.identity.inode, st.st_ino);
+                envfile_identify_path(h->environment, &now);
+                assert_memory_equal(&now, &report.identity, sizeof(now));
+        }
+        /* In place, at once, and as short as can be. */
+        f = fopen(h->environment, "ae");
+        assert_non_null(f);
+        assert_int_equal(fputc('\n', f), '\n');
+        assert_int_equal(fclose(f), 0);
+        envfile_identify_path(h->environment, &now);
+        assert_memory_not_equal(&now, &report.identity, sizeof(now));
+
+        assert_int_equal(unlink(h->environment), 0);
+        envfile_identify_path(h->environment, &now);
+        assert_int_equal(now.inode, 0);
+
+        /* Where nothing is known of it, every event is somebody else's. */
+        unit_write_file(h->environment, LINES);
+        unit_write_file(h->credentials, "{");
+        expect(h, SYNC_FAILED, 1, &report);
+        assert_int_equal(report.identity.inode, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_login_and_logout, set_up, tear_down),
@@ -278,6 +383,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_busy_environment_file_asks_no_helper_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_empty_password, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_broken_file_among_others, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),
         };
 
         return cmocka_run_group_tests_name("sync", tests, NULL, NULL);
