@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/ask-helpers.h"
 
+#include <time.h>
+
 #include "base/directories.h"
 #include "base/secret.h"
 #include "credentials/credential-file.h"
@@ -18,6 +20,19 @@
 static void note_next(HelperRound *round, int64_t when) {
         if (when > 0 && (round->next == 0 || when < round->next))
                 round->next = when;
+}
+
+/* The pause after a helper that failed, and took its time, begins when that is over. */
+static void run_helpers(const CredentialSettings *settings, HelperRound *round, HelperCall *calls, size_t n,
+                        const char *home) {
+        struct timespec before = {0}, after = {0};
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &before);
+        helper_run(calls, n, home, settings->helper_environment, settings->helper_timeout_usec);
+        (void) clock_gettime(CLOCK_MONOTONIC, &after);
+        if (n > 0)
+                round->took += (int64_t) (after.tv_sec - before.tv_sec) * (int64_t) USEC_PER_SEC +
+                               (after.tv_nsec - before.tv_nsec) / 1000;
 }
 
 /* --- stores --- */
@@ -56,7 +71,7 @@ static int take_list(const CredentialSettings *settings, HelperRound *round, con
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                return lease_failed(lease, r, call->complaint, round->now);
+                return lease_failed(lease, r, call->complaint, round->now + round->took);
         lease_answered(lease, &none, 0, (int64_t) settings->refresh_usec, round->now);
         return 0;
 }
@@ -79,7 +94,7 @@ static int ask_store(const CredentialSettings *settings, HelperRound *round, con
         if (round->ask_all || lease_is_due(lease, round->now)) {
                 HelperCall call = {.helper = store->helper, .verb = "list", .input = ""};
 
-                helper_run(&call, 1, home, settings->helper_environment, settings->helper_timeout_usec);
+                run_helpers(settings, round, &call, 1, home);
                 r = take_list(settings, round, &call, lease, store, c, problems);
                 helper_calls_done(&call, 1);
                 if (r < 0)
@@ -110,6 +125,8 @@ int ask_stores(const CredentialSettings *settings, HelperRound *round, Credentia
 /* --- helpers --- */
 
 static const char *explain_error(int error) {
+        if (error == -ECANCELED)
+                return "what it gave could not be written";
         return error == -EKEYEXPIRED ? "what it gives has ended already" : helper_strerror(error);
 }
 
@@ -179,6 +196,8 @@ static int conclude(const CredentialSettings *settings, const HelperRound *round
         Digest digest;
         int r;
 
+        lease->fresh = true;
+        lease->failures_before = lease->failures;
         r = take_answer(c, call, round->now, &end);
         if (r == -ENOMEM)
                 return r;
@@ -188,7 +207,7 @@ static int conclude(const CredentialSettings *settings, const HelperRound *round
                 return 0;
         }
         if (r < 0)
-                return lease_failed(lease, r, call->complaint, round->now);
+                return lease_failed(lease, r, call->complaint, round->now + round->took);
 
         r = credential_digest(c, round->key, &digest);
         if (r < 0)
@@ -318,7 +337,7 @@ int ask_helpers(const CredentialSettings *settings, HelperRound *round, Credenti
                         calls[n_calls++] = (HelperCall){.helper = c->items[questions[i].item].helper,
                                                         .verb = "get",
                                                         .input = c->items[questions[i].item].key};
-        helper_run(calls, n_calls, home, settings->helper_environment, settings->helper_timeout_usec);
+        run_helpers(settings, round, calls, n_calls, home);
         r = take_answers(settings, round, c, questions, n, calls, problems);
         helper_calls_done(calls, n_calls);
         if (r >= 0)

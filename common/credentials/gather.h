@@ -32,7 +32,8 @@ typedef struct CredentialSettings {
 typedef struct HelperRound {
         const DigestKey *key;
         const Credentials *current; /* what stands in the environment file; NULL: nobody can tell */
-        int64_t now;                /* CLOCK_REALTIME in microseconds */
+        int64_t now;                /* CLOCK_REALTIME in microseconds, when it begins */
+        int64_t took;               /* helpers, so far */
         bool ask_all;               /* somebody asks for it: SIGHUP, apply */
 
         Leases *leases; /* as they were, and as they are then */

@@ -146,6 +146,13 @@ int lease_failed(Lease *lease, int error, const char *complaint, int64_t now) {
         return r < 0 ? r : 0;
 }
 
+int lease_not_written(Lease *lease, int64_t now) {
+        if (lease->failures == 0)
+                lease->failures = lease->failures_before;
+        lease->restored = false;
+        return lease_failed(lease, -ECANCELED, NULL, now);
+}
+
 void lease_bring_forward(Lease *lease, int64_t due) {
         if (lease->due == 0 || lease->due > due)
                 lease->due = due;

@@ -21,11 +21,13 @@ typedef struct Lease {
         int64_t due;   /* when it is asked again */
         int64_t end;   /* when its answer ends; 0: it does not say, nor does anybody */
         int error; /* of the last time, as HelperCall has it; -ENOKEY: it has none; -EKEYEXPIRED: none that is good */
-        char *complaint;   /* its own last line about it; "" */
-        unsigned failures; /* in a row */
-        bool named;        /* by a file or store in this round; not kept */
-        bool restored;     /* it was asked again since its answer was not in the environment file, once */
-        Digest digest;     /* of the credentials that it gave (credential_digest) */
+        char *complaint;          /* its own last line about it; "" */
+        unsigned failures;        /* in a row */
+        bool fresh;               /* it was asked in this round; these two are not kept */
+        unsigned failures_before; /* that */
+        bool named;               /* by a file or store in this round; not kept */
+        bool restored;            /* it was asked again since its answer was not in the environment file, once */
+        Digest digest;            /* of the credentials that it gave (credential_digest) */
 } Lease;
 
 /* A credential file as it was: one that is written again with the same content was a login to a registry whose secret a
@@ -74,6 +76,9 @@ void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t ref
 
 /* It failed; the pause before it is asked again grows from 5 s to 5 min, with some chance in it. -ENOMEM. */
 int lease_failed(Lease *lease, int error, const char *complaint, int64_t now);
+
+/* Its answer of this round could not be written: as good as none. -ENOMEM. */
+int lease_not_written(Lease *lease, int64_t now);
 
 /* To be asked by then. */
 void lease_bring_forward(Lease *lease, int64_t due);

@@ -8,6 +8,8 @@
 #include "credentials/gather.h"
 #include "ecsconfig/environment-file.h"
 
+#define UNKEPT_USEC (30 * USEC_PER_SEC)
+
 /* How long another program may keep the environment file busy before we say so. */
 enum {
         BUSY_TRIES = 40,
@@ -238,15 +240,32 @@ static void gather(const CredentialSettings *sources, const EcsConfigSettings *s
         ret->next = round.next;
 }
 
+/* What could not be written is nobody's answer. */
+static void give_back_answers(Gathered *g) {
+        int64_t now = realtime_usec();
+
+        for (size_t i = 0; i < g->leases.n_items; i++) {
+                Lease *l = &g->leases.items[i];
+
+                if (!l->fresh || lease_not_written(l, now) < 0)
+                        continue;
+                if (g->next == 0 || l->due < g->next)
+                        g->next = l->due;
+        }
+}
+
 /* So that who comes after us asks nobody again. */
-static void keep_leases(Gathered *g) {
+static void keep_leases(const Gathered *g, SyncReport *report) {
         int r = leases_save(&g->leases);
 
-        if (r < 0 && g->leases.n_items > 0)
-                problems_add(
-                        &g->problems, LOG_WARNING,
-                        "%s/leases: cannot be kept: %s; credential helpers are asked more often than they should be",
-                        state_directory(), strerror(-r));
+        if (r >= 0 || g->leases.n_items == 0)
+                return;
+        problems_add(&report->problems, LOG_WARNING,
+                     "%s/leases: cannot be kept: %s; credential helpers are asked more often than they should be",
+                     state_directory(), strerror(-r));
+        /* Nobody remembers how often it has failed. */
+        if (report->ask_in_usec > 0 && report->ask_in_usec < UNKEPT_USEC)
+                report->ask_in_usec = UNKEPT_USEC;
 }
 
 /* Credentials to the two lines, in memory. */
@@ -341,7 +360,6 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
         int r = -EAGAIN;
 
         gather(sources, settings, key, ask_all, &gathered);
-        keep_leases(&gathered);
         for (unsigned tries = 0; r == -EAGAIN && tries < BUSY_TRIES; tries++) {
                 if (tries > 0)
                         (void) nanosleep(&pause, NULL);
@@ -360,7 +378,10 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                         problems_add(&report.problems, LOG_ERR, "%s: nothing was written: %s",
                                      settings->environment_file, strerror(-r));
         }
+        if (r < 0 && gathered.error >= 0)
+                give_back_answers(&gathered);
         report.ask_in_usec = until(gathered.next);
+        keep_leases(&gathered, &report);
         gathered_done(&gathered);
         *ret = report;
 }

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from real_host import credentials_for, never, wait_for
+from host_parts import credentials_for, never, wait_for
 
 LIFETIME = 12  # seconds; asked again at two thirds
 EPISODES = 3

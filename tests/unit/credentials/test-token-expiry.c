@@ -3,7 +3,7 @@
 
 #include <openssl/evp.h>
 
-#include "credentials/jwt.h"
+#include "credentials/token-expiry.h"
 
 /* A token with these claims, base64url without padding. */
 static char *token_with(const char *claims) {
