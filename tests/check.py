@@ -26,6 +26,7 @@ SUITES = [
     ("conformance", MAKE + ["conformance-check"]),
     ("fuzz", MAKE + ["fuzz-check"]),
     ("bus", MAKE + ["bus-check"]),
+    ("recipes", MAKE + ["recipes-check"]),
     ("host", MAKE + ["host-check"]),
 ]
 
