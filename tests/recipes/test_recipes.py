@@ -312,7 +312,9 @@ def test_vault_not_found(vault):
 
 def test_vault_fails(vault):
     vault.program.says(http(404, {"errors": ["no handler for route \"secret/data/docker/x\""]}))
-    vault.check_failure("is VAULT_KV_MOUNT= right?")
+    vault.check_failure("are VAULT_KV_MOUNT= and VAULT_KV_VERSION= right?")
+    vault.program.says(http(404, {"errors": [], "warnings": ["Invalid path for a versioned K/V secrets engine."]}))
+    vault.check_failure("are VAULT_KV_MOUNT= and VAULT_KV_VERSION= right?", VAULT_KV_VERSION="1")
     vault.program.says(http(403, {"errors": ["permission denied"]}))
     vault.check_failure("403; the token has ended")
     vault.program.says(http(503, {"errors": ["Vault is sealed"]}))
@@ -451,3 +453,86 @@ def test_render(name, registry, settings, answer, expected, failure, request):
     entries, said = render(recipe, registry, settings)
     assert entries == {}
     assert failure in said
+
+
+# --- the pages ---
+
+PAGES = sorted(RECIPES.glob("*.md"))
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.M | re.S)
+
+
+def lines(page):
+    return [line for block in blocks(page, "sh") for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_page_names_what_is_here(page):
+    for name in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert (RECIPES / name).exists(), name
+    for text in blocks(page, "json"):
+        json.loads(text)
+
+
+def test_every_file_is_in_a_page_and_every_page_in_the_index():
+    index = (RECIPES / "README.md").read_text()
+    for page in PAGES:
+        assert page.name == "README.md" or f"({page.name})" in index
+    text = "".join(page.read_text() for page in PAGES)
+    for path in RECIPES.iterdir():
+        assert path in PAGES or path.name in text, path.name
+        assert bool(path.stat().st_mode & 0o100) == path.name.startswith("docker-credential-")
+    assert "packaging/recipes" in (TOP / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_install_commands(page, tmp_path):
+    """Below another root; what the operator brings is there."""
+    here = tmp_path / "here"
+    shutil.copytree(RECIPES, here)
+    root = tmp_path / "root"
+    for name in ("usr/local/bin", "etc/ecs-authd.conf.d", "etc/systemd/system"):
+        (root / name).mkdir(parents=True)
+    (here / "downloaded.private-key.pem").write_text("key")
+    for line in lines(page):
+        if not line.startswith("install "):
+            continue
+        words = [f"{root}{word}" if word.startswith("/") else word for word in line.split()]
+        subprocess.run(words, cwd=here, check=True)
+    for path in root.rglob("docker-credential-*"):
+        assert path.stat().st_mode & 0o777 == 0o755
+    for path in (root / "etc/ecs-authd.conf.d").iterdir():
+        (tmp_path / "config.json").write_text("{}")
+        result = subprocess.run([str(ECS_AUTHD), "--config", str(path), "-o", "Credentials.File=", "-o",
+                                 f"Credentials.File={tmp_path}/config.json", "-o", f"Agent.EnvironmentFile={tmp_path}/ecs.config",
+                                 "render"], check=False, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+
+
+def test_other_commands():
+    """Each is one that is tried elsewhere: below another root, in a real unit, or with stand-ins."""
+    usage = subprocess.run([str(ECS_AUTHD), "--help"], check=True, capture_output=True, text=True).stdout
+    for page in PAGES:
+        for line in lines(page):
+            words = line.split()
+            if words[0] == "ecs-authd":
+                for word in words[1:]:
+                    assert word in usage, line
+            else:
+                assert words[0] in ("install", "systemctl", "systemd-creds", "loginctl", "podman", "printf", "vault", "docker"), line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a helper of ours can be put in its place by root only")
+def test_the_index_tries_a_helper(vault, tmp_path):
+    """The command of README.md as it stands there, but for a stand-in that answers."""
+    line = next(line for line in lines(RECIPES / "README.md") if line.startswith("printf"))
+    line = line.replace(" VAULT_ADDR", f" CURL={vault.program.path} VAULT_TOKEN_FILE={tmp_path}/token VAULT_ADDR")
+    helpers = tmp_path / "bin"
+    helpers.mkdir()
+    shutil.copy(RECIPES / "docker-credential-vault", helpers)
+    vault.program.says(http(200, kv2(FIELDS)))
+    result = subprocess.run(["unshare", "--mount", "sh", "-c", f'mount --bind "$0" /usr/local/bin && {line}', str(helpers)],
+                            check=True, capture_output=True, text=True)
+    assert json.loads(result.stdout)["Secret"] == SECRET
