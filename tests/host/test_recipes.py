@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recipes of packaging/recipes that are about systemd: their drop-ins, in a real unit."""
+"""Recipes of packaging/recipes in a real unit: its drop-ins, and a helper within its sandbox."""
 
+import base64
+import http.server
 import json
+import threading
 
 import pytest
 
@@ -13,7 +16,7 @@ UNIT = "/etc/systemd/system/ecs-authd.service.d"
 
 @pytest.fixture(scope="module")
 def host(make_host):
-    h = make_host()
+    h = make_host(("curl", "jq", "openssl"))
     h.write("/etc/ecs/ecs.config", "ECS_CLUSTER=stand-in\n", 0o600)
     h.boot()
     h.shell(f"install -d -m 700 /etc/ecs-authd && install -d {UNIT} && useradd --create-home --uid 1000 alice")
@@ -94,3 +97,38 @@ def test_rootless_podman_in_the_home_directory(host):
     host.restart_daemon()
     podman_login(host, "/home/alice/.config/containers/auth.json", "sixth")
     wait_entry(host, "registry.example", "sixth")
+
+
+class GitHub(http.server.BaseHTTPRequestHandler):
+    """As much of api.github.com as the helper asks for."""
+
+    def do_POST(self):  # pylint: disable=invalid-name
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        parts = self.headers["Authorization"].removeprefix("Bearer ").split(".")
+        good = len(parts) == 3 and json.loads(asked) == {"permissions": {"packages": "read"}}
+        body = json.dumps({"token": "ghs_first"} if good else {"message": "Bad credentials"}).encode()
+        self.send_response(201 if good else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):  # pylint: disable=arguments-differ
+        pass
+
+
+def test_helper_in_the_sandbox_of_the_unit(host):
+    """The real curl, openssl and jq; only GitHub is none."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), GitHub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    host.put("/usr/local/bin/docker-credential-github-app", (RECIPES / "docker-credential-github-app").read_text())
+    host.run("chmod", "755", "/usr/local/bin/docker-credential-github-app")
+    host.shell("openssl genrsa -out /etc/ecs-authd/github-app.pem 2048 && chmod 600 /etc/ecs-authd/github-app.pem")
+    install(host, "github-app.conf", "/etc/ecs-authd.conf.d/50-github-app.conf")
+    host.put("/etc/ecs-authd.conf.d/60-github-app.conf", "[Credentials]\nFile=\nFile=/root/.docker/config.json\n"
+             f"HelperEnvironment=GITHUB_API_URL=http://127.0.0.1:{server.server_port}\n")
+    host.shell("mkdir -p /root/.docker")
+    host.put("/root/.docker/config.json", '{"credHelpers": {"ghcr.io": "github-app"}}')
+    host.run("systemctl", "reload", "ecs-authd")
+    wait_for(lambda: base64.b64encode(b"x-access-token:ghs_first").decode() in host.read("/etc/ecs/ecs.config"), 20,
+             "the token is written", host.tail)
+    server.shutdown()
