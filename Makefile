@@ -136,6 +136,9 @@ conformance-check: ## credential files of many tools, through every reader of ec
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/sanitize/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/conformance
 
+recipes-check: all ## the recipes of packaging/recipes, with stand-ins for what they ask
+	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/recipes
+
 host-check: all ## a real systemd, Docker Engine and registry
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/host
 
@@ -196,7 +199,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate-decision conformance-check bus-check host-check fuzz fuzz-check coverage pictures \
+.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate-decision conformance-check bus-check recipes-check host-check fuzz fuzz-check coverage pictures \
         install uninstall compile_commands.json clean
 .SECONDARY:
 

@@ -22,6 +22,13 @@ static void note_next(HelperRound *round, int64_t when) {
                 round->next = when;
 }
 
+static int fail(const HelperRound *round, Lease *lease, int error, const char *complaint) {
+        int r = lease_failed(lease, error, complaint, round->now + round->took);
+
+        lease->asked = round->now;
+        return r;
+}
+
 /* The pause after a helper that failed, and took its time, begins when that is over. */
 static void run_helpers(const CredentialSettings *settings, HelperRound *round, HelperCall *calls, size_t n,
                         const char *home) {
@@ -71,7 +78,7 @@ static int take_list(const CredentialSettings *settings, HelperRound *round, con
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                return lease_failed(lease, r, call->complaint, round->now + round->took);
+                return fail(round, lease, r, call->complaint);
         lease_answered(lease, &none, 0, (int64_t) settings->refresh_usec, round->now);
         return 0;
 }
@@ -207,7 +214,7 @@ static int conclude(const CredentialSettings *settings, const HelperRound *round
                 return 0;
         }
         if (r < 0)
-                return lease_failed(lease, r, call->complaint, round->now + round->took);
+                return fail(round, lease, r, call->complaint);
 
         r = credential_digest(c, round->key, &digest);
         if (r < 0)
