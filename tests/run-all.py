@@ -27,10 +27,10 @@ SUITES = [
     ("unit", MAKE + ["unit-check"]),
     ("conformance", MAKE + ["conformance-check"]),
     ("fuzz", MAKE + ["fuzz-check"]),
+    ("recipes", MAKE + ["recipes-check"]),
 ]
 SIDE_BY_SIDE = [
     ("bus", MAKE + ["bus-check"]),
-    ("recipes", MAKE + ["recipes-check"]),
     ("host", MAKE + ["host-check"]),
 ]
 
