@@ -317,7 +317,9 @@ static int describe_current(const EnvFile *file, const DigestKey *key, SyncRepor
         return 0;
 }
 
-static int sync_once(const Gathered *gathered, const EcsConfigSettings *settings, const DigestKey *key,
+/* -EAGAIN: another program is writing it. patient: also where there would be nothing to write, since what was read may
+ * be half of what it will be. */
+static int sync_once(const Gathered *gathered, const EcsConfigSettings *settings, const DigestKey *key, bool patient,
                      SyncReport *report) {
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         SyncOutcome outcome;
@@ -326,6 +328,9 @@ static int sync_once(const Gathered *gathered, const EcsConfigSettings *settings
         r = envfile_open_for_change(settings->environment_file, &file, &report->problems);
         if (r < 0)
                 return r;
+
+        if (patient && !envfile_is_whole(file))
+                return -EAGAIN;
 
         /* What stands there counts even if we fail below: the agent is to run with it. */
         r = describe_current(file, key, report);
@@ -364,7 +369,8 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                 if (tries > 0)
                         (void) nanosleep(&pause, NULL);
                 report = (SyncReport){.outcome = SYNC_FAILED, .problems = gathered.problems};
-                r = sync_once(&gathered, settings, key, &report);
+                /* One that is kept open for good, as by an editor, is read as it is in the end. */
+                r = sync_once(&gathered, settings, key, tries + 1 < BUSY_TRIES, &report);
         }
 
         if (r < 0) {

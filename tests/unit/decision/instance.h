@@ -322,6 +322,9 @@ static bool fire_timers(State *s, bool late) {
                         if (timers[j] > 0 && timers[j] - 1U < seconds)
                                 seconds = timers[j] - 1U;
         }
+        /* That moment comes, whether anybody has set a timer for it or not. */
+        if (kind->has_helper && s->world.lease > 1 && s->world.lease - 1U < seconds)
+                seconds = s->world.lease - 1U;
         if (seconds == UINT16_MAX)
                 return false;
 

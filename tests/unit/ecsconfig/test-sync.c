@@ -2,6 +2,8 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "base/secret.h"
 #include "ecsconfig/environment-file.h"
@@ -201,6 +203,40 @@ static void test_busy_environment_file(void **state) {
         assert_false(report.behind);
 }
 
+/* A program that writes the file anew, in place, and is not done yet: half of it is no reason to restart the agent,
+ * also where there is nothing that we would write. */
+static void test_half_of_an_environment_file(void **state) {
+        const struct timespec slow = {.tv_nsec = 300 * 1000000L};
+        const Host *h = *state;
+        SyncReport before, report;
+        int fd, status;
+        pid_t pid;
+
+        unit_write_file(h->environment, LINES);
+        unit_write_file(h->credentials, "{\"auths\":{\"registry.example\":{}}}"); /* it keeps what it has */
+        expect(h, SYNC_UNCHANGED, 1, &before);
+
+        fd = open(h->environment, O_WRONLY | O_TRUNC | O_CLOEXEC);
+        assert_true(fd >= 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                (void) nanosleep(&slow, NULL);
+                _exit(write(fd, LINES, strlen(LINES)) == (ssize_t) strlen(LINES) ? 0 : 1);
+        }
+        assert_int_equal(close(fd), 0);
+        expect(h, SYNC_UNCHANGED, 1, &report);
+        assert_true(digest_equal(&report.digest, &before.digest));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+
+        /* One that is kept open for good holds up nothing that is as it should be. */
+        fd = open(h->environment, O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        expect(h, SYNC_UNCHANGED, 1, &report);
+        assert_int_equal(close(fd), 0);
+}
+
 /* A helper may be slow, or cost money: it is asked once, however often the file is tried, and no instance keeps another
  * waiting for it. */
 static void test_busy_environment_file_asks_no_helper_again(void **state) {
@@ -380,6 +416,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_line_that_is_too_long, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_later_file_wins, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_busy_environment_file, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_half_of_an_environment_file, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_busy_environment_file_asks_no_helper_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_empty_password, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),
