@@ -215,7 +215,7 @@ def test_killed_at_any_moment(hand):
     interrupted = 0
     for milliseconds in range(20, 800, 40):
         hand.login()
-        process = hand.popen("apply")
+        process = hand.popen("apply", Restart_UnsavedState="force")
         try:
             process.wait(milliseconds / 1000)
         except subprocess.TimeoutExpired:
@@ -223,7 +223,7 @@ def test_killed_at_any_moment(hand):
             process.wait()
         process.stderr.close()
         interrupted += hand.names() != ["ecs-agent"]
-        hand.apply()
+        hand.apply(Restart_UnsavedState="force")
         assert hand.is_live()
         wait_for(lambda: hand.names() == ["ecs-agent"], 10, "one agent is left", hand.names)
         assert comparable(hand.agent()) == first

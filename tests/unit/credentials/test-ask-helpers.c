@@ -304,12 +304,12 @@ static void test_failure_and_backoff(void **state) {
                 assert_int_equal(problems_worst_level(&h->problems), LOG_ERR);
                 expect_secret(h, "one.example", "secret-1"); /* stays */
         }
-        h->now += SECONDS(5);
+        h->now += SECONDS(6); /* the pause counts from the end of the failed call */
         look(h);
         assert_int_equal(calls(h), 3);
         assert_in_range(h->next, h->now + SECONDS(7), h->now + SECONDS(11));
         take_away(h, "fail-one.example");
-        h->now += SECONDS(11);
+        h->now += SECONDS(12);
         look(h);
         assert_int_equal(h->problems.n_items, 0);
         expect_secret(h, "one.example", "secret-4");
@@ -324,7 +324,7 @@ static void test_no_credentials_is_an_answer(void **state) {
         look(h);
         take_away(h, "fail-one.example");
         put(h, "none-one.example", "");
-        h->now += SECONDS(5);
+        h->now += SECONDS(6);
         look(h);
         expect_secret(h, "one.example", NULL);
         unit_assert_problem(&h->problems, "it has no credentials");
@@ -348,7 +348,7 @@ static void test_one_hangs(void **state) {
         assert_int_equal(h->problems.n_items, 1);
         /* The next try is for the one alone. */
         take_away(h, "hang-one.example");
-        h->now += SECONDS(5);
+        h->now += SECONDS(6);
         look(h);
         assert_int_equal(calls(h), 3);
         assert_non_null(credentials_find(&h->current, "one.example"));

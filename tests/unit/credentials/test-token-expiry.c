@@ -8,16 +8,15 @@
 /* A token with these claims, base64url without padding. */
 static char *token_with(const char *claims) {
         size_t n = strlen(claims);
-        char *text = calloc(1, 4 * n + 64), *body;
+        _cleanup_free_ char *body = calloc(1, 4 * n + 8);
+        char *text = NULL;
 
-        assert_non_null(text);
-        (void) snprintf(text, 64, "eyJhbGciOiJub25lIn0.");
-        body = text + strlen(text);
+        assert_non_null(body);
         (void) EVP_EncodeBlock((unsigned char *) body, (const unsigned char *) claims, (int) n);
         body[strcspn(body, "=")] = 0;
         for (char *s = body; *s; s++)
                 *s = *s == '+' ? '-' : *s == '/' ? '_' : *s;
-        (void) strcat(body, ".c2ln");
+        assert_true(asprintf(&text, "eyJhbGciOiJub25lIn0.%s.c2ln", body) > 0);
         return text;
 }
 
@@ -106,8 +105,7 @@ static void test_length(void **state _unused_) {
                 int64_t end = 0;
 
                 assert_non_null(claims);
-                memset(claims, ' ', n);
-                memcpy(claims, "{\"exp\":17}", strlen("{\"exp\":17}"));
+                (void) snprintf(claims, n + 1, "%-*s", (int) n, "{\"exp\":17}");
                 token = token_with(claims);
                 assert_int_equal(jwt_expiry(token, &end), table[i].expected);
         }

@@ -3,8 +3,8 @@
 
 #include "decision/world.h"
 
-/* What daemon/manager/look-and-act.c does, in the same order, on the host of world.h; and what has to be true of each restart
- * and each start at the moment when the service manager is asked for it. */
+/* What daemon/manager/look-and-act.c does, in the same order, on the host of world.h; and what has to be true of each
+ * restart and each start at the moment when the service manager is asked for it. */
 
 static Policy policy_of(unsigned i) {
         return (Policy){
@@ -276,8 +276,8 @@ static void pass(State *s, unsigned i, bool slow) {
         d->look_again = timer_of(decision.look_again_usec);
         d->action = (uint8_t) decision.action;
         d->reason = (uint8_t) decision.reason;
-        /* Docker's events, which begin with one. Those of the agent's own container are always followed; here, where they are
-         * not, it has to come out right all the same. */
+        /* Docker's events, which begin with one. Those of the agent's own container are always followed; here, where
+         * they are not, it has to come out right all the same. */
         if (decision_awaits_tasks(&decision) && !d->follows) {
                 facts.agent_stale = true;
                 d->woken = true;

@@ -7,6 +7,17 @@
 
 enum { DEADLINE = 500 };
 
+static bool tells_of_agent_down(Reason reason) {
+        static const Reason reasons[] = {REASON_UNIT_NOT_FOUND,   REASON_UNIT_MASKED, REASON_UNIT_INACTIVE,
+                                         REASON_UNIT_BAD_SETTING, REASON_UNIT_FAILED, REASON_UNIT_START_LIMIT,
+                                         REASON_AGENT_REFUSED};
+
+        for (size_t i = 0; i < ELEMENTSOF(reasons); i++)
+                if (reasons[i] == reason)
+                        return true;
+        return false;
+}
+
 /* For a file that is as it should be, and for one that could not be written; o: open, d: done, f: failed, h: held. */
 static void test_outcomes(void **state _unused_) {
         static const struct {
@@ -56,12 +67,20 @@ static void test_outcomes(void **state _unused_) {
                         Decision d = {.action = table[i].action,
                                       .reason = table[i].reason,
                                       .look_again_usec = SECONDS(table[i].look_again)};
-                        Facts f = {.file = {.known = true}, .agent.agent = AGENT_RUNNING};
+                        Facts f = {.file = {.known = true},
+                                   .agent.agent = tells_of_agent_down(table[i].reason) ? AGENT_STOPPED : AGENT_RUNNING};
                         const char *expected = tried ? table[i].tried : table[i].not_tried;
 
                         f.file.sync.outcome = failed ? SYNC_FAILED : SYNC_WRITTEN;
                         assert_int_equal("odfh"[outcome_of(&f, &d, tried, SECONDS(DEADLINE))], expected[failed]);
                 }
+}
+
+static void test_runs_outside_its_unit(void **state _unused_) {
+        const Decision d = {.action = ACTION_HOLD, .reason = REASON_UNIT_INACTIVE};
+        const Facts f = {.file = {.known = true, .sync.outcome = SYNC_WRITTEN}, .agent.agent = AGENT_RUNNING};
+
+        assert_int_equal(outcome_of(&f, &d, false, 1), OUTCOME_HELD);
 }
 
 static void test_not_over_before_the_jobs_are(void **state _unused_) {
@@ -97,6 +116,7 @@ static void test_queued_start(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_outcomes),
+                cmocka_unit_test(test_runs_outside_its_unit),
                 cmocka_unit_test(test_not_over_before_the_jobs_are),
                 cmocka_unit_test(test_queued_start),
         };
