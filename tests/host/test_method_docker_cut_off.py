@@ -87,8 +87,12 @@ def test_killed_at_each_step(proxied, step, answered):
     before, asked = state(proxied), len(proxied.proxy.changes())
     apply_without_restart(proxied)
     assert state(proxied) == before and len(proxied.proxy.changes()) == asked
-    proxied.apply(**proxied_settings(proxied))
-    assert_one_agent(proxied, old)
+    process = proxied.popen("run", **proxied_settings(proxied))
+    try:
+        assert_one_agent(proxied, old)
+    finally:
+        end(process)
+        process.stderr.close()
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -139,9 +143,8 @@ def test_undone_when_it_cannot_be_finished(proxied):
     assert not proxied.engine.running_agent()
     successor = proxied.docker("inspect", "--format", "{{.Id}}", "ecs-agent.ecs-authd-new")
     proxied.proxy.refuse(f"POST /containers/{successor}/start", "no such device")
-    proxied.proxy.refuse("POST /containers/create", "no space left on device")
     said = proxied.apply(expected=1, **proxied_settings(proxied))
-    assert "no such device" in said and "was put back as it was" in said and "no space left on device" in said
+    assert "no such device" in said and "was put back as it was" in said
     assert proxied.names() == ["ecs-agent"] and proxied.engine.running_agent()["Id"] == old["Id"]
     assert comparable(proxied.agent()) == comparable(old) and not record(proxied).exists()
 
