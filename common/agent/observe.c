@@ -311,12 +311,19 @@ void observe_run(const AgentSettings *settings, const DigestKey *key, ObserveRep
 }
 
 int observe_follow(const char *docker_socket, const char *container, void (*changed)(void *userdata), void *userdata) {
-        /* {"type":["container"],"event":["start","die","destroy"],"container":["NAME"]}; a name needs no escape. */
+        Engine engine;
         char url[640];
+        int r;
 
+        r = engine_open(docker_socket, REQUEST_TIMEOUT_USEC, &engine);
+        if (r < 0)
+                return r;
+
+        /* {"type":["container"],"event":["start","die","destroy"],"container":["NAME"]}; a name needs no escape. */
         (void) snprintf(url, sizeof(url),
-                        "http://docker/events?filters=%%7B%%22type%%22%%3A%%5B%%22container%%22%%5D%%2C"
+                        "http://docker%s%s/events?filters=%%7B%%22type%%22%%3A%%5B%%22container%%22%%5D%%2C"
                         "%%22event%%22%%3A%%5B%%22start%%22%%2C%%22die%%22%%2C%%22destroy%%22%%5D%s%s%s%%7D",
+                        *engine.api_version ? "/v" : "", engine.api_version,
                         container ? "%2C%22container%22%3A%5B%22" : "", container ? container : "",
                         container ? "%22%5D" : "");
         return http_follow(docker_socket, url, changed, userdata);
