@@ -139,8 +139,14 @@ conformance-check: ## credential files of many tools, through every reader of ec
 recipes-check: all ## the recipes of packaging/recipes, with stand-ins for what they ask
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/recipes
 
+# What waits for minutes: AWS that is away, the pauses between two restarts, a swap cut off at each of its steps.
+HOST_LONG := $(foreach t,aws_away distance_of_restarts down_after_a_restart helpers leases method_docker method_docker_cut_off,tests/host/test_$t.py)
+
 host-check: all ## a real systemd, Docker Engine and registry
-	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/host
+	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider $(HOST_LONG:%=--ignore=%) tests/host
+
+host-long-check: all ## the same, for what takes too long to be part of check
+	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider $(HOST_LONG)
 
 # --- fuzzing: libFuzzer comes with clang ---
 
@@ -199,7 +205,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate-decision conformance-check bus-check recipes-check host-check fuzz fuzz-check coverage pictures \
+.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate-decision conformance-check bus-check recipes-check host-check host-long-check fuzz fuzz-check coverage pictures \
         install uninstall compile_commands.json clean
 .SECONDARY:
 
