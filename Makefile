@@ -35,7 +35,7 @@ DAEMON_SOURCES := $(wildcard daemon/*.c daemon/*/*.c)
 TEST_SOURCES   := $(wildcard tests/unit/*/test-*.c)
 FUZZ_SOURCES   := $(wildcard tests/fuzz/fuzz-*.c)
 SOURCES        := $(COMMON_SOURCES) $(DAEMON_SOURCES) $(TEST_SOURCES) $(FUZZ_SOURCES)
-HEADERS        := $(wildcard common/*/*.h daemon/*.h daemon/*/*.h tests/unit/*.h tests/fuzz/*.h)
+HEADERS        := $(wildcard common/*/*.h daemon/*.h daemon/*/*.h tests/unit/*.h tests/unit/*/*.h tests/fuzz/*.h)
 
 COMMON_OBJECTS := $(COMMON_SOURCES:%.c=$(BUILD)/%.o)
 DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/%.o)
@@ -84,7 +84,7 @@ demo: ## show the main job in a sandbox; installs what it needs
 
 check: ## install what is needed, build, run every test
 	@packaging/install-dependencies check
-	@$(PYTHON) tests/check.py
+	@$(PYTHON) tests/run-all.py
 
 # --- the parts of `make check` ---
 
@@ -125,6 +125,9 @@ unit-check: ## unit tests, with address and undefined behaviour sanitizers
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all unit-tests
 	@tests/unit/run $(BUILD)/sanitize/tests
 
+mutate-decision: ## some minutes: change the decision in one place at a time, and show what no test notices
+	@$(PYTHON) tests/unit/decision/mutate.py
+
 bus-check: ## the daemon on a private bus, with sanitizers
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/sanitize/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/bus
@@ -133,8 +136,17 @@ conformance-check: ## credential files of many tools, through every reader of ec
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/sanitize/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/conformance
 
+recipes-check: all ## the recipes of packaging/recipes, with stand-ins for what they ask
+	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/recipes
+
+# What waits for minutes: AWS that is away, the pauses between two restarts, a swap cut off at each of its steps.
+HOST_LONG := $(foreach t,aws_away distance_of_restarts down_after_a_restart helpers leases method_docker method_docker_cut_off,tests/host/test_$t.py)
+
 host-check: all ## a real systemd, Docker Engine and registry
-	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/host
+	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider $(HOST_LONG:%=--ignore=%) tests/host
+
+host-long-check: all ## the same, for what takes too long to be part of check
+	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider $(HOST_LONG)
 
 # --- fuzzing: libFuzzer comes with clang ---
 
@@ -193,7 +205,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check conformance-check bus-check host-check fuzz fuzz-check coverage pictures \
+.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate-decision conformance-check bus-check recipes-check host-check host-long-check fuzz fuzz-check coverage pictures \
         install uninstall compile_commands.json clean
 .SECONDARY:
 

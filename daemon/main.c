@@ -5,7 +5,7 @@
 #include "base/secret.h"
 #include "check/check.h"
 #include "ecsconfig/sync.h"
-#include "manager.h"
+#include "manager/manager.h"
 #include "report/show-status.h"
 
 #ifndef VERSION
@@ -193,9 +193,13 @@ static int verb_render(const Arguments *a, const Settings *settings) {
         _cleanup_secret_ char *data = NULL, *masked = NULL;
         const char *type = NULL;
         Problems problems = {0};
+        DigestKey key;
         int r;
 
-        r = sync_render(&settings->credentials, &settings->ecsconfig, &credentials, &type, &data, &problems);
+        r = digest_key_load(&key);
+        if (r < 0)
+                return EXIT_STATUS_FAILED;
+        r = sync_render(&settings->credentials, &settings->ecsconfig, &key, &credentials, &type, &data, &problems);
         print_problems(&problems);
         if (r < 0)
                 return EXIT_STATUS_FAILED;

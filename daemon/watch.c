@@ -26,6 +26,8 @@ typedef struct Step {
         int wd;
         char *directory; /* without symbolic links, with a slash at its end */
         char *name;
+        size_t file;  /* of the list */
+        bool is_last; /* the file itself, and no link to it: what happens to it changes no other step */
 } Step;
 
 struct Watch {
@@ -38,6 +40,7 @@ struct Watch {
         char **files;
         Step *steps;
         size_t n_steps;
+        uint64_t created_files; /* that look_later() is about */
 };
 
 static void watch_forget_steps(Watch *w) {
@@ -53,6 +56,7 @@ static void watch_forget_steps(Watch *w) {
 static void watch_stop(Watch *w) {
         w->io = sd_event_source_disable_unref(w->io);
         w->created = sd_event_source_disable_unref(w->created);
+        w->created_files = 0;
         inotifytools_cleanup();
         watch_forget_steps(w);
 }
@@ -130,7 +134,7 @@ static int watch_directory(const Watch *w, const char *directory) {
         return inotifytools_wd_from_filename(directory);
 }
 
-static int watch_add_step(Watch *w, const char *directory, const char *name) {
+static int watch_add_step(Watch *w, size_t file, const char *directory, const char *name) {
         _cleanup_free_ char *directory_copy = strdup(directory), *name_copy = strdup(name);
         int wd = watch_directory(w, directory);
         Step *steps;
@@ -145,8 +149,8 @@ static int watch_add_step(Watch *w, const char *directory, const char *name) {
 
         if (!directory_copy || !name_copy)
                 return -ENOMEM;
-        steps[w->n_steps++] =
-                (Step){.wd = wd, .directory = STEAL_POINTER(directory_copy), .name = STEAL_POINTER(name_copy)};
+        steps[w->n_steps++] = (Step){
+                .wd = wd, .file = file, .directory = STEAL_POINTER(directory_copy), .name = STEAL_POINTER(name_copy)};
         return 0;
 }
 
@@ -209,9 +213,16 @@ static int walk_into_symlink(Walk *walk, const char *path) {
         return 0;
 }
 
+/* It leads nowhere else: a file, or nothing. */
+static bool is_end(const char *path) {
+        struct stat st;
+
+        return lstat(path, &st) < 0 || (!S_ISLNK(st.st_mode) && !S_ISDIR(st.st_mode));
+}
+
 /* Watches every directory on the way to file, as far as there is one. Each directory is watched before it is looked
  * into, so that nothing that appears in between is missed. */
-static int watch_add_file(Watch *w, const char *file) {
+static int watch_add_file(Watch *w, size_t number, const char *file) {
         char name[NAME_MAX + 1], path[2 * PATH_MAX];
         Walk walk = {.directory = "/"};
         struct stat st;
@@ -229,13 +240,14 @@ static int watch_add_file(Watch *w, const char *file) {
                         continue;
                 }
 
-                r = watch_add_step(w, walk.directory, name);
+                r = watch_add_step(w, number, walk.directory, name);
                 if (r == -ENOENT || r == -ENOTDIR || r == -EACCES)
                         return 0; /* gone meanwhile (the step above it is watched), or not ours to look into */
                 if (r < 0)
                         return r;
 
                 (void) snprintf(path, sizeof(path), "%s%s", walk.directory, name);
+                w->steps[w->n_steps - 1].is_last = !walk.rest[strspn(walk.rest, "/")] && is_end(path);
                 if (lstat(path, &st) < 0)
                         return 0;
 
@@ -265,7 +277,8 @@ static int on_created(sd_event_source *s _unused_, uint64_t usec _unused_, void 
         Watch *w = userdata;
 
         w->created = sd_event_source_disable_unref(w->created);
-        w->handler(w->userdata, 0);
+        w->handler(w->userdata, w->created_files, 0);
+        w->created_files = 0;
         return 0;
 }
 
@@ -275,19 +288,42 @@ static void look_later(Watch *w) {
         (void) sd_event_add_time_relative(w->event, &w->created, CLOCK_MONOTONIC, CREATED_USEC, 0, on_created, w);
 }
 
-static bool concerns_us(Watch *w, const struct inotify_event *e) {
-        if (e->mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))
-                return true;
-        if (e->len == 0)
-                return false;
+static uint64_t bit_of(const Step *step) {
+        return UINT64_C(1) << (step->file < 63 ? step->file : 63);
+}
 
-        for (size_t i = 0; i < w->n_steps; i++)
-                if (w->steps[i].wd == e->wd && streq(w->steps[i].name, e->name)) {
-                        if (!(e->mask & IN_CREATE) || !is_being_written(&w->steps[i]))
-                                return true;
-                        look_later(w);
-                }
-        return false;
+/* What happened to it may have changed what the steps after it mean. */
+static bool changes_steps(const Step *step) {
+        char path[2 * PATH_MAX];
+
+        (void) snprintf(path, sizeof(path), "%s%s", step->directory, step->name);
+        return !step->is_last || !is_end(path);
+}
+
+/* The files that it concerns; all of them where the steps are not right any more. */
+static uint64_t concerned_files(Watch *w, const struct inotify_event *e) {
+        uint64_t files = 0, later = 0;
+
+        if (e->mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))
+                return WATCH_ALL_FILES;
+        if (e->len == 0)
+                return 0;
+
+        for (size_t i = 0; i < w->n_steps; i++) {
+                if (w->steps[i].wd != e->wd || !streq(w->steps[i].name, e->name))
+                        continue;
+                if (changes_steps(&w->steps[i]))
+                        return WATCH_ALL_FILES;
+                if (!(e->mask & IN_CREATE) || !is_being_written(&w->steps[i]))
+                        files |= bit_of(&w->steps[i]);
+                else
+                        later |= bit_of(&w->steps[i]);
+        }
+        if (later) {
+                w->created_files |= later;
+                look_later(w);
+        }
+        return files;
 }
 
 static int watch_start(Watch *w);
@@ -295,20 +331,21 @@ static int watch_start(Watch *w);
 static int on_events(sd_event_source *s _unused_, int fd _unused_, uint32_t revents _unused_, void *userdata) {
         Watch *w = userdata;
         const struct inotify_event *e;
-        bool concerned = false;
-        int r;
+        uint64_t concerned = 0;
+        int r = 0;
 
         /* The library reads ahead into a buffer of its own: what is left there would not wake us again. */
         while ((e = inotifytools_next_events(0, 1)))
-                concerned = concerned || concerns_us(w, e);
+                concerned |= concerned_files(w, e);
 
         if (!concerned)
                 return 0;
 
-        /* Any step may have changed what the next ones mean, and the library cannot forget a watch that the kernel
-         * has dropped by itself: begin anew. What happens meanwhile is seen by the look that follows. */
-        r = watch_start(w);
-        w->handler(w->userdata, r);
+        /* The library cannot forget a watch that the kernel has dropped by itself: begin anew. What happens to any file
+         * meanwhile is seen by the look that follows. */
+        if (concerned == WATCH_ALL_FILES)
+                r = watch_start(w);
+        w->handler(w->userdata, concerned, r);
         return 0;
 }
 
@@ -320,8 +357,8 @@ static int watch_start(Watch *w) {
         r = open_library(&fd);
         if (r < 0)
                 return r;
-        for (char **file = w->files; file && *file; file++) {
-                r = watch_add_file(w, *file);
+        for (size_t i = 0; w->files && w->files[i]; i++) {
+                r = watch_add_file(w, i, w->files[i]);
                 if (r < 0)
                         return r;
         }

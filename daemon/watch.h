@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdint.h>
 #include <systemd/sd-event.h>
 
 #include "base/macro.h"
@@ -16,8 +17,11 @@
 
 typedef struct Watch Watch;
 
-/* error: 0, or why nothing is watched any more (as watch_set_files()); watch_set_files() tries again. */
-typedef void (*watch_handler_t)(void *userdata, int error);
+/* files: a bit for each of the list that something happened to, the last one for all that are beyond the 63rd. error:
+ * 0, or why nothing is watched any more (as watch_set_files()); watch_set_files() tries again. */
+typedef void (*watch_handler_t)(void *userdata, uint64_t files, int error);
+
+#define WATCH_ALL_FILES UINT64_MAX
 
 int watch_new(Watch **ret, sd_event *event, watch_handler_t handler, void *userdata);
 Watch *watch_free(Watch *w);

@@ -12,9 +12,9 @@ TOP = Path(__file__).resolve().parent.parent
 # From the top. Rooms of one line stand side by side: neither includes the other.
 ROOMS = """
 daemon/main
-daemon/manager
-daemon/check/
-daemon/report/   daemon/service/   daemon/watch
+daemon/manager/
+daemon/check/   daemon/jobs/   daemon/watch
+daemon/report/   daemon/service/
 daemon/process/
 common/settings/
 common/decision/
@@ -29,7 +29,7 @@ FLOOR = {room: number for number, line in enumerate(ROOMS.split("\n")) for room 
 
 def room_of(path):
     """A folder below daemon/ or common/, or a file that stands there by itself."""
-    return f"{path.parts[0]}/{path.stem}" if len(path.parts) == 2 else f"{path.parts[0]}/{path.parts[1]}/"
+    return f"{path.parts[0]}/{path.stem}" if len(path.parts) <= 2 else f"{path.parts[0]}/{path.parts[1]}/"
 
 
 def includes(path, top):

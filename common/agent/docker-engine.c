@@ -28,3 +28,13 @@ int engine_request(const Engine *e, const char *method, const char *path, const 
                 return -ENAMETOOLONG;
         return http_request(&request, ret);
 }
+
+bool engine_is_at_least(const Engine *e, unsigned major, unsigned minor) {
+        char *end = NULL;
+        unsigned long first = strtoul(e->api_version, &end, 10), second;
+
+        if (*end != '.')
+                return false;
+        second = strtoul(end + 1, NULL, 10);
+        return first > major || (first == major && second >= minor);
+}

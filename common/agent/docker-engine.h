@@ -17,3 +17,6 @@ int engine_open(const char *socket, uint64_t timeout_usec, Engine *ret);
 
 /* path: below the version, "/containers/..."; body: JSON, or NULL. Any status is an answer. */
 int engine_request(const Engine *e, const char *method, const char *path, const char *body, HttpResponse *ret);
+
+/* Its API version; false where it did not tell. */
+bool engine_is_at_least(const Engine *e, unsigned major, unsigned minor);

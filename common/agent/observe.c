@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "base/secret.h"
 #include "ecsconfig/auth-data.h"
-#include "ecsconfig/rollback.h"
 
 /* Each of the five requests gets its share of OBSERVE_TIMEOUT_USEC. */
 #define REQUEST_TIMEOUT_USEC (OBSERVE_TIMEOUT_USEC / 5)
@@ -45,12 +44,20 @@ static bool is_below(const char *path, const char *directory) {
         return rest && (*rest == 0 || *rest == '/' || streq(directory, "/"));
 }
 
-/* Go's strconv.ParseBool, with which the agent reads it. */
+/* Go's strconv.ParseBool, with which the agent reads it after it has cut off the blanks around it
+ * (agent/config/parse.go of amazon-ecs-agent). */
 static bool is_false(const char *s) {
         static const char *const words[] = {"0", "f", "F", "false", "FALSE", "False"};
+        static const char blanks[] = " \t\n\v\f\r";
+        size_t n;
 
-        for (size_t i = 0; s && i < ELEMENTSOF(words); i++)
-                if (streq(words[i], s))
+        if (!s)
+                return false;
+        s += strspn(s, blanks);
+        for (n = strlen(s); n > 0 && strchr(blanks, s[n - 1]); n--)
+                ;
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (strlen(words[i]) == n && strncmp(words[i], s, n) == 0)
                         return true;
         return false;
 }
@@ -85,15 +92,14 @@ static StateKept judge_state(json_object *container, json_object *env) {
         return STATE_NO_MOUNT;
 }
 
-/* The auth entries that it runs with go to *ret_entries. */
-static int parse_container(const char *json, const DigestKey *key, ObserveReport *report, AuthEntries *ret_entries) {
+int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report) {
         _cleanup_json_ json_object *container = json_tokener_parse(json);
         json_object *state = json_get(container, "State", json_type_object);
         json_object *running = json_get(state, "Running", json_type_boolean);
         json_object *exit_code = json_get(state, "ExitCode", json_type_int);
         json_object *env = json_get(json_get(container, "Config", json_type_object), "Env", json_type_array);
         _cleanup_json_ json_object *none = json_object_new_array();
-        const char *id = json_get_string(container, "Id"), *type, *data;
+        const char *id = json_get_string(container, "Id");
         int r;
 
         if (!running || str_empty(id))
@@ -101,9 +107,8 @@ static int parse_container(const char *json, const DigestKey *key, ObserveReport
         if (!env)
                 env = none; /* Docker writes null for an empty list */
 
-        type = environment_get(env, AUTHDATA_TYPE_KEY);
-        data = environment_get(env, AUTHDATA_DATA_KEY);
-        r = authdata_digest(type, data, key, &report->digest);
+        r = authdata_digest(environment_get(env, AUTHDATA_TYPE_KEY), environment_get(env, AUTHDATA_DATA_KEY), key,
+                            &report->digest);
         if (r < 0)
                 return r;
 
@@ -112,18 +117,7 @@ static int parse_container(const char *json, const DigestKey *key, ObserveReport
         report->agent = json_object_get_boolean(running) ? AGENT_RUNNING : AGENT_STOPPED;
         if (report->agent == AGENT_STOPPED && exit_code)
                 report->exit_status = json_object_get_int(exit_code);
-
-        *ret_entries = (AuthEntries){
-                .type = type ? secret_dup(type, strlen(type)) : NULL,
-                .data = data ? secret_dup(data, strlen(data)) : NULL,
-        };
         return 0;
-}
-
-int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report) {
-        _cleanup_(auth_entries_done) AuthEntries entries = {0};
-
-        return parse_container(json, key, report, &entries);
 }
 
 int observe_parse_metadata(const char *json, ObserveReport *report) {
@@ -139,28 +133,7 @@ int observe_parse_metadata(const char *json, ObserveReport *report) {
         return 0;
 }
 
-int observe_parse_tasks(const char *json, unsigned *ret) {
-        _cleanup_json_ json_object *top = json_tokener_parse(json);
-        json_object *tasks = json_get(top, "Tasks", json_type_array);
-        size_t n = tasks ? json_object_array_length(tasks) : 0;
-        unsigned n_pending = 0;
-
-        if (!json_object_is_type(top, json_type_object))
-                return -EBADMSG;
-
-        for (size_t i = 0; i < n; i++) {
-                json_object *task = json_object_array_get_idx(tasks, i);
-                const char *known = json_get_string(task, "KnownStatus"),
-                           *desired = json_get_string(task, "DesiredStatus");
-
-                /* Not one that is stopped before it ran. */
-                if (known && streq(known, "PENDING") && desired && streq(desired, "RUNNING"))
-                        n_pending++;
-        }
-        *ret = n_pending;
-        return 0;
-}
-
+#define ARN_LABEL "com.amazonaws.ecs.task-arn"
 #define FAMILY_LABEL "com.amazonaws.ecs.task-definition-family"
 
 static bool lists(const char *families, const char *family) {
@@ -172,36 +145,84 @@ static bool lists(const char *families, const char *family) {
         return false;
 }
 
-int observe_parse_containers(const char *json, ObserveReport *report) {
-        _cleanup_json_ json_object *list = json_tokener_parse(json);
-        char *families = report->families;
-        size_t n, used = 0;
+/* Each once, as long as there is room. */
+static void add_family(ObserveReport *report, const char *name) {
+        size_t used = strlen(report->families);
+        char family[128];
+
+        copy_printable(family, sizeof(family), name);
+        if (!*family || lists(report->families, family) || (used >= 3 && streq(report->families + used - 3, "...")))
+                return;
+        if (used + strlen(", ") + strlen(family) + sizeof(", ...") > sizeof(report->families))
+                (void) snprintf(report->families + used, sizeof(report->families) - used, ", ...");
+        else
+                (void) snprintf(report->families + used, sizeof(report->families) - used, "%s%s", used > 0 ? ", " : "",
+                                family);
+}
+
+int observe_parse_containers(const char *json, ObserveReport *report, json_object **ret_tasks) {
+        _cleanup_json_ json_object *list = json_tokener_parse(json), *tasks = json_object_new_array();
+        size_t n;
 
         if (!json_object_is_type(list, json_type_array))
                 return -EBADMSG;
+        if (!tasks)
+                return -ENOMEM;
 
         n = json_object_array_length(list);
-        families[0] = 0;
+        report->n_containers = 0;
+        report->families[0] = 0;
         for (size_t i = 0; i < n; i++) {
                 json_object *labels = json_get(json_object_array_get_idx(list, i), "Labels", json_type_object);
-                char family[128];
+                const char *arn = json_get_string(labels, ARN_LABEL);
 
-                copy_printable(family, sizeof(family), json_get_string(labels, FAMILY_LABEL));
-                if (!*family || lists(families, family))
+                /* Of the agent's own: the relay of Service Connect, managed daemons. */
+                if (arn && startswith(arn, "arn:::::/"))
                         continue;
-                if (used + strlen(", ") + strlen(family) + sizeof(", ...") > sizeof(report->families)) {
-                        (void) snprintf(families + used, sizeof(report->families) - used, ", ...");
-                        break;
-                }
-                used += (size_t) snprintf(families + used, sizeof(report->families) - used, "%s%s",
-                                          used > 0 ? ", " : "", family);
+                report->n_containers++;
+                add_family(report, json_get_string(labels, FAMILY_LABEL));
+                if (json_object_array_add(tasks, arn ? json_object_new_string(arn) : NULL) < 0)
+                        return -ENOMEM;
         }
-        report->n_tasks = (unsigned) n;
+
+        *ret_tasks = STEAL_POINTER(tasks);
+        return 0;
+}
+
+int observe_parse_tasks(const char *json, json_object *tasks, ObserveReport *report) {
+        _cleanup_json_ json_object *top = json_tokener_parse(json), *known = json_object_new_object();
+        json_object *list = json_get(top, "Tasks", json_type_array);
+        size_t n = list ? json_object_array_length(list) : 0, n_containers = json_object_array_length(tasks);
+
+        if (!json_object_is_type(top, json_type_object))
+                return -EBADMSG;
+        if (!known)
+                return -ENOMEM;
+
+        report->n_tasks = report->n_unknown = 0;
+        for (size_t i = 0; i < n; i++) {
+                json_object *task = json_object_array_get_idx(list, i);
+                const char *arn = json_get_string(task, "Arn"), *status = json_get_string(task, "KnownStatus");
+
+                if (arn && json_object_object_add(known, arn, NULL) < 0)
+                        return -ENOMEM;
+                if (status && streq(status, "STOPPED"))
+                        continue;
+                report->n_tasks++;
+                add_family(report, json_get_string(task, "Family"));
+        }
+
+        for (size_t i = 0; i < n_containers; i++) {
+                const char *arn = json_object_get_string(json_object_array_get_idx(tasks, i));
+
+                if (!arn || !json_object_object_get_ex(known, arn, NULL))
+                        report->n_unknown++;
+        }
         return 0;
 }
 
 static int observe_container(const AgentSettings *settings, const DigestKey *key, const Engine *engine,
-                             ObserveReport *report, AuthEntries *ret_entries) {
+                             ObserveReport *report) {
         _cleanup_http_ HttpResponse response = {0};
         char path[384];
         int r;
@@ -217,10 +238,10 @@ static int observe_container(const AgentSettings *settings, const DigestKey *key
         }
         if (response.status != 200 || !response.body)
                 return -EBADMSG;
-        return parse_container(response.body, key, report, ret_entries);
+        return observe_parse_container(response.body, key, report);
 }
 
-static int observe_tasks(const Engine *engine, ObserveReport *report) {
+static int observe_task_containers(const Engine *engine, ObserveReport *report, json_object **ret_tasks) {
         _cleanup_http_ HttpResponse response = {0};
         int r;
 
@@ -229,11 +250,11 @@ static int observe_tasks(const Engine *engine, ObserveReport *report) {
                 return r;
         if (response.status != 200 || !response.body)
                 return -EBADMSG;
-        return observe_parse_containers(response.body, report);
+        return observe_parse_containers(response.body, report, ret_tasks);
 }
 
 static int observe_engine(const AgentSettings *settings, const DigestKey *key, ObserveReport *report,
-                          AuthEntries *ret_entries) {
+                          json_object **ret_tasks) {
         Engine engine;
         int r;
 
@@ -242,10 +263,10 @@ static int observe_engine(const AgentSettings *settings, const DigestKey *key, O
                 return r;
 
         /* Tasks first: if they cannot be counted, the agent is not known well enough either. */
-        r = observe_tasks(&engine, report);
+        r = observe_task_containers(&engine, report, ret_tasks);
         if (r < 0)
                 return r;
-        return observe_container(settings, key, &engine, report, ret_entries);
+        return observe_container(settings, key, &engine, report);
 }
 
 static int introspect(const AgentSettings *settings, const char *path, HttpResponse *ret) {
@@ -259,41 +280,51 @@ static int introspect(const AgentSettings *settings, const char *path, HttpRespo
         return ret->status == 200 && ret->body ? 0 : -EBADMSG;
 }
 
-static void observe_introspection(const AgentSettings *settings, ObserveReport *report) {
+static int observe_introspection(const AgentSettings *settings, json_object *task_containers, ObserveReport *report) {
         _cleanup_http_ HttpResponse metadata = {0}, tasks = {0};
+        int r;
 
-        /* An agent that answers something else has not registered: report->answers stays false. */
-        if (introspect(settings, "/v1/metadata", &metadata) < 0 || observe_parse_metadata(metadata.body, report) < 0)
-                return;
-        /* What it does not tell is not waited for. */
-        if (introspect(settings, "/v1/tasks", &tasks) >= 0)
-                (void) observe_parse_tasks(tasks.body, &report->n_pending);
+        /* The port refuses until the agent has registered, and before that it is given no task (agent/app/agent.go of
+         * amazon-ecs-agent). */
+        r = introspect(settings, "/v1/metadata", &metadata);
+        if (r == -ECONNREFUSED)
+                return 0;
+        if (r >= 0)
+                r = observe_parse_metadata(metadata.body, report);
+        if (r >= 0)
+                r = introspect(settings, "/v1/tasks", &tasks);
+        return r < 0 ? r : observe_parse_tasks(tasks.body, task_containers, report);
 }
 
 void observe_run(const AgentSettings *settings, const DigestKey *key, ObserveReport *ret) {
-        _cleanup_(auth_entries_done) AuthEntries entries = {0};
+        _cleanup_json_ json_object *task_containers = NULL;
         ObserveReport report = {.agent = AGENT_UNKNOWN};
-        Problems problems = {0};
         int r;
 
-        r = observe_engine(settings, key, &report, &entries);
+        r = observe_engine(settings, key, &report, &task_containers);
         if (r < 0)
                 report = (ObserveReport){.agent = AGENT_UNKNOWN, .engine_error = r};
-
+        /* Tasks after their containers: one that is listed there has been known before. */
         if (report.agent == AGENT_RUNNING)
-                observe_introspection(settings, &report);
-        if (report.answers && settings->keep_last_good) {
-                r = rollback_save(ROLLBACK_LAST_GOOD, &entries, &problems);
-                report.keep_error = r < 0 ? r : 0;
-        }
-
+                report.tasks_error = observe_introspection(settings, task_containers, &report);
         *ret = report;
 }
 
-int observe_follow(const char *docker_socket, void (*changed)(void *userdata), void *userdata) {
-        /* {"type":["container"],"event":["start","die","destroy"]} */
-        static const char url[] = "http://docker/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C"
-                                  "%22event%22%3A%5B%22start%22%2C%22die%22%2C%22destroy%22%5D%7D";
+int observe_follow(const char *docker_socket, const char *container, void (*changed)(void *userdata), void *userdata) {
+        Engine engine;
+        char url[640];
+        int r;
 
+        r = engine_open(docker_socket, REQUEST_TIMEOUT_USEC, &engine);
+        if (r < 0)
+                return r;
+
+        /* {"type":["container"],"event":["start","die","destroy"],"container":["NAME"]}; a name needs no escape. */
+        (void) snprintf(url, sizeof(url),
+                        "http://docker%s%s/events?filters=%%7B%%22type%%22%%3A%%5B%%22container%%22%%5D%%2C"
+                        "%%22event%%22%%3A%%5B%%22start%%22%%2C%%22die%%22%%2C%%22destroy%%22%%5D%s%s%s%%7D",
+                        *engine.api_version ? "/v" : "", engine.api_version,
+                        container ? "%2C%22container%22%3A%5B%22" : "", container ? container : "",
+                        container ? "%22%5D" : "");
         return http_follow(docker_socket, url, changed, userdata);
 }

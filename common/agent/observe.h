@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/digest.h"
+#include "base/json.h"
 
 /* The second job: what the agent is and has. Asks the Docker Engine for the agent's container and the agent for its
  * metadata. The report has no pointers and no secret, so that a worker can send it as it is. */
@@ -11,7 +12,6 @@ typedef struct AgentSettings {
         char *container;
         char *docker_socket;
         char *introspection_url; /* without a slash at its end */
-        bool keep_last_good;     /* the credentials of an agent that is well are kept (rollback.h) */
 } AgentSettings;
 
 typedef enum AgentState {
@@ -34,34 +34,38 @@ typedef struct ObserveReport {
         char container_id[65];
         Digest digest; /* of the credentials in the container's environment (authdata_digest) */
         StateKept state_kept;
-        int exit_status;    /* of a container that is AGENT_STOPPED */
-        unsigned n_tasks;   /* running containers of tasks */
-        char families[256]; /* of their task definitions, separated by ", "; cut short with "..." */
-        unsigned n_pending; /* tasks that the agent pulls or starts */
-        bool answers;       /* introspection: the agent has registered */
+        int exit_status; /* of a container that is AGENT_STOPPED */
+
+        bool answers; /* introspection, which it does once it has registered with ECS */
         char cluster[256];
         char version[128];
-        int keep_error; /* negative errno: the credentials of this agent could not be kept to go back to */
+
+        /* What a restart would cost where state is not kept. The agent's own containers are no tasks. */
+        unsigned n_tasks; /* that the agent knows of and that have not ended; one that is pulled has no container yet */
+        unsigned n_containers; /* of tasks, that have not ended */
+        unsigned n_unknown; /* of those: of a task that the agent does not know of; one that lost its state left them */
+        int tasks_error;    /* negative errno: the agent could not be asked for its tasks, and may have some */
+        char families[256]; /* of their task definitions, separated by ", "; cut short with "..." */
 } ObserveReport;
 
-/* Keeps the credentials of an agent that is well (rollback.h). Always gives a report; blocks for at most
- * OBSERVE_TIMEOUT_USEC. */
+/* Always gives a report; blocks for at most OBSERVE_TIMEOUT_USEC. */
 #define OBSERVE_TIMEOUT_USEC (20 * USEC_PER_SEC)
 void observe_run(const AgentSettings *settings, const DigestKey *key, ObserveReport *ret);
 
 /* The answer of "GET /containers/NAME/json" put into the report. -EBADMSG: not such an answer. */
 int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report);
 
-/* The answer of "GET /containers/json" for the containers of tasks put into the report. -EBADMSG: not such an answer.
- */
-int observe_parse_containers(const char *json, ObserveReport *report);
+/* The answer of "GET /containers/json" for the containers of tasks put into the report; *ret_tasks: the ARNs of their
+ * tasks, an array. -EBADMSG: not such an answer. */
+int observe_parse_containers(const char *json, ObserveReport *report, json_object **ret_tasks);
 
-/* How many of "GET /v1/tasks" are on their way up. -EBADMSG: not such an answer. */
-int observe_parse_tasks(const char *json, unsigned *ret);
+/* The answer of "GET /v1/tasks" put into the report; tasks: what observe_parse_containers() gave. -EBADMSG: not such an
+ * answer. */
+int observe_parse_tasks(const char *json, json_object *tasks, ObserveReport *report);
 
 /* The answer of "GET /v1/metadata" put into the report. -EBADMSG: not such an answer. */
 int observe_parse_metadata(const char *json, ObserveReport *report);
 
-/* Calls changed() whenever a container starts or ends, and once at the beginning. Blocks until the Docker Engine ends
- * it; negative errno as http_follow(). */
-int observe_follow(const char *docker_socket, void (*changed)(void *userdata), void *userdata);
+/* Calls changed() whenever a container starts or ends (container NULL: any), and once at the beginning. Blocks until
+ * the Docker Engine ends it; negative errno as http_follow(). */
+int observe_follow(const char *docker_socket, const char *container, void (*changed)(void *userdata), void *userdata);

@@ -1,31 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "agent/container-requests.h"
 #include "agent/observe.h"
-#include "base/json.h"
-#include "base/problem-texts.h"
 
 /* The agent's container made anew from its own configuration, with the variables of the environment file, for an agent
  * that somebody started with "docker run --env-file". The one of before is stopped, renamed to NAME.ecs-authd-previous
- * and kept until the new one is confirmed. Each step looks at what there is and goes on from there: one that was killed
- * at any point is mended by the next. Blocks; the requests carry secrets, so it belongs into a worker. */
+ * and kept until the new one is confirmed.
+ *
+ * Each step is written down before it is done (agent/container-swap-record.h), looks at what there is and goes on from
+ * there: one that was cut off at any point is brought to its end by the next. Until the old one is asked to stop it is
+ * undone, as nothing has happened to the agent; from there on it is finished, which has the agent back soonest; and
+ * undone where Docker refuses that. In the end there is one container under the name, with the restart policy that it
+ * had, and it runs.
+ *
+ * Only who holds the restart lock may run one. Blocks; the requests carry secrets, so it belongs into a worker. */
 
 typedef enum RecreateStep {
-        RECREATE_HEAL,     /* after a step that was killed; does nothing where all is well */
-        RECREATE_REPLACE,  /* what fails half way is undone */
-        RECREATE_CONFIRM,  /* the one of before is removed */
-        RECREATE_PUT_BACK, /* and here the new one is */
+        RECREATE_FINISH, /* brings to its end what was left half done; starts the new one if it was stopped or has ended
+                            before it was confirmed; does nothing where all is well */
+        RECREATE_REPLACE, /* the same, and then another one; what fails half way is undone */
+        RECREATE_CONFIRM, /* the new one is known to run with the variables: the one of before is removed */
 } RecreateStep;
+
+/* The longest that a step takes: the end of a container, and each other request at its slowest. */
+#define RECREATE_TIMEOUT_USEC (CONTAINER_STOP_MAX_USEC + 30 * CONTAINER_REQUEST_USEC)
 
 /* Without pointers and without secrets, so that a worker can send it as it is. */
 typedef struct RecreateReport {
-        int error; /* negative errno. -ESTALE: there is no running container to replace; -ENOENT: nothing to put back */
+        int error; /* negative errno. -ESTALE: there is no running container to replace, or to confirm; -EBUSY: to be
+                      confirmed, and half done */
         Problems problems;
 } RecreateReport;
 
 void recreate_run(const AgentSettings *settings, const char *environment_file, RecreateStep step, RecreateReport *ret);
 
-/* The body of "POST /containers/create" for a container like the one that was inspected. environment: the file, read as
- * docker run --env-file does; its two auth entries go where it does not have them, everything else that the container
- * has stays. image: what to make it from. -EBADMSG: not what "GET /containers/NAME/json" gives. */
-int recreate_body(json_object *container, const char *environment, const char *image, json_object **ret);
+/* Something is half done: RECREATE_FINISH is needed. Asks nobody but the state directory. */
+bool recreate_is_pending(void);

@@ -6,11 +6,51 @@
 #include <openssl/hmac.h>
 #include <sys/random.h>
 
+#include "base/state-file.h"
+
+enum {
+        KEY_TEXT_MAX = 2 * sizeof(DigestKey) + 1,
+};
+
 int digest_key_generate(DigestKey *ret) {
         DigestKey key;
 
         if (getrandom(key.bytes, sizeof(key.bytes), 0) != (ssize_t) sizeof(key.bytes))
                 return negative_errno();
+        *ret = key;
+        return 0;
+}
+
+static int read_key(DigestKey *ret) {
+        _cleanup_free_ char *text = NULL;
+        Digest bytes;
+        int r;
+
+        r = state_file_read("digest.key", KEY_TEXT_MAX, &text);
+        if (r >= 0)
+                r = digest_from_hex(text, &bytes);
+        if (r < 0)
+                return r;
+        memcpy(ret->bytes, bytes.bytes, sizeof(ret->bytes));
+        return 0;
+}
+
+int digest_key_load(DigestKey *ret) {
+        char text[KEY_TEXT_MAX];
+        DigestKey key;
+        Digest bytes;
+        int r;
+
+        if (read_key(ret) >= 0)
+                return 0;
+        r = digest_key_generate(&key);
+        if (r < 0)
+                return r;
+        memcpy(bytes.bytes, key.bytes, sizeof(bytes.bytes));
+        digest_to_hex(&bytes, text);
+        /* That of another instance, if one was faster; ours for as long as we live, where none can be kept. */
+        if (state_file_write("digest.key", text) < 0 || read_key(&key) < 0)
+                memcpy(key.bytes, bytes.bytes, sizeof(key.bytes));
         *ret = key;
         return 0;
 }
@@ -28,4 +68,23 @@ int digest_compute(const DigestKey *key, const void *data, size_t size, Digest *
 
 bool digest_equal(const Digest *a, const Digest *b) {
         return CRYPTO_memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+void digest_to_hex(const Digest *d, char *ret) {
+        for (size_t i = 0; i < sizeof(d->bytes); i++)
+                (void) snprintf(ret + 2 * i, 3, "%02x", d->bytes[i]);
+}
+
+int digest_from_hex(const char *hex, Digest *ret) {
+        Digest digest;
+
+        if (strlen(hex) != 2 * sizeof(digest.bytes) || strspn(hex, "0123456789abcdef") != 2 * sizeof(digest.bytes))
+                return -EBADMSG;
+        for (size_t i = 0; i < sizeof(digest.bytes); i++) {
+                const char byte[3] = {hex[2 * i], hex[2 * i + 1], 0};
+
+                digest.bytes[i] = (uint8_t) strtoul(byte, NULL, 16);
+        }
+        *ret = digest;
+        return 0;
 }

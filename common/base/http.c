@@ -89,6 +89,8 @@ static int curl_to_errno(CURL *curl, CURLcode code, const HttpResponse *r) {
 DEFINE_CLEANUP_FUNC(struct curl_slist *, curl_slist_free_all)
 
 static int prepare(CURL *curl, const HttpRequest *q, struct curl_slist **headers) {
+        char header[128];
+
         if (q->socket && curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, q->socket) != CURLE_OK)
                 return -ENAMETOOLONG;
         if (curl_easy_setopt(curl, CURLOPT_URL, q->url) != CURLE_OK ||
@@ -103,7 +105,9 @@ static int prepare(CURL *curl, const HttpRequest *q, struct curl_slist **headers
         if (!q->body)
                 return 0;
 
-        *headers = curl_slist_append(NULL, "Content-Type: application/json");
+        (void) snprintf(header, sizeof(header), "Content-Type: %s",
+                        q->content_type ? q->content_type : "application/json");
+        *headers = curl_slist_append(NULL, header);
         if (!*headers)
                 return -ENOMEM;
         return curl_easy_setopt(curl, CURLOPT_HTTPHEADER, *headers) != CURLE_OK ||

@@ -22,8 +22,9 @@ typedef struct HttpRequest {
         const char *socket; /* the Unix socket to connect to, or NULL for TCP to the host of the URL */
         const char *method;
         const char *url;
-        const char *body;     /* JSON, or NULL */
-        const char *username; /* for basic authentication, or NULL */
+        const char *body;         /* or NULL */
+        const char *content_type; /* of the body; NULL: application/json */
+        const char *username;     /* for basic authentication, or NULL */
         const char *password;
         uint64_t timeout_usec;
 } HttpRequest;

@@ -2,51 +2,177 @@
 #include "base/json.h"
 
 #include <limits.h>
+#include <strings.h>
 
 enum {
-        DEPTH_MAX = 32,
+        DEPTH_MAX = 32, /* of json-c's own, too */
 };
 
 #define BLANKS " \t\r\n"
+#define DIGITS "0123456789"
+#define DIGITS_HEX "0123456789abcdefABCDEF"
 
 DEFINE_CLEANUP_FUNC(json_tokener *, json_tokener_free)
 
-/* The string that begins at text[start], a quote, is the name of a member that has a NUL (\u0000) in it: json-c cuts it
- * off there. A value it gives with its length. */
-static bool is_cut_name(const char *text, size_t size, size_t start, size_t end) {
-        bool nul = false;
+/* How far the text is JSON, and why no further. */
+typedef struct Scan {
+        const char *text;
+        size_t size, at;
+        const char *why;
+        char open[DEPTH_MAX]; /* the brackets that are */
+        unsigned depth;
+} Scan;
 
-        for (size_t i = start + 1; i < end; i++)
-                if (text[i] == '\\') {
-                        nul = nul || (end - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0);
-                        i++;
-                }
-        for (end++; end < size && strchr(BLANKS, text[end]);)
-                end++;
-        return nul && end < size && text[end] == ':';
+static bool refuse(Scan *s, const char *why) {
+        s->why = s->at < s->size ? why : "it ends too early";
+        return false;
 }
 
-/* The first thing that json-c takes in another way than it is meant, even when it is told to be strict; size when there
- * is none. Single quotes it takes for those of a string. */
-static size_t find_misread(const char *text, size_t size, const char **ret_why) {
-        size_t start = 0;
-        bool inside = false;
+/* The byte that is next, NUL at the end. A NUL in the text is nothing that belongs anywhere. */
+static char peek(const Scan *s) {
+        return s->at < s->size ? s->text[s->at] : 0;
+}
 
-        for (size_t i = 0; i < size; i++)
-                if (inside && text[i] == '\\') {
-                        i++;
-                } else if (text[i] == '"') {
-                        if (inside && is_cut_name(text, size, start, i)) {
-                                *ret_why = "a name with a NUL character (\\u0000)";
-                                return start;
-                        }
-                        inside = !inside;
-                        start = i;
-                } else if (text[i] == '\'' && !inside) {
-                        *ret_why = "single quotes";
-                        return i;
+static bool skip(Scan *s, const char *set) {
+        size_t before = s->at;
+
+        while (peek(s) && strchr(set, peek(s)))
+                s->at++;
+        return s->at > before;
+}
+
+static bool skip_one(Scan *s, const char *set) {
+        if (!peek(s) || !strchr(set, peek(s)))
+                return false;
+        s->at++;
+        return true;
+}
+
+static bool scan_escape(Scan *s, bool name) {
+        bool nul = name && s->size - s->at > 4 && memcmp(s->text + s->at, "u0000", 5) == 0;
+
+        /* json-c cuts a name off there. A value it gives with its length. */
+        if (nul)
+                return refuse(s, "a name with a NUL character (\\u0000)");
+        if (!skip_one(s, "u"))
+                return skip_one(s, "\"\\/bfnrt") || refuse(s, "an escape that JSON does not know");
+        for (unsigned i = 0; i < 4; i++)
+                if (!skip_one(s, DIGITS_HEX))
+                        return refuse(s, "an escape that JSON does not know");
+        return true;
+}
+
+static bool scan_string(Scan *s, bool name) {
+        if (!skip_one(s, "\""))
+                return refuse(s, peek(s) == '\'' ? "single quotes" : "not a name in double quotes");
+
+        while (!skip_one(s, "\"")) {
+                if ((unsigned char) peek(s) < ' ')
+                        return refuse(s, "a control character in a string");
+                if (!skip_one(s, "\\"))
+                        s->at++;
+                else if (!scan_escape(s, name))
+                        return false;
+        }
+        return true;
+}
+
+static bool scan_number(Scan *s) {
+        (void) skip_one(s, "-");
+        if (!skip_one(s, "0") && !skip(s, DIGITS))
+                return refuse(s, "not a number");
+        if (skip_one(s, ".") && !skip(s, DIGITS))
+                return refuse(s, "not a number");
+        if (skip_one(s, "eE")) {
+                (void) skip_one(s, "+-");
+                if (!skip(s, DIGITS))
+                        return refuse(s, "not a number");
+        }
+        return true;
+}
+
+static bool scan_scalar(Scan *s) {
+        static const char *const words[] = {"true", "false", "null"};
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                size_t n = strlen(words[i]);
+
+                if (s->size - s->at >= n && memcmp(s->text + s->at, words[i], n) == 0) {
+                        s->at += n;
+                        return true;
                 }
-        return size;
+        }
+        if (peek(s) == '"')
+                return scan_string(s, false);
+        if (peek(s) == '-' || (peek(s) && strchr(DIGITS, peek(s))))
+                return scan_number(s);
+        return refuse(s, peek(s) == '\'' ? "single quotes" : "not a value");
+}
+
+/* Up to the value: in an object there stands a name before it. */
+static bool scan_name(Scan *s) {
+        (void) skip(s, BLANKS);
+        if (s->depth == 0 || s->open[s->depth - 1] != '{')
+                return true;
+        if (!scan_string(s, true))
+                return false;
+        (void) skip(s, BLANKS);
+        if (!skip_one(s, ":"))
+                return refuse(s, "a ':' is missing");
+        (void) skip(s, BLANKS);
+        return true;
+}
+
+/* 1: a value comes next; 0: one has ended. */
+static int scan_value(Scan *s) {
+        const char bracket = peek(s);
+
+        if (!skip_one(s, "{["))
+                return scan_scalar(s) ? 0 : -EBADMSG;
+        if (s->depth == DEPTH_MAX) {
+                s->why = "nesting too deep";
+                return -EBADMSG;
+        }
+        s->open[s->depth++] = bracket;
+        (void) skip(s, BLANKS);
+        if (peek(s) == (bracket == '{' ? '}' : ']'))
+                return 0;
+        return scan_name(s) ? 1 : -EBADMSG;
+}
+
+/* Behind a value. 1: another one comes next; 0: it was the last. */
+static int scan_next(Scan *s) {
+        for (;;) {
+                (void) skip(s, BLANKS);
+                if (s->depth == 0)
+                        return 0;
+                if (skip_one(s, s->open[s->depth - 1] == '{' ? "}" : "]"))
+                        s->depth--;
+                else if (skip_one(s, ","))
+                        return scan_name(s) ? 1 : -EBADMSG;
+                else
+                        break;
+        }
+        (void) refuse(s, "a ',' or a closing bracket is missing");
+        return -EBADMSG;
+}
+
+/* RFC 8259, and nothing else. */
+static bool scan(Scan *s) {
+        int r;
+
+        (void) skip(s, BLANKS);
+        if (s->at == s->size) {
+                s->at = 0;
+                s->why = "it is empty";
+                return false;
+        }
+        do {
+                r = scan_value(s);
+                if (r == 0)
+                        r = scan_next(s);
+        } while (r > 0);
+        return r == 0 && (s->at == s->size || refuse(s, "something follows its end"));
 }
 
 static int fail(size_t offset, const char *why, size_t *ret_offset, const char **ret_why) {
@@ -85,40 +211,61 @@ bool json_is_utf8(const char *s) {
 
 int json_parse_strict(const char *text, size_t size, int flags, json_object **ret, size_t *ret_offset,
                       const char **ret_why) {
-        _cleanup_(json_tokener_freep) json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);
+        _cleanup_(json_tokener_freep) json_tokener *tokener = NULL;
         _cleanup_json_ json_object *top = NULL;
+        Scan s = {.text = text, .size = size};
         enum json_tokener_error error;
-        const char *why = NULL;
-        size_t misread;
 
-        if (!tokener)
-                return -ENOMEM;
-
-        /* Being strict, json-c refuses blanks at the end, too. */
-        while (size > 0 && text[size - 1] && strchr(BLANKS, text[size - 1]))
-                size--;
-        if (size == 0)
-                return fail(0, "it is empty", ret_offset, ret_why);
         if (size > INT_MAX)
                 return fail(0, "it is too long", ret_offset, ret_why);
+        if (!scan(&s))
+                return fail(s.at, s.why, ret_offset, ret_why);
 
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | flags);
+        tokener = json_tokener_new_ex(DEPTH_MAX + 1);
+        if (!tokener)
+                return -ENOMEM;
+        json_tokener_set_flags(tokener, flags);
         top = json_tokener_parse_ex(tokener, text, (int) size);
-        error = json_tokener_get_error(tokener);
+        /* A number or a word that is all there is may go on, to json-c. */
+        if (json_tokener_get_error(tokener) == json_tokener_continue)
+                top = json_tokener_parse_ex(tokener, "\n", 1);
 
-        if (error == json_tokener_continue)
-                return fail(size, "it ends too early", ret_offset, ret_why);
+        error = json_tokener_get_error(tokener);
         if (error != json_tokener_success)
                 return fail(json_tokener_get_parse_end(tokener), json_tokener_error_desc(error), ret_offset, ret_why);
 
-        /* It takes a NUL for the end. */
-        if (json_tokener_get_parse_end(tokener) < size)
-                return fail(json_tokener_get_parse_end(tokener), "something follows its end", ret_offset, ret_why);
-
-        misread = find_misread(text, size, &why);
-        if (misread < size)
-                return fail(misread, why, ret_offset, ret_why);
-
         *ret = STEAL_POINTER(top);
         return 0;
+}
+
+bool json_field_last(json_object *o, const char *name, json_object **ret) {
+        bool found = false;
+
+        if (!json_object_is_type(o, json_type_object))
+                return false;
+
+        json_object_object_foreach(o, key, member) {
+                if (strcasecmp(key, name) == 0) {
+                        *ret = member;
+                        found = true;
+                }
+        }
+        return found;
+}
+
+json_object *json_field(json_object *o, const char *name, json_type type) {
+        json_object *found = NULL;
+
+        if (!json_object_is_type(o, json_type_object))
+                return NULL;
+
+        json_object_object_foreach(o, key, member) {
+                if (strcasecmp(key, name) == 0 && json_object_is_type(member, type))
+                        found = member;
+        }
+        return found;
+}
+
+const char *json_field_string(json_object *o, const char *name) {
+        return json_string_of(json_field(o, name, json_type_string));
 }

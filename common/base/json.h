@@ -10,9 +10,11 @@ static inline void json_putp(json_object **o) {
 }
 #define _cleanup_json_ _cleanup_(json_putp)
 
-/* Parses the whole text as strictly as Go's decoder, which is what Docker and the agent read with; json-c alone would
- * take single quotes. flags: more of JSON_TOKENER_*. -EBADMSG: *ret_offset tells where in the text, *ret_why why; both
- * may be NULL. */
+/* Parses the whole text as strictly as Go's decoder, which is what Docker and the agent read with, whatever json-c
+ * takes (what its strict mode takes differs between versions: 0.18 refuses every byte beyond ASCII). Two differences:
+ * nested no deeper than 32, and no name with a NUL. flags: of JSON_TOKENER_*; with JSON_TOKENER_VALIDATE_UTF8 a string
+ * that is not UTF-8 is refused, where Go puts U+FFFD in its place; without it, it is given as it stands. -EBADMSG:
+ * *ret_offset tells where in the text, *ret_why why; both may be NULL. */
 int json_parse_strict(const char *text, size_t size, int flags, json_object **ret, size_t *ret_offset,
                       const char **ret_why);
 
@@ -22,7 +24,8 @@ size_t json_utf8_length(const unsigned char *s);
 /* Go's decoder, and systemd, take no other strings. NULL is fine. */
 bool json_is_utf8(const char *s);
 
-/* The member of an object, if o is one and has it and it is of that type; NULL otherwise. */
+/* The member of an object, if o is one and has it and it is of that type; NULL otherwise. The name is to be the same in
+ * every letter: for members that are keys of a map to Go. */
 static inline json_object *json_get(json_object *o, const char *key, json_type type) {
         json_object *member;
 
@@ -31,10 +34,23 @@ static inline json_object *json_get(json_object *o, const char *key, json_type t
         return json_object_is_type(member, type) ? member : NULL;
 }
 
-/* A member that is a string and holds something. A NUL in it would end it early for everyone who takes it after us. */
-static inline const char *json_get_string(json_object *o, const char *key) {
-        json_object *member = json_get(o, key, json_type_string);
-        const char *s = member ? json_object_get_string(member) : NULL;
+/* A string that holds something. A NUL in it would end it early for everyone who takes it after us. */
+static inline const char *json_string_of(json_object *o) {
+        const char *s = json_object_is_type(o, json_type_string) ? json_object_get_string(o) : NULL;
 
-        return !s || !*s || strlen(s) != (size_t) json_object_get_string_len(member) ? NULL : s;
+        return !s || !*s || strlen(s) != (size_t) json_object_get_string_len(o) ? NULL : s;
 }
+
+/* A member that is such a string. */
+static inline const char *json_get_string(json_object *o, const char *key) {
+        return json_string_of(json_get(o, key, json_type_string));
+}
+
+/* The same for members that are the fields of a struct to Go's decoder (encoding/json, Unmarshal): it takes their names
+ * in upper or lower case, and of several the one that stands last. null leaves a field as it is, so that the last one
+ * of the type counts. (Go's two letters beyond ASCII that fold to k and s are left out.) */
+json_object *json_field(json_object *o, const char *name, json_type type);
+const char *json_field_string(json_object *o, const char *name);
+
+/* For a map, which null empties: the last one of whatever type; NULL is null. */
+bool json_field_last(json_object *o, const char *name, json_object **ret);

@@ -2,11 +2,11 @@
 #include "credentials/credential-file.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 
 #include "base/json.h"
 #include "base/secret.h"
+#include "credentials/credential-entry.h"
 #include "credentials/registry-name.h"
 
 enum {
@@ -21,108 +21,11 @@ typedef struct Source {
         json_object *helpers; /* credHelpers, or NULL */
 } Source;
 
-/* Base64 as it is found: with or without padding, either alphabet, with line breaks. Returns the number of bytes. */
-static int decode_base64(const char *s, char **ret) {
-        size_t length = strlen(s), n = 0, padding = 0;
-        /* Zeroed: what is half decoded is wiped as a string. */
-        _cleanup_secret_ char *clean = calloc(1, length + 4), *decoded = calloc(1, length + 4);
-        int r;
-
-        if (!clean || !decoded)
-                return -ENOMEM;
-
-        for (; *s; s++) {
-                if (strchr(" \t\r\n", *s))
-                        continue;
-                if (*s == '=') {
-                        padding++;
-                        continue;
-                }
-                if (padding > 0)
-                        break; /* something after the padding: refused below */
-                clean[n++] = (char) (*s == '-' ? '+' : *s == '_' ? '/' : *s);
-        }
-        clean[n] = 0;
-        if (*s || padding > 2 || n % 4 == 1)
-                return -EBADMSG;
-
-        for (padding = 0; n % 4 != 0; padding++)
-                clean[n++] = '=';
-        clean[n] = 0;
-
-        r = EVP_DecodeBlock((unsigned char *) decoded, (const unsigned char *) clean, (int) n);
-        if (r < 0 || (size_t) r < padding)
-                return -EBADMSG;
-        r -= (int) padding;
-        decoded[r] = 0;
-        *ret = STEAL_POINTER(decoded);
-        return r;
-}
-
-/* "auth" is base64 of "user:password"; the password may have further colons. NULs at its end are cut off, as Docker's
- * CLI does (config file, decodeAuth). */
-static int decode_auth(const char *auth, Credential *c) {
-        _cleanup_secret_ char *plain = NULL;
-        const char *colon;
-        int n;
-
-        n = decode_base64(auth, &plain);
-        if (n < 0)
-                return n;
-        while (n > 0 && plain[n - 1] == 0)
-                n--;
-        if (strlen(plain) != (size_t) n)
-                return -EBADMSG;
-
-        colon = strchr(plain, ':');
-        if (!colon || colon == plain)
-                return -EBADMSG;
-
-        c->username = secret_dup(plain, (size_t) (colon - plain));
-        c->password = secret_dup(colon + 1, strlen(colon + 1));
-        return c->username && c->password ? 0 : -ENOMEM;
-}
-
 static bool has_control_character(const char *s) {
         for (; s && *s; s++)
                 if ((unsigned char) *s < ' ' || *s == 0x7f)
                         return true;
         return false;
-}
-
-static int copy_string(json_object *o, const char *key, char **ret) {
-        const char *s = json_get_string(o, key);
-
-        if (!s)
-                return 0;
-        *ret = secret_dup(s, strlen(s));
-        return *ret ? 0 : -ENOMEM;
-}
-
-/* What an entry holds. -EBADMSG: its "auth" cannot be used. */
-static int read_entry(json_object *entry, Credential *c) {
-        const char *auth = json_get_string(entry, "auth");
-        int r;
-
-        r = copy_string(entry, "identitytoken", &c->identity_token);
-        if (r >= 0)
-                r = copy_string(entry, "email", &c->email);
-        if (r < 0)
-                return r;
-
-        /* As in Docker: auth counts, and the two plain fields only without it. */
-        if (auth) {
-                r = decode_auth(auth, c);
-                /* Beside an identity token Docker writes "user:" with a password of zeros, or nothing that matters. */
-                return r == -EBADMSG && c->identity_token ? 0 : r;
-        }
-
-        if (json_get_string(entry, "username") && json_get_string(entry, "password")) {
-                r = copy_string(entry, "username", &c->username);
-                if (r >= 0)
-                        r = copy_string(entry, "password", &c->password);
-        }
-        return r;
 }
 
 void credfile_check_characters(const Credential *c, Problems *problems) {
@@ -226,7 +129,7 @@ static int parse_entry(Credentials *file, const char *key, json_object *entry, c
         if (r < 0)
                 return r;
 
-        r = read_entry(entry, &c);
+        r = credential_read_entry(entry, &c);
         if (r == -EBADMSG)
                 problems_add(
                         s->problems, LOG_ERR,
@@ -294,8 +197,8 @@ static bool is_dockercfg(json_object *top) {
                 (void) key;
                 if (!json_object_is_type(member, json_type_object))
                         return false;
-                if (json_get(member, "auth", json_type_string) || json_get(member, "username", json_type_string) ||
-                    json_get(member, "identitytoken", json_type_string))
+                if (json_field(member, "auth", json_type_string) || json_field(member, "username", json_type_string) ||
+                    json_field(member, "identitytoken", json_type_string))
                         any = true;
         }
         return any;
@@ -350,15 +253,17 @@ static int parse_top(Credentials *file, json_object *top, Source *s) {
         json_object *auths = NULL;
         int r = 0;
 
-        if (json_object_object_get_ex(top, "auths", &auths) && auths && !json_object_is_type(auths, json_type_object)) {
+        if (json_field_last(top, "auths", &auths) && auths && !json_object_is_type(auths, json_type_object)) {
                 problems_add(s->problems, LOG_ERR,
                              "%s: \"auths\" is not an object; the last good credentials stay in use. Mend the file",
                              s->path);
                 return -EBADMSG;
         }
 
-        s->store = json_get_string(top, "credsStore");
-        s->helpers = json_get(top, "credHelpers", json_type_object);
+        s->store = json_field_string(top, "credsStore");
+        (void) json_field_last(top, "credHelpers", &s->helpers);
+        if (!json_object_is_type(s->helpers, json_type_object))
+                s->helpers = NULL;
         if (s->store && (!auths || json_object_object_length(auths) == 0)) {
                 r = credentials_add_store(file, s->store, s->path);
                 if (r < 0)
@@ -423,6 +328,8 @@ int credfile_parse_list(Credentials *c, const CredentialStore *store, const char
                         return r;
                 if (r > 0 || is_store_internal(entry.registry) || credentials_find(c, entry.registry))
                         continue;
+                entry.listed = true;
+                entry.yields = store->yields;
                 entry.helper = strdup(store->helper);
                 if (!entry.helper)
                         return -ENOMEM;
@@ -466,7 +373,24 @@ static const char *advise(int r) {
         }
 }
 
-int credfile_load(Credentials *c, const char *path, Problems *problems) {
+static int make_stamp(int fd, const DigestKey *key, const char *text, size_t size, CredFileStamp *ret) {
+        CredFileStamp stamp = {0};
+        struct stat st;
+        int r;
+
+        if (fstat(fd, &st) < 0)
+                return negative_errno();
+        stamp.inode = st.st_ino;
+        stamp.mtime_nsec = (int64_t) st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+        r = digest_compute(key, text, size, &stamp.digest);
+        if (r < 0)
+                return r;
+        *ret = stamp;
+        return 0;
+}
+
+int credfile_load_stamped(Credentials *c, const char *path, const DigestKey *key, CredFileStamp *ret_stamp,
+                          Problems *problems) {
         _cleanup_close_ int fd = -1;
         char *text = NULL;
         size_t size = 0;
@@ -483,6 +407,12 @@ int credfile_load(Credentials *c, const char *path, Problems *problems) {
         }
 
         r = credfile_parse(c, path, text, size, problems);
+        if (r >= 0 && ret_stamp)
+                r = make_stamp(fd, key, text, size, ret_stamp);
         secret_free_sized(text, size);
         return r;
+}
+
+int credfile_load(Credentials *c, const char *path, Problems *problems) {
+        return credfile_load_stamped(c, path, NULL, NULL, problems);
 }

@@ -15,6 +15,17 @@
  * credsStore, and both before what the entry itself holds: such an entry names its helper. */
 int credfile_load(Credentials *c, const char *path, Problems *problems);
 
+/* What tells a file that was written anew from one that was not. */
+typedef struct CredFileStamp {
+        uint64_t inode;
+        int64_t mtime_nsec;
+        Digest digest; /* of its content */
+} CredFileStamp;
+
+/* The same, with the stamp of the file. */
+int credfile_load_stamped(Credentials *c, const char *path, const DigestKey *key, CredFileStamp *ret_stamp,
+                          Problems *problems);
+
 /* The same from memory; path is for messages only. */
 int credfile_parse(Credentials *c, const char *path, const char *text, size_t size, Problems *problems);
 

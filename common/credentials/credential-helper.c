@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/credential-helper.h"
 
-#include <fcntl.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "base/json.h"
 #include "base/secret.h"
+#include "credentials/helper-children.h"
+#include "credentials/helper-environment.h"
+#include "credentials/helper-stderr.h"
 
 enum {
-        EXIT_NOT_FOUND = 127, /* as a shell has it */
-        EXIT_NOT_RUN = 126,
+        COMPLAINT_READS_MAX = 256, /* more than a pipe holds */
+        FDS_EACH = 4,
 };
 
 #define POLL_MAX_USEC (3600 * USEC_PER_SEC)
@@ -21,13 +23,15 @@ enum {
 /* What the helpers' own library prints on standard output, with exit status 1, for a server that they do not know. */
 #define NOT_FOUND_MESSAGE "credentials not found in native keychain"
 
-/* One program that runs. */
+/* One program, from its start until the end of all. */
 typedef struct Running {
-        HelperCall *call; /* NULL: the place is free */
-        pid_t pid;
-        int in, out;
+        HelperCall *call; /* NULL: it has not begun, or has ended */
+        Guard *guard;
         size_t written;
         uint64_t deadline_usec;
+        char complaints[1024]; /* the end of its standard error */
+        size_t n_complaints;
+        bool complaints_cut;
 } Running;
 
 static uint64_t now_usec(void) {
@@ -42,133 +46,52 @@ static bool is_helper_name(const char *s) {
                s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")] == 0;
 }
 
-static _Noreturn void run_program(const HelperCall *call, const char *home, int in, int out) {
-        char program[160], home_variable[4096];
-        char *const arguments[] = {program, (char *) call->verb, NULL};
-        char *const environment[] = {(char *) "PATH=" HELPER_PATH, home_variable, NULL};
-        sigset_t none;
-        int null;
-
-        (void) snprintf(program, sizeof(program), "docker-credential-%s", call->helper);
-        (void) snprintf(home_variable, sizeof(home_variable), "HOME=%s", home);
-
-        /* A group of its own, so that what it starts ends with it; and never longer than we. */
-        (void) setpgid(0, 0);
-        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        for (int s = 1; s < NSIG; s++)
-                (void) signal(s, SIG_DFL);
-
-        /* What it complains about may hold what it was asked for: nobody reads that. */
-        null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
-                _exit(EXIT_NOT_RUN);
-        (void) close_range(STDERR_FILENO + 1, ~0U, 0);
-
-        (void) setenv("PATH", HELPER_PATH, 1); /* where execvpe(3) looks */
-        (void) execvpe(program, arguments, environment);
-        _exit(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUN);
-}
-
-static int start(Running *r, HelperCall *call, const char *home, uint64_t timeout_usec) {
-        int in[2] = {-1, -1}, out[2] = {-1, -1}, error;
-        pid_t pid;
-
-        if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
-                goto fail;
-        if (fcntl(in[1], F_SETFL, O_NONBLOCK) < 0 || fcntl(out[0], F_SETFL, O_NONBLOCK) < 0)
-                goto fail;
-
-        pid = fork();
-        if (pid < 0)
-                goto fail;
-        if (pid == 0)
-                run_program(call, home, in[0], out[1]);
-
-        (void) setpgid(pid, pid); /* both sides: whoever comes first */
-        (void) close(in[0]);
-        (void) close(out[1]);
-        *r = (Running){
-                .call = call, .pid = pid, .in = in[1], .out = out[0], .deadline_usec = now_usec() + timeout_usec};
-        return 0;
-
-fail:
-        error = negative_errno();
-        closep(&in[0]);
-        closep(&in[1]);
-        closep(&out[0]);
-        closep(&out[1]);
-        return error;
-}
-
 static int judge_status(const HelperCall *call, int status) {
         if (!WIFEXITED(status))
                 return -EPROTO;
         switch (WEXITSTATUS(status)) {
         case 0:
                 return 0;
-        case EXIT_NOT_FOUND:
+        case GUARD_EXIT_NOT_FOUND:
                 return -ENOENT;
-        case EXIT_NOT_RUN:
+        case GUARD_EXIT_NOT_RUN:
                 return -EACCES;
         default:
                 return call->output && strstr(call->output, NOT_FOUND_MESSAGE) ? -ENOKEY : -EPROTO;
         }
 }
 
-/* error 0: it has closed its output, and its exit status decides. */
-static void finish(Running *r, int error) {
-        HelperCall *call = r->call;
-        int status = 0;
+static void close_end(int *fd) {
+        closep(fd);
+        *fd = -1;
+}
 
-        closep(&r->in);
-        closep(&r->out);
-
-        /* One that has closed its output but does not end had its time, too. */
-        while (error == 0 && waitpid(r->pid, &status, WNOHANG) == 0) {
-                const struct timespec pause = {.tv_nsec = 2000000};
-
-                if (now_usec() >= r->deadline_usec)
-                        error = -ETIMEDOUT;
-                else
-                        (void) nanosleep(&pause, NULL);
-        }
-        (void) kill(-r->pid, SIGKILL);
-        if (error < 0)
-                (void) waitpid(r->pid, &status, 0);
-
-        call->error = error < 0 ? error : judge_status(call, status);
-        if (call->error < 0) {
-                call->output = secret_free_sized(call->output, call->size);
-                call->size = 0;
-        }
-        *r = (Running){.in = -1, .out = -1};
+/* The pipe is full or empty for now. */
+static bool is_passing(ssize_t n) {
+        return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
 static void feed(Running *r) {
         const char *input = r->call->input;
         size_t left = strlen(input) - r->written;
-        ssize_t n = left > 0 ? write(r->in, input + r->written, left) : 0;
+        ssize_t n = left > 0 ? write(r->guard->in, input + r->written, left) : 0;
 
         if (n > 0)
                 r->written += (size_t) n;
         /* One that does not want to read may answer all the same. */
-        if (r->written == strlen(input) || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-                closep(&r->in);
-                r->in = -1;
-        }
+        if (r->written == strlen(input) || (n < 0 && !is_passing(n)))
+                close_end(&r->guard->in);
 }
 
 /* 1: there may be more; 0: the end; negative: no answer. */
 static int collect(Running *r) {
         HelperCall *call = r->call;
         char buffer[4096];
-        ssize_t n = read(r->out, buffer, sizeof(buffer));
+        ssize_t n = read(r->guard->out, buffer, sizeof(buffer));
         char *output;
 
         if (n < 0)
-                return errno == EAGAIN || errno == EINTR ? 1 : negative_errno();
+                return is_passing(n) ? 1 : negative_errno();
         if (n == 0)
                 return 0;
         if (call->size + (size_t) n > HELPER_OUTPUT_MAX)
@@ -187,85 +110,187 @@ static int collect(Running *r) {
         return 1;
 }
 
-static void attend(Running *r, const struct pollfd *in, const struct pollfd *out) {
+/* The same for its standard error, of which the end is kept. */
+static int listen_to(Running *r) {
+        const size_t room = sizeof(r->complaints);
+        char buffer[sizeof(r->complaints)];
+        ssize_t n = read(r->guard->err, buffer, sizeof(buffer));
+        size_t keep;
+
+        if (n <= 0)
+                return is_passing(n) ? 1 : 0;
+        keep = r->n_complaints + (size_t) n <= room ? r->n_complaints : room - (size_t) n;
+        r->complaints_cut = r->complaints_cut || keep < r->n_complaints;
+        memmove(r->complaints, r->complaints + r->n_complaints - keep, keep);
+        memcpy(r->complaints + keep, buffer, (size_t) n);
+        r->n_complaints = keep + (size_t) n;
+        OPENSSL_cleanse(buffer, (size_t) n);
+        return 1;
+}
+
+/* error 0: it has ended by itself, and its status decides. */
+static void finish(Running *r, int error, int status) {
+        HelperCall *call = r->call;
+
+        call->error = error < 0 ? error : judge_status(call, status);
+        if (call->error < 0) {
+                call->output = secret_free_sized(call->output, call->size);
+                call->size = 0;
+                call->complaint = helper_complaint(r->complaints, r->n_complaints, !r->complaints_cut);
+        }
+        if (error < 0)
+                guard_kill(r->guard);
+
+        OPENSSL_cleanse(r->complaints, sizeof(r->complaints));
+        close_end(&r->guard->in);
+        close_end(&r->guard->out);
+        close_end(&r->guard->err);
+        r->call = NULL;
+}
+
+static bool has_more(int fd) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+
+        return fd >= 0 && poll(&p, 1, 0) > 0;
+}
+
+/* It has ended, and what it wrote stands in the pipes, which others may hold open, and fill. */
+static void take_end(Running *r, int status) {
         int more = 1;
 
-        if (in->revents != 0 && r->in >= 0)
-                feed(r);
-        if (out->revents != 0)
+        while (more > 0 && has_more(r->guard->out))
                 more = collect(r);
-        if (more <= 0)
-                finish(r, more);
-        else if (now_usec() >= r->deadline_usec)
-                finish(r, -ETIMEDOUT);
+        for (unsigned i = 0; i < COMPLAINT_READS_MAX && has_more(r->guard->err); i++)
+                if (listen_to(r) == 0)
+                        break;
+        finish(r, more < 0 ? more : 0, status);
+}
+
+static void attend(Running *r, const struct pollfd *fds) {
+        bool late = now_usec() >= r->deadline_usec;
+        int more = 1, status, e;
+
+        if (fds[0].revents != 0)
+                feed(r);
+        if (fds[1].revents != 0)
+                more = collect(r);
+        /* One that has closed its output had its time, too. */
+        if (more == 0)
+                close_end(&r->guard->out);
+        if (fds[2].revents != 0 && listen_to(r) == 0)
+                close_end(&r->guard->err);
+        if (more < 0) {
+                finish(r, more, 0);
+                return;
+        }
+
+        e = fds[3].revents != 0 || late ? guard_status(r->guard, &status) : -EAGAIN;
+        if (e == 0)
+                take_end(r, status);
+        else if (e != -EAGAIN)
+                finish(r, -EPROTO, 0);
+        else if (late)
+                finish(r, -ETIMEDOUT, 0);
 }
 
 /* Waits until one of them has something to say, or is out of time. */
-static void attend_all(Running *running) {
-        struct pollfd fds[2 * HELPER_PARALLEL_MAX];
+static void attend_all(Running *running, size_t n_running) {
+        struct pollfd fds[FDS_EACH * HELPER_PARALLEL_MAX];
         uint64_t now = now_usec(), next = UINT64_MAX;
+        Running *busy[HELPER_PARALLEL_MAX];
+        size_t n = 0;
 
-        for (size_t i = 0; i < HELPER_PARALLEL_MAX; i++) {
-                const Running *r = &running[i];
+        for (size_t i = 0; i < n_running && n < HELPER_PARALLEL_MAX; i++) {
+                Running *r = &running[i];
 
-                fds[2 * i] = (struct pollfd){.fd = r->call ? r->in : -1, .events = POLLOUT};
-                fds[2 * i + 1] = (struct pollfd){.fd = r->call ? r->out : -1, .events = POLLIN};
-                if (r->call && r->deadline_usec < next)
+                if (!r->call)
+                        continue;
+                fds[FDS_EACH * n] = (struct pollfd){.fd = r->guard->in, .events = POLLOUT};
+                fds[FDS_EACH * n + 1] = (struct pollfd){.fd = r->guard->out, .events = POLLIN};
+                fds[FDS_EACH * n + 2] = (struct pollfd){.fd = r->guard->err, .events = POLLIN};
+                fds[FDS_EACH * n + 3] = (struct pollfd){.fd = r->guard->control, .events = POLLIN};
+                if (r->deadline_usec < next)
                         next = r->deadline_usec;
+                busy[n++] = r;
         }
-        if (next == UINT64_MAX)
+        if (n == 0)
                 return;
 
         /* A timeout of years does not fit an int; who wakes early looks again. */
         if (next > now + POLL_MAX_USEC)
                 next = now + POLL_MAX_USEC;
-        (void) poll(fds, ELEMENTSOF(fds), next > now ? (int) ((next - now) / USEC_PER_MSEC) + 1 : 0);
-        for (size_t i = 0; i < HELPER_PARALLEL_MAX; i++)
-                if (running[i].call)
-                        attend(&running[i], &fds[2 * i], &fds[2 * i + 1]);
+        if (poll(fds, FDS_EACH * n, next > now ? (int) ((next - now) / USEC_PER_MSEC) + 1 : 0) < 0)
+                memset(fds, 0, sizeof(fds)); /* nothing is known but the time */
+        for (size_t i = 0; i < n; i++)
+                attend(busy[i], &fds[FDS_EACH * i]);
 }
 
-static int begin(Running *r, HelperCall *call, const char *home, uint64_t timeout_usec, uint64_t last_usec) {
+static int begin(Running *r, HelperCall *call, char *const *environment, uint64_t timeout_usec, uint64_t last_usec) {
+        char program[160];
+        char *const arguments[] = {program, (char *) call->verb, NULL};
+        int e;
+
         if (!is_helper_name(call->helper))
                 return -EINVAL;
         if (now_usec() > last_usec)
                 return -ETIMEDOUT;
-        return start(r, call, home, timeout_usec);
+
+        (void) snprintf(program, sizeof(program), "docker-credential-%s", call->helper);
+        e = guard_start(arguments, environment, r->guard);
+        if (e < 0)
+                return e;
+        r->call = call;
+        r->deadline_usec = now_usec() + timeout_usec;
+        return 0;
 }
 
-void helper_run(HelperCall *calls, size_t n_calls, const char *home, uint64_t timeout_usec) {
+static void run_all(HelperCall *calls, Running *running, size_t n_calls, char *const *environment,
+                    uint64_t timeout_usec) {
         const uint64_t last_usec = now_usec() + (HELPER_RUN_TIMEOUTS - 1) * timeout_usec;
-        Running running[HELPER_PARALLEL_MAX] = {0};
-        size_t next = 0, busy = 0;
-
-        /* One that ends before it has read its input must not end us. */
-        (void) signal(SIGPIPE, SIG_IGN);
+        size_t next = 0, busy;
 
         do {
                 busy = 0;
-                for (size_t i = 0; i < HELPER_PARALLEL_MAX; i++) {
-                        while (!running[i].call && next < n_calls) {
-                                HelperCall *call = &calls[next++];
-
-                                call->error = begin(&running[i], call, home, timeout_usec, last_usec);
-                        }
-                        if (running[i].call)
-                                busy++;
+                for (size_t i = 0; i < next; i++)
+                        busy += running[i].call ? 1 : 0;
+                for (; next < n_calls && busy < HELPER_PARALLEL_MAX; next++) {
+                        calls[next].error = begin(&running[next], &calls[next], environment, timeout_usec, last_usec);
+                        busy += running[next].call ? 1 : 0;
                 }
-                attend_all(running);
+                attend_all(running, next);
         } while (busy > 0 || next < n_calls);
+}
+
+void helper_run(HelperCall *calls, size_t n_calls, const char *home, char *const *environment, uint64_t timeout_usec) {
+        _cleanup_(helper_environment_freep) char **variables = helper_environment_new(home, environment);
+        _cleanup_free_ Running *running = calloc(n_calls + 1, sizeof(Running));
+        _cleanup_free_ Guard *guards = calloc(n_calls + 1, sizeof(Guard));
+
+        if (!variables || !running || !guards) {
+                for (size_t i = 0; i < n_calls; i++)
+                        calls[i].error = -ENOMEM;
+                return;
+        }
+
+        /* One that ends before it has read its input must not end us. */
+        (void) signal(SIGPIPE, SIG_IGN);
+        for (size_t i = 0; i < n_calls; i++)
+                running[i].guard = &guards[i];
+        run_all(calls, running, n_calls, variables, timeout_usec);
+        guard_end(guards, n_calls);
 }
 
 void helper_calls_done(HelperCall *calls, size_t n_calls) {
         for (size_t i = 0; i < n_calls; i++) {
                 calls[i].output = secret_free_sized(calls[i].output, calls[i].size);
                 calls[i].size = 0;
+                free(STEAL_POINTER(calls[i].complaint));
         }
 }
 
 int helper_parse_get(const char *output, char **ret_username, char **ret_secret) {
         _cleanup_json_ json_object *answer = output ? json_tokener_parse(output) : NULL;
-        const char *username = json_get_string(answer, "Username"), *secret = json_get_string(answer, "Secret");
+        const char *username = json_field_string(answer, "Username"), *secret = json_field_string(answer, "Secret");
         char *username_copy, *secret_copy;
 
         if (!username || !secret)

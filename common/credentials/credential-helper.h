@@ -7,16 +7,13 @@
 
 /* The docker-credential-* protocol (github.com/docker/docker-credential-helpers, README): a program on PATH, called
  * with a verb; the server's name comes on its standard input, JSON on its standard output. Whatever such a program
- * does, it costs its own answer and no more than its time limit. */
+ * does, it costs its own answer and no more than its time limit, and nothing of it is left afterwards. */
 
 enum {
         HELPER_OUTPUT_MAX = 256 * 1024,
         HELPER_PARALLEL_MAX = 8,
-        HELPER_RUN_TIMEOUTS = 3, /* helper_run() takes at most this many times timeout_usec */
+        HELPER_RUN_TIMEOUTS = 3, /* helper_run() takes at most this many times timeout_usec, and a second */
 };
-
-/* What a helper gets of an environment: these two, and no other variable of ours. */
-#define HELPER_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 typedef struct HelperCall {
         const char *helper; /* "X" of docker-credential-X */
@@ -30,12 +27,15 @@ typedef struct HelperCall {
         int error;
         char *output; /* NUL-terminated, wiped by helper_calls_done() */
         size_t size;
+        char *complaint; /* of one that failed: its last line on standard error, without secrets (helper-stderr.h);
+                            NULL: it had nothing to say */
 } HelperCall;
 
-/* Makes all the calls, at most HELPER_PARALLEL_MAX at a time, each for at most timeout_usec. Returns when all have
- * ended; what they left running in their process group is killed. Where so many hang that the others would have to wait
- * for longer than twice timeout_usec, those are given up without being made (-ETIMEDOUT). */
-void helper_run(HelperCall *calls, size_t n_calls, const char *home, uint64_t timeout_usec);
+/* Makes all the calls, at most HELPER_PARALLEL_MAX at a time, each for at most timeout_usec. environment: the words of
+ * HelperEnvironment= (helper-environment.h), or NULL. Returns when all have ended; whatever they left running is killed
+ * then, and also when we are. Where so many hang that the others would have to wait for longer than twice timeout_usec,
+ * those are given up without being made (-ETIMEDOUT). */
+void helper_run(HelperCall *calls, size_t n_calls, const char *home, char *const *environment, uint64_t timeout_usec);
 void helper_calls_done(HelperCall *calls, size_t n_calls);
 
 /* The answer to "get". -EBADMSG: not such an answer. Each string is to be freed with secret_free(). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "base/macro.h"
+#include "base/digest.h"
 
 /* Credentials for registries, wherever they come from. */
 
@@ -14,12 +14,15 @@ typedef struct Credential {
         char *password;
         char *identity_token; /* NULL when there is none; stands beside or instead of the password */
         char *email;          /* NULL when there is none */
+        bool listed;          /* only the list of a store names it, no file */
+        bool yields; /* a file that comes later could not be read: what stands in the environment file for it stays */
 } Credential;
 
 /* A credential store that alone knows for which registries it has something. */
 typedef struct CredentialStore {
         char *helper;
         char *source; /* the file that names it */
+        bool yields;  /* as of an entry: so does each that it lists */
 } CredentialStore;
 
 /* One entry for each registry, ordered by registry (strcmp). A zeroed struct is an empty list. */
@@ -44,6 +47,15 @@ const Credential *credentials_find(const Credentials *c, const char *registry);
 
 /* Takes over what *credential holds, replacing an entry for the same registry. */
 int credentials_put(Credentials *c, Credential *credential);
+int credentials_put_copy(Credentials *c, const Credential *credential);
 void credentials_remove(Credentials *c, size_t i);
 
+/* Another list with the same entries; without the stores, which have been asked by then. */
+int credentials_copy(const Credentials *c, Credentials *ret);
+
+/* The same exactly when registries, user names, passwords and tokens are. */
+int credentials_digest(const Credentials *c, const DigestKey *key, Digest *ret);
+int credential_digest(const Credential *c, const DigestKey *key, Digest *ret);
+
+/* One that several files name is one, of the last of them. */
 int credentials_add_store(Credentials *c, const char *helper, const char *source);

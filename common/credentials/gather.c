@@ -3,24 +3,62 @@
 
 #include <fnmatch.h>
 
-#include "base/directories.h"
-#include "base/secret.h"
+#include "credentials/ask-helpers.h"
 #include "credentials/credential-file.h"
-#include "credentials/credential-helper.h"
+
+/* A login to a registry whose secret a helper keeps writes the credential file anew, and nothing in it changes. Of
+ * several within this time the last one counts. */
+#define LOGIN_USEC ((int64_t) (30 * USEC_PER_SEC))
+
+static int note_stamp(HelperRound *round, const char *path, const CredFileStamp *stamp) {
+        FileMark *mark = leases_mark(round->leases, path);
+        bool written_again;
+
+        if (!mark)
+                return -ENOMEM;
+        written_again = digest_equal(&mark->stamp.digest, &stamp->digest) &&
+                        (mark->stamp.inode != stamp->inode || mark->stamp.mtime_nsec != stamp->mtime_nsec);
+        mark->stamp = *stamp;
+
+        for (size_t i = 0; written_again && i < round->leases->n_items; i++) {
+                Lease *l = &round->leases->items[i];
+
+                if (streq(l->source, path))
+                        lease_bring_forward(l, l->failures > 0 || round->now >= l->asked + LOGIN_USEC
+                                                       ? round->now
+                                                       : l->asked + LOGIN_USEC);
+        }
+        return 0;
+}
+
+/* Of a registry that a file before the one that cannot be read names, too, nobody knows what that says: what stands in
+ * the environment file stays. */
+static void yield_to(Credentials *c) {
+        for (size_t i = 0; i < c->n_items; i++)
+                c->items[i].yields = true;
+        for (size_t i = 0; i < c->n_stores; i++)
+                c->stores[i].yields = true;
+}
 
 /* A file that cannot be read costs its own registries, and not those of the others. */
-static int load_files(const CredentialSettings *settings, Credentials *c, Problems *problems) {
+static int load_files(const CredentialSettings *settings, HelperRound *round, Credentials *c, Problems *problems) {
         unsigned n_loaded = 0;
         int r, error = 0;
 
         for (char **file = settings->files; *file; file++) {
-                r = credfile_load(c, *file, problems);
+                CredFileStamp stamp;
+
+                r = credfile_load_stamped(c, *file, round->key, &stamp, problems);
+                if (r >= 0)
+                        r = note_stamp(round, *file, &stamp);
                 if (r == -ENOMEM)
                         return r;
-                if (r < 0)
+                if (r < 0) {
                         error = r;
-                else
+                        yield_to(c);
+                } else {
                         n_loaded++;
+                }
         }
         if (n_loaded == 0)
                 return error;
@@ -61,121 +99,27 @@ static void leave_out(const CredentialSettings *settings, Credentials *c, Proble
         }
 }
 
-static int ask_stores(const CredentialSettings *settings, const char *home, Credentials *c, Problems *problems) {
-        _cleanup_free_ HelperCall *calls = calloc(c->n_stores + 1, sizeof(HelperCall));
-        int r = 0;
+static bool is_named(const Lease *lease, void *userdata) {
+        const Credentials *c = userdata;
 
-        if (!calls)
-                return -ENOMEM;
-        for (size_t i = 0; i < c->n_stores; i++)
-                calls[i] = (HelperCall){.helper = c->stores[i].helper, .verb = "list", .input = ""};
-
-        helper_run(calls, c->n_stores, home, settings->helper_timeout_usec);
-        for (size_t i = 0; r >= 0 && i < c->n_stores; i++) {
-                int error = calls[i].error;
-
-                if (error >= 0)
-                        error = credfile_parse_list(c, &c->stores[i], calls[i].output, problems);
-                if (error == -ENOMEM) {
-                        r = error;
-                } else if (error < 0) {
-                        c->incomplete = true;
-                        problems_add(
-                                problems, LOG_ERR,
-                                "%s: docker-credential-%s list: %s; the entries that the environment file has stay",
-                                c->stores[i].source, c->stores[i].helper, helper_strerror(error));
-                }
-        }
-        helper_calls_done(calls, c->n_stores);
-        return r;
+        return lease->named || c->incomplete;
 }
 
-static void explain_failure(const Credential *c, int error, Problems *problems) {
-        const char *consequence = credential_is_usable(c) ? "the ones that stand in the file itself are used"
-                                  : error == -ENOKEY      ? "none are used. Run 'docker login' for it"
-                                                          : "the entry that the environment file has for it stays";
-
-        problems_add(
-                problems, error == -ENOKEY ? LOG_WARNING : LOG_ERR,
-                "%s: the credentials of %s from docker-credential-%s: %s; %s. By hand: echo %s | docker-credential-%s get",
-                c->source, c->key, c->helper, helper_strerror(error), consequence, c->key, c->helper);
-}
-
-/* The answer of "get" in place of what the file itself has. */
-static int take_answer(Credential *c, const HelperCall *call) {
-        _cleanup_secret_ char *username = NULL, *secret = NULL;
-        int r;
-
-        if (call->error < 0)
-                return call->error;
-        r = helper_parse_get(call->output, &username, &secret);
-        if (r < 0)
-                return r;
-
-        c->username = secret_free(c->username);
-        c->password = secret_free(c->password);
-        c->identity_token = secret_free(c->identity_token);
-        if (streq(username, "<token>")) {
-                c->identity_token = STEAL_POINTER(secret);
-        } else {
-                c->username = STEAL_POINTER(username);
-                c->password = STEAL_POINTER(secret);
-        }
-        return 0;
-}
-
-static int ask_helpers(const CredentialSettings *settings, const char *home, Credentials *c, Problems *problems) {
-        _cleanup_free_ HelperCall *calls = calloc(c->n_items + 1, sizeof(HelperCall));
-        size_t n_calls = 0, n = 0;
-        int r = 0;
-
-        if (!calls)
-                return -ENOMEM;
-        for (size_t i = 0; i < c->n_items; i++)
-                if (c->items[i].helper)
-                        calls[n_calls++] =
-                                (HelperCall){.helper = c->items[i].helper, .verb = "get", .input = c->items[i].key};
-
-        helper_run(calls, n_calls, home, settings->helper_timeout_usec);
-        for (size_t i = 0; r >= 0 && i < c->n_items;) {
-                Credential *item = &c->items[i];
-                int error = item->helper ? take_answer(item, &calls[n++]) : 0;
-
-                if (error == -ENOMEM)
-                        r = error;
-                else if (error < 0)
-                        explain_failure(item, error, problems);
-                else if (item->helper)
-                        credfile_check_characters(item, problems);
-
-                /* It says that there is nothing (any more): as good as no entry. */
-                if (error == -ENOKEY && !credential_is_usable(item))
-                        credentials_remove(c, i);
-                else
-                        i++;
-        }
-        helper_calls_done(calls, n_calls);
-        return r;
-}
-
-int gather_credentials(const CredentialSettings *settings, Credentials *ret, Problems *problems) {
+int gather_credentials(const CredentialSettings *settings, HelperRound *round, Credentials *ret, Problems *problems) {
         _cleanup_(credentials_done) Credentials c = {0};
-        _cleanup_free_ char *home = home_directory();
         int r;
 
-        if (!home)
-                return -ENOMEM;
-
-        r = load_files(settings, &c, problems);
+        r = load_files(settings, round, &c, problems);
         if (r >= 0)
-                r = ask_stores(settings, home, &c, problems);
+                r = ask_stores(settings, round, &c, problems);
         if (r < 0)
                 return r;
 
         leave_out(settings, &c, problems);
-        r = ask_helpers(settings, home, &c, problems);
+        r = ask_helpers(settings, round, &c, problems);
         if (r < 0)
                 return r;
+        leases_prune(round->leases, is_named, &c);
 
         *ret = c;
         c = (Credentials){0};

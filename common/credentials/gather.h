@@ -5,18 +5,46 @@
 
 #include "base/problem-texts.h"
 #include "credentials/credential-list.h"
+#include "credentials/lease.h"
+
+/* How long what a helper says is good, for the registries that a pattern names. */
+typedef struct HelperLifetime {
+        char *pattern; /* NULL: for all others */
+        uint64_t usec;
+} HelperLifetime;
+
+typedef struct HelperLifetimes {
+        HelperLifetime *items;
+        size_t n_items;
+} HelperLifetimes;
 
 /* The settings of [Credentials]. */
 typedef struct CredentialSettings {
-        char **files;   /* NULL-terminated, absolute paths; where two name a registry, the later one counts */
-        char **exclude; /* NULL-terminated shell patterns of hosts that are left out, or NULL */
-        uint64_t helper_timeout_usec; /* how long docker-credential-* may take for one answer */
+        char **files;          /* NULL-terminated, absolute paths; where two name a registry, the later one counts */
+        char **exclude;        /* NULL-terminated shell patterns of hosts that are left out, or NULL */
+        uint64_t refresh_usec; /* look again this often, even if nothing tells of a change; 0 = never */
+        uint64_t helper_timeout_usec;     /* how long docker-credential-* may take for one answer */
+        char **helper_environment;        /* NULL-terminated: NAME, or NAME=VALUE (helper-environment.h); or NULL */
+        HelperLifetimes helper_lifetimes; /* in the order of the settings: helper_lifetime_usec() */
 } CredentialSettings;
+
+/* What decides whether a helper is asked, and what comes of it. */
+typedef struct HelperRound {
+        const DigestKey *key;
+        const Credentials *current; /* what stands in the environment file; NULL: nobody can tell */
+        int64_t now;                /* CLOCK_REALTIME in microseconds, when it begins */
+        int64_t took;               /* helpers, so far */
+        bool ask_all;               /* somebody asks for it: SIGHUP, apply */
+
+        Leases *leases; /* as they were, and as they are then */
+        int64_t next;   /* when the next one is due; 0: none is */
+} HelperRound;
 
 /* Every credential that the settings lead to: the files, later ones over earlier ones; what credential stores and
  * helpers keep for them; without the hosts that are left out.
  *
- * An entry whose secret cannot be had stands in the list without one, and the list is marked incomplete where not even
- * the registries are known (a file that cannot be read among others, a store that does not answer): the caller keeps
- * what it has for them. A negative errno, with problems added: no file could be read at all. */
-int gather_credentials(const CredentialSettings *settings, Credentials *ret, Problems *problems);
+ * An entry whose secret cannot be had, or is not asked for, stands in the list without one; one that yields has one,
+ * and does not count where the environment file has another; and the list is marked incomplete where not even the
+ * registries are known (a file that cannot be read among others, a store that does not answer): the caller keeps what
+ * it has for them. A negative errno, with problems added: no file could be read at all. */
+int gather_credentials(const CredentialSettings *settings, HelperRound *round, Credentials *ret, Problems *problems);

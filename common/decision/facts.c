@@ -1,171 +1,239 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "decision/facts.h"
 
-void facts_wake(Facts *f, bool files) {
-        f->files_stale = f->files_stale || files;
+/* An agent that refuses itself does so in the first seconds of its life; one that runs for longer has changed its mind,
+ * or somebody has mended it. */
+#define REFUSAL_USEC (30 * USEC_PER_SEC)
+
+bool facts_agent_has_credentials(const Facts *f) {
+        return f->agent.agent == AGENT_RUNNING && f->file.sync.digest_known &&
+               digest_equal(&f->agent.digest, &f->file.sync.digest);
+}
+
+bool facts_file_is_right(const Facts *f) {
+        return f->file.sync.digest_known && f->file.right_known && digest_equal(&f->file.right, &f->file.sync.digest);
+}
+
+UnitState facts_unit_of_container(const ObserveReport *agent) {
+        if (agent->agent == AGENT_RUNNING || agent->agent == AGENT_UNKNOWN)
+                return UNIT_ACTIVE;
+        if (agent->agent == AGENT_STOPPED && agent->exit_status == AGENT_EXIT_TERMINAL)
+                return UNIT_REFUSED;
+        return UNIT_INACTIVE;
+}
+
+void facts_wake_file(Facts *f) {
+        f->file.stale = true;
+}
+
+void facts_forget_file(Facts *f) {
+        f->file.known = f->file.right_known = false;
+        f->file.sync = (SyncReport){0};
+        f->file.stale = true;
+}
+
+void facts_wake_agent(Facts *f) {
         f->agent_stale = true;
 }
 
-SyncMode facts_begin_write(Facts *f) {
-        SyncMode mode = f->next_sync;
+/* --- the job that writes --- */
 
-        f->next_sync = SYNC_USUAL;
-        f->files_stale = false;
-        f->agent_stale = true;
-        f->job_running = true;
-        return mode;
+bool facts_begin_write(Facts *f) {
+        bool ask_all = f->file.ask_all;
+
+        f->file.stale = f->file.ask_all = false;
+        f->file.writing = true;
+        return ask_all;
 }
 
-/* A job that did not even look into the environment file: what is known of it still stands. */
-static void take_failure(SyncReport *known, const SyncReport *report) {
-        known->outcome = report->outcome;
-        known->problems = report->problems;
+static bool take_report(FileFacts *file, const SyncReport *report) {
+        bool changed = report->outcome == SYNC_WRITTEN || report->outcome == SYNC_REMOVED;
+
+        /* Nothing newer is known to belong there, or it cannot be told. */
+        if (report->behind || !report->digest_known)
+                file->right_known = false;
+
+        /* A job that did not even look into the environment file: what is known of it still stands. */
+        if (!report->digest_known) {
+                file->sync.outcome = report->outcome;
+                file->sync.problems = report->problems;
+                return false;
+        }
+
+        if (file->sync.digest_known && !digest_equal(&report->digest, &file->sync.digest))
+                changed = true; /* by somebody else */
+        file->sync = *report;
+        if (report->outcome != SYNC_FAILED) {
+                file->right = report->digest;
+                file->right_known = true;
+        }
+        return changed;
 }
 
 void facts_end_write(Facts *f, const SyncReport *report, uint64_t now) {
-        bool changed = report->outcome == SYNC_WRITTEN || report->outcome == SYNC_REMOVED;
+        bool changed = take_report(&f->file, report);
 
-        f->job_running = false;
-        if (!report->digest_known) {
-                take_failure(&f->sync, report);
-        } else {
-                if (f->sync.digest_known && !digest_equal(&report->digest, &f->sync.digest))
-                        changed = true; /* by somebody else */
-                f->sync = *report;
-        }
+        f->file.writing = false;
+        f->file.known = true;
+        f->file.written_usec = now;
+        f->file.ask_usec = report->ask_in_usec > 0 ? now + report->ask_in_usec : 0;
+        if (!changed)
+                return;
 
-        if (changed) {
-                f->changed_usec = now;
-                if (f->needed_usec == 0)
-                        f->needed_usec = now;
-                f->attempt.failures = 0;
-                f->attempt.overtaken = f->attempt.state != ATTEMPT_NONE;
-        }
+        f->file.changed_usec = now;
+        /* One that is under way is fresh enough: files that change all the time must not have it begun anew all the
+         * time. */
+        if (!f->observing)
+                f->agent_stale = true;
+        if (f->needed_usec == 0)
+                f->needed_usec = now;
+        if (f->record.open)
+                f->overtaken = true;
+        else
+                f->record.failures = 0;
 }
+
+/* --- the job that observes --- */
 
 void facts_begin_observe(Facts *f) {
         f->agent_stale = false;
-        f->job_running = true;
+        f->observing = true;
 }
 
-void facts_end_observe(Facts *f, const ObserveReport *agent, UnitState unit, uint64_t now) {
-        f->job_running = false;
+static void take_agent(Facts *f, const ObserveReport *agent, uint64_t now) {
+        bool same = agent->agent == AGENT_RUNNING && f->agent.agent == AGENT_RUNNING &&
+                    streq(agent->container_id, f->agent.container_id);
+        bool idle = agent->agent != AGENT_UNKNOWN && agent->n_tasks == 0 && agent->n_containers == 0 &&
+                    agent->tasks_error == 0;
+
+        if (agent->agent != AGENT_RUNNING)
+                f->running_usec = 0;
+        else if (!same || f->running_usec == 0)
+                f->running_usec = now;
+
+        if (!idle)
+                f->idle_usec = 0;
+        else if (f->idle_usec == 0)
+                f->idle_usec = now;
         f->agent = *agent;
-        f->unit = unit;
-        if (agent->answers && agent->keep_error == 0) {
-                f->sync.last_good_known = true; /* the job has just kept it (observe_run()) */
-                f->sync.last_good = agent->digest;
-        }
-        if (f->needed_usec == 0 && agent->agent == AGENT_RUNNING && f->sync.digest_known &&
-            !digest_equal(&agent->digest, &f->sync.digest))
-                f->needed_usec = now;
 }
 
-void facts_begin_restart(Facts *f, const Decision *d, uint64_t now) {
-        Attempt *a = &f->attempt;
+/* Since when it does not answer, though it should. */
+static void judge_silence(Facts *f, uint64_t now) {
+        bool runs = f->agent.agent == AGENT_RUNNING || f->unit.state == UNIT_ACTIVE || f->unit.state == UNIT_CHANGING;
+
+        if (f->agent.agent == AGENT_UNKNOWN)
+                return;
+        if (!runs || f->agent.answers)
+                f->silent_usec = 0;
+        else if (f->silent_usec == 0)
+                f->silent_usec = now;
+}
+
+/* Where its unit starts it again all the same (Debian's), it is seen to run for a moment now and then. */
+static void judge_refusal(Facts *f, uint64_t now) {
+        bool stopped = f->agent.agent == AGENT_STOPPED && f->agent.exit_status == AGENT_EXIT_TERMINAL;
+
+        if (f->unit.state == UNIT_REFUSED || (stopped && f->unit.state != UNIT_INACTIVE))
+                f->refused = true;
+        else if (f->agent.answers || f->unit.state == UNIT_INACTIVE || f->agent.agent == AGENT_STOPPED ||
+                 (f->running_usec > 0 && now >= f->running_usec + REFUSAL_USEC))
+                f->refused = false;
+}
+
+void facts_end_observe(Facts *f, const ObserveReport *agent, const UnitReport *unit, uint64_t now) {
+        f->observing = false;
+        f->unit = *unit;
+        take_agent(f, agent, now);
+        f->observed_usec = now;
+        judge_silence(f, now);
+        judge_refusal(f, now);
+
+        if (facts_agent_has_credentials(f)) {
+                f->needed_usec = 0;
+                f->record.fruitless = false;
+                if (!f->record.open)
+                        f->record.failures = 0;
+        } else if (f->needed_usec == 0 && f->agent.agent == AGENT_RUNNING && f->file.sync.digest_known) {
+                f->needed_usec = now;
+        }
+}
+
+/* --- our job --- */
+
+void facts_take_record(Facts *f, const RestartRecord *record) {
+        f->record = *record;
+        f->overtaken = record->open; /* for all that we know */
+}
+
+void facts_begin_job(Facts *f, const Decision *d, uint64_t now) {
+        RestartRecord *r = &f->record;
+
+        f->job = true;
+        r->tried_usec = now;
+        r->failures++; /* until it is seen to be none */
+        if (d->action != ACTION_RESTART)
+                return;
 
         f->needed_usec = 0;
-        a->state = ATTEMPT_JOB;
-        a->outcome = OUTCOME_NONE;
-        a->rolls_back = d->reason == REASON_REPAIR && f->sync.rejected;
-        a->overtaken = false;
-        a->started_usec = now;
-        a->digest = f->sync.digest;
-        memcpy(a->old_container_id, f->agent.container_id, sizeof(a->old_container_id));
+        f->overtaken = false;
+        r->restart_usec = now;
+        r->open = true;
+        r->done = r->fruitless = false;
+        r->digest = f->file.sync.digest;
+        memcpy(r->old_container_id, f->agent.container_id, sizeof(r->old_container_id));
 }
 
-static void begin_verification(Facts *f, uint64_t now) {
-        f->attempt.state = ATTEMPT_VERIFYING;
-        f->attempt.verifying_usec = now;
+void facts_fail_to_record(Facts *f, const RestartRecord *before, uint64_t now) {
+        f->record = *before;
+        f->job = false;
+        f->not_recorded_usec = now;
+}
+
+void facts_abandon_job(Facts *f) {
+        f->job = false;
         f->agent_stale = true;
 }
 
-static void fail_attempt(Attempt *a, AttemptOutcome outcome) {
-        a->state = ATTEMPT_NONE;
-        a->outcome = outcome == OUTCOME_BROKE && a->rolls_back ? OUTCOME_GAVE_UP : outcome;
-        a->failures++;
+void facts_end_job(Facts *f, JobOutcome outcome) {
+        bool restart = f->record.tried_usec == f->record.restart_usec;
+
+        facts_abandon_job(f);
+        if (outcome == JOB_DONE && restart)
+                f->record.done = true;
+        /* Nothing was done to an agent that ran; of one that is down already that says nothing. */
+        if (outcome == JOB_CANCELED || (outcome == JOB_REFUSED && restart))
+                f->record.open = false;
 }
 
-void facts_end_restart(Facts *f, JobOutcome outcome, uint64_t now) {
-        f->agent_stale = true;
-        switch (outcome) {
-        case JOB_DONE:
-        case JOB_UNKNOWN:
-                begin_verification(f, now);
-                return;
-        case JOB_FAILED:
-                fail_attempt(&f->attempt, OUTCOME_BROKE);
-                return;
-        case JOB_REFUSED:
-                /* Not to be repeated at once. */
-                fail_attempt(&f->attempt, OUTCOME_NONE);
-                return;
-        }
+void facts_forget_restart(Facts *f) {
+        facts_abandon_job(f);
+        f->record.open = false;
+}
+
+void facts_close(Facts *f, const Decision *d) {
+        f->record.open = false;
+        f->overtaken = false;
+        /* One that was not even done is tried again, after a pause. */
+        f->record.fruitless = d->reason == REASON_WITHOUT_THEM || (d->reason == REASON_NO_EFFECT && f->record.done);
+        if (d->reason == REASON_RESTARTED || d->reason == REASON_STOPPED)
+                f->record.failures = 0;
 }
 
 void facts_retry(Facts *f) {
-        facts_wake(f, true);
-        if (f->attempt.outcome == OUTCOME_FRUITLESS)
-                f->attempt.outcome = OUTCOME_NONE;
-        if (f->attempt.outcome != OUTCOME_GAVE_UP)
-                f->next_sync = SYNC_RETRY;
-}
-
-static AttemptOutcome judge_attempt(const Facts *f, Reason missing) {
-        if (f->agent.agent != AGENT_RUNNING ||
-            (missing != REASON_NO_NEW_CONTAINER && missing != REASON_OTHER_CREDENTIALS))
-                return OUTCOME_BROKE;
-        /* The agent may have read the file in between. */
-        return f->attempt.overtaken ? OUTCOME_NONE : OUTCOME_FRUITLESS;
-}
-
-/* The agent is well. */
-static bool close_attempt(Facts *f) {
-        bool verified = f->attempt.state == ATTEMPT_VERIFYING;
-
-        f->needed_usec = 0;
-        f->attempt.state = ATTEMPT_NONE;
-        f->attempt.outcome = OUTCOME_NONE;
-        f->attempt.rolls_back = false;
-        f->attempt.failures = 0;
-        return verified; /* newer credentials may have come meanwhile */
+        facts_wake_file(f);
+        f->file.ask_all = true;
+        facts_wake_agent(f);
+        f->record.fruitless = false;
+        f->not_recorded_usec = 0;
 }
 
 /* A look that is under way changes nothing about what is waited for. */
 void facts_note_waiting(Facts *f, const Decision *d, uint64_t now) {
         bool rests = d->action == ACTION_WAIT || d->action == ACTION_HOLD || d->action == ACTION_DONE;
 
-        if (!rests || d->reason == REASON_JOB_RUNNING || d->reason == f->waiting_for)
+        if (!rests || d->reason == REASON_LOOKING || d->reason == f->waiting_for)
                 return;
         f->waiting_for = d->reason;
         f->waiting_since_usec = now;
-}
-
-bool facts_take_decision(Facts *f, const Decision *d, uint64_t now) {
-        facts_note_waiting(f, d, now);
-        switch (d->action) {
-        case ACTION_VERIFY:
-                begin_verification(f, now);
-                return true;
-        case ACTION_NOT_VERIFIED:
-                fail_attempt(&f->attempt, judge_attempt(f, d->reason));
-                return true;
-        case ACTION_ROLL_BACK:
-                f->attempt.roll_back_usec = now;
-                f->next_sync = SYNC_REJECT;
-                f->files_stale = true;
-                return true;
-        case ACTION_DONE:
-                return d->reason == REASON_LIVE || d->reason == REASON_ROLLED_BACK ? close_attempt(f) : false;
-        case ACTION_HOLD:
-                if (f->attempt.state == ATTEMPT_VERIFYING)
-                        f->attempt.state = ATTEMPT_NONE;
-                return false;
-        case ACTION_WRITE:
-        case ACTION_OBSERVE:
-        case ACTION_RESTART:
-        case ACTION_WAIT:
-                break;
-        }
-        return false;
 }

@@ -1,30 +1,208 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "decision/decide.h"
+#include "agent/observe.h"
+#include "ecsconfig/sync.h"
 
-/* What each thing that happens changes in what is known. Pure, as decide() is: with it and these functions every
- * history can be played through without a clock, a child or a bus. */
+/* What is known, and what each thing that happens changes in it. Pure: no side effect, no clock. With it, files.h and
+ * agent.h every history can be played through without a child, a disk or a bus. Times are CLOCK_MONOTONIC in
+ * microseconds; 0 = never. */
 
-void facts_wake(Facts *f, bool files);
+enum {
+        /* The agent ends with this when it must not be started again as it is (RestartPreventExitStatus=5 in
+         * ecs.service). */
+        AGENT_EXIT_TERMINAL = 5,
+};
 
-/* The job that writes. Gives the mode in which it is to run. */
-SyncMode facts_begin_write(Facts *f);
+typedef enum UnitState {
+        UNIT_UNKNOWN, /* the service manager cannot be reached over D-Bus */
+        UNIT_NOT_FOUND,
+        UNIT_BAD_SETTING, /* its unit file cannot be used */
+        UNIT_MASKED,
+        UNIT_INACTIVE,
+        UNIT_FAILED,
+        UNIT_START_LIMIT, /* failed: it was started too often in a short time (StartLimitBurst=) */
+        UNIT_REFUSED,     /* failed: the agent must not be started again as it is (AGENT_EXIT_TERMINAL) */
+        UNIT_HALF_DONE,   /* Method=docker: a container is half replaced */
+        UNIT_CHANGING,    /* on its way up or down, or a job is queued for it */
+        UNIT_ACTIVE,
+} UnitState;
+
+typedef struct UnitReport {
+        UnitState state;
+        uint64_t started_usec; /* when it last left the state inactive or failed; 0: never, or nobody tells */
+        uint64_t stopped_usec; /* when it last came there */
+        bool terminated; /* it has failed, and its main process was ended by SIGTERM: a stop that did not end well */
+} UnitReport;
+
+/* How a job for the unit ended: a restart, or the start of an agent that a restart took down. */
+typedef enum JobOutcome {
+        JOB_DONE,
+        JOB_FAILED,
+        JOB_REFUSED,  /* it was not done */
+        JOB_CANCELED, /* by somebody, who wants something else of the unit */
+        JOB_UNKNOWN,  /* the connection was lost; what counts is its effect */
+} JobOutcome;
+
+/* What nothing else can tell any more: it is written down before it is needed, and read by every ecs-authd on the host.
+ * No secret. */
+typedef struct RestartRecord {
+        uint64_t restart_usec; /* of the last restart, whoever asked for it */
+        uint64_t tried_usec;   /* of the last restart, or start of an agent that it had taken down */
+        unsigned failures;     /* of these in a row */
+        bool open;             /* its effect has not been seen yet: an agent that ran may be down because of it */
+        bool done;             /* the service manager says so */
+        bool fruitless;        /* it led to an agent without the credentials that it was for */
+        char old_container_id[65];
+        Digest digest; /* of the credentials that it was for */
+} RestartRecord;
+
+typedef enum Action {
+        ACTION_OBSERVE, /* ask Docker, the agent and the service manager */
+        ACTION_RESTART,
+        ACTION_START,   /* one that our restart has taken down */
+        ACTION_ABANDON, /* our job: nobody tells any more how it ended, so its effect is looked at */
+        ACTION_CLOSE,   /* the effect of a restart is seen; the reason says which it is */
+        ACTION_WAIT,    /* something is on its way */
+        ACTION_HOLD,    /* the agent needs a restart, and must not have it now */
+        ACTION_DONE,
+} Action;
+
+typedef enum Reason {
+        REASON_NONE,
+        /* restart, start */
+        REASON_OTHER_CREDENTIALS, /* than the file has */
+        REASON_OWED,              /* it ran before our restart, and is down because of it */
+        /* close */
+        REASON_RESTARTED,    /* a new container runs with what it was for, or with what came since */
+        REASON_NO_EFFECT,    /* the container is still the old one */
+        REASON_WITHOUT_THEM, /* a new container runs, with other credentials */
+        REASON_STOPPED,      /* somebody has stopped the agent since */
+        /* done */
+        REASON_LIVE,       /* the agent has what stands in the file, and answers */
+        REASON_WRITE_ONLY, /* Method=none */
+        /* wait */
+        REASON_LOOKING,
+        REASON_RESTART_JOB,
+        REASON_VERIFYING, /* for the new container */
+        REASON_SETTLE,
+        REASON_MIN_INTERVAL,
+        REASON_BACKOFF,
+        REASON_TASKS_ENDED, /* state is not kept, and the end of the last task has to be reported first */
+        REASON_UNIT_CHANGING,
+        REASON_REGISTERING,    /* the agent does not answer (yet), or its container is not there (yet) */
+        REASON_SILENT,         /* the same, for longer than VerifySec= */
+        REASON_OTHER_INSTANCE, /* another ecs-authd is at it */
+        /* hold */
+        REASON_FILE_UNKNOWN, /* the environment file cannot be read */
+        REASON_FILE_WRONG,   /* it is not as it should be, and could not be made so */
+        REASON_ENGINE,
+        REASON_BUS,
+        REASON_UNIT_NOT_FOUND,
+        REASON_UNIT_MASKED,
+        REASON_UNIT_INACTIVE,
+        REASON_UNIT_BAD_SETTING,
+        REASON_UNIT_FAILED,
+        REASON_UNIT_START_LIMIT,
+        REASON_AGENT_REFUSED,
+        REASON_TASKS,         /* state is not kept, and there are tasks */
+        REASON_TASKS_UNKNOWN, /* state is not kept, and the agent does not tell which tasks it has */
+        REASON_UNSAVED_NEVER, /* state is not kept, and UnsavedState=never */
+        REASON_FRUITLESS,     /* the last restart for these credentials did not bring them into the container */
+        REASON_NO_RECORD,     /* a restart that cannot be written down is not begun */
+        _REASON_MAX,
+} Reason;
+
+typedef struct Decision {
+        Action action;
+        Reason reason;
+        uint64_t look_again_usec; /* look again at the latest then; 0 = when something happens */
+} Decision;
+
+/* The environment file, and what it is made from. */
+typedef struct FileFacts {
+        bool stale;   /* something woke us since the last look */
+        bool writing; /* the job is under way */
+        SyncReport sync;
+        bool known;            /* there was a report */
+        bool right_known;      /* it was as it should be, */
+        Digest right;          /* with these credentials, when that could last be told */
+        uint64_t written_usec; /* when the job last ended */
+        uint64_t changed_usec; /* when what stands in the file last changed under our eyes */
+        uint64_t ask_usec;     /* when a helper is to be asked again */
+        bool ask_all;          /* somebody wants every helper asked */
+} FileFacts;
+
+typedef struct Facts {
+        FileFacts file;
+
+        bool agent_stale;
+        bool observing;
+        uint64_t observed_usec; /* when that last gave an answer */
+        ObserveReport agent;
+        UnitReport unit;
+        uint64_t needed_usec;  /* since when a restart is needed, as far as we have seen; 0 = it is not */
+        uint64_t running_usec; /* since when this container is seen to run */
+        uint64_t idle_usec;    /* since when no task is seen */
+        uint64_t silent_usec;  /* since when the agent does not answer, though its unit runs */
+        bool refused;          /* it ended with AGENT_EXIT_TERMINAL, and has not been well since */
+
+        bool job;                   /* the service manager has our job, or our call */
+        bool overtaken;             /* the file changed since the restart began, or may have */
+        uint64_t not_recorded_usec; /* when the record could last not be written; 0: it can */
+        RestartRecord record;
+
+        Reason waiting_for; /* of the last decision that left nothing to do at once, and since when it is that one */
+        uint64_t waiting_since_usec;
+} Facts;
+
+/* The environment file or a credential file may have changed. */
+void facts_wake_file(Facts *f);
+
+/* It is another one from now on (settings that were read again). */
+void facts_forget_file(Facts *f);
+
+/* The agent, its unit or its tasks may have. */
+void facts_wake_agent(Facts *f);
+
+/* The job that writes. True: every helper is to be asked. */
+bool facts_begin_write(Facts *f);
 void facts_end_write(Facts *f, const SyncReport *report, uint64_t now);
 
 /* The job that observes, and the question to the service manager. */
 void facts_begin_observe(Facts *f);
-void facts_end_observe(Facts *f, const ObserveReport *agent, UnitState unit, uint64_t now);
+void facts_end_observe(Facts *f, const ObserveReport *agent, const UnitReport *unit, uint64_t now);
 
-/* Our restart. */
-void facts_begin_restart(Facts *f, const Decision *d, uint64_t now);
-void facts_end_restart(Facts *f, JobOutcome outcome, uint64_t now);
+/* The record as somebody else may have left it; for us it counts from now on. */
+void facts_take_record(Facts *f, const RestartRecord *record);
+
+/* Our job: the record is to be saved after the first, before the service manager is asked. */
+void facts_begin_job(Facts *f, const Decision *d, uint64_t now);
+void facts_end_job(Facts *f, JobOutcome outcome);
+
+/* Nobody tells any more how it ended. */
+void facts_abandon_job(Facts *f);
+
+/* It was of another unit (settings that were read again). */
+void facts_forget_restart(Facts *f);
+
+/* A restart whose effect is seen (ACTION_CLOSE). The record is to be saved after it. */
+void facts_close(Facts *f, const Decision *d);
 
 /* An operator asks to look again, and to try what was given up because it led nowhere. */
 void facts_retry(Facts *f);
 
-/* Since when it is this that is waited for; also done by facts_take_decision(). */
+/* Since when it is this that is waited for. */
 void facts_note_waiting(Facts *f, const Decision *d, uint64_t now);
 
-/* Takes a decision that starts no job to the books. True: it may make way for another one at once. */
-bool facts_take_decision(Facts *f, const Decision *d, uint64_t now);
+/* The record could not be written, so that what facts_begin_job() says is not begun. */
+void facts_fail_to_record(Facts *f, const RestartRecord *before, uint64_t now);
+
+/* Where no unit runs the agent, its container stands for it (Method=docker). */
+UnitState facts_unit_of_container(const ObserveReport *agent);
+
+/* The running container has what stands in the file. */
+bool facts_agent_has_credentials(const Facts *f);
+
+/* The file is as it should be, as far as can be told. */
+bool facts_file_is_right(const Facts *f);

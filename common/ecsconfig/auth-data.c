@@ -138,62 +138,20 @@ static int add_entry(json_object *top, const Credential *c, AuthType type) {
         return 0;
 }
 
-int authdata_format(const Credentials *c, AuthType type, const char **ret_type, char **ret_data, Problems *problems) {
-        _cleanup_json_ json_object *top = json_object_new_object();
-        AuthType chosen = type == AUTH_TYPE_AUTO ? choose_type(c) : type;
-        const char *text;
-        char *data;
-        int r;
-
-        if (!top)
-                return -ENOMEM;
-
-        for (size_t i = 0; i < c->n_items; i++) {
-                const char *why;
-
-                if (!credential_is_usable(&c->items[i]))
-                        continue;
-                why = refuse(&c->items[i], chosen);
-                if (why) {
-                        problems_add(
-                                problems, LOG_ERR,
-                                "%s: the credentials of %s cannot be written as AuthType=%s: they have %s; nothing was "
-                                "written. Log out of it, or set another [Agent] AuthType=",
-                                c->items[i].source ? c->items[i].source : "credentials", c->items[i].registry,
-                                auth_type_names[chosen], why);
-                        return -EOPNOTSUPP;
-                }
-                r = add_entry(top, &c->items[i], chosen);
-                if (r < 0)
-                        return r;
-        }
-
-        if (json_object_object_length(top) == 0) {
-                *ret_type = NULL;
-                *ret_data = NULL;
-                return 0;
-        }
-
-        text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-        data = text ? secret_dup(text, strlen(text)) : NULL;
-        if (!data)
-                return -ENOMEM;
-        *ret_type = auth_type_names[chosen];
-        *ret_data = data;
-        return 0;
-}
-
-/* Go's decoder takes null for "not set", and fails the whole on any other type. */
+/* Go's decoder takes the name in any case of its letters, and of several the last one; null for "not set"; and fails
+ * the whole on any other type. */
 static int take_string(json_object *entry, const char *key, bool may_be_empty, char **ret) {
-        json_object *member;
+        json_object *last;
         const char *s;
 
-        if (!json_object_object_get_ex(entry, key, &member) || !member)
-                return 0;
-        if (!json_object_is_type(member, json_type_string))
-                return -EBADMSG;
-        s = json_object_get_string(member);
-        if (*s || may_be_empty) {
+        json_object_object_foreach(entry, name, member) {
+                if (member && strcasecmp(name, key) == 0 && !json_object_is_type(member, json_type_string))
+                        return -EBADMSG;
+        }
+
+        last = json_field(entry, key, json_type_string);
+        s = last ? json_object_get_string(last) : NULL;
+        if (s && (*s || may_be_empty)) {
                 *ret = secret_dup(s, strlen(s));
                 if (!*ret)
                         return -ENOMEM;
@@ -348,52 +306,101 @@ int authdata_parse(const char *type, const char *data, Credentials *ret) {
         return parse_values(type, data, NAMING_REGISTRY, ret);
 }
 
-/* Bytes that are the same exactly when the credentials are: each field with its length. */
-typedef struct Canonical {
-        char *bytes;
-        size_t size;
-} Canonical;
-
-static size_t canonical_size(const char *s) {
-        return sizeof(uint64_t) + (s ? strlen(s) : 0);
+static bool same_field(const char *a, const char *b) {
+        return streq(a ? a : "", b ? b : "");
 }
 
-static void canonical_append(Canonical *c, const char *s) {
-        uint64_t n = s ? strlen(s) : 0;
-
-        memcpy(c->bytes + c->size, &n, sizeof(n));
-        c->size += sizeof(n);
-        if (n > 0)
-                memcpy(c->bytes + c->size, s, n);
-        c->size += n;
-}
-
-static int digest_list(const Credentials *list, const DigestKey *key, Digest *ret) {
-        Canonical c = {0};
-        size_t size = 1;
+/* json-c passes over failed allocations when it prints, and cuts the text short: what comes out is taken for good only
+ * if it gives back what went in. No field at all and an empty one are one thing to the agent. */
+static int check_written(const Credentials *c, const char *type, const char *data) {
+        _cleanup_(credentials_done) Credentials back = {0};
+        size_t n = 0;
         int r;
 
-        for (size_t i = 0; i < list->n_items; i++) {
-                const Credential *e = &list->items[i];
+        r = authdata_parse(type, data, &back);
+        if (r < 0)
+                return r == -ENOMEM ? r : -EIO;
 
-                size += canonical_size(e->registry) + canonical_size(e->username) + canonical_size(e->password) +
-                        canonical_size(e->identity_token);
+        for (size_t i = 0; i < c->n_items; i++) {
+                const Credential *meant = &c->items[i], *written = credentials_find(&back, meant->registry);
+
+                if (!credential_is_usable(meant))
+                        continue;
+                if (!written && str_empty(meant->username) && str_empty(meant->identity_token))
+                        continue; /* a name is what the agent would log in with: to it that is no entry */
+                if (!written || !same_field(meant->username, written->username) ||
+                    !same_field(meant->password, written->password) ||
+                    !same_field(meant->identity_token, written->identity_token))
+                        return -EIO;
+                n++;
         }
-        c.bytes = calloc(1, size);
-        if (!c.bytes)
+        return n == back.n_items ? 0 : -EIO;
+}
+
+/* An entry that the type cannot carry costs itself and no other: it keeps its former form, where there is one that can
+ * be carried, or is left out. */
+static int replace_refused(Credentials *c, const Credentials *former, AuthType chosen, Problems *problems) {
+        for (size_t i = c->n_items; i-- > 0;) {
+                const char *why = credential_is_usable(&c->items[i]) ? refuse(&c->items[i], chosen) : NULL;
+                const Credential *before = why && former ? credentials_find(former, c->items[i].registry) : NULL;
+                bool keeps = before && credential_is_usable(before) && !refuse(before, chosen);
+                int r;
+
+                if (!why)
+                        continue;
+                problems_add(
+                        problems, LOG_ERR,
+                        "%s: the credentials of %s cannot be written as AuthType=%s: they have %s. %s; the others are "
+                        "written. Log out of it, or set another [Agent] AuthType=",
+                        c->items[i].source ? c->items[i].source : "credentials", c->items[i].registry,
+                        auth_type_names[chosen], why,
+                        keeps ? "The entry that the environment file has for it stays" : "It is left out");
+                if (!keeps) {
+                        credentials_remove(c, i);
+                        continue;
+                }
+                r = credentials_put_copy(c, before);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int authdata_format(Credentials *c, const Credentials *former, AuthType type, const char **ret_type, char **ret_data,
+                    Problems *problems) {
+        _cleanup_json_ json_object *top = json_object_new_object();
+        AuthType chosen = type == AUTH_TYPE_AUTO ? choose_type(c) : type;
+        const char *text;
+        char *data;
+        int r;
+
+        if (!top)
                 return -ENOMEM;
+        r = replace_refused(c, former, chosen, problems);
+        for (size_t i = 0; r >= 0 && i < c->n_items; i++)
+                if (credential_is_usable(&c->items[i]))
+                        r = add_entry(top, &c->items[i], chosen);
+        if (r < 0)
+                return r;
 
-        for (size_t i = 0; i < list->n_items; i++) {
-                const Credential *e = &list->items[i];
-
-                canonical_append(&c, e->registry);
-                canonical_append(&c, e->username);
-                canonical_append(&c, e->password);
-                canonical_append(&c, e->identity_token);
+        if (json_object_object_length(top) == 0) {
+                *ret_type = NULL;
+                *ret_data = NULL;
+                return 0;
         }
-        r = digest_compute(key, c.bytes, c.size, ret);
-        secret_free_sized(c.bytes, size);
-        return r;
+
+        text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        data = text ? secret_dup(text, strlen(text)) : NULL;
+        if (!data)
+                return -ENOMEM;
+        r = check_written(c, auth_type_names[chosen], data);
+        if (r < 0) {
+                secret_free(data);
+                return r;
+        }
+        *ret_type = auth_type_names[chosen];
+        *ret_data = data;
+        return 0;
 }
 
 int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret) {
@@ -407,7 +414,7 @@ int authdata_digest(const char *type, const char *data, const DigestKey *key, Di
                 return digest_compute(key, dropped, sizeof(dropped), ret);
         if (r < 0)
                 return r;
-        return digest_list(&list, key, ret);
+        return credentials_digest(&list, key, ret);
 }
 
 /* In any case of its letters: Go's decoder takes the names of members so. */

@@ -20,9 +20,12 @@ const char *auth_type_to_string(AuthType t);
 int auth_type_from_string(const char *s, AuthType *ret); /* -EINVAL */
 
 /* The two values for these credentials; both NULL when the list has no usable entry. Entries without a secret are
- * passed over. The same credentials give the same bytes. -EOPNOTSUPP: an entry cannot be carried by the type that was
- * asked for (a problem names it). The caller frees *ret_data with secret_free(). */
-int authdata_format(const Credentials *c, AuthType type, const char **ret_type, char **ret_data, Problems *problems);
+ * passed over. The same credentials give the same bytes. An entry that the type cannot carry takes its former form
+ * (former: what stands in the environment file, or NULL), or leaves the list; a problem names it. -EIO, -ENOMEM: what
+ * was made did not give back the same credentials when it was read again (there was no memory). The caller frees
+ * *ret_data with secret_free(). */
+int authdata_format(Credentials *c, const Credentials *former, AuthType type, const char **ret_type, char **ret_data,
+                    Problems *problems);
 
 /* What the agent would make of the two values (NULL = not set): the entries it would use. -EBADMSG: it would drop them
  * all. */

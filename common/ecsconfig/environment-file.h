@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdint.h>
+
 #include "base/problem-texts.h"
 
 /* The environment file (/etc/ecs/ecs.config). Three programs read it, each its own way: ecs-init, systemd
@@ -15,12 +17,19 @@ enum {
 
 typedef struct EnvFile EnvFile;
 
-/* Opens, locks against other instances of ourselves, and reads the file. A symbolic link is followed; a file that does
- * not exist is an empty one, its directory must exist. Holds the lock until envfile_free().
- * Negative errno after adding one problem. */
+/* Opens and reads the file, for those who only look. A symbolic link is followed; a file that does not exist is an
+ * empty one, its directory must exist. Negative errno after adding one problem. */
 int envfile_open(const char *path, EnvFile **ret, Problems *problems);
+
+/* The same, after waiting until no other instance of ourselves is between this and its envfile_free(); nothing slow
+ * belongs there. One that cannot have the state directory, not being root, does not wait. What an instance that was
+ * killed left beside the file is removed. */
+int envfile_open_for_change(const char *path, EnvFile **ret, Problems *problems);
 EnvFile *envfile_free(EnvFile *f);
 DEFINE_CLEANUP_FUNC(EnvFile *, envfile_free)
+
+/* Nobody was writing it while it was read, nor is now. */
+bool envfile_is_whole(const EnvFile *f);
 
 /* The value of key as ecs-init reads it (the last line wins), NULL when it is not set; in *ret, to be freed with
  * secret_free(). */
@@ -38,8 +47,21 @@ int envfile_check_line(const char *key, const char *value, size_t line_max);
 int envfile_begin(EnvFile *f, const char *text);
 
 /* Replaces the file if its content changed: 1 written, 0 nothing to do. The new file is written beside the old one,
- * synced, renamed over it, and the directory synced. The file on disk is the old one, whole, whenever this fails (one
+ * synced, exchanged with it, and the directory synced. The file on disk is the old one, whole, whenever this fails (one
  * problem is added). -EAGAIN, without a problem: another program has the file open for writing, or changed it since it
- * was read: try again.
+ * was read, up to the very moment at which it was replaced: its version is in place; open it again and try again.
  */
 int envfile_save(EnvFile *f, Problems *problems);
+
+/* What tells the file as it is from one that was changed since. */
+typedef struct EnvFileIdentity {
+        uint64_t inode; /* 0: it cannot be told */
+        int64_t mtime_nsec;
+} EnvFileIdentity;
+
+/* Of the file that was read or saved, if that is the one that stands there. Waits for some milliseconds after a save:
+ * the kernel's clock for files is coarse. */
+void envfile_identify(const EnvFile *f, EnvFileIdentity *ret);
+
+/* The one that stands there now. */
+void envfile_identify_path(const char *path, EnvFileIdentity *ret);

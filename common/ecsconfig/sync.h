@@ -6,6 +6,7 @@
 #include "credentials/credential-helper.h"
 #include "credentials/gather.h"
 #include "ecsconfig/auth-data.h"
+#include "ecsconfig/environment-file.h"
 
 /* The first job: credential files -> the auth entries of the environment file. The report has no pointers and no
  * secret, so that a worker can send it as it is. */
@@ -15,9 +16,6 @@ typedef struct EcsConfigSettings {
         char *environment_file; /* an absolute path */
         AuthType auth_type;
         size_t line_max; /* the longest line that its reader takes (environment-file.h) */
-
-        bool roll_back;               /* entries with which the agent did not come up are replaced (rollback.h) */
-        const char *unit, *container; /* for the message about it; borrowed */
 } EcsConfigSettings;
 
 typedef enum SyncOutcome {
@@ -26,12 +24,6 @@ typedef enum SyncOutcome {
         SYNC_WRITTEN,
         SYNC_REMOVED, /* no credentials: our two lines are gone */
 } SyncOutcome;
-
-typedef enum SyncMode {
-        SYNC_USUAL,
-        SYNC_REJECT, /* the agent did not come up with what stands in the file: back to what it was last well with */
-        SYNC_RETRY,  /* what was rejected gets another chance */
-} SyncMode;
 
 enum {
         SYNC_ENTRIES_MAX = 48,
@@ -43,20 +35,30 @@ typedef struct SyncEntry {
         char source[200];   /* a credential file; empty: it stood in the environment file, and was kept */
         char helper[64];    /* "X" of docker-credential-X; empty: none */
         bool token;
+        int64_t asked_usec; /* when its helper answered, when that ends (0: nobody says), and when it is asked again (0:
+                               nobody knows); CLOCK_REALTIME */
+        int64_t end_usec;
+        int64_t due_usec;
+        bool failing; /* its helper */
 } SyncEntry;
 
 typedef struct SyncReport {
         SyncOutcome outcome;
         bool digest_known;     /* false: not even the environment file could be read */
+        bool behind;           /* the credentials are known, and the environment file does not have them */
         Digest digest;         /* of the credentials that stand in the environment file now (authdata_digest) */
-        bool rejected;         /* these are not the present credentials, with which the agent did not come up */
-        bool last_good_known;  /* only with Rollback=yes */
-        Digest last_good;      /* with which the agent was last seen to be well */
         unsigned n_registries; /* in it, that the agent would use */
         char registries[1024]; /* their names, separated by ", "; cut short with "..." */
         SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
+        EnvFileIdentity identity;            /* of the environment file as this report describes it */
+        uint64_t ask_in_usec;                /* from now, a helper is to be asked again; 0: none is */
         Problems problems;
 } SyncReport;
+
+/* Everything is as it should be: what is not stands among the problems. */
+static inline bool sync_is_well(const SyncReport *r) {
+        return r->outcome != SYNC_FAILED && problems_worst_level(&r->problems) > LOG_ERR;
+}
 
 /* Longer than that, and something on the way hangs (a file system, a lock): beside the time that the helpers have,
  * twice (list and get), each as helper_run() bounds it. */
@@ -64,12 +66,15 @@ static inline uint64_t sync_timeout_usec(const CredentialSettings *sources) {
         return 30 * USEC_PER_SEC + 2 * HELPER_RUN_TIMEOUTS * sources->helper_timeout_usec;
 }
 
-/* Always gives a report. */
-void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, SyncMode mode, const DigestKey *key,
+/* Always gives a report. ask_all: helpers are asked also where their lease is not due. */
+void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key, bool ask_all,
               SyncReport *ret);
+
+/* What stands in the environment file, as sync_run() reports it; -ENOENT and others: it cannot be read. */
+int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncReport *ret);
 
 /* The two lines that sync_run() would write, without writing: *ret_type and *ret_data are NULL when they would be
  * removed. -EINVAL and others: nothing would be written, problems say why. The caller frees *ret_data with
  * secret_free(). */
-int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, Credentials *ret_credentials,
-                const char **ret_type, char **ret_data, Problems *problems);
+int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+                Credentials *ret_credentials, const char **ret_type, char **ret_data, Problems *problems);

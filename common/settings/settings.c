@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "settings/settings.h"
 
-#include <glob.h>
 #include <ini.h>
 
+#include "base/secret.h"
+#include "credentials/helper-environment.h"
 #include "ecsconfig/environment-file.h"
-#include "settings/values.h"
-
-enum {
-        /* inih reads lines of at most 200 bytes by default and splits longer ones without a word. */
-        LINE_MAX_READ = 4096,
-};
+#include "settings/parse-values.h"
+#include "settings/read-files.h"
 
 typedef struct Parser Parser;
 
@@ -20,7 +17,8 @@ typedef struct Setting {
         const char *default_value;
         parse_value_t parse;
         size_t offset;
-        bool list; /* each assignment adds, an empty one clears */
+        bool list;   /* each assignment adds, an empty one clears */
+        bool secret; /* a value is shown to nobody */
 } Setting;
 
 /* Where an assignment comes from: a later origin replaces a list, the same one adds to it. */
@@ -37,25 +35,25 @@ static void *setting_target(Settings *s, const Setting *setting) {
 /* Every setting there is; conf/ecs-authd.conf shows the same keys and defaults, and a test compares them. */
 static const Setting table[] = {
         /* clang-format off */
-        { "Credentials", "File",             "/root/.docker/config.json", parse_path_list,     offsetof(Settings, credentials.files), true },
-        { "Credentials", "HelperTimeoutSec", "10s",                       parse_timespan,      offsetof(Settings, credentials.helper_timeout_usec), false },
-        { "Credentials", "Exclude",          EXCLUDE_DEFAULT,      parse_pattern_list,  offsetof(Settings, credentials.exclude), true },
-        { "Credentials", "RefreshSec",       "1h",                        parse_timespan,      offsetof(Settings, refresh_usec), false },
-        { "Agent",       "EnvironmentFile",  "/etc/ecs/ecs.config",       parse_path,          offsetof(Settings, ecsconfig.environment_file), false },
-        { "Agent",       "AuthType",         "auto",                      parse_auth_type,     offsetof(Settings, ecsconfig.auth_type), false },
-        { "Agent",       "Container",        "ecs-agent",                 parse_container,     offsetof(Settings, agent.container), false },
-        { "Agent",       "DockerSocket",     "/run/docker.sock",          parse_path,          offsetof(Settings, agent.docker_socket), false },
-        { "Agent",       "IntrospectionURL", "http://localhost:51678",    parse_url,           offsetof(Settings, agent.introspection_url), false },
-        { "Restart",     "Method",           "systemd",                   parse_method,        offsetof(Settings, restart.method), false },
-        { "Restart",     "Unit",             "ecs.service",               parse_unit,          offsetof(Settings, unit), false },
-        { "Restart",     "UnsavedState",     "wait",                      parse_unsaved_state, offsetof(Settings, restart.unsaved_state), false },
-        { "Restart",     "SettleSec",        "2s",                        parse_timespan,      offsetof(Settings, restart.settle_usec), false },
-        { "Restart",     "MinIntervalSec",   "1min",                      parse_timespan,      offsetof(Settings, restart.min_interval_usec), false },
-        { "Restart",     "JitterSec",        "0",                         parse_timespan,      offsetof(Settings, restart.jitter_usec), false },
-        { "Restart",     "PendingSec",       "2min",                      parse_timespan,      offsetof(Settings, restart.pending_usec), false },
-        { "Restart",     "VerifySec",        "2min",                      parse_timespan,      offsetof(Settings, restart.verify_usec), false },
-        { "Restart",     "Rollback",         "yes",                       parse_boolean,       offsetof(Settings, restart.rollback), false },
-        { "Status",      "MetricsFile",      "",                          parse_optional_path, offsetof(Settings, metrics_file), false },
+        { "Credentials", "File",             "/root/.docker/config.json", parse_path_list,     offsetof(Settings, credentials.files), true, false },
+        { "Credentials", "HelperTimeoutSec", "10s",                       parse_timespan,      offsetof(Settings, credentials.helper_timeout_usec), false, false },
+        { "Credentials", "HelperEnvironment", "",                         parse_helper_environment, offsetof(Settings, credentials.helper_environment), true, true },
+        { "Credentials", "HelperLifetime",   "",                          parse_helper_lifetime, offsetof(Settings, credentials.helper_lifetimes), true, false },
+        { "Credentials", "Exclude",          EXCLUDE_DEFAULT,      parse_pattern_list,  offsetof(Settings, credentials.exclude), true, false },
+        { "Credentials", "RefreshSec",       "1h",                        parse_timespan,      offsetof(Settings, credentials.refresh_usec), false, false },
+        { "Agent",       "EnvironmentFile",  "/etc/ecs/ecs.config",       parse_path,          offsetof(Settings, ecsconfig.environment_file), false, false },
+        { "Agent",       "AuthType",         "auto",                      parse_auth_type,     offsetof(Settings, ecsconfig.auth_type), false, false },
+        { "Agent",       "Container",        "ecs-agent",                 parse_container,     offsetof(Settings, agent.container), false, false },
+        { "Agent",       "DockerSocket",     "/run/docker.sock",          parse_path,          offsetof(Settings, agent.docker_socket), false, false },
+        { "Agent",       "IntrospectionURL", "http://localhost:51678",    parse_url,           offsetof(Settings, agent.introspection_url), false, false },
+        { "Restart",     "Method",           "systemd",                   parse_method,        offsetof(Settings, restart.method), false, false },
+        { "Restart",     "Unit",             "ecs.service",               parse_unit,          offsetof(Settings, unit), false, false },
+        { "Restart",     "UnsavedState",     "wait",                      parse_unsaved_state, offsetof(Settings, restart.unsaved_state), false, false },
+        { "Restart",     "SettleSec",        "2s",                        parse_timespan,      offsetof(Settings, restart.settle_usec), false, false },
+        { "Restart",     "MinIntervalSec",   "1min",                      parse_timespan,      offsetof(Settings, restart.min_interval_usec), false, false },
+        { "Restart",     "JitterSec",        "0",                         parse_timespan,      offsetof(Settings, restart.jitter_usec), false, false },
+        { "Restart",     "VerifySec",        "2min",                      parse_timespan,      offsetof(Settings, restart.verify_usec), false, false },
+        { "Status",      "MetricsFile",      "",                          parse_optional_path, offsetof(Settings, metrics_file), false, false },
         /* clang-format on */
 };
 
@@ -65,8 +63,10 @@ struct Parser {
         Problems *problems;
         Origin origins[ELEMENTSOF(table)];
         Origin origin;
-        const char *path;
-        FILE *file;
+        const char *path;  /* of the file, or the option */
+        size_t path_shown; /* how much of it may be shown */
+        const char *rest;  /* of the text of the file */
+        size_t n_rest;
         unsigned line;
         int error;
 };
@@ -76,7 +76,7 @@ static void parser_complain(Parser *p, const char *text) {
         if (p->origin == ORIGIN_FILE)
                 problems_add(p->problems, LOG_ERR, "%s:%u: %s", p->path, p->line, text);
         else
-                problems_add(p->problems, LOG_ERR, "-o %s: %s", p->path, text);
+                problems_add(p->problems, LOG_ERR, "-o %.*s: %s", (int) p->path_shown, p->path, text);
 }
 
 static const Setting *find_setting(const char *section, const char *key, bool *ret_section_known) {
@@ -119,6 +119,8 @@ static void parser_assign(Parser *p, const char *section, const char *key, const
                 return;
         }
 
+        if (!setting->secret)
+                p->path_shown = strlen(p->path);
         origin = &p->origins[setting - table];
         if (setting->list && *origin != p->origin)
                 (void) setting->parse(setting_target(p->settings, setting), "", &expected);
@@ -128,23 +130,26 @@ static void parser_assign(Parser *p, const char *section, const char *key, const
         if (r == -ENOMEM) {
                 p->error = r;
         } else if (r < 0) {
-                (void) snprintf(text, sizeof(text), "%s=%s: not %s", key, value, expected);
+                (void) snprintf(text, sizeof(text), "%s=%s: not %s", key, setting->secret ? "" : value, expected);
                 parser_complain(p, text);
         }
 }
 
 /* inih tells of what it could not read only at the end, and with one number; we name each line as it goes by. Comments
- * and mistakes are handed on as empty lines. */
-static bool line_counts(Parser *p, const char *line, size_t size) {
+ * and mistakes are handed on as empty lines. It reads lines of at most 200 bytes by default and splits longer ones
+ * without a word. */
+static bool line_counts(Parser *p, const char *line, size_t n, size_t size) {
         const char *mistake = NULL;
 
-        if (line[0] == '#' || line[0] == ';')
-                return false; /* may be of any length */
-        if (strlen(line) >= size)
+        if (memchr(line, 0, n))
+                mistake = "a NUL character: not a text";
+        else if (n == 0 || line[0] == '#' || line[0] == ';')
+                return false; /* a comment may be of any length */
+        else if (n + 1 >= size)
                 mistake = "line too long; a list may be given in several lines with the same key";
-        else if (line[0] == '[' && !strchr(line, ']'))
+        else if (line[0] == '[' && !memchr(line, ']', n))
                 mistake = "section without ']'";
-        else if (line[0] && !strchr("[\n", line[0]) && !strchr(line, '='))
+        else if (line[0] != '[' && !memchr(line, '=', n))
                 mistake = "not a section, a comment or Key=VALUE";
 
         if (mistake)
@@ -152,29 +157,25 @@ static bool line_counts(Parser *p, const char *line, size_t size) {
         return !mistake;
 }
 
-/* The rest of a line that is longer than our buffer. */
-static void skip_line(FILE *file) {
-        int c;
-
-        do
-                c = fgetc(file);
-        while (c != EOF && c != '\n');
-}
-
 static char *parser_read_line(char *buffer, int size, void *userdata) {
         Parser *p = userdata;
-        char line[LINE_MAX_READ];
-        const char *start;
+        const char *line = p->rest, *newline = memchr(line, '\n', p->n_rest);
+        size_t n = newline ? (size_t) (newline - line) : p->n_rest;
 
-        if (!fgets(line, sizeof(line), p->file))
+        if (p->n_rest == 0)
                 return NULL;
         p->line++;
-        if (!strchr(line, '\n'))
-                skip_line(p->file);
+        p->rest += newline ? n + 1 : n;
+        p->n_rest -= newline ? n + 1 : n;
 
         /* An indented line would continue the one above in inih; here, as in systemd's files, it does not. */
-        start = line + strspn(line, " \t\r\v\f");
-        (void) snprintf(buffer, (size_t) size, "%s", line_counts(p, start, (size_t) size) ? start : "\n");
+        while (n > 0 && strchr(" \t\r\v\f", *line) && *line) {
+                line++;
+                n--;
+        }
+        if (!line_counts(p, line, n, (size_t) size))
+                n = 0;
+        (void) snprintf(buffer, (size_t) size, "%.*s\n", (int) n, line);
         return buffer;
 }
 
@@ -184,51 +185,37 @@ static int parser_handle(void *userdata, const char *section, const char *key, c
 }
 
 static int parser_read_file(Parser *p, const char *path) {
-        _cleanup_fclose_ FILE *file = fopen(path, "re");
+        char *text = NULL;
+        size_t size = 0;
         int r;
 
-        if (!file) {
-                r = negative_errno();
-                problems_add(p->problems, LOG_ERR, "%s: cannot read the settings: %s", path, strerror(-r));
+        r = settings_read_file(path, &text, &size, p->problems);
+        if (r < 0)
                 return r;
-        }
 
         p->path = path;
-        p->file = file;
+        p->rest = text;
+        p->n_rest = size;
         p->line = 0;
         p->origin = ORIGIN_FILE;
 
         r = ini_parse_stream(parser_read_line, p, parser_handle, p);
         if (r != 0 && p->error >= 0)
                 parser_complain(p, "not a section, a comment or Key=VALUE");
-
-        if (ferror(file)) {
-                problems_add(p->problems, LOG_ERR, "%s: cannot read the settings: %s", path, strerror(errno));
-                return -EIO;
-        }
+        secret_free_sized(text, size);
         return p->error == -ENOMEM ? -ENOMEM : 0;
 }
 
-static int parser_read_files(Parser *p, const char *path) {
-        _cleanup_free_ char *pattern = NULL;
-        const char *main_file = path ? path : SETTINGS_PATH_DEFAULT;
-        glob_t found = {0};
+static int parser_read_files(Parser *p, const SettingsPlaces *places) {
+        _cleanup_(strv_freep) char **drop_ins = NULL;
         int r = 0;
 
-        if (path || access(main_file, F_OK) == 0 || errno != ENOENT) {
-                r = parser_read_file(p, main_file);
-                if (r < 0)
-                        return r;
-        }
-
-        if (asprintf(&pattern, "%s.d/*.conf", main_file) < 0)
-                return -ENOMEM;
-
-        /* glob(3) gives the names in order. */
-        if (glob(pattern, 0, NULL, &found) == 0)
-                for (size_t i = 0; r >= 0 && i < found.gl_pathc; i++)
-                        r = parser_read_file(p, found.gl_pathv[i]);
-        globfree(&found);
+        if (!places->file_is_optional || access(places->file, F_OK) == 0 || errno != ENOENT)
+                r = parser_read_file(p, places->file);
+        if (r >= 0)
+                r = settings_list_drop_ins(places->drop_in_directories, &drop_ins, p->problems);
+        for (size_t i = 0; r >= 0 && drop_ins && drop_ins[i]; i++)
+                r = parser_read_file(p, drop_ins[i]);
         return r;
 }
 
@@ -238,6 +225,8 @@ static void parser_read_option(Parser *p, const char *option) {
 
         p->origin = ORIGIN_OPTION;
         p->path = option;
+        /* The value only where it is known to be none of HelperEnvironment=, be the key mistyped. */
+        p->path_shown = equals ? (size_t) (equals - option) + 1 : strlen(option);
 
         if (!dot || !equals || dot > equals || (size_t) (dot - option) >= sizeof(section) ||
             (size_t) (equals - dot) > sizeof(key)) {
@@ -251,6 +240,7 @@ static void parser_read_option(Parser *p, const char *option) {
 }
 
 static void parser_set_defaults(Parser *p) {
+        p->path = "";
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
                 parser_assign(p, table[i].section, table[i].key, table[i].default_value);
 }
@@ -266,14 +256,10 @@ static int derive(Settings *s, Problems *problems) {
 
         /* Where nothing restarts the agent for us, nobody knows who reads the file, and the strictest reader counts. */
         s->ecsconfig.line_max = unit ? ENVFILE_LINE_MAX_EXEC : ENVFILE_LINE_MAX_DOCKER;
-        s->ecsconfig.roll_back = s->agent.keep_last_good =
-                s->restart.rollback && s->restart.method != RESTART_METHOD_NONE;
-        s->ecsconfig.unit = s->unit;
-        s->ecsconfig.container = s->agent.container;
         return 0;
 }
 
-int settings_load(const char *path, char *const *options, Settings **ret, Problems *problems) {
+int settings_load_from(const SettingsPlaces *places, char *const *options, Settings **ret, Problems *problems) {
         _cleanup_(settings_freep) Settings *s = calloc(1, sizeof(Settings));
         Parser p = {.settings = s, .problems = problems};
         int r;
@@ -282,7 +268,7 @@ int settings_load(const char *path, char *const *options, Settings **ret, Proble
                 return -ENOMEM;
 
         parser_set_defaults(&p);
-        r = parser_read_files(&p, path);
+        r = parser_read_files(&p, places);
         if (r < 0)
                 return r;
 
@@ -297,12 +283,32 @@ int settings_load(const char *path, char *const *options, Settings **ret, Proble
         return 0;
 }
 
+int settings_load(const char *path, char *const *options, Settings **ret, Problems *problems) {
+        const char *directories[] = {"/etc/ecs-authd.conf.d", "/run/ecs-authd.conf.d", "/usr/lib/ecs-authd.conf.d",
+                                     NULL};
+        SettingsPlaces places = {
+                .file = SETTINGS_PATH_DEFAULT, .file_is_optional = true, .drop_in_directories = directories};
+        _cleanup_free_ char *beside = NULL;
+
+        if (path) {
+                if (asprintf(&beside, "%s.d", path) < 0)
+                        return -ENOMEM;
+                directories[0] = beside;
+                directories[1] = NULL;
+                places.file = path;
+                places.file_is_optional = false;
+        }
+        return settings_load_from(&places, options, ret, problems);
+}
+
 Settings *settings_free(Settings *s) {
         if (!s)
                 return NULL;
 
         strv_free(s->credentials.files);
         strv_free(s->credentials.exclude);
+        helper_environment_free(s->credentials.helper_environment);
+        helper_lifetimes_done(&s->credentials.helper_lifetimes);
         free(s->ecsconfig.environment_file);
         free(s->agent.container);
         free(s->agent.docker_socket);

@@ -4,12 +4,14 @@
 #include "agent/observe.h"
 #include "base/problem-texts.h"
 #include "credentials/gather.h"
-#include "decision/decide.h"
+#include "decision/when-to-restart.h"
 #include "ecsconfig/sync.h"
 
-/* Reads /etc/ecs-authd.conf, then /etc/ecs-authd.conf.d/?*.conf in the order of their names, then -o, and fills the
- * settings that each room below declares for itself. Read whole into a new object; bad settings give no object, so that
- * the ones in use stay in use. Times are in microseconds. */
+/* Reads /etc/ecs-authd.conf, then the drop-ins *.conf of /usr/lib/ecs-authd.conf.d, /run/ecs-authd.conf.d and
+ * /etc/ecs-authd.conf.d as systemd does (in the order of their names over all three; one in /etc hides one of its name
+ * in /run, and that one in /usr/lib; an empty one masks), then -o, and fills the settings that each room below declares
+ * for itself. Read whole into a new object; bad settings give no object, so that the ones in use stay in use. Times are
+ * in microseconds. */
 
 #define SETTINGS_PATH_DEFAULT "/etc/ecs-authd.conf"
 
@@ -23,7 +25,6 @@
 
 typedef struct Settings {
         CredentialSettings credentials;
-        uint64_t refresh_usec; /* look again this often, even if nothing tells of a change; 0 = never */
         EcsConfigSettings ecsconfig;
         AgentSettings agent;
         RestartSettings restart;
@@ -31,8 +32,19 @@ typedef struct Settings {
         char *metrics_file; /* NULL: none */
 } Settings;
 
-/* path NULL: the default file, which may be missing. Drop-ins stand in "PATH.d". options: "Section.Key=VALUE",
- * NULL-terminated, or NULL. -EINVAL: each mistake is a problem that names file and line, or the option. */
+/* path NULL: the files above, of which any may be missing; otherwise this one, and the drop-ins of "PATH.d" alone.
+ * options: "Section.Key=VALUE", NULL-terminated, or NULL. -EINVAL: each mistake is a problem that names file and line,
+ * or the option; values of HelperEnvironment= are never shown. */
 int settings_load(const char *path, char *const *options, Settings **ret, Problems *problems);
+
+/* The same from elsewhere. */
+typedef struct SettingsPlaces {
+        const char *file;
+        bool file_is_optional;
+        const char *const *drop_in_directories; /* NULL-terminated, from the one that counts most */
+} SettingsPlaces;
+
+int settings_load_from(const SettingsPlaces *places, char *const *options, Settings **ret, Problems *problems);
+
 Settings *settings_free(Settings *s);
 DEFINE_CLEANUP_FUNC(Settings *, settings_free)

@@ -8,16 +8,20 @@
 #include "agent/observe.h"
 #include "process/fork.h"
 
-/* An engine that is not there is asked again this often; what it tells in between is missed, and seen at the next look
- * of the loop, which does not rely on events. */
-#define RETRY_USEC (1 * USEC_PER_SEC)
+/* The pause before an engine that is not there is asked again doubles; what it tells in between is missed, and seen at
+ * the next look of the loop, which does not rely on events. */
+#define RETRY_MIN_USEC (1 * USEC_PER_SEC)
+#define RETRY_MAX_USEC (30 * USEC_PER_SEC)
 
 struct DockerEvents {
         sd_event *event;
         void (*woken)(void *userdata);
         void *userdata;
 
-        const char *socket; /* of the Docker Engine; NULL: nobody wants to know */
+        const char *socket;    /* of the Docker Engine; NULL: nobody wants to know */
+        const char *container; /* NULL: any */
+        uint64_t started_usec;
+        uint64_t retry_usec; /* the next pause */
         pid_t pid;
         int fd;
         sd_event_source *child;
@@ -70,13 +74,22 @@ DockerEvents *docker_events_free(DockerEvents *f) {
 
 /* --- the child --- */
 
+typedef struct Following {
+        const DockerEvents *events;
+        int fd;
+} Following;
+
 static void send_byte(void *userdata) {
+        const Following *f = userdata;
+
         /* A full pipe says it already. */
-        (void) !write(*(const int *) userdata, "", 1);
+        (void) !write(f->fd, "", 1);
 }
 
 static int follow(const void *context, int fd) {
-        return observe_follow(context, send_byte, &fd) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        Following f = {.events = context, .fd = fd};
+
+        return observe_follow(f.events->socket, f.events->container, send_byte, &f) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* --- the parent --- */
@@ -89,9 +102,21 @@ static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *u
         return 0;
 }
 
+static uint64_t now_of(const DockerEvents *f) {
+        uint64_t now = 0;
+
+        (void) sd_event_now(f->event, CLOCK_MONOTONIC, &now);
+        return now;
+}
+
 static void docker_events_retry(DockerEvents *f) {
+        /* One that has served is taken up again at once; one that ends as soon as it begins is not begun all the time.
+         */
+        if (now_of(f) >= f->started_usec + RETRY_MAX_USEC)
+                f->retry_usec = RETRY_MIN_USEC;
         docker_events_reset(f);
-        (void) sd_event_add_time_relative(f->event, &f->retry, CLOCK_MONOTONIC, RETRY_USEC, 0, on_retry, f);
+        (void) sd_event_add_time_relative(f->event, &f->retry, CLOCK_MONOTONIC, f->retry_usec, 0, on_retry, f);
+        f->retry_usec = f->retry_usec * 2 < RETRY_MAX_USEC ? f->retry_usec * 2 : RETRY_MAX_USEC;
 }
 
 static int on_child(sd_event_source *s _unused_, const siginfo_t *si _unused_, void *userdata) {
@@ -108,10 +133,11 @@ static int on_input(sd_event_source *s, int fd, uint32_t revents _unused_, void 
                 n = read(fd, bytes, sizeof(bytes));
         while (n == (ssize_t) sizeof(bytes));
 
-        if (n == 0)
+        if (n == 0) {
                 (void) sd_event_source_set_enabled(s, SD_EVENT_OFF); /* the child is about to end */
-        else
-                f->woken(f->userdata);
+                return 0;
+        }
+        f->woken(f->userdata);
         return 0;
 }
 
@@ -123,8 +149,9 @@ static void docker_events_start(DockerEvents *f) {
                 return;
         }
         f->fd = fds[0];
+        f->started_usec = now_of(f);
 
-        r = fork_child(&f->pid, "ecs-authd-event", fds[1], follow, f->socket);
+        r = fork_child(&f->pid, "ecs-authd-event", fds[1], follow, f);
         close(fds[1]);
         if (r >= 0)
                 r = sd_event_add_child(f->event, &f->child, f->pid, WEXITED, on_child, f);
@@ -136,11 +163,13 @@ static void docker_events_start(DockerEvents *f) {
         }
 }
 
-void docker_events_set(DockerEvents *f, const char *socket) {
-        if (f->socket == socket)
+void docker_events_set(DockerEvents *f, const char *socket, const char *container) {
+        if (f->socket == socket && f->container == container)
                 return;
         docker_events_stop(f);
         f->socket = socket;
+        f->container = container;
+        f->retry_usec = RETRY_MIN_USEC;
         if (socket)
                 docker_events_start(f);
 }

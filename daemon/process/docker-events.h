@@ -14,6 +14,6 @@ int docker_events_new(DockerEvents **ret, sd_event *event, void (*woken)(void *u
 DockerEvents *docker_events_free(DockerEvents *f);
 DEFINE_CLEANUP_FUNC(DockerEvents *, docker_events_free)
 
-/* Follow, or go on to, those of the engine at this socket; NULL: stop. A stream that ends is taken up again. socket
- * must live as long. */
-void docker_events_set(DockerEvents *f, const char *socket);
+/* Follow, or go on to, those of the engine at this socket, of this container (NULL: of any); socket NULL: stop. A
+ * stream that ends is taken up again. Both must live as long. */
+void docker_events_set(DockerEvents *f, const char *socket, const char *container);

@@ -26,12 +26,13 @@ static _Noreturn void run(pid_t parent, const char *name, int fd, child_function
 
         (void) prctl(PR_SET_NAME, name);
         close_all_but(fd);
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        /* A reload or an end asked of the whole group is the parent's to handle. */
+        /* A reload or an end asked of the whole group is the parent's to handle. Before the mask: one that has come
+         * since the fork waits behind it, and would end us. */
         (void) signal(SIGHUP, SIG_IGN);
         (void) signal(SIGTERM, SIG_IGN);
         (void) signal(SIGINT, SIG_IGN);
+        (void) sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
 
         _exit(function(context, fd));
 }

@@ -3,10 +3,11 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "base/log.h"
 #include "base/directories.h"
+#include "base/log.h"
 #include "report/metrics.h"
-#include "report/sentence.h"
+#include "report/sentence-words.h"
+#include "report/sentences.h"
 #include "report/status-file.h"
 
 struct Announcer {
@@ -18,8 +19,9 @@ struct Announcer {
         Reason reason;
         char container_id[65];
         Digest digest;
-        bool failed; /* the write before it */
-        int keep_error;
+        bool failed;                     /* the write before it */
+        uint64_t told_usec[_REASON_MAX]; /* when each was last said */
+        int record_error;
         int metrics_error;
         char *file; /* what status_file_write() wrote */
 };
@@ -40,7 +42,7 @@ Announcer *announcer_free(Announcer *s) {
                 return NULL;
 
         if (s->notify)
-                status_file_remove();
+                status_file_remove(s->file);
         free(s->file);
         free(s);
         return NULL;
@@ -80,146 +82,60 @@ void announcer_tell_sync(Announcer *s, const Settings *settings, const SyncRepor
                           settings->ecsconfig.environment_file);
 }
 
-/* Steps that follow from a line which is there already, or precede one that will be. */
-static bool goes_without_saying(const Announcer *s, const Decision *d) {
-        switch (d->action) {
-        case ACTION_WRITE:
-        case ACTION_OBSERVE:
-        case ACTION_VERIFY:
-                return true;
-        case ACTION_WAIT:
-                return d->reason == REASON_SETTLE || d->reason == REASON_RESTART_JOB || d->reason == REASON_VERIFYING ||
-                       (s->notify && d->reason == REASON_UNIT_CHANGING);
-        case ACTION_RESTART:
-        case ACTION_ROLL_BACK:
-        case ACTION_NOT_VERIFIED:
-        case ACTION_HOLD:
-        case ACTION_DONE:
-                break;
-        }
-        return false;
-}
-
-static const char *hold_message_id(Reason reason) {
-        switch (reason) {
-        case REASON_ENGINE:
-                return MESSAGE_HELD_ENGINE;
-        case REASON_BUS:
-                return MESSAGE_HELD_BUS;
-        case REASON_UNIT_INACTIVE:
-                return MESSAGE_HELD_STOPPED;
-        case REASON_UNIT_NOT_FOUND:
-        case REASON_UNIT_MASKED:
-        case REASON_UNIT_BAD_SETTING:
-                return MESSAGE_HELD_UNIT;
-        case REASON_UNIT_FAILED:
-        case REASON_UNIT_START_LIMIT:
-        case REASON_AGENT_REFUSED:
-                return MESSAGE_HELD_FAILED;
-        case REASON_FRUITLESS:
-                return MESSAGE_HELD_FRUITLESS;
-        case REASON_BROKE:
-        case REASON_GAVE_UP:
-                return MESSAGE_GAVE_UP;
-        default: /* REASON_TASKS, REASON_UNSAVED_NEVER */
-                return MESSAGE_HELD_TASKS;
-        }
-}
-
-static int hold_level(Reason reason) {
-        /* An agent that somebody stopped on purpose is nobody's problem. */
-        if (reason == REASON_UNIT_INACTIVE)
-                return LOG_INFO;
-        return reason == REASON_GAVE_UP || reason == REASON_BROKE ? LOG_ERR : LOG_WARNING;
-}
-
-static const char *decision_message_id(const Decision *d, int *ret_level) {
-        *ret_level = LOG_INFO;
-
-        switch (d->action) {
-        case ACTION_RESTART:
-                *ret_level = LOG_NOTICE;
-                return MESSAGE_RESTARTING;
-        case ACTION_NOT_VERIFIED:
-                *ret_level = LOG_ERR;
-                return MESSAGE_NOT_VERIFIED;
-        case ACTION_ROLL_BACK:
-                *ret_level = LOG_ERR;
-                return MESSAGE_ROLLED_BACK;
-        case ACTION_HOLD:
-                *ret_level = hold_level(d->reason);
-                return hold_message_id(d->reason);
-        case ACTION_DONE:
-                if (d->reason == REASON_LIVE)
-                        return MESSAGE_LIVE;
-                if (d->reason != REASON_ROLLED_BACK)
-                        return MESSAGE_WAITING;
-                *ret_level = LOG_ERR;
-                return MESSAGE_ROLLED_BACK;
-        case ACTION_WAIT:
-        case ACTION_WRITE:
-        case ACTION_OBSERVE:
-        case ACTION_VERIFY:
-                break;
-        }
-        return MESSAGE_WAITING;
-}
-
-static void log_decision(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence) {
+static void log_decision(const Settings *settings, const Facts *facts, const ReasonText *text, const char *sentence) {
         char count[16];
-        int level;
-        const char *id = decision_message_id(d, &level);
 
-        (void) snprintf(count, sizeof(count), "%u", facts->sync.n_registries);
-        log_event(level, id,
+        (void) snprintf(count, sizeof(count), "%u", facts->file.sync.n_registries);
+        log_event(text->level, text->message_id,
                   LOG_FIELDS({"UNIT", settings->unit}, {"REGISTRY_COUNT", count},
-                             {"REGISTRIES", facts->sync.registries}, {"CONTAINER", settings->agent.container},
+                             {"REGISTRIES", facts->file.sync.registries}, {"CONTAINER", settings->agent.container},
                              {"CONTAINER_ID", str_empty(facts->agent.container_id) ? NULL : facts->agent.container_id},
                              {"CLUSTER", str_empty(facts->agent.cluster) ? NULL : facts->agent.cluster},
                              {"AGENT_VERSION", str_empty(facts->agent.version) ? NULL : facts->agent.version}),
                   "%s", sentence);
 }
 
+/* Of what comes and goes all the time, each is said now and then. */
+#define SAY_AGAIN_USEC (600 * USEC_PER_SEC)
+
 /* The same again: the same words about the same container and the same credentials. */
-static bool told_before(const Announcer *s, const Facts *facts, const Decision *d) {
-        if (s->action != d->action || s->reason != d->reason)
-                return false;
-        /* While it waits, containers may come and go. */
-        if (d->action == ACTION_WAIT)
+static bool told_before(Announcer *s, const Facts *facts, const Decision *d, uint64_t now) {
+        bool waits = d->action == ACTION_WAIT || d->action == ACTION_HOLD;
+        bool same = s->action == d->action && s->reason == d->reason;
+
+        if (!digest_equal(&s->digest, &facts->file.sync.digest) || d->action == ACTION_DONE)
+                memset(s->told_usec, 0, sizeof(s->told_usec));
+        else if (waits && s->told_usec[d->reason] > 0 && now < s->told_usec[d->reason] + SAY_AGAIN_USEC)
                 return true;
+
+        /* While it waits, containers may come and go. */
+        if (waits)
+                return same && digest_equal(&s->digest, &facts->file.sync.digest);
         if (d->reason == REASON_WRITE_ONLY)
-                return s->failed == (facts->sync.outcome == SYNC_FAILED);
-        return streq(s->container_id, facts->agent.container_id) && digest_equal(&s->digest, &facts->sync.digest);
+                return same && s->failed == (facts->file.sync.outcome == SYNC_FAILED);
+        return same && streq(s->container_id, facts->agent.container_id) &&
+               digest_equal(&s->digest, &facts->file.sync.digest);
 }
 
 static void tell_metrics(Announcer *s, const Settings *settings, const Facts *facts, const Decision *d, uint64_t now) {
         int r = 0;
 
         if (settings->metrics_file)
-                r = metrics_write(settings->metrics_file, facts, status_file_state(facts, d), now);
+                r = metrics_write(settings->metrics_file, facts, reason_text(facts, d)->state, now);
         if (r < 0 && r != s->metrics_error)
                 log_warning("%s: cannot be written: %s; its directory has to be in ReadWritePaths= of the unit",
                             settings->metrics_file, strerror(-r));
         s->metrics_error = r;
 }
 
-static void tell_keep_error(Announcer *s, int error) {
-        if (error < 0 && error != s->keep_error)
-                log_warning("A restart that fails will not be rolled back: cannot write to %s: %s", state_directory(),
-                            strerror(-error));
-        s->keep_error = error;
-}
-
 void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts *facts, const Decision *d,
                              uint64_t now) {
+        const ReasonText *text = reason_text(facts, d);
         char sentence[SENTENCE_MAX];
 
-        if (d->action == ACTION_WAIT && d->reason == REASON_JOB_RUNNING)
-                return;
-        if (d->action == ACTION_WRITE || d->action == ACTION_OBSERVE)
+        if (d->action == ACTION_OBSERVE || d->action == ACTION_ABANDON || d->reason == REASON_LOOKING)
                 return;
 
-        tell_keep_error(s, facts->agent.keep_error);
         sentence_describe(settings, facts, d, now, sentence, sizeof(sentence));
         if (s->notify) {
                 char brief[SENTENCE_MAX];
@@ -229,18 +145,27 @@ void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts
                 (void) status_file_write(settings, facts, d, brief, now, &s->file);
                 tell_metrics(s, settings, facts, d, now);
         }
-        if (told_before(s, facts, d) || goes_without_saying(s, d))
+        /* A person in front of it is told what is waited for. */
+        if (!text->message_id || (s->notify && d->reason == REASON_UNIT_CHANGING) || told_before(s, facts, d, now))
                 return;
 
-        log_decision(settings, facts, d, sentence);
+        log_decision(settings, facts, text, sentence);
         s->action = d->action;
         s->reason = d->reason;
+        s->told_usec[d->reason] = now;
         (void) snprintf(s->container_id, sizeof(s->container_id), "%s", facts->agent.container_id);
-        s->digest = facts->sync.digest;
-        s->failed = facts->sync.outcome == SYNC_FAILED;
+        s->digest = facts->file.sync.digest;
+        s->failed = facts->file.sync.outcome == SYNC_FAILED;
+}
+
+void announcer_tell_not_recorded(Announcer *s, int error) {
+        if (s->record_error != error)
+                log_error("%s: a restart cannot be written down there: %s", state_directory(), strerror(-error));
+        s->record_error = error;
 }
 
 void announcer_say_again(Announcer *s) {
+        memset(s->told_usec, 0, sizeof(s->told_usec));
         if (s->action == ACTION_HOLD)
                 s->reason = REASON_NONE;
 }

@@ -22,5 +22,8 @@ void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts
 /* Our job for the unit has ended, as ServiceHandlers.finished() tells. */
 void announcer_tell_job(const Settings *settings, JobOutcome outcome, const char *result, const char *message);
 
+/* The record of restarts cannot be written: negative errno. */
+void announcer_tell_not_recorded(Announcer *s, int error);
+
 /* Somebody asks: what is held is said again, even if nothing has changed. */
 void announcer_say_again(Announcer *s);

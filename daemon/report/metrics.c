@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "report/sentences.h"
+
 #ifndef VERSION
 #define VERSION "unknown"
 #endif
@@ -33,27 +35,44 @@ static unsigned count_problems(const Problems *problems) {
         return n;
 }
 
-static void write_all(FILE *f, const Facts *facts, const char *state, uint64_t now) {
-        static const char *const states[] = {"live", "waiting", "held", "failed", "rolled-back", "problem", "written"};
+/* A quote, a backslash or a newline ends no label: registries have none (registry-name.h). */
+static void ends(FILE *f, const SyncReport *sync) {
+        begin(f, "registry_end_timestamp_seconds",
+              "When what a credential helper gave for a registry ends, where that is known.");
+        for (size_t i = 0; i < SYNC_ENTRIES_MAX && !str_empty(sync->entries[i].registry); i++)
+                if (sync->entries[i].end_usec > 0)
+                        (void) fprintf(f, "ecs_authd_registry_end_timestamp_seconds{registry=\"%s\"} %lld\n",
+                                       sync->entries[i].registry,
+                                       (long long) (sync->entries[i].end_usec / (int64_t) USEC_PER_SEC));
+        begin(f, "registry_helper_failing",
+              "Whether the credential helper of a registry failed when it was last asked.");
+        for (size_t i = 0; i < SYNC_ENTRIES_MAX && !str_empty(sync->entries[i].registry); i++)
+                if (!str_empty(sync->entries[i].helper))
+                        (void) fprintf(f, "ecs_authd_registry_helper_failing{registry=\"%s\"} %d\n",
+                                       sync->entries[i].registry, sync->entries[i].failing);
+}
 
+static void write_all(FILE *f, const Facts *facts, const char *state, uint64_t now) {
         begin(f, "build_info", "Version of ecs-authd, as a label.");
         (void) fprintf(f, "ecs_authd_build_info{version=\"" VERSION "\"} 1\n");
         begin(f, "state", "Whether this is the state: see ecs-authd(8).");
-        for (size_t i = 0; i < ELEMENTSOF(states); i++)
-                (void) fprintf(f, "ecs_authd_state{state=\"%s\"} %d\n", states[i], streq(states[i], state));
+        for (const char *const *s = reason_states; *s; s++)
+                (void) fprintf(f, "ecs_authd_state{state=\"%s\"} %d\n", *s, streq(*s, state));
 
-        gauge(f, "registries", "Registries whose credentials stand in the environment file.", facts->sync.n_registries);
-        gauge(f, "problems", "Errors and warnings about credentials.", count_problems(&facts->sync.problems));
-        gauge(f, "failed_restarts", "Restarts of the agent that failed, in a row.", facts->attempt.failures);
+        gauge(f, "registries", "Registries whose credentials stand in the environment file.",
+              facts->file.sync.n_registries);
+        ends(f, &facts->file.sync);
+        gauge(f, "problems", "Errors and warnings about credentials.", count_problems(&facts->file.sync.problems));
+        gauge(f, "failed_restarts", "Restarts of the agent that failed, in a row.", facts->record.failures);
         gauge(f, "agent_running", "Whether the agent's container runs.", facts->agent.agent == AGENT_RUNNING);
         gauge(f, "agent_answers", "Whether the agent answers introspection.", facts->agent.answers);
         gauge(f, "agent_keeps_state", "Whether the agent keeps its state over a restart.",
               facts->agent.state_kept == STATE_KEPT);
-        gauge(f, "task_containers", "Running containers of tasks.", facts->agent.n_tasks);
+        gauge(f, "task_containers", "Running containers of tasks.", facts->agent.n_containers);
         gauge(f, "last_change_timestamp_seconds", "When the credentials in the environment file last changed, or 0.",
-              moment(facts->changed_usec, now));
+              moment(facts->file.changed_usec, now));
         gauge(f, "last_restart_timestamp_seconds", "When the agent was last restarted by ecs-authd, or 0.",
-              moment(facts->attempt.started_usec, now));
+              moment(facts->record.restart_usec, now));
 }
 
 int metrics_write(const char *path, const Facts *facts, const char *state, uint64_t now) {

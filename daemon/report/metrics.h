@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "decision/decide.h"
+#include "decision/when-to-restart.h"
 
 /* A text file for the Prometheus node exporter (textfile collector), replaced as a whole: names and units by
- * Prometheus' conventions. now: CLOCK_MONOTONIC, as the facts. state: the word of status-file.h. */
+ * Prometheus' conventions. now: CLOCK_MONOTONIC, as the facts. state: the word of sentences.h. */
 int metrics_write(const char *path, const Facts *facts, const char *state, uint64_t now);

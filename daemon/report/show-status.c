@@ -12,6 +12,7 @@
 
 enum {
         SHORT_ID = 12, /* as docker ps shows a container */
+        STATUS_NEEDS_A_LOOK = 3,
 };
 
 typedef struct Screen {
@@ -121,11 +122,24 @@ static void show_agent(const Screen *screen, json_object *agent) {
         }
 }
 
+/* Of what a helper gave: since when, until when, and when it is asked again. */
+static void describe_lease(json_object *o, char *ret, size_t size) {
+        const char *asked = string_of(o, "asked"), *ends = string_of(o, "ends"), *again = string_of(o, "asked_again");
+        char a[32], e[32], g[32];
+
+        (void) snprintf(ret, size, "%s%s%s%s%s%s", str_empty(asked) ? "" : "; asked ",
+                        str_empty(asked) ? "" : local_time(asked, a, sizeof(a)), str_empty(ends) ? "" : ", good until ",
+                        str_empty(ends) ? "" : local_time(ends, e, sizeof(e)),
+                        is_true(o, "failing") ? ", fails since; asked again " : ", asked again ",
+                        str_empty(again) ? "when something changes" : local_time(again, g, sizeof(g)));
+}
+
 static void show_registries(const Screen *screen, json_object *status) {
         json_object *list = json_get(status, "registries", json_type_array);
         size_t n = list ? json_object_array_length(list) : 0;
         int hidden = integer_of(status, "registry_count") - (int) n;
         char text[1024];
+        size_t n_text;
 
         if (n == 0)
                 print_field(screen, "Registries:", "none");
@@ -133,10 +147,12 @@ static void show_registries(const Screen *screen, json_object *status) {
                 json_object *o = json_object_array_get_idx(list, i);
                 const char *source = string_of(o, "source"), *helper = string_of(o, "helper");
 
-                (void) snprintf(text, sizeof(text), "%s from %s%s%s%s", string_of(o, "name"),
-                                str_empty(source) ? "the environment file, kept" : source,
-                                str_empty(helper) ? "" : ", docker-credential-", helper,
-                                is_true(o, "identity_token") ? ", an identity token" : "");
+                n_text = (size_t) snprintf(text, sizeof(text), "%s from %s%s%s%s", string_of(o, "name"),
+                                           str_empty(source) ? "the environment file, kept" : source,
+                                           str_empty(helper) ? "" : ", docker-credential-", helper,
+                                           is_true(o, "identity_token") ? ", an identity token" : "");
+                if (n_text < sizeof(text) && !str_empty(helper))
+                        describe_lease(o, text + n_text, sizeof(text) - n_text);
                 print_field(screen, i == 0 ? "Registries:" : "", text);
         }
         if (hidden > 0) {
@@ -187,6 +203,11 @@ static bool is_current(json_object *o) {
         return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
+/* Somebody should look at it. */
+static bool needs_a_look(const char *state) {
+        return streq(state, "held") || streq(state, "silent") || streq(state, "problem");
+}
+
 static int show_once(bool json) {
         _cleanup_json_ json_object *o = NULL;
         char path[PATH_MAX];
@@ -209,7 +230,9 @@ static int show_once(bool json) {
                 look_at_terminal(&screen);
                 print_status(&screen, o);
         }
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        if (fflush(stdout) != 0)
+                return EXIT_FAILURE;
+        return needs_a_look(string_of(o, "state")) ? STATUS_NEEDS_A_LOOK : EXIT_SUCCESS;
 }
 
 static struct timespec changed_at(void) {

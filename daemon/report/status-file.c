@@ -8,6 +8,7 @@
 
 #include "base/directories.h"
 #include "base/json.h"
+#include "report/sentences.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -18,21 +19,6 @@ void status_file_path(char *ret, size_t size) {
 }
 
 /* --- the words of the file --- */
-
-const char *status_file_state(const Facts *f, const Decision *d) {
-        switch (d->action) {
-        case ACTION_HOLD:
-                return d->reason == REASON_GAVE_UP || d->reason == REASON_BROKE ? "failed" : "held";
-        case ACTION_DONE:
-                if (d->reason == REASON_ROLLED_BACK)
-                        return "rolled-back";
-                if (f->sync.outcome == SYNC_FAILED)
-                        return "problem";
-                return d->reason == REASON_WRITE_ONLY ? "written" : "live";
-        default:
-                return "waiting";
-        }
-}
 
 static const char *agent_word(AgentState s) {
         switch (s) {
@@ -54,17 +40,22 @@ static const char *level_word(int level) {
 
 /* --- writing --- */
 
-static json_object *time_string(uint64_t usec, uint64_t now) {
+/* Of CLOCK_REALTIME, in microseconds; 0: none. */
+static json_object *moment_string(int64_t usec) {
+        time_t t = (time_t) (usec / (int64_t) USEC_PER_SEC);
         char text[32];
         struct tm tm;
-        time_t t;
 
-        if (usec == 0)
-                return NULL;
-        t = time(NULL) - (time_t) (((int64_t) now - (int64_t) usec) / (int64_t) USEC_PER_SEC);
-        if (!gmtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        if (usec == 0 || !gmtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
                 return NULL;
         return json_object_new_string(text);
+}
+
+/* Of CLOCK_MONOTONIC, likewise. */
+static json_object *time_string(uint64_t usec, uint64_t now) {
+        if (usec == 0)
+                return NULL;
+        return moment_string((int64_t) time(NULL) * (int64_t) USEC_PER_SEC - ((int64_t) now - (int64_t) usec));
 }
 
 static void add(json_object *o, const char *name, json_object *value) {
@@ -79,14 +70,18 @@ static void add_string(json_object *o, const char *name, const char *s) {
 static json_object *describe_registries(const Facts *f) {
         json_object *list = json_object_new_array();
 
-        for (size_t i = 0; i < SYNC_ENTRIES_MAX && !str_empty(f->sync.entries[i].registry); i++) {
-                const SyncEntry *e = &f->sync.entries[i];
+        for (size_t i = 0; i < SYNC_ENTRIES_MAX && !str_empty(f->file.sync.entries[i].registry); i++) {
+                const SyncEntry *e = &f->file.sync.entries[i];
                 json_object *o = json_object_new_object();
 
                 add_string(o, "name", e->registry);
                 add_string(o, "source", e->source);
                 add_string(o, "helper", e->helper);
                 add(o, "identity_token", json_object_new_boolean(e->token));
+                add(o, "asked", moment_string(e->asked_usec));
+                add(o, "ends", moment_string(e->end_usec));
+                add(o, "asked_again", moment_string(e->due_usec));
+                add(o, "failing", json_object_new_boolean(e->failing));
                 (void) json_object_array_add(list, o);
         }
         return list;
@@ -95,11 +90,11 @@ static json_object *describe_registries(const Facts *f) {
 static json_object *describe_problems(const Facts *f) {
         json_object *list = json_object_new_array();
 
-        for (unsigned i = 0; i < f->sync.problems.n_items; i++) {
+        for (unsigned i = 0; i < f->file.sync.problems.n_items; i++) {
                 json_object *o = json_object_new_object();
 
-                add_string(o, "level", level_word(f->sync.problems.items[i].level));
-                add_string(o, "text", f->sync.problems.items[i].text);
+                add_string(o, "level", level_word(f->file.sync.problems.items[i].level));
+                add_string(o, "text", f->file.sync.problems.items[i].text);
                 (void) json_object_array_add(list, o);
         }
         return list;
@@ -115,9 +110,10 @@ static json_object *describe_agent(const Settings *c, const Facts *f) {
         add_string(o, "version", f->agent.version);
         add(o, "answers", json_object_new_boolean(f->agent.answers));
         add(o, "keeps_state", json_object_new_boolean(f->agent.state_kept == STATE_KEPT));
-        add(o, "task_containers", json_object_new_int((int) f->agent.n_tasks));
+        add(o, "tasks", json_object_new_int((int) f->agent.n_tasks));
+        add(o, "task_containers", json_object_new_int((int) f->agent.n_containers));
+        add(o, "unknown_task_containers", json_object_new_int((int) f->agent.n_unknown));
         add_string(o, "task_families", f->agent.families);
-        add(o, "tasks_pending", json_object_new_int((int) f->agent.n_pending));
         return o;
 }
 
@@ -130,17 +126,17 @@ static json_object *describe(const Settings *c, const Facts *f, const Decision *
         add(o, "schema", json_object_new_int(STATUS_FILE_SCHEMA));
         add_string(o, "ecs_authd", VERSION);
         add(o, "pid", json_object_new_int(getpid()));
-        add_string(o, "state", status_file_state(f, d));
+        add_string(o, "state", reason_text(f, d)->state);
         add_string(o, "sentence", sentence);
         add(o, "since", time_string(f->waiting_since_usec, now));
         add(o, "sources", sources);
         add_string(o, "environment_file", c->ecsconfig.environment_file);
-        add(o, "registry_count", json_object_new_int((int) f->sync.n_registries));
+        add(o, "registry_count", json_object_new_int((int) f->file.sync.n_registries));
         add(o, "registries", describe_registries(f));
         add(o, "problems", describe_problems(f));
-        add(o, "last_change", time_string(f->changed_usec, now));
-        add(o, "last_restart", time_string(f->attempt.started_usec, now));
-        add(o, "failed_restarts", json_object_new_int((int) f->attempt.failures));
+        add(o, "last_change", time_string(f->file.changed_usec, now));
+        add(o, "last_restart", time_string(f->record.restart_usec, now));
+        add(o, "failed_restarts", json_object_new_int((int) f->record.failures));
         add(o, "agent", describe_agent(c, f));
         return o;
 }
@@ -180,14 +176,25 @@ int status_file_write(const Settings *settings, const Facts *facts, const Decisi
         free(*last);
         *last = text;
         r = write_text(text);
-        if (r < 0)
+        if (r < 0) {
+                free(*last);
                 *last = NULL;
+        }
         return r;
 }
 
-void status_file_remove(void) {
+static bool is_there(const char *path, const char *text) {
+        _cleanup_fclose_ FILE *f = fopen(path, "re");
+        size_t n = strlen(text);
+        _cleanup_free_ char *there = malloc(n + 1);
+
+        return f && there && fread(there, 1, n + 1, f) == n && memcmp(there, text, n) == 0;
+}
+
+void status_file_remove(const char *last) {
         char path[PATH_MAX];
 
         status_file_path(path, sizeof(path));
-        (void) unlink(path);
+        if (last && is_there(path, last))
+                (void) unlink(path);
 }

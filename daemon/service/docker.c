@@ -1,35 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/recreate-container.h"
+#include "base/log.h"
 #include "process/worker.h"
-#include "service/method.h"
+#include "service/restart-method.h"
 
 /* The agent of somebody who started it with "docker run --env-file": there is no unit, and its container is made anew.
  * The requests to the Docker Engine carry the container's environment, so a child makes them. */
 
-/* The agent has 10 s to stop, or what its container says; pulling is no part of it. */
-#define STEP_TIMEOUT_USEC (300 * USEC_PER_SEC)
+/* A previous container that cannot be removed is tried again after this, which doubles. */
+#define CONFIRM_RETRY_MIN_USEC (60 * USEC_PER_SEC)
+#define CONFIRM_RETRY_MAX_USEC (3600 * USEC_PER_SEC)
 
 typedef struct DockerService {
         Service service;
         Worker *worker;
         RecreateStep step; /* the one that the worker does */
         bool restarting;
-        bool querying;
-        bool confirmed; /* nothing is kept any more to go back to */
         sd_event_source *answer;
+
+        bool confirmed; /* the previous container is gone */
+        unsigned confirm_failures;
+        uint64_t confirm_after_usec;
+        char confirm_why[PROBLEM_TEXT_MAX]; /* what was said of the last failure */
+        sd_event_source *confirm_again;
 } DockerService;
 
-static void docker_answer(DockerService *s) {
-        s->answer = sd_event_source_disable_unref(s->answer);
-        if (!s->querying || worker_is_running(s->worker))
-                return;
-        s->querying = false;
-        /* decide() judges it by the container. */
-        s->service.handlers->queried(s->service.userdata, UNIT_ACTIVE);
-}
-
+/* By what is done to the container; what it is itself, the loop sees. */
 static int on_answer(sd_event_source *source _unused_, void *userdata) {
-        docker_answer(userdata);
+        DockerService *s = userdata;
+        UnitReport unit = {.state = UNIT_ACTIVE};
+
+        if (worker_is_running(s->worker))
+                unit.state = UNIT_CHANGING;
+        else if (recreate_is_pending())
+                unit.state = UNIT_HALF_DONE;
+
+        s->answer = sd_event_source_disable_unref(s->answer);
+        s->service.handlers->queried(s->service.userdata, &unit);
         return 0;
 }
 
@@ -39,64 +46,111 @@ static void run_step(const void *context, void *report) {
         recreate_run(s->service.settings.agent, s->service.settings.environment_file, s->step, report);
 }
 
-static void docker_finish_restart(DockerService *s, int error, const RecreateReport *report) {
-        const char *why = NULL;
+static const char *describe(int error, const RecreateReport *report) {
+        if (error == -ETIMEDOUT)
+                return "it hung and was killed at its time limit";
+        if (error == -ECONNABORTED)
+                return "it was killed, or crashed";
+        if (error < 0)
+                return strerror(-error);
+        if (report->error == -ESTALE && report->problems.n_items == 0)
+                return "there is no running container";
+        if (report->error < 0)
+                return report->problems.n_items > 0 ? report->problems.items[0].text : strerror(-report->error);
+        return NULL;
+}
 
+/* But the one that the outcome is told with. */
+static void log_problems(const Problems *problems, bool skip_first) {
+        for (unsigned i = skip_first ? 1 : 0; i < problems->n_items; i++)
+                log_event(problems->items[i].level, MESSAGE_PROBLEM, NULL, "%s", problems->items[i].text);
+}
+
+static void docker_finish_restart(DockerService *s, int error, const RecreateReport *report) {
+        const char *why = describe(error, report);
+
+        if (error >= 0)
+                log_problems(&report->problems, why && report->problems.n_items > 0);
         if (!s->restarting)
                 return;
         s->restarting = false;
 
-        if (error < 0)
-                why = strerror(-error);
-        else if (report->error < 0)
-                why = report->problems.n_items > 0 ? report->problems.items[0].text : strerror(-report->error);
-        /* What could not be done was undone. */
+        /* What could not be done was undone, or is still to be. */
         s->service.handlers->finished(s->service.userdata, why ? JOB_REFUSED : JOB_DONE, why ? NULL : "done", why);
+}
+
+static int on_confirm_again(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata) {
+        DockerService *s = userdata;
+
+        s->confirm_again = sd_event_source_disable_unref(s->confirm_again);
+        s->service.handlers->changed(s->service.userdata);
+        return 0;
+}
+
+static void docker_confirm_later(DockerService *s) {
+        uint64_t pause = CONFIRM_RETRY_MIN_USEC, now = 0;
+
+        for (unsigned i = 0; i < s->confirm_failures && pause < CONFIRM_RETRY_MAX_USEC; i++)
+                pause *= 2;
+        if (pause > CONFIRM_RETRY_MAX_USEC)
+                pause = CONFIRM_RETRY_MAX_USEC;
+        s->confirm_failures++;
+
+        (void) sd_event_now(s->service.event, CLOCK_MONOTONIC, &now);
+        s->confirm_after_usec = now + pause;
+        s->confirm_again = sd_event_source_disable_unref(s->confirm_again);
+        /* Without it the next look after that time does. */
+        (void) sd_event_add_time(s->service.event, &s->confirm_again, CLOCK_MONOTONIC, s->confirm_after_usec, 0,
+                                 on_confirm_again, s);
+}
+
+static void docker_finish_confirm(DockerService *s, int error, const RecreateReport *report) {
+        const char *why = describe(error, report);
+
+        s->confirmed = !why;
+        if (!why) {
+                s->confirm_failures = 0;
+                s->confirm_after_usec = 0;
+                s->confirm_why[0] = 0;
+                return;
+        }
+        docker_confirm_later(s);
+        if (streq(s->confirm_why, why))
+                return;
+        (void) snprintf(s->confirm_why, sizeof(s->confirm_why), "%s", why);
+        log_event(LOG_WARNING, MESSAGE_PROBLEM, NULL,
+                  "The agent's previous container is kept until it can be removed; it is tried again: %s", why);
 }
 
 static void on_step_done(void *userdata, int error, const void *report) {
         DockerService *s = userdata;
-        RecreateStep step = s->step;
-        const RecreateReport *r = report;
 
-        if (step == RECREATE_REPLACE || step == RECREATE_PUT_BACK)
-                docker_finish_restart(s, error, r);
-        else if (step == RECREATE_CONFIRM)
-                s->confirmed = error >= 0 && r->error >= 0;
-        /* First: what was looked at meanwhile is looked at again. */
+        if (s->step == RECREATE_CONFIRM)
+                docker_finish_confirm(s, error, report);
+        else
+                docker_finish_restart(s, error, report);
         s->service.handlers->changed(s->service.userdata);
-        docker_answer(s);
 }
 
 static int docker_step(DockerService *s, RecreateStep step) {
         if (worker_is_running(s->worker))
                 return -EBUSY;
         s->step = step;
-        return worker_run(s->worker, run_step, s, sizeof(RecreateReport), STEP_TIMEOUT_USEC, on_step_done, s);
+        return worker_run(s->worker, run_step, s, sizeof(RecreateReport), RECREATE_TIMEOUT_USEC, on_step_done, s);
 }
 
 static int docker_query(Service *service) {
         DockerService *s = (DockerService *) service;
-        int r = 0;
 
-        if (s->querying)
+        if (s->answer)
                 return -EBUSY;
-        /* While a step is under way its end answers. */
-        if (!worker_is_running(s->worker))
-                r = sd_event_add_defer(s->service.event, &s->answer, on_answer, s);
-        if (r < 0)
-                return r;
-        s->querying = true;
-        return 0;
+        return sd_event_add_defer(s->service.event, &s->answer, on_answer, s);
 }
 
-static int docker_restart(Service *service, bool repair) {
-        DockerService *s = (DockerService *) service;
+static int docker_begin(DockerService *s, RecreateStep step) {
         int r;
 
-        /* The container of before is still there. If the file has something newer than that by now, a look will tell.
-         */
-        r = docker_step(s, repair ? RECREATE_PUT_BACK : RECREATE_REPLACE);
+        r = docker_step(s, step);
         if (r < 0)
                 return r;
         s->restarting = true;
@@ -104,14 +158,24 @@ static int docker_restart(Service *service, bool repair) {
         return 0;
 }
 
-static void docker_abandon_restart(Service *service) {
+static int docker_restart(Service *service) {
+        return docker_begin((DockerService *) service, RECREATE_REPLACE);
+}
+
+static int docker_start(Service *service) {
+        return docker_begin((DockerService *) service, RECREATE_FINISH);
+}
+
+static void docker_abandon_job(Service *service) {
         ((DockerService *) service)->restarting = false;
 }
 
 static void docker_confirm(Service *service) {
         DockerService *s = (DockerService *) service;
+        uint64_t now = 0;
 
-        if (!s->confirmed)
+        (void) sd_event_now(s->service.event, CLOCK_MONOTONIC, &now);
+        if (!s->confirmed && now >= s->confirm_after_usec)
                 (void) docker_step(s, RECREATE_CONFIRM);
 }
 
@@ -124,6 +188,7 @@ static Service *docker_free(Service *service) {
 
         worker_free(s->worker);
         sd_event_source_disable_unref(s->answer);
+        sd_event_source_disable_unref(s->confirm_again);
         sd_event_unref(s->service.event);
         free(s);
         return NULL;
@@ -133,7 +198,8 @@ static const ServiceMethod docker_method = {
         .free = docker_free,
         .query = docker_query,
         .restart = docker_restart,
-        .abandon_restart = docker_abandon_restart,
+        .start = docker_start,
+        .abandon_job = docker_abandon_job,
         .confirm = docker_confirm,
         .is_busy = docker_is_busy,
 };
@@ -149,10 +215,8 @@ int service_docker_new(Service **ret, const Service *common) {
         s->service.method = &docker_method;
         sd_event_ref(s->service.event);
 
+        /* What an instance before us was killed over is not touched here: another one may be at it. */
         r = worker_new(&s->worker, s->service.event);
-        /* What an instance before us was killed over. */
-        if (r >= 0)
-                r = docker_step(s, RECREATE_HEAL);
         if (r < 0) {
                 docker_free(&s->service);
                 return r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/service.h"
 
-#include "service/method.h"
+#include "service/restart-method.h"
 
 int service_new(Service **ret, sd_event *event, const ServiceSettings *settings, const ServiceHandlers *handlers,
                 void *userdata) {
@@ -32,12 +32,16 @@ int service_query(Service *s) {
         return s->method->query(s);
 }
 
-int service_restart(Service *s, bool repair) {
-        return s->method->restart(s, repair);
+int service_restart(Service *s) {
+        return s->method->restart(s);
 }
 
-void service_abandon_restart(Service *s) {
-        s->method->abandon_restart(s);
+int service_start(Service *s) {
+        return s->method->start(s);
+}
+
+void service_abandon_job(Service *s) {
+        s->method->abandon_job(s);
 }
 
 void service_confirm(Service *s) {

@@ -3,7 +3,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "decision/decide.h"
+#include "decision/when-to-restart.h"
 
 /* What runs the agent and can restart it. One interface; each Method= has a file of its own. Nothing here blocks. */
 
@@ -22,10 +22,10 @@ typedef struct ServiceHandlers {
         void (*changed)(void *userdata);
 
         /* The answer to service_query(). */
-        void (*queried)(void *userdata, UnitState state);
+        void (*queried)(void *userdata, const UnitReport *unit);
 
-        /* How service_restart() ended. result: the method's own word for it ("done", "failed", ...; NULL: there is
-         * none); message: more about it, for people, or NULL. */
+        /* How the job of service_restart() or service_start() ended. result: the method's own word for it ("done",
+         * "failed", ...; NULL: there is none); message: more about it, for people, or NULL. */
         void (*finished)(void *userdata, JobOutcome outcome, const char *result, const char *message);
 } ServiceHandlers;
 
@@ -43,14 +43,17 @@ void service_set_settings(Service *s, const ServiceSettings *settings);
 /* Asks for the state of the unit; queried() is always called, later. -EBUSY: a question is under way. */
 int service_query(Service *s);
 
-/* Restarts the unit if it runs; repair: also if it has failed, after a restart of ours. A job that somebody else has
- * queued is not replaced. finished() is called later unless this fails. -ENOTCONN: no connection. */
-int service_restart(Service *s, bool repair);
+/* A job: restarts the unit if it runs; starts one that is down, also one that has failed. A job that somebody else has
+ * queued is not replaced. finished() is called later unless this fails. -EBUSY: a job is under way; -ENOTCONN: no
+ * connection. */
+int service_restart(Service *s);
+int service_start(Service *s);
 
 /* finished() will not be called any more: nobody knows what became of the job, and its effect is looked at instead. */
-void service_abandon_restart(Service *s);
+void service_abandon_job(Service *s);
 
-/* The agent is well: what was kept to go back to is not needed any more. May be called at any time. */
+/* The new agent runs with the variables: what was kept until then is removed. May be called at each pass by who holds
+ * the lock of restarts; keeps its own pace where that fails, and says why. */
 void service_confirm(Service *s);
 
 /* At work on something that is better not cut off; changed() tells when that is over. */

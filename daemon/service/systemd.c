@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+
 #include "service/dbus-connection.h"
-#include "service/method.h"
+#include "service/restart-method.h"
 
 #define DESTINATION "org.freedesktop.systemd1"
 #define MANAGER_PATH "/org/freedesktop/systemd1"
@@ -26,10 +28,11 @@ typedef struct SystemdService {
 
         sd_event_source *answer; /* "no connection", given from the loop and not from within service_query() */
         sd_bus_slot *query;      /* LoadUnit, then GetAll, then, for a unit that has failed, Result and exit status */
-        sd_bus_slot *restart;    /* TryRestartUnit or RestartUnit */
+        sd_bus_slot *call;       /* TryRestartUnit or StartUnit */
         sd_bus_slot *changes;    /* PropertiesChanged of the unit */
         char *path;              /* of the unit: what it is watched under */
-        bool querying, restarting;
+        UnitReport report;       /* of the query, as far as it has come */
+        bool querying, working;
         char *job; /* NULL until the reply has come */
         EarlyJob early[EARLY_JOBS_MAX];
         size_t n_early;
@@ -43,17 +46,17 @@ static void forget_early_jobs(SystemdService *s) {
         s->n_early = 0;
 }
 
-static void systemd_abandon_restart(Service *service) {
+static void systemd_abandon_job(Service *service) {
         SystemdService *s = (SystemdService *) service;
 
-        s->restarting = false;
-        s->restart = sd_bus_slot_unref(s->restart);
+        s->working = false;
+        s->call = sd_bus_slot_unref(s->call);
         free(STEAL_POINTER(s->job));
         forget_early_jobs(s);
 }
 
-static void systemd_finish_restart(SystemdService *s, JobOutcome outcome, const char *result, const char *message) {
-        systemd_abandon_restart(&s->service);
+static void systemd_finish(SystemdService *s, JobOutcome outcome, const char *result, const char *message) {
+        systemd_abandon_job(&s->service);
         s->service.handlers->finished(s->service.userdata, outcome, result, message);
 }
 
@@ -63,16 +66,21 @@ static void systemd_finish_job(SystemdService *s, const char *result) {
 
         if (streq(result, "done"))
                 outcome = JOB_DONE;
-        else if (streq(result, "canceled") || streq(result, "skipped"))
+        else if (streq(result, "canceled"))
+                outcome = JOB_CANCELED;
+        else if (streq(result, "skipped"))
                 outcome = JOB_REFUSED;
-        systemd_finish_restart(s, outcome, result, NULL);
+        systemd_finish(s, outcome, result, NULL);
 }
 
 static void systemd_finish_query(SystemdService *s, UnitState state) {
+        UnitReport report = s->report;
+
         s->querying = false;
         s->query = sd_bus_slot_unref(s->query);
         s->answer = sd_event_source_disable_unref(s->answer);
-        s->service.handlers->queried(s->service.userdata, state);
+        report.state = state;
+        s->service.handlers->queried(s->service.userdata, &report);
 }
 
 /* JobRemoved(u id, o job, s unit, s result) */
@@ -84,11 +92,11 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
                 return 0; /* not the signal that the documentation promises */
 
         /* By the path alone: the unit's name in it is the real one where Unit= is an alias. */
-        if (s->restarting && s->job && streq(s->job, path)) {
+        if (s->working && s->job && streq(s->job, path)) {
                 systemd_finish_job(s, result);
                 return 0;
         }
-        if (s->restarting && !s->job) {
+        if (s->working && !s->job) {
                 if (s->n_early == EARLY_JOBS_MAX)
                         return 0; /* if it was ours, decide() finds out */
                 EarlyJob *e = &s->early[s->n_early];
@@ -131,8 +139,8 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (sd_bus_message_read(m, "sss", NULL, NULL, &new_owner) < 0)
                 return 0;
 
-        if (s->restarting)
-                systemd_finish_restart(s, JOB_UNKNOWN, NULL, NULL);
+        if (s->working)
+                systemd_finish(s, JOB_UNKNOWN, NULL, NULL);
         if (!str_empty(new_owner))
                 (void) systemd_subscribe(s, dbus_connection_get(s->bus));
         s->service.handlers->changed(s->service.userdata);
@@ -171,24 +179,25 @@ static void systemd_lost(void *userdata) {
         SystemdService *s = userdata;
 
         s->query = sd_bus_slot_unref(s->query);
-        s->restart = sd_bus_slot_unref(s->restart);
+        s->call = sd_bus_slot_unref(s->call);
         s->changes = sd_bus_slot_unref(s->changes);
         free(STEAL_POINTER(s->path));
 
         if (s->querying)
                 systemd_finish_query(s, UNIT_UNKNOWN);
-        if (s->restarting)
-                systemd_finish_restart(s, JOB_UNKNOWN, NULL, NULL);
+        if (s->working)
+                systemd_finish(s, JOB_UNKNOWN, NULL, NULL);
 }
 
 typedef struct UnitProperties {
         const char *load_state;
         const char *active_state;
         uint32_t job_id;
+        uint64_t started_usec, stopped_usec; /* InactiveExit, InactiveEnter: CLOCK_MONOTONIC */
 
         /* Of the service, asked for only where it has failed. */
         const char *result;
-        int32_t exit_status;
+        int32_t exit_code, exit_status; /* CLD_EXITED and its status, CLD_KILLED and the signal */
 } UnitProperties;
 
 static UnitState judge_unit(const UnitProperties *p) {
@@ -222,8 +231,14 @@ static int read_property(sd_bus_message *m, const char *name, UnitProperties *p)
                 return sd_bus_message_read(m, "v", "s", &p->active_state);
         if (streq(name, "Job"))
                 return sd_bus_message_read(m, "v", "(uo)", &p->job_id, NULL);
+        if (streq(name, "InactiveExitTimestampMonotonic"))
+                return sd_bus_message_read(m, "v", "t", &p->started_usec);
+        if (streq(name, "InactiveEnterTimestampMonotonic"))
+                return sd_bus_message_read(m, "v", "t", &p->stopped_usec);
         if (streq(name, "Result"))
                 return sd_bus_message_read(m, "v", "s", &p->result);
+        if (streq(name, "ExecMainCode"))
+                return sd_bus_message_read(m, "v", "i", &p->exit_code);
         if (streq(name, "ExecMainStatus"))
                 return sd_bus_message_read(m, "v", "i", &p->exit_status);
         return sd_bus_message_skip(m, "v");
@@ -258,12 +273,15 @@ static int call(SystemdService *s, sd_bus_slot **slot, const char *path, const c
 
 /* Properties of the service: why it has failed. */
 static int on_failure(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        SystemdService *s = userdata;
         UnitProperties p = {.result = ""};
+        UnitState state = UNIT_FAILED;
 
-        if (sd_bus_message_is_method_error(m, NULL) || read_properties(m, &p) < 0)
-                systemd_finish_query(userdata, UNIT_FAILED);
-        else
-                systemd_finish_query(userdata, judge_failure(&p));
+        if (!sd_bus_message_is_method_error(m, NULL) && read_properties(m, &p) >= 0) {
+                state = judge_failure(&p);
+                s->report.terminated = p.exit_code == CLD_KILLED && p.exit_status == SIGTERM;
+        }
+        systemd_finish_query(s, state);
         return 0;
 }
 
@@ -275,6 +293,7 @@ static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error 
 
         if (!sd_bus_message_is_method_error(m, NULL) && read_properties(m, &p) >= 0)
                 state = judge_unit(&p);
+        s->report = (UnitReport){.started_usec = p.started_usec, .stopped_usec = p.stopped_usec};
 
         if (state != UNIT_FAILED ||
             call(s, &s->query, s->path, PROPERTIES_INTERFACE, "GetAll", on_failure, SERVICE_INTERFACE, NULL) < 0)
@@ -322,19 +341,32 @@ static int systemd_query(Service *service) {
         return r < 0 ? r : 0;
 }
 
-static int on_restart_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+/* The call may have been heard all the same: systemd is slow, or the bus has died. */
+static bool is_without_answer(sd_bus_message *m) {
+        int e = sd_bus_message_get_errno(m);
+
+        return e == ETIMEDOUT || e == ECONNRESET || e == ENOTCONN || e == EPIPE ||
+               sd_bus_message_is_method_error(m, SD_BUS_ERROR_NO_REPLY) ||
+               sd_bus_message_is_method_error(m, SD_BUS_ERROR_DISCONNECTED) ||
+               sd_bus_message_is_method_error(m, SD_BUS_ERROR_TIMEOUT);
+}
+
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         SystemdService *s = userdata;
         const char *path;
 
         if (sd_bus_message_is_method_error(m, NULL)) {
                 const sd_bus_error *e = sd_bus_message_get_error(m);
 
-                systemd_finish_restart(s, JOB_REFUSED, NULL, e->message ? e->message : e->name);
+                if (is_without_answer(m))
+                        systemd_finish(s, JOB_UNKNOWN, NULL, NULL);
+                else
+                        systemd_finish(s, JOB_REFUSED, NULL, e->message ? e->message : e->name);
                 return 0;
         }
 
         if (sd_bus_message_read(m, "o", &path) < 0 || !(s->job = strdup(path))) {
-                systemd_finish_restart(s, JOB_UNKNOWN, NULL, NULL);
+                systemd_finish(s, JOB_UNKNOWN, NULL, NULL);
                 return 0;
         }
 
@@ -348,36 +380,42 @@ static int on_restart_reply(sd_bus_message *m, void *userdata, sd_bus_error *err
         return 0;
 }
 
-static int systemd_restart(Service *service, bool repair) {
-        SystemdService *s = (SystemdService *) service;
-        const char *unit = s->service.settings.unit;
-        int r = 0;
+static int systemd_begin(SystemdService *s, const char *method) {
+        int r;
 
-        if (s->restarting)
+        if (s->working)
                 return -EBUSY;
-        if (!dbus_connection_get(s->bus))
-                return -ENOTCONN;
-
-        /* One that a crash loop of ours brought to its start limit; where it is not, that is no harm. */
-        if (repair)
-                r = sd_bus_call_method_async(dbus_connection_get(s->bus), NULL, DESTINATION, MANAGER_PATH,
-                                             MANAGER_INTERFACE, "ResetFailedUnit", NULL, NULL, "s", unit);
-
-        /* "Try": a unit that stopped since we looked stays stopped. "fail": a stop that somebody has queued stays. */
-        if (r >= 0)
-                r = call(s, &s->restart, MANAGER_PATH, MANAGER_INTERFACE, repair ? "RestartUnit" : "TryRestartUnit",
-                         on_restart_reply, unit, "fail");
+        /* "fail": a stop that somebody has queued stays. */
+        r = call(s, &s->call, MANAGER_PATH, MANAGER_INTERFACE, method, on_reply, s->service.settings.unit, "fail");
         if (r < 0)
                 return r;
-        s->restarting = true;
+        s->working = true;
         return 0;
+}
+
+/* "Try": a unit that stopped since we looked stays stopped. */
+static int systemd_restart(Service *service) {
+        return systemd_begin((SystemdService *) service, "TryRestartUnit");
+}
+
+/* One that has failed, or was brought to its start limit by a crash loop, is started as well. */
+static int systemd_start(Service *service) {
+        SystemdService *s = (SystemdService *) service;
+        sd_bus *bus = dbus_connection_get(s->bus);
+        int r;
+
+        if (!bus)
+                return -ENOTCONN;
+        r = sd_bus_call_method_async(bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "ResetFailedUnit", NULL,
+                                     NULL, "s", s->service.settings.unit);
+        return r < 0 ? r : systemd_begin(s, "StartUnit");
 }
 
 static Service *systemd_free(Service *service) {
         SystemdService *s = (SystemdService *) service;
 
         sd_bus_slot_unref(s->query);
-        sd_bus_slot_unref(s->restart);
+        sd_bus_slot_unref(s->call);
         sd_bus_slot_unref(s->changes);
         dbus_connection_free(s->bus);
         sd_event_source_disable_unref(s->answer);
@@ -393,7 +431,8 @@ static const ServiceMethod systemd_method = {
         .free = systemd_free,
         .query = systemd_query,
         .restart = systemd_restart,
-        .abandon_restart = systemd_abandon_restart,
+        .start = systemd_start,
+        .abandon_job = systemd_abandon_job,
 };
 
 int service_systemd_new(Service **ret, const Service *common) {

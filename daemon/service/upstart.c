@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <fcntl.h>
-#include <limits.h>
-
-#include "base/directories.h"
 #include "service/dbus-connection.h"
-#include "service/method.h"
+#include "service/restart-method.h"
 
-/* Upstart, on the old Amazon Linux AMI (upstart 0.6.5; com.ubuntu.Upstart.xml, .Job.xml and .RestartLock.xml in its
+/* Upstart, on the old Amazon Linux AMI (upstart 0.6.5; com.ubuntu.Upstart.xml, .Job.xml and .Instance.xml in its
  * dbus/ directory). Its Restart() would keep the old environment of the job's processes, and ecs-init makes the
  * container when it starts: so it is Stop() and Start(), as in "stop ecs && start ecs". */
 
@@ -23,38 +19,14 @@ typedef struct UpstartService {
 
         DBusConnection *bus;
         sd_event_source *answer;
-        sd_bus_slot *query;   /* GetJobByName, GetAllInstances, GetAll */
-        sd_bus_slot *restart; /* GetJobByName, Stop, Start */
-        bool querying, restarting;
-        bool repair;
-        bool start_owed; /* it was stopped, for a restart */
-        char *job;       /* its path, of the restart */
+        sd_bus_slot *query; /* GetJobByName, GetAllInstances, GetAll */
+        sd_bus_slot *call;  /* GetJobByName, Stop, Start */
+        bool querying, working;
+        bool only_start;
+        bool stopped;          /* by us, and not started again yet */
+        uint64_t started_usec; /* when Start() was last done */
+        char *job;             /* its path */
 } UpstartService;
-
-/* That an agent is stopped only for a moment must not be forgotten when the daemon is killed in that moment. */
-static void make_marker_path(char *ret, size_t size) {
-        (void) snprintf(ret, size, "%s/start-owed", state_directory());
-}
-
-static void owe_start(UpstartService *s, bool owed) {
-        char path[PATH_MAX];
-        int fd = -1;
-
-        make_marker_path(path, sizeof(path));
-        if (owed)
-                fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        else
-                (void) unlink(path);
-        closep(&fd);
-        s->start_owed = owed;
-}
-
-static bool is_start_owed(void) {
-        char path[PATH_MAX];
-
-        make_marker_path(path, sizeof(path));
-        return access(path, F_OK) == 0;
-}
 
 /* The job is "ecs" where the unit is ecs.service. */
 static int get_job(UpstartService *s, sd_bus_slot **slot, sd_bus_message_handler_t handler) {
@@ -79,10 +51,12 @@ static bool is_error(sd_bus_message *m, const char *name) {
 /* --- what it does --- */
 
 static void finish_query(UpstartService *s, UnitState state) {
+        const UnitReport report = {.state = state, .started_usec = s->started_usec};
+
         s->querying = false;
         s->query = sd_bus_slot_unref(s->query);
         s->answer = sd_event_source_disable_unref(s->answer);
-        s->service.handlers->queried(s->service.userdata, state);
+        s->service.handlers->queried(s->service.userdata, &report);
 }
 
 static UnitState judge(const char *goal, const char *state) {
@@ -172,29 +146,31 @@ static int upstart_query(Service *service) {
 
 /* --- stop and start --- */
 
-static void upstart_abandon_restart(Service *service) {
-        UpstartService *s = (UpstartService *) service;
-
-        /* What was stopped is started all the same: the call is on its way, or the next connection makes it. */
-        if (s->start_owed)
-                return;
-        s->restarting = false;
-        s->restart = sd_bus_slot_unref(s->restart);
+static void forget_job(UpstartService *s) {
+        s->working = false;
+        s->call = sd_bus_slot_unref(s->call);
         free(STEAL_POINTER(s->job));
 }
 
-static void finish_restart(UpstartService *s, JobOutcome outcome, const char *result, const char *message) {
-        s->restarting = false;
-        s->restart = sd_bus_slot_unref(s->restart);
-        free(STEAL_POINTER(s->job));
+static void upstart_abandon_job(Service *service) {
+        UpstartService *s = (UpstartService *) service;
+
+        /* What was stopped is started all the same: the call is on its way. */
+        if (!s->stopped)
+                forget_job(s);
+}
+
+static void finish_job(UpstartService *s, JobOutcome outcome, const char *result, const char *message) {
+        forget_job(s);
+        s->stopped = false;
         s->service.handlers->finished(s->service.userdata, outcome, result, message);
         s->service.handlers->changed(s->service.userdata);
 }
 
-static void refuse_restart(UpstartService *s, sd_bus_message *m) {
+static void refuse_job(UpstartService *s, sd_bus_message *m) {
         const sd_bus_error *e = m ? sd_bus_message_get_error(m) : NULL;
 
-        finish_restart(s, JOB_REFUSED, NULL, e ? (e->message ? e->message : e->name) : "it could not be called");
+        finish_job(s, JOB_REFUSED, NULL, e ? (e->message ? e->message : e->name) : "it could not be called");
 }
 
 /* Stop(as, b) and Start(as, b): no variables; the reply comes when it is done. */
@@ -210,8 +186,8 @@ static int call_job(UpstartService *s, const char *member, sd_bus_message_handle
                 r = sd_bus_message_append(m, "asb", 0, true);
         if (r < 0)
                 return r;
-        s->restart = sd_bus_slot_unref(s->restart);
-        return sd_bus_call_async(bus, &s->restart, m, handler, s, JOB_TIMEOUT_USEC);
+        s->call = sd_bus_slot_unref(s->call);
+        return sd_bus_call_async(bus, &s->call, m, handler, s, JOB_TIMEOUT_USEC);
 }
 
 static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
@@ -219,84 +195,81 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
         if (e && sd_bus_message_get_errno(m) == ETIMEDOUT) {
-                finish_restart(s, JOB_UNKNOWN, NULL, NULL);
-                return 0;
+                finish_job(s, JOB_UNKNOWN, NULL, NULL);
+        } else if (!e || is_error(m, "AlreadyStarted")) {
+                /* In the second case somebody else was faster: with what stands in the file, too. */
+                if (sd_event_now(s->service.event, CLOCK_MONOTONIC, &s->started_usec) < 0)
+                        s->started_usec = 0;
+                finish_job(s, JOB_DONE, "done", NULL);
+        } else {
+                finish_job(s, JOB_FAILED, e->message ? e->message : e->name, NULL);
         }
-        owe_start(s, false);
-        /* Somebody else was faster: with what stands in the file, too. */
-        if (!e || is_error(m, "AlreadyStarted"))
-                finish_restart(s, JOB_DONE, "done", NULL);
-        else
-                finish_restart(s, JOB_FAILED, e->message ? e->message : e->name, NULL);
         return 0;
 }
 
 static void start_job(UpstartService *s) {
         if (call_job(s, "Start", on_started) < 0)
-                finish_restart(s, JOB_UNKNOWN, NULL, NULL);
+                finish_job(s, JOB_UNKNOWN, NULL, NULL);
 }
 
 static int on_stopped(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         UpstartService *s = userdata;
-        bool not_running = is_error(m, "UnknownInstance") || is_error(m, "AlreadyStopped");
 
         /* Somebody has stopped it since we looked, or it may not be stopped. Whatever else went wrong (a script that
          * failed on the way down, no reply in time): it may be down for it, and is started. */
-        if ((not_running && !s->repair) || is_error(m, "PermissionDenied")) {
-                owe_start(s, false);
-                refuse_restart(s, m);
-        } else {
+        if (is_error(m, "UnknownInstance") || is_error(m, "AlreadyStopped") || is_error(m, "PermissionDenied"))
+                refuse_job(s, m);
+        else
                 start_job(s);
-        }
         return 0;
 }
 
-static int on_restart_job(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+static int on_job_found(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         UpstartService *s = userdata;
         const char *path;
 
         if (sd_bus_message_is_method_error(m, NULL)) {
-                refuse_restart(s, m);
+                refuse_job(s, m);
                 return 0;
         }
         if (sd_bus_message_read(m, "o", &path) < 0 || !(s->job = strdup(path))) {
-                refuse_restart(s, NULL);
+                refuse_job(s, NULL);
                 return 0;
         }
 
-        if (s->start_owed) {
+        if (s->only_start) {
                 start_job(s);
                 return 0;
         }
-        owe_start(s, true);
-        if (call_job(s, "Stop", on_stopped) < 0) {
-                owe_start(s, false);
-                refuse_restart(s, NULL);
-        }
+        s->stopped = true;
+        if (call_job(s, "Stop", on_stopped) < 0)
+                refuse_job(s, NULL);
         return 0;
 }
 
-static int begin_restart(UpstartService *s, bool repair) {
+static int begin_job(UpstartService *s, bool only_start) {
         int r;
 
-        if (s->restarting)
+        if (s->working)
                 return -EBUSY;
-        r = get_job(s, &s->restart, on_restart_job);
+        r = get_job(s, &s->call, on_job_found);
         if (r < 0)
                 return r;
-        s->restarting = true;
-        s->repair = repair;
+        s->working = true;
+        s->only_start = only_start;
         return 0;
 }
 
-static int upstart_restart(Service *service, bool repair) {
-        return begin_restart((UpstartService *) service, repair);
+static int upstart_restart(Service *service) {
+        return begin_job((UpstartService *) service, false);
+}
+
+static int upstart_start(Service *service) {
+        return begin_job((UpstartService *) service, true);
 }
 
 static bool upstart_is_busy(const Service *service) {
-        const UpstartService *s = (const UpstartService *) service;
-
-        return s->restarting && s->start_owed;
+        return ((const UpstartService *) service)->stopped;
 }
 
 /* --- the connection --- */
@@ -310,14 +283,10 @@ static int on_changed(sd_bus_message *m _unused_, void *userdata, sd_bus_error *
 
 static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         UpstartService *s = userdata;
-        const char *new_owner;
 
-        if (sd_bus_message_read(m, "sss", NULL, NULL, &new_owner) < 0)
-                return 0;
-        if (s->restarting)
-                finish_restart(s, JOB_UNKNOWN, NULL, NULL);
-        if (!str_empty(new_owner) && s->start_owed)
-                (void) begin_restart(s, true);
+        /* What it was to start is started when it is back: the restart is on record. */
+        if (s->working)
+                finish_job(s, JOB_UNKNOWN, NULL, NULL);
         return on_changed(m, userdata, error);
 }
 
@@ -332,11 +301,7 @@ static int upstart_connected(void *userdata, sd_bus *bus) {
         r = watch(s, bus, "InstanceAdded");
         if (r >= 0)
                 r = watch(s, bus, "InstanceRemoved");
-        if (r >= 0)
-                r = dbus_connection_watch_owner(bus, DESTINATION, on_owner_changed, s);
-        if (r >= 0 && s->start_owed)
-                r = begin_restart(s, true);
-        return r;
+        return r < 0 ? r : dbus_connection_watch_owner(bus, DESTINATION, on_owner_changed, s);
 }
 
 static void upstart_lost(void *userdata) {
@@ -345,15 +310,15 @@ static void upstart_lost(void *userdata) {
         s->query = sd_bus_slot_unref(s->query);
         if (s->querying)
                 finish_query(s, UNIT_UNKNOWN);
-        if (s->restarting)
-                finish_restart(s, JOB_UNKNOWN, NULL, NULL);
+        if (s->working)
+                finish_job(s, JOB_UNKNOWN, NULL, NULL);
 }
 
 static Service *upstart_free(Service *service) {
         UpstartService *s = (UpstartService *) service;
 
         sd_bus_slot_unref(s->query);
-        sd_bus_slot_unref(s->restart);
+        sd_bus_slot_unref(s->call);
         dbus_connection_free(s->bus);
         sd_event_source_disable_unref(s->answer);
         free(s->job);
@@ -366,7 +331,8 @@ static const ServiceMethod upstart_method = {
         .free = upstart_free,
         .query = upstart_query,
         .restart = upstart_restart,
-        .abandon_restart = upstart_abandon_restart,
+        .start = upstart_start,
+        .abandon_job = upstart_abandon_job,
         .is_busy = upstart_is_busy,
 };
 
@@ -381,7 +347,6 @@ int service_upstart_new(Service **ret, const Service *common) {
         s->service = *common;
         s->service.method = &upstart_method;
         sd_event_ref(s->service.event);
-        s->start_owed = is_start_owed();
 
         r = dbus_connection_new(&s->bus, s->service.event, &handlers, s);
         if (r < 0) {

@@ -71,6 +71,15 @@ class BusHost(Sandbox):
         self.systemd1.calls.clear()
         return self.daemon
 
+    def run_live_not_yet(self, **settings):
+        """The daemon has restarted the agent, which has the credentials of one login and does not answer."""
+        self.login()
+        self.run(**settings)
+        self.wait_agent()
+        self.look_again()
+        self.systemd1.calls.clear()
+        return self.daemon
+
     # --- what is seen ---
 
     def our_lines(self):
@@ -104,6 +113,9 @@ class BusHost(Sandbox):
 
     def restarts(self):
         return len(self.systemd1.restarts())
+
+    def starts(self):
+        return len(self.systemd1.starts())
 
     def wait_restarts(self, n, seconds=10):
         wait_for(lambda: self.restarts() >= n, seconds, f"{n} restarts are asked of systemd", self.seen)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import threading
+import urllib.parse
 
 import dbus
 import pytest
@@ -114,13 +115,14 @@ BROKEN = {
                                                   "ecs-authd apply",
                                                   lambda h: (h.credentials.path.chmod(0o600), apply(h))),
     "an agent that was not restarted": (lambda h: (h.login(), h.credentials.path.chmod(0o600),
-                                                   h.run_verb("apply", "--no-restart")), "problem",
-                                        "ecs-agent runs with other credentials", "ecs-authd apply", apply),
+                                                   h.run_verb("apply", "--no-restart"), own_unit(h, ActiveState="inactive")),
+                                        "problem", "ecs-agent runs with other credentials", "ecs-authd apply",
+                                        lambda h: (apply(h), own_unit(h, ActiveState="active"))),
     "Docker down": (lambda h: h.engine.stop(), "problem", "the Docker Engine does not answer", "systemctl start docker",
                     lambda h: h.engine.start()),
     "agent stopped": (lambda h: h.agent.stop(), "warning", "container ecs-agent does not run", "systemctl start ecs.service",
                       lambda h: h.agent.restart()),
-    "agent not registered": (lambda h: setattr(h.agent, "answers", False), "problem", "does not answer at http", "docker logs",
+    "agent not registered": (lambda h: setattr(h.agent, "answers", False), "warning", "does not answer at http", "docker logs",
                              lambda h: setattr(h.agent, "answers", True)),
     "no ECS_DATADIR": (lambda h: (setattr(h.agent, "datadir", None), h.agent.restart()), "warning", "ECS_DATADIR is not set",
                        "set ECS_DATADIR=/data", lambda h: environment_line(h, "ECS_DATADIR=/data")),
@@ -186,8 +188,69 @@ def test_before_anything_is_there(host):
     assert any("does not exist -> install the ECS agent" in line for line in lines["problem"])
 
 
+# It said "problem: runs with other credentials" of each of these.
+
+def about_agent(lines):
+    return [line for verdict in lines for line in lines[verdict] if "container ecs-agent" in line or "Restart held" in line]
+
+
+def test_a_host_without_a_login(host):
+    _, lines = check(host)
+    assert about_agent(lines) == ["container ecs-agent runs with these credentials"], lines
+
+
+def test_a_broken_file_whose_entries_are_kept(sound):
+    sound.credentials.replace("{")
+    _, lines = check(sound)
+    assert about_agent(lines) == ["container ecs-agent runs with these credentials"], lines
+    assert any("config.json:1:" in line for line in lines["problem"])
+
+
+def test_seconds_after_a_login(sound):
+    daemon = sound.run(Restart_SettleSec="1h")
+    sound.wait_status("live in ecs-agent")
+    sound.login()
+    sound.credentials.path.chmod(0o600)
+    sound.wait_written()
+    _, lines = check(sound)
+    assert about_agent(lines) == ["container ecs-agent has to be restarted: the service is about to"], lines
+    assert daemon.runs()
+
+
+def test_a_restart_that_is_held(sound):
+    """With the sentence of the service itself."""
+    sound.agent.datadir = None
+    sound.agent.restart()
+    sound.engine.run_task("one")
+    daemon = sound.run()
+    sound.login()
+    held = daemon.wait_said("Restart held: 1 task container runs")
+    status, lines = check(sound)
+    assert about_agent(lines)[0] == held.text and held.text in lines["warning"], lines
+
+
+def test_a_cluster_that_is_not_the_one_it_is_registered_in(sound):
+    """Before a restart finds out, with status 5."""
+    without_line(sound, "ECS_CLUSTER=demo")
+    environment_line(sound, "ECS_CLUSTER=arn:aws:ecs:eu-west-1:111122223333:cluster/other")
+    status, lines = check(sound)
+    assert status == 1
+    assert any("ECS_CLUSTER=other, and the agent is registered in demo: its next start ends with status 5 -> "
+               "set ECS_CLUSTER=demo there" in line for line in lines["problem"]), lines
+
+
 class Registry(http.server.BaseHTTPRequestHandler):
     """Takes one password; with a realm, only a token gets in."""
+
+    def do_POST(self):
+        """A refresh token, as OAuth 2 has it."""
+        form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        good = form == {"grant_type": ["refresh_token"], "service": ["reg"], "client_id": ["ecs-authd"],
+                        "refresh_token": [self.server.token]} and "Authorization" not in self.headers
+        self.send_response(200 if good else 401)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
 
     def do_GET(self):
         good = self.headers.get("Authorization") == f"Basic {self.server.auth}"
@@ -221,6 +284,25 @@ def test_login(sound, bearer):
                    for line in lines["problem"]), lines
         # A name that nobody knows is nobody's refusal.
         assert any(f"{REGISTRY} could not be asked" in line for line in lines["warning"])
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_login_with_an_identity_token(sound):
+    """A real login leaves an empty password beside the token, which was sent instead of it, and refused."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), Registry)
+    server.name = f"127.0.0.1:{server.server_port}"
+    server.bearer, server.auth, server.token = True, None, "id&token=+/ ä"
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    entry = {"auth": encode("puller", ""), "identitytoken": server.token}
+    try:
+        sound.credentials.replace(json.dumps({"auths": {server.name: entry}}))
+        _, lines = check(sound, "--login")
+        assert any(f"{server.name} takes these credentials" in line for line in lines["ok"]), lines
+        server.token = "another"
+        _, lines = check(sound, "--login")
+        assert any(f"{server.name} refuses these credentials" in line for line in lines["problem"]), lines
     finally:
         server.shutdown()
         server.server_close()

@@ -107,13 +107,12 @@ def test_engine_answers_garbage(host, answer):
 def test_no_agent_to_restart(host, how):
     """The unit is active, its container is not (yet) there: nothing to restart, the next one has the credentials."""
     daemon = host.run_live()
-    since = daemon.mark()
     if how == "absent":
         host.engine.remove("ecs-agent")
     else:
         host.agent.stop()
     host.login()
-    daemon.wait_said("container ecs-agent does not run", since)
+    host.wait_status("Waiting for the agent in container ecs-agent to register")
     host.look_again()
     assert host.written() == host.expected and host.restarts() == 0
 
@@ -143,7 +142,7 @@ def test_tasks_would_be_lost(host, how):
     host.engine.run_task("one")
     host.engine.run_task("two")
     host.login()
-    line = daemon.wait_said("held.*would be lost", since)
+    line = daemon.wait_said("held.*the agent would lose them", since)
     assert re.search(r"\b2 task", line.text) and how.split()[-1].split("=")[0] in line.text
     assert host.written() == host.expected
     host.look_again()
@@ -157,7 +156,7 @@ def test_tasks_would_be_lost(host, how):
     host.engine.remove("two")
     if how != "no mount":
         host.look_again()
-    host.wait_live()
+    host.wait_live(seconds=20)
     assert host.restarts() == 1
 
 
@@ -175,7 +174,7 @@ def test_tasks_are_kept_with_the_state(host):
     host.run_live()
     host.engine.run_task("one")
     host.login()
-    host.wait_live()
+    host.wait_live(seconds=20)
     assert host.restarts() == 1
 
 

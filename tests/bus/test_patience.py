@@ -37,7 +37,7 @@ def test_apply_does_not_wait_for_the_boot(host):
     host.systemd1.set_unit(ActiveState="inactive", SubState="dead")
     host.systemd1.queue_job()
     result = host.run_verb("apply", timeout=20)
-    assert result.returncode == 3
+    assert result.returncode == 0
     assert "has a job queued: left to that" in result.stderr
     assert host.written() == host.expected
     host.systemd1.finish_job()
@@ -55,8 +55,7 @@ def test_stopped_while_a_restart_is_verified(host):
     host.agent.restart = stop
     host.login()
     daemon = host.run(Restart_VerifySec="1h")
-    daemon.wait_said("is not running and is not started")
-    assert not daemon.said("cannot be confirmed")
+    daemon.wait_said("is stopped; left alone")
     host.agent.restart = restart
 
 
@@ -69,7 +68,7 @@ def test_canceled_job_is_not_repeated_at_once(host):
     assert host.restarts() == 1
 
 
-@pytest.mark.parametrize("word", ["0", "f", "False"])
+@pytest.mark.parametrize("word", ["0", "f", "False", " false"])
 def test_checkpointing_turned_off_in_other_words(host, word):
     host.environment_file.write_text(f"{OTHERS}ECS_DATADIR=/data\nECS_CHECKPOINT={word}\n")
     host.agent.restart()

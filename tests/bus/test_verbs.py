@@ -134,11 +134,9 @@ def test_apply_without_restart_needs_neither_systemd_nor_docker(host):
 
 
 HELD = {
-    "inactive": (lambda host: host.systemd1.set_unit(ActiveState="inactive"), "not running"),
-    "not found": (lambda host: host.systemd1.set_unit(LoadState="not-found", ActiveState="inactive"), "no unit"),
     "no bus": (lambda host: (host.systemd1.disconnect(), host.bus.stop()), "systemd cannot be reached"),
     "no engine": (lambda host: host.engine.stop(), "Docker Engine"),
-    "tasks": (lambda host: host.engine.run_task(), "would be lost"),
+    "tasks": (lambda host: host.engine.run_task(), "the agent would lose them"),
 }
 
 
@@ -157,12 +155,32 @@ def test_apply_with_the_restart_held(host, why):
     assert host.restarts() == 0
 
 
+NOT_RUNNING = {
+    "inactive": (lambda host: host.systemd1.set_unit(ActiveState="inactive"), "is stopped; left alone"),
+    "failed": (lambda host: host.systemd1.set_failed(), "has failed"),
+    "not found": (lambda host: host.systemd1.set_unit(LoadState="not-found", ActiveState="inactive"), "no unit"),
+}
+
+
+@pytest.mark.parametrize("why", NOT_RUNNING)
+def test_apply_where_the_agent_does_not_run(host, why):
+    """As in user data: written is all that there is to do. It was 3."""
+    prepare, reason = NOT_RUNNING[why]
+    host.agent.stop()
+    prepare(host)
+    host.login()
+    result = host.run_verb("apply")
+    assert result.returncode == 0, result.stderr
+    assert reason in result.stderr
+    assert host.environment_file.read_text() == OTHERS + host.our_lines()
+    assert (host.restarts(), host.starts()) == (0, 0)
+
+
 FAILED = {
     "broken credentials": (lambda host: host.credentials.replace("{"), "config.json:1:"),
-    "job fails": (lambda host: setattr(host.systemd1, "job_result", "failed"), "failed"),
     "refused": (lambda host: setattr(host.systemd1, "refusal",
                                      ("org.freedesktop.DBus.Error.AccessDenied", "Not you.")), "Not you."),
-    "not verified": (lambda host: setattr(host.agent, "ignores_file", True), "cannot be confirmed"),
+    "without them": (lambda host: setattr(host.agent, "ignores_file", True), "did not bring the credentials"),
     "ecs.config in the way": (lambda host: (host.environment_file.unlink(), host.environment_file.mkdir()),
                               "ecs.config"),
 }
@@ -176,6 +194,16 @@ def test_apply_fails(host, why):
     result = host.run_verb("apply", Restart_VerifySec="1s")
     assert result.returncode == 1, result.stderr
     assert reason in result.stderr
+
+
+def test_apply_starts_what_its_restart_took_down(host):
+    host.login()
+    host.systemd1.job_result = "failed"
+    result = host.run_verb("apply", timeout=40)
+    assert result.returncode == 0, result.stderr
+    assert "is down since our restart" in result.stderr
+    assert (host.restarts(), host.starts()) == (1, 1)
+    host.wait_agent()
 
 
 def test_apply_is_interrupted(host):

@@ -29,6 +29,11 @@ def cli(auths, **more):
     return json.dumps({"auths": auths, **more}, indent="\t")
 
 
+def raw(auths, **more):
+    """As an editor leaves it: what is not ASCII stands there in UTF-8."""
+    return json.dumps({"auths": auths, **more}, indent=2, ensure_ascii=False) + "\n"
+
+
 def compact(auths, **more):
     return json.dumps({"auths": auths, **more}, separators=(",", ":"))
 
@@ -102,6 +107,17 @@ FROM_TOOLS = [
         Auth("gitlab+deploy-token-1", "gldt-x_y-z"), image=f"{R}:5050/group/app"),
     one("a key file of Google as a password", cli({R: entry(Auth("_json_key", '{\n  "type": "service_account"\n}\n'))}),
         Auth("_json_key", '{\n  "type": "service_account"\n}\n'), says="control character"),
+    one("names in other letters, as Go takes them", json.dumps({"Auths": {R: {"AUTH": b64(PW), "Email": "a@example.com"}}})),
+    one("user name and password in other letters", json.dumps({"AUTHS": {R: {"UserName": "puller", "PassWord": "s3cr3t"}}})),
+    one("an identity token in other letters", json.dumps({"auths": {R: {"IdentityToken": TOKEN.token}}}), TOKEN, kind="docker"),
+    one("~/.dockercfg in other letters", json.dumps({R: {"Auth": b64(PW)}})),
+    one("one name in two spellings, the later one counts", '{"auths": {"%s": {"auth": "%s", "Auth": "%s"}}}' % (
+        R, b64(OTHER), b64(PW))),
+    Case("a registry is a key, and a key is exact", [json.dumps({"auths": {}, "credHelpers": {f"{R}/team": "nowhere"}, "CredsStore": "",
+                                                                "Auths": {R: entry()}})], {f"{R}/x": PW},
+         says="docker-credential-nowhere"),
+    one("a comment that is not ASCII", raw({R: entry()}, _comment="für die Läufer – 🔑", **{"größe": ["é", 1]})),
+    one("an entry with a comment that is not ASCII", raw({R: entry(**{"wofür": "nur für Ñandú"})})),
     Case("thirty registries", [cli({f"r{n}.example": entry(Auth("u", f"p{n}")) for n in range(30)})],
          {f"r{n}.example/app": Auth("u", f"p{n}") for n in range(30)}),
     Case("logged out everywhere", [cli({})], {IMAGE: None}, kind=None),
@@ -140,6 +156,13 @@ VALUES = [
     password("dollar, hash, percent", "$HOME #x %25 `id`"),
     password("blanks at both ends", "  p w  "),
     password("not ASCII", "pässwörd-€-🔑"),
+    one("a user name and a password that are not ASCII, in auth", raw({R: entry(Auth("jürgen", "pässwörd-€-🔑"))}),
+        Auth("jürgen", "pässwörd-€-🔑")),
+    one("a user name and a password that are not ASCII, plain", raw({R: {"username": "jürgen", "password": "пароль 密码"}}),
+        Auth("jürgen", "пароль 密码")),
+    one("not ASCII, as docker", raw({R: {"username": "jürgen", "password": "пароль密码"}}), Auth("jürgen", "пароль密码"),
+        settings={"Agent.AuthType": "docker"}, kind="docker"),
+    one("not ASCII, escaped", cli({R: {"username": "jürgen", "password": "🔑"}}), Auth("jürgen", "🔑")),
     password("the newline of echo", "s3cr3t\n", says="control character"),
     password("empty", ""),
     password("of 4,000 bytes", "x" * 4000),
@@ -159,10 +182,11 @@ VALUES = [
     one("docker asked for by name", cli({R: entry()}), settings={"Agent.AuthType": "docker"}, kind="docker"),
     one("docker, with a password that JSON escapes", cli({R: entry(Auth("puller", "p/w"))}), Auth("puller", "p/w"),
         settings={"Agent.AuthType": "docker"}, kind="docker"),
-    Case("docker, with a password that no line can carry", [cli({R: entry(Auth("puller", 'a"b'))})],
-         settings={"Agent.AuthType": "docker"}, refused=True, says=R),
-    Case("dockercfg asked for, and a token", [cli({R: {"identitytoken": TOKEN.token}})],
-         settings={"Agent.AuthType": "dockercfg"}, refused=True, says="identity token"),
+    Case("docker, with a password that no line can carry", [cli({R: entry(Auth("puller", 'a"b')), "good.example": entry()})],
+         {IMAGE: None, "good.example/x": PW}, settings={"Agent.AuthType": "docker"}, kind="docker",
+         says=f"credentials of {R} cannot be written as AuthType=docker"),
+    Case("dockercfg asked for, and a token", [cli({R: {"identitytoken": TOKEN.token}, "good.example": entry()})],
+         {IMAGE: None, "good.example/x": PW}, settings={"Agent.AuthType": "dockercfg"}, says="identity token. It is left out"),
     Case("a token beside a password", [cli({R: entry(), "t.example": {"identitytoken": TOKEN.token}})],
          {IMAGE: PW, "t.example/x": TOKEN}, kind="docker"),
 ]
@@ -186,6 +210,10 @@ FILES = [
         ("cut short", '{"auths": {"registry', ":1:21: not valid JSON"),
         ("a comma too many", '{"auths": {},}', "not valid JSON"),
         ("single quotes", "{'auths': {}}", "not valid JSON"),
+        ("a word of Python", '{"auths": {}, "x": True}', ":1:20: not valid JSON"),
+        ("a comment", '{"auths": {}} // mine', ":1:15: not valid JSON"),
+        ("NaN", '{"auths": {}, "x": NaN}', "not valid JSON"),
+        ("a bare newline in a string", '{"auths": {}, "x": "a\nb"}', "a control character in a string"),
         ("a byte order mark", "\ufeff{}", "not valid JSON"),
         ("empty", "", "it is empty"),
         ("a list", "[]", "no JSON object"),
@@ -207,6 +235,8 @@ HELPERS = [
          helpers={"gcloud": store({R: (PW.username, PW.password), "eu.gcr.example": (OTHER.username, OTHER.password)})}),
     Case("a helper that gives a token", [cli({R: {}}, credsStore="test")], {IMAGE: TOKEN},
          helpers={"test": store({R: ("<token>", TOKEN.token)})}, kind="docker"),
+    Case("a helper's answer in other letters, not ASCII", [cli({R: {}}, credHelpers={R: "test"})], {IMAGE: Auth("jürgen", "pä€")},
+         helpers={"test": "#!/bin/sh\nread -r server\nprintf '%s' '{\"serverurl\":\"x\",\"username\":\"jürgen\",\"SECRET\":\"pä€\"}'\n"}),
     Case("a helper that is asked by the key as it stands", [cli({f"https://{R}/v2/": {}}, credsStore="test")], {IMAGE: PW},
          helpers={"test": store({f"https://{R}/v2/": (PW.username, PW.password)})}),
     Case("a helper that knows nothing", [cli({R: {}, "good.example": entry()}, credHelpers={R: "test"})],

@@ -2,8 +2,11 @@
 #include "fuzz.h"
 
 #include "agent/observe.h"
+#include "base/secret.h"
 #include "credentials/credential-helper.h"
+#include "credentials/credential-list.h"
 #include "credentials/registry-name.h"
+#include "ecsconfig/auth-data.h"
 
 /* What other programs answer: credential helpers, the Docker Engine, the agent; and what stands in an environment. */
 static void check_registry(const char *key) {
@@ -14,6 +17,20 @@ static void check_registry(const char *key) {
         check(registry_normalize(once, &twice) == 0 && same(once, twice));
         for (const char *p = once; *p; p++)
                 check((unsigned char) *p > ' ' && *p != 0x7f && !strchr("\"'\\`", *p));
+}
+
+static void check_tasks(const char *text, ObserveReport *report) {
+        _cleanup_json_ json_object *arns = NULL;
+
+        if (observe_parse_containers(text, report, &arns) < 0) {
+                check(!arns);
+                arns = json_tokener_parse("[\"arn:aws:ecs:eu-west-1:1:task/1\", null]");
+        } else {
+                check(json_object_array_length(arns) == report->n_containers);
+        }
+        if (observe_parse_tasks(text, arns, report) == 0)
+                check(report->n_unknown <= json_object_array_length(arns));
+        check(memchr(report->families, 0, sizeof(report->families)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
@@ -48,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         check(memchr(report.container_id, 0, sizeof(report.container_id)));
         (void) observe_parse_metadata(text, &report);
         check(memchr(report.cluster, 0, sizeof(report.cluster)) && memchr(report.version, 0, sizeof(report.version)));
+        check_tasks(text, &report);
         check_registry(text);
         return 0;
 }

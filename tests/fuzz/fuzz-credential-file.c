@@ -30,17 +30,17 @@ static bool is_utf8(const char *s) {
 
 /* Whatever a credential file holds: what is written of it is one line that every reader takes as it is, and that says
  * to the agent what the file says. */
-static void check_format(const Credentials *c, AuthType asked) {
-        _cleanup_(credentials_done) Credentials read = {0};
+static void check_format(const Credentials *list, AuthType asked) {
+        _cleanup_(credentials_done) Credentials copy = {0}, read = {0};
+        Credentials *c = &copy;
         _cleanup_secret_ char *data = NULL;
         Problems problems = {0};
         const char *type = NULL;
         size_t n_usable = 0;
 
-        if (authdata_format(c, asked, &type, &data, &problems) < 0) {
-                check(problems.n_items > 0); /* never without a reason */
-                return;
-        }
+        check(credentials_copy(list, c) == 0);
+        check(authdata_format(c, NULL, asked, &type, &data, &problems) == 0);
+        check(c->n_items == list->n_items || problems.n_items > 0); /* never without a reason */
         for (size_t i = 0; i < c->n_items; i++)
                 n_usable += credential_is_usable(&c->items[i]);
         if (!data) {
@@ -73,11 +73,14 @@ static void check_digests(const Credentials *c) {
         size_t n = 0;
 
         for (AuthType t = AUTH_TYPE_AUTO; t <= AUTH_TYPE_DOCKER; t++) {
+                _cleanup_(credentials_done) Credentials copy = {0};
                 _cleanup_secret_ char *data = NULL;
                 Problems problems = {0};
                 const char *type = NULL;
 
-                if (authdata_format(c, t, &type, &data, &problems) == 0)
+                check(credentials_copy(c, &copy) == 0);
+                check(authdata_format(&copy, NULL, t, &type, &data, &problems) == 0);
+                if (copy.n_items == c->n_items)
                         check(authdata_digest(type, data, &key, &digests[n++]) == 0);
         }
         for (size_t i = 1; i < n; i++)

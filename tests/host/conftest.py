@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-import real_host
+import host_parts
 
 
 @pytest.fixture(scope="session")
 def workplace():
-    missing = real_host.missing_parts()
+    missing = host_parts.missing_parts()
     if missing:
         pytest.skip(f"the host level needs {', '.join(missing)}")
     directory = Path(tempfile.mkdtemp(prefix="ecs-authd-host-"))
@@ -20,7 +20,7 @@ def workplace():
 
 @pytest.fixture(scope="session")
 def engine(workplace):
-    e = real_host.Engine(workplace / "engine")
+    e = host_parts.Engine(workplace / "engine")
     try:
         e.start()
         e.import_agent()
@@ -31,7 +31,7 @@ def engine(workplace):
 
 @pytest.fixture(scope="session")
 def registry(workplace):
-    r = real_host.Registry(workplace / "registry")
+    r = host_parts.Registry(workplace / "registry")
     try:
         r.start()
         yield r
@@ -44,11 +44,13 @@ def make_host(workplace, engine):
     """Gives hosts that have not booted yet; each ends with the module."""
     hosts = []
 
-    def make(extra=()):
-        host = real_host.Host(Path(tempfile.mkdtemp(dir=workplace)), engine, extra)
+    def make(extra=(), unit="ecs.service"):
+        engine.control.reset()
+        host = host_parts.Host(Path(tempfile.mkdtemp(dir=workplace)), engine, extra, unit)
         hosts.append(host)
         return host
 
     yield make
     for host in hosts:
         host.remove()
+    engine.control.reset()

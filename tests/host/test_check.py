@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from real_host import wait_for
+from host_parts import wait_for
 
 
 def auth(registry, password=None):

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from real_host import credentials_for, environment, never, wait_for
+from host_parts import credentials_for, environment, never, wait_for
 
 # What is not ours in ecs.config: kept byte for byte, odd lines and all.
 OTHERS = "# written by hand\nECS_CLUSTER=web\n\n  ECS_LOGLEVEL=info  \n#ECS_OLD=1\nODD=\"quoted\" \\ # not a comment\n"
@@ -143,7 +143,7 @@ def test_an_agent_that_was_stopped_is_not_started(host, engine, registry):
     host.run("systemctl", "stop", "ecs")
     registry.new_password()
     host.login(registry)
-    host.wait_said("is not running and is not started", since)
+    host.wait_said("is stopped; left alone", since)
     assert host.property("ecs.service", "ActiveState") == "inactive"
 
     host.run("systemctl", "start", "ecs")
@@ -227,7 +227,7 @@ def test_journal_tells_the_story(host):
     job = next(line for line in lines if line.get("ECS_AUTHD_JOB_RESULT"))
     assert job["ECS_AUTHD_JOB_RESULT"] == "done"
     live = next(line for line in lines if "runs with the credentials" in line["MESSAGE"])
-    assert live["ECS_AUTHD_REGISTRY_COUNT"] == "1" and live["ECS_AUTHD_CLUSTER"] == "stand-in"
+    assert live["ECS_AUTHD_REGISTRY_COUNT"] == "1" and live["ECS_AUTHD_CLUSTER"] == "web"
     assert all("MESSAGE_ID" in line for line in (restart, job, live))
 
 
@@ -237,7 +237,7 @@ def test_journal_explains(host):
     text = host.run("journalctl", "--no-pager", "-x", "-u", "ecs-authd")
     assert "The agent runs with the credentials" in text
     assert "Subject: The restart is held: tasks would be lost" in text
-    assert "cluster (stand-in)" in text
+    assert "cluster (web)" in text
 
 
 def test_no_secret_is_anywhere(host, registry):
@@ -245,7 +245,7 @@ def test_no_secret_is_anywhere(host, registry):
     pid = host.property("ecs-authd", "MainPID")
     seen = host.run("journalctl", "--no-pager", "-u", "ecs-authd", "-o", "export")
     seen += host.run("systemctl", "show", "ecs-authd")
-    seen += host.shell(f"cat /proc/{pid}/cmdline /proc/{pid}/environ | tr '\\0' '\\n'; cat /run/ecs-authd/* 2>/dev/null",
+    seen += host.shell(f"cat /proc/{pid}/cmdline /proc/{pid}/environ | tr '\\0' '\\n'; cat /run/ecs-authd/* /var/lib/ecs-authd/restart 2>/dev/null",
                        check=False)
     assert "Wrote the credentials" in seen
     assert not [s for s in secrets if s in seen], "a secret is in the journal, the unit's state or the process"

@@ -171,6 +171,10 @@ class DockerEngine:
         """A container of a task, as the agent starts them."""
         self.create(name, labels={FAMILY_LABEL: "web", TASK_LABEL: f"arn:aws:ecs:eu-west-1:111122223333:task/demo/{secrets.token_hex(16)}"})
 
+    def run_relay(self, name="relay"):
+        """A container of the agent's own, as it starts them for Service Connect."""
+        self.create(name, labels={FAMILY_LABEL: "", TASK_LABEL: f"arn:::::/service_connect_relay-{secrets.token_hex(16)}"})
+
     def list_containers(self, filters):
         """Those that run, unless the filters ask for other states."""
         return [{"Id": c["Id"], "Names": [c["Name"]], "State": c["State"]["Status"], "Labels": c["Config"]["Labels"]}

@@ -57,9 +57,11 @@ class LoopThread:
 
 
 class Systemd1:
-    """What it does with TryRestartUnit and RestartUnit is set in its attributes:
+    """What it does with TryRestartUnit and StartUnit is set in its attributes:
 
-    job_result    the word in JobRemoved: "done" restarts the agent, "failed" stops it, any other leaves it alone
+    job_result    the word in JobRemoved: "done" restarts the agent; with "failed" and "dependency" it is down, and the
+                  unit failed or inactive; any other leaves it alone
+    start_result  the same for StartUnit
     signal        JobRemoved comes "after" the reply, "before" it, or "never"
     job_seconds   how long a job takes (not with "before")
     refusal       None, or (name, message) of the D-Bus error that is the answer
@@ -73,6 +75,7 @@ class Systemd1:
         self.unit = unit
         self.agent = agent
         self.job_result = "done"
+        self.start_result = "done"
         self.signal = "after"
         self.job_seconds = 0.02
         self.refusal = None
@@ -80,7 +83,9 @@ class Systemd1:
         self.subscribed = False
         self.job_id = 0
         self.properties = {"Id": unit, "LoadState": "loaded", "ActiveState": "active", "SubState": "running",
-                           "Job": NO_JOB, "UnitFileState": "enabled"}
+                           "Job": NO_JOB, "UnitFileState": "enabled",
+                           "InactiveExitTimestampMonotonic": dbus.UInt64(1),
+                           "InactiveEnterTimestampMonotonic": dbus.UInt64(0)}
         # Of ecs-authd.service, for who asks.
         self.own_properties = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "Job": NO_JOB,
                                "UnitFileState": "enabled", "Before": dbus.Array([unit], signature="s")}
@@ -101,7 +106,7 @@ class Systemd1:
         self.connection.request_name(NAME, dbus.bus.NAME_FLAG_DO_NOT_QUEUE)
         self.manager_object = self._export(PATH, MANAGER, {"Version": "252"})
         for method, signature, result in (("Subscribe", "", ""), ("LoadUnit", "s", "o"), ("TryRestartUnit", "ss", "o"),
-                                          ("RestartUnit", "ss", "o"), ("ResetFailedUnit", "s", "")):
+                                          ("StartUnit", "ss", "o"), ("ResetFailedUnit", "s", "")):
             self.manager_object.AddMethod(MANAGER, method, signature, result,
                                           f"ret = self.owner.answer({method!r}, *args)")
         self.unit_object = self._export(unit_path(self.unit), UNIT, dict(self.properties))
@@ -134,6 +139,11 @@ class Systemd1:
         self.loop.call(self._set_unit, properties)
 
     def _set_unit(self, properties):
+        was_down, is_down = (p.get("ActiveState", self.properties["ActiveState"]) in ("inactive", "failed")
+                             for p in (self.properties, properties))
+        if was_down != is_down and not any("Timestamp" in name for name in properties):
+            name = "InactiveEnterTimestampMonotonic" if is_down else "InactiveExitTimestampMonotonic"
+            properties = {**properties, name: dbus.UInt64(int(time.monotonic() * 1e6))}
         self.properties.update(properties)
         if not self.connection:
             return
@@ -158,6 +168,11 @@ class Systemd1:
     def finish_job(self):
         self.set_unit(Job=NO_JOB)
 
+    @staticmethod
+    def ago(seconds):
+        """A moment of CLOCK_MONOTONIC, as systemd tells it."""
+        return dbus.UInt64(int((time.monotonic() - seconds) * 1e6))
+
     def _next_job(self):
         self.job_id += 1
         return dbus.Struct((dbus.UInt32(self.job_id), dbus.ObjectPath(f"{PATH}/job/{self.job_id}")), signature="uo")
@@ -176,7 +191,7 @@ class Systemd1:
             if self.properties["ActiveState"] == "failed":
                 self._set_unit({"ActiveState": "inactive", "SubState": "dead"})
             return None
-        return self._restart(start=method == "RestartUnit")
+        return self._begin(start=method == "StartUnit")
 
     def _load_unit(self, name):
         path = unit_path(name)
@@ -187,7 +202,7 @@ class Systemd1:
                                                           "SubState": "dead", "Job": NO_JOB})
         return dbus.ObjectPath(path)
 
-    def _restart(self, start):
+    def _begin(self, start):
         if self.refusal:
             raise dbus.exceptions.DBusException(self.refusal[1], name=self.refusal[0])
         if self.properties["LoadState"] != "loaded":
@@ -203,24 +218,30 @@ class Systemd1:
 
     def _run_job(self, job, start):
         changed = {"Job": NO_JOB}
+        result = self.start_result if start else self.job_result
         # "Try": what does not run is not started.
         if start or self.properties["ActiveState"] == "active":
-            if self.job_result == "done":
+            if result == "done":
+                self._set_unit({"ActiveState": "inactive", "SubState": "dead"})
                 self._set_unit({"ActiveState": "active", "SubState": "running"})
                 self.agent.restart()
-            elif self.job_result == "failed":
+            elif result in ("failed", "dependency"):
                 self.agent.stop()
-                changed.update(ActiveState="failed", SubState="failed")
+                changed.update(ActiveState="failed" if result == "failed" else "inactive", SubState="dead")
         self._set_unit(changed)
         if self.subscribed and self.connection and self.signal != "never":
-            self.manager_object.EmitSignal(MANAGER, "JobRemoved", "uoss", [job[0], job[1], self.unit, self.job_result])
+            self.manager_object.EmitSignal(MANAGER, "JobRemoved", "uoss", [job[0], job[1], self.unit, result])
         return False
 
     # --- what was asked of it ---
 
     def restarts(self):
-        """The calls of TryRestartUnit and RestartUnit: (monotonic time, (unit, mode))."""
-        return [(when, args) for when, method, args in self.calls if method in ("TryRestartUnit", "RestartUnit")]
+        """The calls of TryRestartUnit: (monotonic time, (unit, mode))."""
+        return [(when, args) for when, method, args in self.calls if method == "TryRestartUnit"]
+
+    def starts(self):
+        """When StartUnit was called."""
+        return [when for when, method, _ in self.calls if method == "StartUnit"]
 
     def methods(self):
         """What was asked about the unit's running, in that order."""

@@ -60,8 +60,24 @@ static void test_path_that_is_too_long(void **state _unused_) {
         assert_int_equal(engine_request(&engine, "DELETE", path, NULL, &response), -ENAMETOOLONG);
 }
 
+static void test_version(void **state _unused_) {
+        static const struct {
+                const char *version;
+                bool expected;
+        } table[] = {{"1.44", true}, {"1.50", true}, {"2.0", true}, {"1.43", false},
+                     {"1.9", false}, {"", false},    {"x", false}};
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Engine e = {0};
+
+                (void) snprintf(e.api_version, sizeof(e.api_version), "%s", table[i].version);
+                assert_int_equal(engine_is_at_least(&e, 1, 44), table[i].expected);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_version),
                 cmocka_unit_test_setup_teardown(test_asked_in_its_own_version, unit_make_directory,
                                                 unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_no_engine, unit_make_directory, unit_remove_directory),

@@ -59,6 +59,10 @@ static void test_state_kept(void **state _unused_) {
                 {AGENT("true", "[\"ECS_DATADIR=/data2\"]", DATA_MOUNT), STATE_NO_MOUNT},
                 {AGENT("true", "[\"ECS_DATADIR=/data\",\"ECS_CHECKPOINT=0\"]", DATA_MOUNT), STATE_NO_CHECKPOINT},
                 {AGENT("true", "[\"ECS_DATADIR=/data\",\"ECS_CHECKPOINT=F\"]", DATA_MOUNT), STATE_NO_CHECKPOINT},
+                {AGENT("true", "[\"ECS_DATADIR=/data\",\"ECS_CHECKPOINT= false\\t\"]", DATA_MOUNT),
+                 STATE_NO_CHECKPOINT},
+                {AGENT("true", "[\"ECS_DATADIR=/data\",\"ECS_CHECKPOINT=falsey\"]", DATA_MOUNT), STATE_KEPT},
+                {AGENT("true", "[\"ECS_DATADIR=/data\",\"ECS_CHECKPOINT=\"]", DATA_MOUNT), STATE_KEPT},
                 {AGENT("true", "[\"ECS_DATADIR=/data\"]", "[{\"Type\":\"tmpfs\",\"Destination\":\"/data\"}]"),
                  STATE_NO_MOUNT},
                 {AGENT("true", "[\"ECS_DATADIR=/data\"]",
@@ -140,36 +144,86 @@ static void test_foreign_text_cannot_forge_a_line(void **state _unused_) {
         assert_string_equal(report.version, "");
 }
 
-static void test_tasks_on_their_way(void **state _unused_) {
-        static const char tasks[] = "{\"Tasks\":[{\"KnownStatus\":\"PENDING\",\"DesiredStatus\":\"RUNNING\"},"
-                                    "{\"KnownStatus\":\"RUNNING\",\"DesiredStatus\":\"RUNNING\"},"
-                                    "{\"KnownStatus\":\"PENDING\",\"DesiredStatus\":\"STOPPED\"},"
-                                    "{\"KnownStatus\":\"PENDING\"},{},null,"
-                                    "{\"KnownStatus\":\"PENDING\",\"DesiredStatus\":\"RUNNING\"}]}";
-        unsigned n = 9;
+#define ARN(n) "\"arn:aws:ecs:eu-west-1:1:task/" n "\""
+#define CONTAINER(arn, family)                                                                                       \
+        "{\"Labels\":{\"com.amazonaws.ecs.task-arn\":" arn ",\"com.amazonaws.ecs.task-definition-family\":\"" family \
+        "\"}}"
 
-        assert_int_equal(observe_parse_tasks(tasks, &n), 0);
-        assert_int_equal(n, 2);
-        assert_int_equal(observe_parse_tasks("{\"Tasks\":null}", &n), 0);
-        assert_int_equal(n, 0);
-        assert_int_equal(observe_parse_tasks("[]", &n), -EBADMSG);
-        assert_int_equal(observe_parse_tasks("", &n), -EBADMSG);
+/* What Docker says of their containers, and the agent of the tasks. */
+static void look_at_tasks(const char *containers, const char *tasks, ObserveReport *ret) {
+        _cleanup_json_ json_object *arns = NULL;
+
+        *ret = (ObserveReport){0};
+        assert_int_equal(observe_parse_containers(containers, ret, &arns), 0);
+        assert_int_equal(json_object_array_length(arns), ret->n_containers);
+        assert_int_equal(observe_parse_tasks(tasks, arns, ret), 0);
 }
 
-static void test_containers_of_tasks(void **state _unused_) {
-        static const char list[] =
-                "[{\"Labels\":{\"com.amazonaws.ecs.task-definition-family\":\"web\"}},"
-                "{\"Labels\":{\"com.amazonaws.ecs.task-definition-family\":\"web-2\"}},"
-                "{\"Labels\":{\"com.amazonaws.ecs.task-definition-family\":\"web\"}},{\"Labels\":{}},{}]";
-        ObserveReport report = {0};
-        char text[4096] = "[", entry[128];
+static void test_tasks(void **state _unused_) {
+        static const struct {
+                const char *containers, *tasks;
+                unsigned n_containers, n_tasks, n_unknown;
+                const char *families;
+        } table[] = {
+                {"[]", "{\"Tasks\":[]}", 0, 0, 0, ""},
+                {"[]", "{\"Tasks\":null}", 0, 0, 0, ""},
+                {"[]", "{}", 0, 0, 0, ""},
+                /* It is being pulled. */
+                {"[]", "{\"Tasks\":[{\"Arn\":" ARN("1") ",\"KnownStatus\":\"PENDING\",\"Family\":\"web\"}]}", 0, 1, 0,
+                 "web"},
+                {"[" CONTAINER(ARN("1"), "web") "]",
+                 "{\"Tasks\":[{\"Arn\":" ARN("1") ",\"KnownStatus\":\"RUNNING\",\"Family\":\"web\"}]}", 1, 1, 0, "web"},
+                /* It has ended, and a container of it has not yet. */
+                {"[" CONTAINER(ARN("1"), "web") "]",
+                 "{\"Tasks\":[{\"Arn\":" ARN("1") ",\"KnownStatus\":\"STOPPED\",\"Family\":\"web\"}]}", 1, 0, 0, "web"},
+                /* An agent that lost its state left it behind. */
+                {"[" CONTAINER(ARN("1"), "web") "," CONTAINER(ARN("2"), "db") "]",
+                 "{\"Tasks\":[{\"Arn\":" ARN("2") ",\"KnownStatus\":\"RUNNING\",\"Family\":\"db\"}]}", 2, 1, 1,
+                 "web, db"},
+                /* The agent's own are no tasks. */
+                {"[" CONTAINER("\"arn:::::/service-connect-relay-1\"", "") "]", "{\"Tasks\":[]}", 0, 0, 0, ""},
+                {"[" CONTAINER("\"arn:::::/relay-1\"", "") "," CONTAINER(ARN("1"), "web") "]", "{\"Tasks\":[]}", 1, 0,
+                 1, "web"},
+                /* What is not understood counts: nothing may be lost. */
+                {"[" CONTAINER("7", "web") ",{\"Labels\":{}},{}]",
+                 "{\"Tasks\":[{},null,{\"KnownStatus\":7},{\"Arn\":" ARN("1") ",\"KnownStatus\":\"stopped\"}]}", 3, 4,
+                 3, "web"},
+        };
 
-        assert_int_equal(observe_parse_containers(list, &report), 0);
-        assert_int_equal(report.n_tasks, 5);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                ObserveReport report;
+
+                look_at_tasks(table[i].containers, table[i].tasks, &report);
+                assert_int_equal(report.n_containers, table[i].n_containers);
+                assert_int_equal(report.n_tasks, table[i].n_tasks);
+                assert_int_equal(report.n_unknown, table[i].n_unknown);
+                assert_string_equal(report.families, table[i].families);
+        }
+}
+
+static void test_not_tasks(void **state _unused_) {
+        _cleanup_json_ json_object *arns = json_object_new_array();
+        static const char *const table[] = {"", "nonsense", "7", "null"};
+        ObserveReport report = {0};
+        json_object *none = NULL;
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                assert_int_equal(observe_parse_containers(table[i], &report, &none), -EBADMSG);
+                assert_null(none);
+                assert_int_equal(observe_parse_tasks(table[i], arns, &report), -EBADMSG);
+        }
+        assert_int_equal(observe_parse_containers("{}", &report, &none), -EBADMSG);
+        assert_int_equal(observe_parse_tasks("[]", arns, &report), -EBADMSG);
+}
+
+static void test_families(void **state _unused_) {
+        char text[4096] = "[", entry[128];
+        ObserveReport report;
+
+        look_at_tasks(
+                "[" CONTAINER(ARN("1"), "web") "," CONTAINER(ARN("2"), "web-2") "," CONTAINER(ARN("1"), "web") "]",
+                "{\"Tasks\":[]}", &report);
         assert_string_equal(report.families, "web, web-2");
-        assert_int_equal(observe_parse_containers("[]", &report), 0);
-        assert_string_equal(report.families, "");
-        assert_int_equal(observe_parse_containers("{}", &report), -EBADMSG);
 
         for (unsigned i = 0; i < 40; i++) {
                 (void) snprintf(entry, sizeof(entry),
@@ -178,8 +232,8 @@ static void test_containers_of_tasks(void **state _unused_) {
                 (void) strncat(text, entry, sizeof(text) - strlen(text) - 1);
         }
         (void) strncat(text, "]", sizeof(text) - strlen(text) - 1);
-        assert_int_equal(observe_parse_containers(text, &report), 0);
-        assert_int_equal(report.n_tasks, 40);
+        look_at_tasks(text, "{\"Tasks\":[{\"Family\":\"one-more\"}]}", &report);
+        assert_int_equal(report.n_containers, 40);
         assert_true(strlen(report.families) < sizeof(report.families));
         assert_string_equal(report.families + strlen(report.families) - 3, "...");
 }
@@ -202,8 +256,9 @@ int main(void) {
                 cmocka_unit_test(test_metadata),
                 cmocka_unit_test(test_metadata_of_an_agent_that_has_not_registered),
                 cmocka_unit_test(test_foreign_text_cannot_forge_a_line),
-                cmocka_unit_test(test_tasks_on_their_way),
-                cmocka_unit_test(test_containers_of_tasks),
+                cmocka_unit_test(test_tasks),
+                cmocka_unit_test(test_not_tasks),
+                cmocka_unit_test(test_families),
                 cmocka_unit_test(test_exit_status),
         };
 

@@ -3,111 +3,7 @@
 
 #include "agent/recreate-container.h"
 
-/* What a real engine does with it is tested in tests/host/test_method_docker.py. */
-
-#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-
-static json_object *container(const char *config, const char *host, const char *more) {
-        _cleanup_free_ char *text = NULL;
-        json_object *o;
-
-        assert_true(asprintf(&text, "{\"Id\":\"" ID "\",\"Config\":{%s},\"HostConfig\":{%s}%s}", config, host, more) >
-                    0);
-        o = json_tokener_parse(text);
-        assert_non_null(o);
-        return o;
-}
-
-/* What becomes of it, with the names of its members in order. */
-static void expect(const char *config, const char *host, const char *more, const char *environment,
-                   const char *expected) {
-        _cleanup_json_ json_object *old = container(config, host, more), *body = NULL;
-        _cleanup_free_ char *before = strdup(json_object_to_json_string_ext(old, JSON_C_TO_STRING_PLAIN));
-
-        assert_int_equal(recreate_body(old, environment, "image", &body), 0);
-        assert_string_equal(
-                json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE),
-                expected);
-        /* The old one can still be told what it was. */
-        assert_string_equal(json_object_to_json_string_ext(old, JSON_C_TO_STRING_PLAIN), before);
-}
-
-static void test_as_it_was(void **state _unused_) {
-        expect("\"Image\":\"x\",\"Labels\":{\"a\":\"b\"},\"Env\":[\"A=1\"],\"Hostname\":\"agent-1\"",
-               "\"NetworkMode\":\"host\",\"Privileged\":true,\"Binds\":[\"/a:/b\"]", "", "",
-               "{\"Image\":\"image\",\"Labels\":{\"a\":\"b\"},\"Env\":[\"A=1\"],\"Hostname\":\"agent-1\","
-               "\"HostConfig\":{\"NetworkMode\":\"host\",\"Privileged\":true,\"Binds\":[\"/a:/b\"]}}");
-}
-
-static void test_generated_hostname(void **state _unused_) {
-        expect("\"Hostname\":\"0123456789ab\"", "", "", "", "{\"Env\":[],\"Image\":\"image\",\"HostConfig\":{}}");
-}
-
-static void test_environment(void **state _unused_) {
-        static const struct {
-                const char *had, *file, *expected;
-        } table[] = {
-                {"\"A=1\",\"B=2\"", "B=3\nC=4", "\"A=1\",\"B=3\",\"C=4\""},
-                {"\"A=1\"", "# A=2\n  \tA=3 \r\nX\n=y\n\nAA=4\n", "\"A=3 \",\"AA=4\""},
-                {"\"A=1\"", "A=\"x=y\\\"\n", "\"A=\\\"x=y\\\\\\\"\""},
-                {"\"ECS_ENGINE_AUTH_DATA=old\",\"A=1\",\"ECS_ENGINE_AUTH_TYPE=docker\",\"ECS_ENGINE_AUTH_DATA2=z\"", "",
-                 "\"A=1\",\"ECS_ENGINE_AUTH_DATA2=z\""},
-                {"\"ECS_ENGINE_AUTH_DATA=old\",\"A=1\"", "ECS_ENGINE_AUTH_DATA=new\n",
-                 "\"A=1\",\"ECS_ENGINE_AUTH_DATA=new\""},
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                _cleanup_free_ char *config = NULL, *expected = NULL;
-
-                assert_true(asprintf(&config, "\"Env\":[%s]", table[i].had) > 0);
-                assert_true(asprintf(&expected, "{\"Env\":[%s],\"Image\":\"image\",\"HostConfig\":{}}",
-                                     table[i].expected) > 0);
-                expect(config, "", "", table[i].file, expected);
-        }
-}
-
-static void test_volumes_without_a_name(void **state _unused_) {
-        static const char mounts[] =
-                ",\"Mounts\":[{\"Type\":\"volume\",\"Name\":\"v1\",\"Destination\":\"/data\",\"RW\":true},"
-                "{\"Type\":\"volume\",\"Name\":\"v2\",\"Destination\":\"/ro\",\"RW\":false},"
-                "{\"Type\":\"volume\",\"Name\":\"named\",\"Destination\":\"/named\",\"RW\":true},"
-                "{\"Type\":\"volume\",\"Name\":\"v3\",\"Destination\":\"/mounted\",\"RW\":true},"
-                "{\"Type\":\"bind\",\"Source\":\"/a\",\"Destination\":\"/b\",\"RW\":true}]";
-
-        expect("\"Env\":[]",
-               "\"Binds\":[\"/a:/b\",\"named:/named:z\"],\"Mounts\":[{\"Type\":\"volume\",\"Target\":\"/mounted\"}]",
-               mounts, "",
-               "{\"Env\":[],\"Image\":\"image\",\"HostConfig\":{\"Binds\":[\"/a:/b\",\"named:/named:z\",\"v1:/data\",\"v2:/ro:ro\"],"
-               "\"Mounts\":[{\"Type\":\"volume\",\"Target\":\"/mounted\",\"Source\":\"v3\"}]}}");
-        expect("\"Env\":[]", "\"Binds\":null",
-               ",\"Mounts\":[{\"Type\":\"volume\",\"Name\":\"v1\",\"Destination\":\"/d\",\"RW\":true}]", "",
-               "{\"Env\":[],\"Image\":\"image\",\"HostConfig\":{\"Binds\":[\"v1:/d\"]}}");
-}
-
-static void test_network(void **state _unused_) {
-        expect("\"Env\":[]", "\"NetworkMode\":\"own\"",
-               ",\"NetworkSettings\":{\"Networks\":{\"own\":{\"IPAMConfig\":{\"IPv4Address\":\"10.0.0.9\"},\"Links\":null,"
-               "\"Aliases\":[\"agent\",\"0123456789ab\"],\"EndpointID\":\"e\",\"IPAddress\":\"10.0.0.9\"},\"other\":{}}}",
-               "",
-               "{\"Env\":[],\"Image\":\"image\",\"NetworkingConfig\":{\"EndpointsConfig\":{\"own\":{\"IPAMConfig\":{\"IPv4Address\":"
-               "\"10.0.0.9\"},\"Aliases\":[\"agent\"]}}},\"HostConfig\":{\"NetworkMode\":\"own\"}}");
-        expect("\"Env\":[]", "\"NetworkMode\":\"bridge\"",
-               ",\"NetworkSettings\":{\"Networks\":{\"bridge\":{\"Aliases\":null}}}", "",
-               "{\"Env\":[],\"Image\":\"image\",\"HostConfig\":{\"NetworkMode\":\"bridge\"}}");
-}
-
-static void test_not_a_container(void **state _unused_) {
-        static const char *const table[] = {"{}", "[]", "null", "{\"Id\":\"1\",\"Config\":{}}",
-                                            "{\"Config\":{},\"HostConfig\":{}}"};
-
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                _cleanup_json_ json_object *o = json_tokener_parse(table[i]);
-                json_object *body = NULL;
-
-                assert_int_equal(recreate_body(o, "", "image", &body), -EBADMSG);
-                assert_null(body);
-        }
-}
+/* What a real engine does with it is tested in tests/host/test_method_docker*.py. */
 
 static void test_no_engine(void **state _unused_) {
         char socket[] = "/nonexistent/docker.sock", name[] = "ecs-agent";
@@ -121,9 +17,6 @@ static void test_no_engine(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_as_it_was),   cmocka_unit_test(test_generated_hostname),
-                cmocka_unit_test(test_environment), cmocka_unit_test(test_volumes_without_a_name),
-                cmocka_unit_test(test_network),     cmocka_unit_test(test_not_a_container),
                 cmocka_unit_test(test_no_engine),
         };
 

@@ -45,12 +45,109 @@ static void test_keys_are_random(void **state _unused_) {
         assert_memory_not_equal(&a, &zero, sizeof(a));
 }
 
+static int set_up(void **state) {
+        if (unit_make_directory(state) < 0)
+                return -1;
+        return setenv("STATE_DIRECTORY", *state, true);
+}
+
+static int tear_down(void **state) {
+        (void) unsetenv("STATE_DIRECTORY");
+        return unit_remove_directory(state);
+}
+
+static void test_key_outlives_us(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "digest.key");
+        static const DigestKey zero;
+        DigestKey first = {{0}}, second = {{0}};
+        struct stat st;
+
+        assert_int_equal(digest_key_load(&first), 0);
+        assert_memory_not_equal(&first, &zero, sizeof(first));
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode, S_IFREG | 0600);
+        assert_int_equal(st.st_size, 2 * sizeof(first)); /* hexadecimal */
+        assert_int_equal(digest_key_load(&second), 0);
+        assert_memory_equal(&first, &second, sizeof(first));
+        /* Nothing is left beside it. */
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(rmdir(*state), 0);
+        assert_int_equal(mkdir(*state, 0700), 0);
+}
+
+/* One that others know, or that is none, is replaced. */
+static void test_key_that_is_none(void **state) {
+        static const struct {
+                const char *text;
+                mode_t mode;
+        } table[] = {
+                {"0123456789abcdef0123456789abcdef", 0644}, /* long enough */
+                {"0123456789abcdef0123456789abcde", 0600},  /* a byte short */
+                {"", 0600},
+        };
+        _cleanup_free_ char *path = unit_path(*state, "digest.key");
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                DigestKey first = {{0}}, second = {{0}};
+                struct stat st;
+
+                (void) unlink(path);
+                unit_write_file(path, table[i].text);
+                assert_int_equal(chmod(path, table[i].mode), 0);
+                assert_int_equal(digest_key_load(&first), 0);
+                assert_memory_not_equal(&first, "0123456789abcdef0123456789abcdef", sizeof(first));
+                assert_int_equal(stat(path, &st), 0);
+                assert_int_equal(st.st_mode, S_IFREG | 0600);
+                assert_int_equal(digest_key_load(&second), 0);
+                assert_memory_equal(&first, &second, sizeof(first));
+        }
+}
+
+/* It lives as long as the process. */
+static void test_key_that_cannot_be_kept(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "file"), *below = unit_path(*state, "file/state");
+        DigestKey first = {{0}}, second = {{0}};
+
+        unit_write_file(path, "");
+        assert_int_equal(setenv("STATE_DIRECTORY", below, true), 0);
+        assert_int_equal(digest_key_load(&first), 0);
+        assert_int_equal(digest_key_load(&second), 0);
+        assert_memory_not_equal(&first, &second, sizeof(first));
+}
+
+static void test_hexadecimal(void **state _unused_) {
+        static const char good[] = "00ff7f80000000000000000000000000000000000000000000000000000000a1";
+        static const char *const bad[] = {"",
+                                          "00",
+                                          "00ff7f80000000000000000000000000000000000000000000000000000000a",
+                                          "00ff7f80000000000000000000000000000000000000000000000000000000a1f",
+                                          "00ff7f80000000000000000000000000000000000000000000000000000000A1",
+                                          "00ff7f8000000000000000000000000000000000000000000000000000000 a1"};
+        char text[2 * sizeof(Digest) + 1];
+        Digest d = {{0}}, untouched;
+
+        assert_int_equal(digest_from_hex(good, &d), 0);
+        assert_int_equal(d.bytes[1], 0xff);
+        assert_int_equal(d.bytes[31], 0xa1);
+        digest_to_hex(&d, text);
+        assert_string_equal(text, good);
+        untouched = d;
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                assert_int_equal(digest_from_hex(bad[i], &d), -EBADMSG);
+        assert_true(digest_equal(&d, &untouched));
+}
+
 int main(void) {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_is_hmac_sha256),
                 cmocka_unit_test(test_depends_on_key_and_data),
                 cmocka_unit_test(test_last_byte_counts),
                 cmocka_unit_test(test_keys_are_random),
+                TEST(test_key_outlives_us),
+                TEST(test_key_that_is_none),
+                TEST(test_key_that_cannot_be_kept),
+                cmocka_unit_test(test_hexadecimal),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,6 +77,15 @@ static void test_entries(void **state _unused_) {
                 {"{\"identitytoken\":\"tok\"}", NULL, NULL, "tok", NULL, NULL, 0},
                 {"{\"auth\":\"" AUTH "\",\"identitytoken\":\"tok\"}", "user", "password", "tok", NULL, NULL, 0},
                 {"{\"auth\":\"AAAA\",\"identitytoken\":\"tok\"}", NULL, NULL, "tok", NULL, NULL, 0},
+                /* Go takes the names of fields in any case, and of several the last one; null changes nothing. */
+                {"{\"Auth\":\"" AUTH "\",\"EMAIL\":\"me@example\"}", "user", "password", NULL, "me@example", NULL, 0},
+                {"{\"UserName\":\"u\",\"Password\":\"p\",\"IdentityToken\":\"tok\"}", "u", "p", "tok", NULL, NULL, 0},
+                {"{\"auth\":\"YTo=\",\"AUTH\":\"" AUTH "\",\"Auth\":null}", "user", "password", NULL, NULL, NULL, 0},
+                {"{\"auth\":\"YTo=\",\"Auth\":\"\",\"username\":\"u\",\"password\":\"p\"}", "u", "p", NULL, NULL, NULL,
+                 0},
+                /* Beyond ASCII, as it is. */
+                {"{\"username\":\"p\xc3\xa4ul\",\"password\":\"\xe2\x82\xac\xf0\x9f\x94\x91\"}", "p\xc3\xa4ul",
+                 "\xe2\x82\xac\xf0\x9f\x94\x91", NULL, NULL, NULL, 0},
                 /* a:b:c - the password has the further colons; an empty password is one. */
                 {"{\"auth\":\"YTpiOmM=\"}", "a", "b:c", NULL, NULL, NULL, 0},
                 {"{\"auth\":\"YTo=\"}", "a", "", NULL, NULL, NULL, 0},
@@ -163,6 +172,12 @@ static void test_forms(void **state _unused_) {
                 /* ~/.dockercfg */
                 {"{\"r.example\":" ENTRY "}", 1},
                 {"{\"https://index.docker.io/v1/\":" ENTRY ",\"b\":{\"username\":\"u\",\"password\":\"p\"}}", 2},
+                /* The names of fields in any case; of several the last one; null empties a map. */
+                {"{\"Auths\":{\"a\":" ENTRY "}}", 1},
+                {"{\"auths\":{},\"AUTHS\":{\"a\":" ENTRY "}}", 1},
+                {"{\"auths\":{\"a\":" ENTRY "},\"Auths\":null}", 0},
+                {"{\"r.example\":{\"Auth\":\"" AUTH "\"}}", 1},
+                {"{\"k\xc3\xbcrzel\":\"\xc3\xa4\",\"auths\":{\"a\":" ENTRY "}}", 1},
                 /* Not an entry beside others: the rest counts. */
                 {"{\"auths\":{\"a\":" ENTRY ",\"b\":\"x\",\"c\":null}}", 1},
         };
@@ -185,11 +200,11 @@ static void test_not_a_credential_file(void **state _unused_) {
                 {"\n \n", "/f:1:1: not valid JSON (it is empty)"},
                 {"{", "/f:1:2: not valid JSON"},
                 {"{\"auths\":\n  {\"a\": {", "/f:2:10: not valid JSON (it ends too early)"},
-                {"{\n  \"auths\": x\n}", "/f:2:12: not valid JSON (unexpected character)"},
+                {"{\n  \"auths\": x\n}", "/f:2:12: not valid JSON (not a value)"},
                 {"{\"a\":1,}", "/f:1:8: not valid JSON"},
                 {"{\"a\":\"\xff\"}", "not valid JSON (invalid utf-8 string)"},
-                {"{} x", "/f:1:4: not valid JSON (unexpected character)"},
-                {"{}\n{}", "/f:2:1: not valid JSON (unexpected character)"},
+                {"{} x", "/f:1:4: not valid JSON (something follows its end)"},
+                {"{}\n{}", "/f:2:1: not valid JSON (something follows its end)"},
                 {"[]", "/f:1:1: not a Docker credential file"},
                 {" \n \"x\"", "/f:2:2: not a Docker credential file"},
                 {"{\"auths\":[]}", "\"auths\" is not an object"},
@@ -251,6 +266,11 @@ static void test_credential_stores(void **state _unused_) {
                 {"{\"auths\":{\"a\":" ENTRY "},\"credsStore\":\"pass\"}", "pass", NULL, true},
                 {"{\"auths\":{\"a\":{}},\"credsStore\":\"pass\",\"credHelpers\":{\"a\":\"gcr\"}}", "gcr", NULL, false},
                 {"{\"auths\":{\"a\":{}},\"credHelpers\":{\"a\":\"gcr\"}}", "gcr", NULL, false},
+                {"{\"auths\":{\"a\":{}},\"CredHelpers\":{\"a\":\"gcr\"}}", "gcr", NULL, false},
+                {"{\"auths\":{\"a\":{}},\"credsstore\":\"pass\"}", "pass", NULL, false},
+                /* ... but a registry is a key, and stays exact. */
+                {"{\"auths\":{\"a\":" ENTRY "},\"credsStore\":\"pass\",\"credHelpers\":{\"A\":\"gcr\"}}", "pass", NULL,
+                 true},
                 {"{\"credHelpers\":{\"a\":\"gcr\"}}", "gcr", NULL, false},
                 {"{\"credsStore\":\"pass\",\"credHelpers\":{\"a\":\"gcr\"}}", "gcr", "pass", false},
                 {"{\"auths\":{\"a\":" ENTRY "},\"credsStore\":\"\"}", NULL, NULL, true},

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "base/secret.h"
 #include "credentials/credential-helper.h"
+#include "credentials/helper-environment.h"
 
 #define LONG (20 * USEC_PER_SEC)
 #define SHORT (300 * USEC_PER_MSEC)
@@ -13,8 +17,9 @@
 /* Programs go where a helper's PATH looks; root owns it, so these tests are for root. */
 #define PROGRAMS "/usr/local/bin/docker-credential-"
 
-static const char *const installed[] = {"unit-good", "unit-bad",    "unit-none", "unit-hang", "unit-flood",
-                                        "unit-deaf", "unit-linger", "unit-env",  "unit-plain"};
+static const char *const installed[] = {"unit-good", "unit-bad",    "unit-none", "unit-hang",  "unit-flood",
+                                        "unit-deaf", "unit-linger", "unit-env",  "unit-plain", "unit-escape",
+                                        "unit-mute", "unit-holds",  "unit-says"};
 
 static void install(const char *name, const char *script, mode_t mode) {
         char path[128];
@@ -39,6 +44,21 @@ static int set_up(void **state _unused_) {
         install("unit-deaf", "#!/bin/sh\nexec <&-\necho '{\"Username\":\"u\",\"Secret\":\"s\"}'\n", 0755);
         install("unit-linger", "#!/bin/sh\nsleep 1000 > /dev/null 2>&1 &\necho $!\n", 0755);
         install("unit-env", "#!/bin/sh\nenv\n", 0755);
+        /* Leaves behind, in a session of its own and without a parent, what holds a pipe in the home directory open. It
+         * does not end before that runs; with a file "hang" there it does not end at all. */
+        install("unit-escape",
+                "#!/bin/sh\nexec 9> \"$HOME/pipe\"\n"
+                "sh -c 'setsid sh -c \"echo > \\$HOME/started; echo started >&9; exec sleep 1000\" < /dev/null > /dev/null 2>&1 &'\n"
+                "until [ -s \"$HOME/started\" ]; do :; done\n"
+                "[ ! -e \"$HOME/hang\" ] || exec sleep 1000\necho '{}'\n",
+                0755);
+        install("unit-mute", "#!/bin/sh\nexec >&-\nexec sleep 1000\n", 0755);
+        install("unit-holds", "#!/bin/sh\nsleep 1000 &\necho '{}'\n", 0755);
+        install("unit-says",
+                "#!/bin/sh\necho first >&2\n"
+                "echo 'Get https://me:hunter2@r.example/: denied for eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln' >&2\n"
+                "[ \"$1\" = list ] || exit 1\necho '{}'\n",
+                0755);
         install("unit-plain", "no program\n", 0644);
         return 0;
 }
@@ -58,7 +78,7 @@ static HelperCall call(const char *helper, uint64_t timeout_usec) {
 
         if (geteuid() != 0)
                 skip(); /* cannot put a program on PATH */
-        helper_run(&c, 1, "/root", timeout_usec);
+        helper_run(&c, 1, "/root", NULL, timeout_usec);
         return c;
 }
 
@@ -91,6 +111,7 @@ static void test_failures(void **state _unused_) {
                 assert_int_equal(c.error, table[i].error);
                 assert_null(c.output);
                 assert_non_null(strstr(helper_strerror(c.error), " "));
+                helper_calls_done(&c, 1);
         }
 }
 
@@ -137,6 +158,152 @@ static void test_environment_is_clean(void **state _unused_) {
         helper_calls_done(&c, 1);
 }
 
+static void test_environment_of_the_settings(void **state _unused_) {
+        static const char *const words[] = {"UNIT_ONE=1 and =", "UNIT_OURS",    "UNIT_NOWHERE",
+                                            "UNIT_TWICE=a",     "UNIT_TWICE=b", NULL};
+        HelperCall c = {.helper = "unit-env", .verb = "get", .input = ""};
+
+        if (geteuid() != 0)
+                skip(); /* cannot put a program on PATH */
+        assert_int_equal(setenv("UNIT_OURS", "ours", 1), 0);
+        assert_int_equal(unsetenv("UNIT_NOWHERE"), 0);
+        helper_run(&c, 1, "/root", (char *const *) words, LONG);
+
+        assert_int_equal(c.error, 0);
+        assert_non_null(strstr(c.output, "UNIT_ONE=1 and =\n"));
+        assert_non_null(strstr(c.output, "UNIT_OURS=ours\n"));
+        assert_null(strstr(c.output, "UNIT_NOWHERE"));
+        assert_non_null(strstr(c.output, "UNIT_TWICE=b\n"));
+        assert_null(strstr(c.output, "UNIT_TWICE=a"));
+        assert_non_null(strstr(c.output, "PATH=" HELPER_PATH "\n"));
+        helper_calls_done(&c, 1);
+}
+
+static void test_words_of_the_environment(void **state _unused_) {
+        static const char *const good[] = {"A",       "_a1=",  "AWS_PROFILE", "VAULT_ADDR=https://v:8200/?a=b",
+                                           "HOMES=x", "PATHS", "XLD_X"};
+        static const char *const bad[] = {"",      "=x",     "1A=x",        "A-B",      "A B=x",     "PATH",
+                                          "PATH=", "HOME=/", "LD_PRELOAD=", "LD_AUDIT", "\xc3\xa4=x"};
+        const char *expected = NULL;
+
+        for (size_t i = 0; i < ELEMENTSOF(good); i++)
+                assert_int_equal(helper_environment_check(good[i], &expected), 0);
+        assert_null(expected);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                assert_int_equal(helper_environment_check(bad[i], &expected), -EINVAL);
+                assert_non_null(expected);
+                expected = NULL;
+        }
+}
+
+static void test_complaint(void **state _unused_) {
+        HelperCall c = call("unit-says", LONG), quiet = call("unit-bad", LONG);
+        HelperCall good = {.helper = "unit-says", .verb = "list", .input = ""};
+
+        assert_int_equal(c.error, -EPROTO);
+        assert_string_equal(c.complaint, "Get https://***@r.example/: denied for ***");
+        assert_null(quiet.complaint);
+
+        /* Nobody needs it of one that did its work. */
+        helper_run(&good, 1, "/root", NULL, LONG);
+        assert_int_equal(good.error, 0);
+        assert_null(good.complaint);
+        helper_calls_done(&c, 1);
+        helper_calls_done(&quiet, 1);
+        helper_calls_done(&good, 1);
+}
+
+/* The pipe that unit-escape holds open. */
+static int open_pipe(const char *directory) {
+        _cleanup_free_ char *path = unit_path(directory, "pipe");
+        int fd;
+
+        if (geteuid() != 0)
+                skip(); /* cannot put a program on PATH */
+        assert_int_equal(mkfifo(path, 0600), 0);
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        assert_true(fd >= 0);
+        return fd;
+}
+
+static void await_started(int fd) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        char text[16];
+
+        assert_int_equal(poll(&p, 1, 20000), 1);
+        assert_true(read(fd, text, sizeof(text)) > 0);
+}
+
+/* Nobody holds it open any more. */
+static void await_end(int fd) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        char c;
+
+        assert_int_equal(poll(&p, 1, 10000), 1);
+        assert_int_equal(read(fd, &c, 1), 0);
+        (void) close(fd);
+}
+
+static void test_nothing_is_left_after_the_answer(void **state) {
+        HelperCall c = {.helper = "unit-escape", .verb = "get", .input = ""};
+        int fd = open_pipe(*state);
+
+        helper_run(&c, 1, *state, NULL, LONG);
+        assert_int_equal(c.error, 0);
+        await_started(fd);
+        await_end(fd);
+        helper_calls_done(&c, 1);
+}
+
+static void test_nothing_is_left_after_the_time_limit(void **state) {
+        HelperCall c = {.helper = "unit-escape", .verb = "get", .input = ""};
+        _cleanup_free_ char *hang = unit_path(*state, "hang");
+        int fd = open_pipe(*state);
+
+        unit_write_file(hang, "");
+        helper_run(&c, 1, *state, NULL, 2 * USEC_PER_SEC);
+        assert_int_equal(c.error, -ETIMEDOUT);
+        await_started(fd);
+        await_end(fd);
+        helper_calls_done(&c, 1);
+}
+
+static void test_nothing_is_left_after_us(void **state) {
+        HelperCall c = {.helper = "unit-escape", .verb = "get", .input = ""};
+        _cleanup_free_ char *hang = unit_path(*state, "hang");
+        int fd = open_pipe(*state);
+        pid_t pid;
+
+        unit_write_file(hang, "");
+        pid = fork();
+        if (pid == 0) {
+                helper_run(&c, 1, *state, NULL, LONG);
+                _exit(EXIT_FAILURE);
+        }
+        await_started(fd);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        await_end(fd);
+}
+
+static void test_one_that_hangs_spoils_no_other(void **state _unused_) {
+        static const char *const helpers[] = {"unit-mute", "unit-good", "unit-hang", "unit-good", "unit-holds"};
+        HelperCall calls[ELEMENTSOF(helpers)];
+
+        if (geteuid() != 0)
+                skip(); /* cannot put a program on PATH */
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                calls[i] = (HelperCall){.helper = helpers[i], .verb = "get", .input = "x"};
+        helper_run(calls, ELEMENTSOF(calls), "/root", NULL, 3 * USEC_PER_SEC);
+
+        assert_int_equal(calls[0].error, -ETIMEDOUT);
+        assert_int_equal(calls[1].error, 0);
+        assert_int_equal(calls[2].error, -ETIMEDOUT);
+        assert_int_equal(calls[3].error, 0);
+        assert_int_equal(calls[4].error, 0);
+        helper_calls_done(calls, ELEMENTSOF(calls));
+}
+
 static void test_many_at_once(void **state _unused_) {
         HelperCall calls[3 * HELPER_PARALLEL_MAX];
         char names[ELEMENTSOF(calls)][16];
@@ -149,7 +316,7 @@ static void test_many_at_once(void **state _unused_) {
                 calls[i] = (HelperCall){
                         .helper = i % 4 == 0 ? "unit-none" : "unit-good", .verb = "get", .input = names[i]};
         }
-        helper_run(calls, ELEMENTSOF(calls), "/root", LONG);
+        helper_run(calls, ELEMENTSOF(calls), "/root", NULL, LONG);
 
         for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
                 _cleanup_secret_ char *username = NULL, *secret = NULL;
@@ -175,13 +342,31 @@ static void test_hanging_ones_share_one_time_limit(void **state _unused_) {
         for (size_t i = 0; i < ELEMENTSOF(calls); i++)
                 calls[i] = (HelperCall){.helper = "unit-hang", .verb = "get", .input = "x"};
         (void) clock_gettime(CLOCK_MONOTONIC, &before);
-        helper_run(calls, ELEMENTSOF(calls), "/root", USEC_PER_SEC);
+        helper_run(calls, ELEMENTSOF(calls), "/root", NULL, USEC_PER_SEC);
         (void) clock_gettime(CLOCK_MONOTONIC, &after);
 
         for (size_t i = 0; i < ELEMENTSOF(calls); i++)
                 assert_int_equal(calls[i].error, -ETIMEDOUT);
         /* One after the other it would be 8 s. */
         assert_true(after.tv_sec - before.tv_sec < 5);
+}
+
+static void test_answers(void **state _unused_) {
+        static const char *const table[][3] = {
+                {"{\"ServerURL\":\"r\",\"Username\":\"u\",\"Secret\":\"s\"}\n", "u", "s"},
+                /* Go's decoder: names in any case, the last one of several. */
+                {"{\"username\":\"u\",\"SECRET\":\"s\"}", "u", "s"},
+                {"{\"Username\":\"x\",\"Secret\":\"s\",\"userName\":\"u\"}", "u", "s"},
+                {"{\"Username\":\"p\xc3\xa4ul\",\"Secret\":\"\xe2\x82\xac\"}", "p\xc3\xa4ul", "\xe2\x82\xac"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_secret_ char *username = NULL, *secret = NULL;
+
+                assert_int_equal(helper_parse_get(table[i][0], &username, &secret), 0);
+                assert_string_equal(username, table[i][1]);
+                assert_string_equal(secret, table[i][2]);
+        }
 }
 
 static void test_answers_that_are_none(void **state _unused_) {
@@ -214,8 +399,19 @@ int main(void) {
                 cmocka_unit_test(test_one_that_does_not_read),
                 cmocka_unit_test(test_what_it_leaves_running_is_ended),
                 cmocka_unit_test(test_environment_is_clean),
+                cmocka_unit_test(test_environment_of_the_settings),
+                cmocka_unit_test(test_words_of_the_environment),
+                cmocka_unit_test(test_complaint),
+                cmocka_unit_test_setup_teardown(test_nothing_is_left_after_the_answer, unit_make_directory,
+                                                unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_nothing_is_left_after_the_time_limit, unit_make_directory,
+                                                unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_nothing_is_left_after_us, unit_make_directory,
+                                                unit_remove_directory),
+                cmocka_unit_test(test_one_that_hangs_spoils_no_other),
                 cmocka_unit_test(test_many_at_once),
                 cmocka_unit_test(test_hanging_ones_share_one_time_limit),
+                cmocka_unit_test(test_answers),
                 cmocka_unit_test(test_answers_that_are_none),
         };
 

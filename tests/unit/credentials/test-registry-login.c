@@ -21,18 +21,36 @@ static void test_challenge(void **state _unused_) {
         assert_false(challenge_parameter(header, "realm", value, 10));
 }
 
-static void test_token_is_not_tried(void **state _unused_) {
-        char registry[] = "registry.example", token[] = "t", why[64];
-        const Credential c = {.registry = registry, .identity_token = token};
+static void test_local(void **state _unused_) {
+        static const struct {
+                const char *host;
+                bool local;
+        } table[] = {
+                {"localhost", true},
+                {"localhost:5000/a", true},
+                {"LOCALHOST:5000", true},
+                {"127.0.0.1", true},
+                {"127.1.2.3:443/x", true},
+                {"[::1]:5000", true},
+                {"[::1]", true},
+                {"localhost-registry.example.com", false},
+                {"localhost.example.com:5000", false},
+                {"127.evil", false},
+                {"127.0.0.1.example.com", false},
+                {"128.0.0.1", false},
+                {"[::2]:5000", false},
+                {"registry.example.com", false},
+                {"", false},
+        };
 
-        assert_int_equal(registry_login(&c, why, sizeof(why)), -EOPNOTSUPP);
-        assert_string_equal(why, "an identity token is not tried");
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                assert_int_equal(registry_is_local(table[i].host), table[i].local);
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_challenge),
-                cmocka_unit_test(test_token_is_not_tried),
+                cmocka_unit_test(test_local),
         };
 
         return cmocka_run_group_tests_name("registrylogin", tests, NULL, NULL);

@@ -1,60 +1,382 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "decision/facts.h"
+#include "decision/instance.h"
 
-/* Every history up to DEPTH events on a small host: credentials change, something rewrites the file, the agent goes and
- * comes back, tasks come and go, an operator stops and starts the unit, jobs end in every way, the daemon is killed at
- * any step. What is true of all of them is checked at each restart and, once nothing happens any more, at the end. A
- * state that was reached before is not gone through again. */
+/* Every history up to so many events on a small host, breadth first: credentials and files change, the agent and AWS go
+ * and come back, tasks come and go, an operator does what he likes, jobs end in every way, ecs-authd is killed at any
+ * step and has another one beside it. What is true of all of them is checked at each restart (instance.h) and, once
+ * nothing happens any more, at the end. A state that was reached before is not gone through again, so that the first
+ * history that breaks something is a shortest one. */
 
-#define SECONDS(n) ((n) *USEC_PER_SEC)
+typedef enum Event {
+        EVENT_TIMER,
+        EVENT_TIMER_LATE,
+        EVENT_SIGHUP,
+        EVENT_KILLED,
+        EVENT_KILLED_BEFORE_CALL,
+        EVENT_KILLED_BEFORE_SETTLE,
+        EVENT_APPLY,
+        EVENT_APPLY_KILLED,
 
-enum {
-        DEPTH = 9,
-        TABLE_SIZE = 1 << 22, /* a power of two, and much more than there are states */
-        REST_STEPS_MAX = 400,
-        NEVER = 255,
+        EVENT_LOGIN_A,
+        EVENT_LOGIN_B,
+        EVENT_LOGOUT,
+        EVENT_LOGIN_SLOW,
+        EVENT_WRITTEN,
+        EVENT_FILE_REWRITTEN,
+        EVENT_DISK_FULL,
+        EVENT_DISK_UNREADABLE,
+        EVENT_CREDENTIALS_BROKEN,
+        EVENT_DISK_WORKS,
+
+        EVENT_AGENT_EXITS,
+        EVENT_AGENT_REFUSES,
+        EVENT_AGENT_ANEW,
+        EVENT_AWS_AWAY,
+        EVENT_AWS_BACK,
+        EVENT_AGENT_HANGS,
+        EVENT_TASK_PULLED,
+        EVENT_TASK_RUNS,
+        EVENT_TASK_ENDS,
+
+        EVENT_ENGINE,
+        EVENT_BUS,
+        EVENT_OPERATOR_STOPS,
+        EVENT_OPERATOR_STARTS,
+        EVENT_OPERATOR_RESETS,
+        EVENT_OPERATOR_CANCELS,
+        EVENT_JOB_DONE,
+        EVENT_JOB_DONE_UNHEARD,
+        EVENT_JOB_HALF,
+        EVENT_JOB_FAILED,
+        EVENT_JOB_DEPENDENCY_DOWN,
+        EVENT_JOB_DEPENDENCY_UP,
+        EVENT_JOB_REFUSED,
+        N_EVENTS,
+} Event;
+
+#define BIT(e) (UINT64_C(1) << (e))
+
+static const char *const event_names[N_EVENTS] = {
+        [EVENT_TIMER] = "time passes, until the next timer",
+        [EVENT_TIMER_LATE] = "the timer is late, and a credential file is touched",
+        [EVENT_SIGHUP] = "SIGHUP",
+        [EVENT_KILLED] = "the service is killed, and started",
+        [EVENT_KILLED_BEFORE_CALL] = "the service will be killed before it asks for its next job",
+        [EVENT_KILLED_BEFORE_SETTLE] = "the service will be killed before it saves what it has learned",
+        [EVENT_APPLY] = "ecs-authd apply",
+        [EVENT_APPLY_KILLED] = "apply is killed",
+        [EVENT_LOGIN_A] = "login with A",
+        [EVENT_LOGIN_B] = "login with B",
+        [EVENT_LOGOUT] = "logout",
+        [EVENT_LOGIN_SLOW] = "login with B, and the write takes its time",
+        [EVENT_WRITTEN] = "it ends",
+        [EVENT_FILE_REWRITTEN] = "somebody else rewrites the environment file",
+        [EVENT_DISK_FULL] = "the disk is full",
+        [EVENT_DISK_UNREADABLE] = "the environment file cannot be read",
+        [EVENT_CREDENTIALS_BROKEN] = "a credential file is broken",
+        [EVENT_DISK_WORKS] = "the disk works again",
+        [EVENT_AGENT_EXITS] = "the agent exits",
+        [EVENT_AGENT_REFUSES] = "the agent exits with 5",
+        [EVENT_AGENT_ANEW] = "ecs-init makes the agent anew",
+        [EVENT_AWS_AWAY] = "AWS is away",
+        [EVENT_AWS_BACK] = "AWS is back",
+        [EVENT_AGENT_HANGS] = "introspection hangs, or no longer",
+        [EVENT_TASK_PULLED] = "a task is being pulled",
+        [EVENT_TASK_RUNS] = "the task runs",
+        [EVENT_TASK_ENDS] = "the task ends",
+        [EVENT_ENGINE] = "Docker goes down, or comes back",
+        [EVENT_BUS] = "the bus goes down, or comes back",
+        [EVENT_OPERATOR_STOPS] = "systemctl stop",
+        [EVENT_OPERATOR_STARTS] = "systemctl start",
+        [EVENT_OPERATOR_RESETS] = "systemctl reset-failed",
+        [EVENT_OPERATOR_CANCELS] = "systemctl cancel",
+        [EVENT_JOB_DONE] = "the job is done",
+        [EVENT_JOB_DONE_UNHEARD] = "the job is done, and the signal lost",
+        [EVENT_JOB_HALF] = "the job has stopped the agent",
+        [EVENT_JOB_FAILED] = "the job fails, and the unit with it",
+        [EVENT_JOB_DEPENDENCY_DOWN] = "the job fails after the stop: a dependency",
+        [EVENT_JOB_DEPENDENCY_UP] = "the job fails before the stop: a dependency",
+        [EVENT_JOB_REFUSED] = "the job is refused",
 };
 
-/* Versions of the credentials; an agent with BAD does not come up, if the host is of that kind. */
-enum { NONE, GOOD, BAD, N_VERSIONS };
+/* --- what can happen; false: not now --- */
 
-typedef enum Job { JOB_IDLE, JOB_TRY, JOB_ANYWAY } Job;
+static bool happen_to_files(State *s, Event e) {
+        World *w = &s->world;
+        Disk disk = e == EVENT_DISK_FULL         ? DISK_FULL
+                    : e == EVENT_DISK_UNREADABLE ? DISK_UNREADABLE
+                    : e == EVENT_DISK_WORKS      ? DISK_WORKS
+                                                 : CREDENTIALS_BROKEN;
+        uint8_t version = e == EVENT_LOGIN_A ? A : e == EVENT_LOGOUT ? NONE : B;
 
-/* The host, and the kind of host that it is. */
-typedef struct World {
-        uint8_t credentials, file, last_good, rejected; /* last_good: NEVER = not known; rejected: NEVER = none */
-        uint8_t agent_runs, agent_version, agent_id;
-        uint8_t unit; /* UnitState, but for a job */
-        uint8_t job;
-        uint8_t tasks;
-        uint8_t restarts; /* since something last happened */
-        uint8_t retried;  /* a job was refused or failed since then: it may be tried again */
-        uint8_t engine_down;
-        uint8_t state_kept, bad_breaks, unit_fails;
-} World;
+        switch (e) {
+        case EVENT_LOGIN_SLOW:
+                if (s->daemons[SERVICE].writing)
+                        return false;
+                __attribute__((fallthrough));
+        case EVENT_LOGIN_A:
+        case EVENT_LOGIN_B:
+        case EVENT_LOGOUT:
+                if (w->disk == CREDENTIALS_BROKEN)
+                        return false;
+                w->credentials = version;
+                new_cause(w);
+                wake_files(s);
+                return true;
+        case EVENT_WRITTEN:
+                if (!s->daemons[SERVICE].writing)
+                        return false;
+                end_slow_write(s);
+                return true;
+        case EVENT_FILE_REWRITTEN:
+                if (w->file == A)
+                        return false;
+                w->file = A;
+                new_cause(w);
+                wake_files(s);
+                return true;
+        default: /* of the disk nobody hears */
+                if (w->disk == (uint8_t) disk)
+                        return false;
+                w->disk = (uint8_t) disk;
+                if (disk == CREDENTIALS_BROKEN)
+                        wake_files(s);
+                return true;
+        }
+}
 
-/* The daemon, without what no decision looks at. All of it is bytes, so that states can be compared. */
-typedef struct Daemon {
-        uint8_t files_stale, agent_stale, next_sync;
-        uint8_t sync_outcome, digest_known, digest, rejected, last_good_known, last_good;
-        uint8_t agent, agent_id, agent_digest, agent_tasks, agent_answers, unit;
-        uint8_t state, outcome, rolls_back, overtaken, attempt_digest, old_id, failures;
-        uint8_t waiting_for, padding;
-        uint16_t changed, needed, started, verifying, roll_back, waiting_since; /* seconds ago; 0 = never */
-} Daemon;
+static void tell_docker_event(State *s, Event e) {
+        for (unsigned i = 0; i < N_DAEMONS; i++) {
+                Daemon *d = &s->daemons[i];
 
-typedef struct State {
-        World world;
-        Daemon daemon;
-} State;
+                if (d->follows && e != EVENT_TASK_PULLED)
+                        d->agent_stale = d->woken = true;
+        }
+}
 
-_Static_assert(sizeof(State) == 16 + 24 + 6 * sizeof(uint16_t), "no byte of it is undefined");
+/* Nobody hears of the agent itself, as long as its unit stays as it is. */
+static bool happen_to_agent(World *w, State *s, Event e) {
+        bool runs = w->agent == AGENT_RUNNING, registered = runs && w->registered;
 
-enum { NOW = 100000 }; /* seconds; each state lies at this moment */
+        switch (e) {
+        case EVENT_AGENT_EXITS:
+        case EVENT_AGENT_REFUSES:
+                if (!runs)
+                        return false;
+                w->agent = AGENT_STOPPED;
+                w->agent_exit = e == EVENT_AGENT_EXITS ? 1 : AGENT_EXIT_TERMINAL;
+                w->registered = false;
+                if (kind->is_docker || e == EVENT_AGENT_EXITS || !kind->exit_5_is_final)
+                        return true;
+                pass_time(s, 1);
+                w->unit = UNIT_REFUSED;
+                w->unit_stopped = 1;
+                wake_agents(s);
+                return true;
+        case EVENT_AGENT_ANEW:
+                if (runs || w->unit != UNIT_ACTIVE || w->job_half || kind->is_docker)
+                        return false;
+                make_agent(s);
+                return true;
+        case EVENT_AWS_AWAY:
+        case EVENT_AWS_BACK:
+                if (w->aws_away == (e == EVENT_AWS_AWAY))
+                        return false;
+                w->aws_away = e == EVENT_AWS_AWAY;
+                w->registered |= runs && !w->aws_away;
+                return true;
+        case EVENT_AGENT_HANGS:
+                if (!registered)
+                        return false;
+                w->hangs = !w->hangs;
+                return true;
+        case EVENT_TASK_PULLED:
+        case EVENT_TASK_RUNS:
+                if (!registered || w->task != (e == EVENT_TASK_PULLED ? TASK_NONE : TASK_PULLED))
+                        return false;
+                w->task = e == EVENT_TASK_PULLED ? TASK_PULLED : TASK_RUNS;
+                if (w->task == TASK_PULLED)
+                        w->task_seen = 0;
+                tell_docker_event(s, e);
+                return true;
+        default:
+                if (w->task == TASK_NONE)
+                        return false;
+                /* One that came and went between two looks without a container cannot be known. */
+                w->task_ended = 1;
+                w->ended_seen = w->task == TASK_PULLED ? w->task_seen : UINT8_MAX;
+                if (w->task != TASK_PULLED)
+                        tell_docker_event(s, e);
+                w->task = TASK_NONE;
+                return true;
+        }
+}
 
-/* How the state that is looked at was reached: the one before it, and what happened. */
+static bool happen_to_bus(World *w, State *s) {
+        if (kind->is_docker)
+                return false;
+        w->bus_down = !w->bus_down;
+        if (w->job != JOB_NONE && w->bus_down) {
+                uint8_t job = w->job, half = w->job_half;
+
+                end_job(s, JOB_UNKNOWN, true);
+                w->job = job; /* it goes on */
+                w->job_half = half;
+        }
+        wake_agents(s);
+        return true;
+}
+
+static bool happen_to_unit(World *w, State *s, Event e) {
+        bool up = is_up(w);
+
+        if (e != EVENT_OPERATOR_RESETS)
+                pass_time(s, 1);
+        switch (e) {
+        case EVENT_OPERATOR_STOPS:
+                if (!up && w->job == JOB_NONE)
+                        return false;
+                w->op_stopped = true;
+                w->took_down = false;
+                stop_unit(w, kind->is_docker ? UNIT_ACTIVE : UNIT_INACTIVE);
+                if (w->job != JOB_NONE) {
+                        w->unheard = w->job_owner == NEVER || w->bus_down;
+                        end_job(s, JOB_CANCELED, !w->bus_down);
+                }
+                /* Docker tells nobody when and why a container was stopped. */
+                w->unheard |= kind->is_docker && w->record.open;
+                wake_agents(s);
+                return true;
+        case EVENT_OPERATOR_STARTS:
+                if (up || w->job != JOB_NONE || w->half_done)
+                        return false;
+                start_unit(s);
+                wake_agents(s);
+                return true;
+        case EVENT_OPERATOR_RESETS:
+                if (w->unit != UNIT_FAILED && w->unit != UNIT_REFUSED)
+                        return false;
+                /* From here on it is his: a stop of his would have left the same. It may be started, or not. */
+                w->took_down = false;
+                w->unheard = true;
+                w->unit = UNIT_INACTIVE;
+                wake_agents(s);
+                return true;
+        default: /* cancels */
+                if (w->job == JOB_NONE || kind->is_docker)
+                        return false;
+                w->op_stopped |= w->job_half || w->unit != UNIT_ACTIVE;
+                w->took_down &= w->unit == UNIT_ACTIVE;
+                w->unheard |= w->job_owner == NEVER || w->bus_down;
+                end_job(s, JOB_CANCELED, !w->bus_down);
+                return true;
+        }
+}
+
+static bool happen_to_job(World *w, State *s, Event e) {
+        bool stops = job_stops_agent(w);
+
+        if (w->job == JOB_NONE)
+                return false;
+        if (kind->is_docker && e != EVENT_JOB_DONE && e != EVENT_JOB_REFUSED && e != EVENT_JOB_DONE_UNHEARD)
+                return false;
+        pass_time(s, 1);
+        switch (e) {
+        case EVENT_JOB_DONE:
+        case EVENT_JOB_DONE_UNHEARD:
+                do_job(s);
+                end_job(s, JOB_DONE, e == EVENT_JOB_DONE && !w->bus_down);
+                return true;
+        case EVENT_JOB_HALF:
+                if (!stops)
+                        return false;
+                take_down(w, UNIT_INACTIVE);
+                w->job_half = true;
+                wake_agents(s);
+                return true;
+        case EVENT_JOB_FAILED:
+                if (stops)
+                        take_down(w, UNIT_INACTIVE);
+                else if (!w->job_half && (w->job == JOB_RESTARTS || w->unit == UNIT_ACTIVE))
+                        return false;
+                w->unit = UNIT_FAILED;
+                w->unit_started = w->unit_stopped = 1;
+                w->agent = AGENT_ABSENT;
+                end_job(s, JOB_FAILED, !w->bus_down);
+                return true;
+        case EVENT_JOB_DEPENDENCY_DOWN:
+                if (stops)
+                        take_down(w, UNIT_INACTIVE);
+                else if (w->job == JOB_RESTARTS && !w->job_half)
+                        return false;
+                end_job(s, JOB_FAILED, !w->bus_down);
+                return true;
+        case EVENT_JOB_DEPENDENCY_UP:
+        default:
+                if (w->job_half)
+                        return false;
+                end_job(s, e == EVENT_JOB_REFUSED ? JOB_REFUSED : JOB_FAILED, !w->bus_down);
+                return true;
+        }
+}
+
+static bool happen_to_ourselves(State *s, Event e) {
+        Armed armed = e == EVENT_KILLED_BEFORE_CALL ? ARMED_BEFORE_CALL : ARMED_BEFORE_SETTLE;
+
+        switch (e) {
+        case EVENT_SIGHUP:
+                unpack(&s->daemons[SERVICE]);
+                facts_retry(&facts);
+                pack(&s->daemons[SERVICE]);
+                s->world.wanted |= 1 << SERVICE;
+                s->daemons[SERVICE].woken = true;
+                new_cause(&s->world);
+                return true;
+        case EVENT_KILLED:
+                kill_daemon(s, SERVICE);
+                return true;
+        case EVENT_APPLY:
+                if (s->daemons[APPLY].alive)
+                        return false;
+                start_daemon(s, APPLY);
+                return true;
+        case EVENT_APPLY_KILLED:
+                if (!s->daemons[APPLY].alive)
+                        return false;
+                kill_daemon(s, APPLY);
+                return true;
+        default:
+                if (s->world.armed != ARMED_NOT)
+                        return false;
+                s->world.armed = (uint8_t) armed;
+                return true;
+        }
+}
+
+static bool happen(State *s, Event e) {
+        World *w = &s->world;
+
+        if (e <= EVENT_TIMER_LATE)
+                return fire_timers(s, e == EVENT_TIMER_LATE);
+        if (e <= EVENT_APPLY_KILLED)
+                return happen_to_ourselves(s, e);
+        if (e <= EVENT_DISK_WORKS)
+                return happen_to_files(s, e);
+        if (e <= EVENT_TASK_ENDS)
+                return happen_to_agent(w, s, e);
+        if (e == EVENT_ENGINE) {
+                w->engine_down = !w->engine_down;
+                return true;
+        }
+        if (e == EVENT_BUS)
+                return happen_to_bus(w, s);
+        return e <= EVENT_OPERATOR_CANCELS ? happen_to_unit(w, s, e) : happen_to_job(w, s, e);
+}
+
+/* --- how a state was reached --- */
+
 typedef struct Origin {
         unsigned before;
         int event;
@@ -63,434 +385,8 @@ typedef struct Origin {
 static Origin *origins;
 static unsigned looked_at;
 static int looked_at_event;
-
-static void print_history(void);
-
-#define broken(...)                    \
-        do {                           \
-                print_history();       \
-                fail_msg(__VA_ARGS__); \
-        } while (0)
-
-/* --- the daemon between its bytes and its facts --- */
-
-static Facts facts; /* large, and used by one step at a time */
-
-static Digest digest_of(uint8_t version) {
-        return (Digest){{(uint8_t) (version + 1)}};
-}
-
-static uint64_t moment(uint16_t seconds_ago) {
-        return seconds_ago == 0 ? 0 : SECONDS((uint64_t) NOW + 1 - seconds_ago);
-}
-
-static uint16_t seconds_ago(uint64_t usec, uint64_t now) {
-        uint64_t ago = usec == 0 ? 0 : (now - usec) / USEC_PER_SEC + 1;
-
-        return (uint16_t) (ago > 5000 ? 5000 : ago); /* longer than any limit of the policy */
-}
-
-static void id_to_text(uint8_t id, char *ret) {
-        if (id == NEVER)
-                ret[0] = 0;
-        else
-                (void) snprintf(ret, 8, "c%u", id);
-}
-
-static uint8_t id_from_text(const char *s) {
-        return *s ? (uint8_t) (s[1] - '0') : NEVER;
-}
-
-static void unpack(const Daemon *d, bool state_kept) {
-        facts.files_stale = d->files_stale;
-        facts.agent_stale = d->agent_stale;
-        facts.job_running = false;
-        facts.next_sync = d->next_sync;
-        facts.sync.outcome = d->sync_outcome;
-        facts.sync.digest_known = d->digest_known;
-        facts.sync.digest = digest_of(d->digest);
-        facts.sync.rejected = d->rejected;
-        facts.sync.last_good_known = d->last_good_known;
-        facts.sync.last_good = digest_of(d->last_good);
-        facts.changed_usec = moment(d->changed);
-        facts.needed_usec = moment(d->needed);
-        facts.agent.agent = d->agent;
-        id_to_text(d->agent_id, facts.agent.container_id);
-        facts.agent.digest = digest_of(d->agent_digest);
-        facts.agent.n_tasks = d->agent_tasks;
-        facts.agent.answers = d->agent_answers;
-        facts.agent.state_kept = state_kept ? STATE_KEPT : STATE_NO_DATADIR;
-        facts.unit = d->unit;
-        facts.attempt.state = d->state;
-        facts.attempt.outcome = d->outcome;
-        facts.attempt.rolls_back = d->rolls_back;
-        facts.attempt.overtaken = d->overtaken;
-        facts.attempt.started_usec = moment(d->started);
-        facts.attempt.verifying_usec = moment(d->verifying);
-        facts.attempt.roll_back_usec = moment(d->roll_back);
-        facts.attempt.digest = digest_of(d->attempt_digest);
-        id_to_text(d->old_id, facts.attempt.old_container_id);
-        facts.attempt.failures = d->failures;
-        facts.waiting_for = d->waiting_for;
-        facts.waiting_since_usec = moment(d->waiting_since);
-}
-
-static void pack(Daemon *d, uint64_t now) {
-        *d = (Daemon){
-                .files_stale = facts.files_stale,
-                .agent_stale = facts.agent_stale,
-                .next_sync = (uint8_t) facts.next_sync,
-                .sync_outcome = (uint8_t) facts.sync.outcome,
-                .digest_known = facts.sync.digest_known,
-                .digest = (uint8_t) (facts.sync.digest.bytes[0] - 1),
-                .rejected = facts.sync.rejected,
-                .last_good_known = facts.sync.last_good_known,
-                .last_good = (uint8_t) (facts.sync.last_good.bytes[0] - 1),
-                .agent = (uint8_t) facts.agent.agent,
-                .agent_id = id_from_text(facts.agent.container_id),
-                .agent_digest = (uint8_t) (facts.agent.digest.bytes[0] - 1),
-                .agent_tasks = (uint8_t) facts.agent.n_tasks,
-                .agent_answers = facts.agent.answers,
-                .unit = (uint8_t) facts.unit,
-                .state = (uint8_t) facts.attempt.state,
-                .outcome = (uint8_t) facts.attempt.outcome,
-                .rolls_back = facts.attempt.rolls_back,
-                .overtaken = facts.attempt.overtaken,
-                .attempt_digest = (uint8_t) (facts.attempt.digest.bytes[0] - 1),
-                .old_id = id_from_text(facts.attempt.old_container_id),
-                .failures = (uint8_t) (facts.attempt.failures > 9 ? 9 : facts.attempt.failures),
-                .waiting_for = (uint8_t) facts.waiting_for,
-                .changed = seconds_ago(facts.changed_usec, now),
-                .needed = seconds_ago(facts.needed_usec, now),
-                .started = seconds_ago(facts.attempt.started_usec, now),
-                .verifying = seconds_ago(facts.attempt.verifying_usec, now),
-                .roll_back = seconds_ago(facts.attempt.roll_back_usec, now),
-                .waiting_since = seconds_ago(facts.waiting_since_usec, now),
-        };
-}
-
-static void start_daemon(State *s) {
-        facts = (Facts){.files_stale = true, .agent_stale = true};
-        pack(&s->daemon, SECONDS(NOW));
-}
-
-/* --- what the jobs do to the host --- */
-
-static void write_file(World *w, SyncMode mode, bool killed) {
-        SyncReport report = {.outcome = SYNC_UNCHANGED, .digest_known = true};
-        uint8_t target = w->credentials;
-
-        if (mode == SYNC_REJECT)
-                w->rejected = w->file;
-        else if (mode == SYNC_RETRY)
-                w->rejected = NEVER;
-        if (killed)
-                return;
-
-        if (w->rejected != target)
-                w->rejected = NEVER;
-        else if (w->last_good != NEVER) {
-                report.rejected = true;
-                target = w->last_good;
-        }
-
-        if (w->file != target)
-                report.outcome = SYNC_WRITTEN;
-        if (w->file != target && !report.rejected)
-                w->restarts = w->retried = 0; /* a new cause */
-        w->file = target;
-        report.digest = digest_of(target);
-        report.last_good_known = w->last_good != NEVER;
-        report.last_good = digest_of(w->last_good);
-        facts_end_write(&facts, &report, SECONDS(NOW));
-}
-
-static void look(World *w) {
-        ObserveReport r = {.agent = AGENT_ABSENT, .n_tasks = w->tasks};
-
-        if (w->engine_down) {
-                r = (ObserveReport){.agent = AGENT_UNKNOWN, .engine_error = -ECONNREFUSED};
-        } else if (w->agent_runs) {
-                r.agent = AGENT_RUNNING;
-                r.answers = true;
-                r.digest = digest_of(w->agent_version);
-                id_to_text(w->agent_id, r.container_id);
-                w->last_good = w->agent_version;
-        }
-        r.state_kept = w->state_kept ? STATE_KEPT : STATE_NO_DATADIR;
-        facts_end_observe(&facts, &r, w->job == JOB_IDLE ? (UnitState) w->unit : UNIT_CHANGING, SECONDS(NOW));
-}
-
-/* ecs-init starts the agent with what stands in the file. */
-static void start_agent(World *w) {
-        bool breaks = w->bad_breaks && w->file == BAD;
-
-        w->unit = breaks && w->unit_fails ? UNIT_FAILED : UNIT_ACTIVE;
-        w->agent_runs = !breaks;
-        w->agent_version = w->file;
-        w->agent_id = (uint8_t) (w->agent_id == 9 ? 0 : w->agent_id + 1);
-}
-
-/* --- one step of the daemon --- */
-
-static const Policy policy = {
-        .settings.settle_usec = SECONDS(2),
-        .settings.min_interval_usec = SECONDS(20),
-        .settings.verify_usec = SECONDS(5),
-        .settings.pending_usec = SECONDS(5),
-        .settings.rollback = true,
-};
-
-static void check_restart(const World *w, const Decision *d) {
-        /* What was seen at the last look; what happens in between is for systemd to refuse. */
-        if (facts.agent.agent == AGENT_RUNNING && !w->state_kept && facts.agent.n_tasks > 0)
-                broken("a restart while the state is unsaved and tasks run");
-        if (facts.agent.agent == AGENT_RUNNING && facts.agent.answers &&
-            digest_equal(&facts.agent.digest, &facts.sync.digest))
-                broken("a restart without a cause");
-        if (facts.unit == UNIT_INACTIVE)
-                broken("a unit that an operator stopped is started");
-        if (d->reason == REASON_REPAIR && facts.attempt.outcome != OUTCOME_BROKE)
-                broken("a repair of what we did not break");
-        if (w->restarts >= 2 && !w->retried)
-                broken("a third restart for one cause");
-}
-
-/* Decides, and does it. killed: in the middle of a write. True: there is more to do at once. */
-static bool step(State *s, Decision *ret, bool killed) {
-        World *w = &s->world;
-        bool more;
-
-        unpack(&s->daemon, w->state_kept);
-        *ret = decide(&facts, &policy, SECONDS(NOW));
-
-        more = ret->action != ACTION_WAIT && ret->action != ACTION_HOLD && ret->action != ACTION_DONE;
-        switch (ret->action) {
-        case ACTION_WRITE:
-                write_file(w, facts_begin_write(&facts), killed);
-                break;
-        case ACTION_OBSERVE:
-                facts_begin_observe(&facts);
-                look(w);
-                break;
-        case ACTION_RESTART:
-                check_restart(w, ret);
-                w->restarts++;
-                w->job = ret->reason == REASON_REPAIR ? JOB_ANYWAY : JOB_TRY;
-                facts_begin_restart(&facts, ret, SECONDS(NOW));
-                break;
-        default:
-                more = facts_take_decision(&facts, ret, SECONDS(NOW));
-        }
-        pack(&s->daemon, SECONDS(NOW));
-        if (killed)
-                start_daemon(s);
-        return more;
-}
-
-static void wake(State *s, bool files) {
-        unpack(&s->daemon, s->world.state_kept);
-        facts_wake(&facts, files);
-        pack(&s->daemon, SECONDS(NOW));
-}
-
-static void pass_time(State *s, uint64_t usec) {
-        unpack(&s->daemon, s->world.state_kept);
-        pack(&s->daemon, SECONDS(NOW) + usec);
-}
-
-/* --- what can happen --- */
-
-typedef enum Event {
-        EVENT_STEP, /* the daemon gets to do one thing */
-        EVENT_PASS, /* it gets to do all that there is to do at once */
-        EVENT_TIMER,
-        EVENT_KILLED,
-        EVENT_KILLED_IN_WRITE,
-        EVENT_LOGIN_GOOD,
-        EVENT_LOGIN_BAD,
-        EVENT_LOGOUT_UNHEARD, /* inotify is a hint */
-        EVENT_FILE_REWRITTEN,
-        EVENT_AGENT_GONE,
-        EVENT_AGENT_BACK,
-        EVENT_ENGINE_DOWN,
-        EVENT_ENGINE_UP,
-        EVENT_OPERATOR_STOPS,
-        EVENT_OPERATOR_STARTS,
-        EVENT_TASK_STARTS,
-        EVENT_TASK_ENDS,
-        EVENT_JOB_DONE,
-        EVENT_JOB_FAILED,
-        EVENT_JOB_REFUSED,
-        EVENT_JOB_UNHEARD, /* the bus was lost */
-        EVENT_SIGHUP,
-        N_EVENTS,
-} Event;
-
-static const char *const event_names[N_EVENTS] = {
-        [EVENT_STEP] = "a step of the daemon",
-        [EVENT_PASS] = "a pass of the daemon",
-        [EVENT_TIMER] = "its timer",
-        [EVENT_KILLED] = "it is killed and started",
-        [EVENT_KILLED_IN_WRITE] = "it is killed in the middle of a write",
-        [EVENT_LOGIN_GOOD] = "login",
-        [EVENT_LOGIN_BAD] = "login with bad credentials",
-        [EVENT_LOGOUT_UNHEARD] = "logout, without an inotify event",
-        [EVENT_FILE_REWRITTEN] = "the environment file is rewritten",
-        [EVENT_AGENT_GONE] = "the agent goes",
-        [EVENT_AGENT_BACK] = "the agent comes back",
-        [EVENT_ENGINE_DOWN] = "the engine goes down",
-        [EVENT_ENGINE_UP] = "the engine comes up",
-        [EVENT_OPERATOR_STOPS] = "systemctl stop",
-        [EVENT_OPERATOR_STARTS] = "systemctl start",
-        [EVENT_TASK_STARTS] = "a task starts",
-        [EVENT_TASK_ENDS] = "the last task ends",
-        [EVENT_JOB_DONE] = "the job is done",
-        [EVENT_JOB_FAILED] = "the job fails",
-        [EVENT_JOB_REFUSED] = "the job is canceled",
-        [EVENT_JOB_UNHEARD] = "the job is done, without a signal",
-        [EVENT_SIGHUP] = "SIGHUP",
-};
-
-static void end_job(State *s, JobOutcome outcome) {
-        World *w = &s->world;
-
-        if (outcome == JOB_FAILED) {
-                w->agent_runs = false;
-                w->unit = UNIT_FAILED;
-        } else if (outcome != JOB_REFUSED && (w->job == JOB_ANYWAY || w->unit == UNIT_ACTIVE)) {
-                start_agent(w);
-        }
-        if (outcome == JOB_REFUSED || outcome == JOB_FAILED)
-                w->retried = true;
-        w->job = JOB_IDLE;
-
-        unpack(&s->daemon, w->state_kept);
-        if (facts.attempt.state == ATTEMPT_JOB)
-                facts_end_restart(&facts, outcome, SECONDS(NOW));
-        else
-                facts_wake(&facts, false);
-        pack(&s->daemon, SECONDS(NOW));
-}
-
-static void set_credentials(World *w, uint8_t version) {
-        w->credentials = version;
-        w->restarts = w->retried = 0;
-}
-
-/* The last decision that rests told when to look again. */
-static bool fire_timer(State *s) {
-        Decision d;
-        State trial = *s;
-
-        if (step(&trial, &d, false) || d.look_again_usec <= SECONDS(NOW))
-                return false;
-        *s = trial;
-        pass_time(s, d.look_again_usec - SECONDS(NOW));
-        wake(s, false);
-        return true;
-}
-
-/* Happens to the host alone. False: it cannot happen now. */
-static bool happen(World *w, Event e) {
-        switch (e) {
-        case EVENT_FILE_REWRITTEN:
-                w->file = NONE;
-                w->restarts = w->retried = 0;
-                return true;
-        case EVENT_AGENT_GONE:
-                w->agent_runs = false;
-                return true;
-        case EVENT_AGENT_BACK:
-                if (w->agent_runs || w->unit != UNIT_ACTIVE || w->job != JOB_IDLE)
-                        return false;
-                start_agent(w);
-                return true;
-        case EVENT_ENGINE_DOWN:
-        case EVENT_ENGINE_UP:
-                if (w->engine_down == (e == EVENT_ENGINE_DOWN))
-                        return false;
-                w->engine_down = e == EVENT_ENGINE_DOWN;
-                return true;
-        case EVENT_OPERATOR_STOPS:
-                w->unit = UNIT_INACTIVE;
-                w->agent_runs = false;
-                w->job = JOB_IDLE; /* canceled, in favour of the stop */
-                return true;
-        case EVENT_OPERATOR_STARTS:
-                if (w->unit == UNIT_ACTIVE || w->job != JOB_IDLE)
-                        return false;
-                start_agent(w);
-                w->restarts = w->retried = 0;
-                return true;
-        case EVENT_TASK_STARTS:
-                if (!w->agent_runs)
-                        return false;
-                w->tasks = 1;
-                return true;
-        case EVENT_TASK_ENDS:
-                w->tasks = 0;
-                return true;
-        default:
-                return false;
-        }
-}
-
-static bool apply_event(State *s, Event e) {
-        World *w = &s->world;
-        Decision d;
-
-        switch (e) {
-        case EVENT_STEP:
-                (void) step(s, &d, false);
-                return true;
-        case EVENT_PASS:
-                while (step(s, &d, false))
-                        ;
-                return true;
-        case EVENT_TIMER:
-                return fire_timer(s);
-        case EVENT_KILLED:
-                start_daemon(s);
-                w->restarts = w->retried = 0; /* it knows nothing of its predecessor's */
-                return true;
-        case EVENT_KILLED_IN_WRITE:
-                w->restarts = w->retried = 0;
-                return step(s, &d, true) && d.action == ACTION_WRITE;
-        case EVENT_LOGIN_GOOD:
-        case EVENT_LOGIN_BAD:
-                set_credentials(w, e == EVENT_LOGIN_GOOD ? GOOD : BAD);
-                wake(s, true);
-                return true;
-        case EVENT_LOGOUT_UNHEARD:
-                set_credentials(w, NONE);
-                return true;
-        case EVENT_JOB_DONE:
-        case EVENT_JOB_FAILED:
-        case EVENT_JOB_REFUSED:
-        case EVENT_JOB_UNHEARD:
-                if (w->job == JOB_IDLE)
-                        return false;
-                end_job(s, e == EVENT_JOB_DONE      ? JOB_DONE
-                           : e == EVENT_JOB_FAILED  ? JOB_FAILED
-                           : e == EVENT_JOB_REFUSED ? JOB_REFUSED
-                                                    : JOB_UNKNOWN);
-                return true;
-        case EVENT_SIGHUP:
-                unpack(&s->daemon, w->state_kept);
-                facts_retry(&facts);
-                pack(&s->daemon, SECONDS(NOW));
-                w->restarts = w->retried = 0;
-                return true;
-        default:
-                if (!happen(w, e))
-                        return false;
-                wake(s, e == EVENT_FILE_REWRITTEN);
-                return true;
-        }
-}
-
-/* --- the end of a history --- */
+static bool at_the_end;
+static const State *looking_at;
 
 static void print_from(unsigned i) {
         if (i == 0)
@@ -499,180 +395,330 @@ static void print_from(unsigned i) {
         print_message("  %s\n", event_names[origins[i].event]);
 }
 
-static void print_history(void) {
-        print_message("What happened:\n");
+_Noreturn static void broken(const char *what) {
+        const State *s = looking_at;
+
+        print_message("On a host of kind \"%s\":\n", kind->name);
         print_from(looked_at);
-        print_message("  %s\n", event_names[looked_at_event]);
+        print_message("  %s%s\n", event_names[looked_at_event], at_the_end ? ", and then nothing but time" : "");
+        for (unsigned i = 0; s && i < N_DAEMONS; i++)
+                if (s->daemons[i].alive)
+                        print_message(
+                                "%s: action %d, reason %d; credentials %d, file %d, agent %d in state %d, unit %d\n",
+                                i == SERVICE ? "service" : "apply", s->daemons[i].action, s->daemons[i].reason,
+                                s->world.credentials, s->world.file, s->world.agent_version, s->world.agent,
+                                s->world.unit);
+        fail_msg("%s", what);
+        abort();
 }
 
-static void check_end(const World *w, const Decision *d) {
-        bool current = w->agent_runs && w->agent_version == w->credentials && w->file == w->credentials;
-        bool gone_back = w->agent_runs && w->rejected == w->credentials && w->agent_version == w->file;
+/* The credentials are looked at, and the helper asked, for a reason: one look for each, and none for anything else. */
+static void check_looks(const World *w, const Daemon *d, Event e, bool was_due) {
+        unsigned reasons = (e <= EVENT_DISK_WORKS || was_due) + w->is_new;
 
-        switch (d->reason) {
-        case REASON_LIVE:
-                if (!current)
-                        broken("called live, and the agent has other credentials");
+        if (w->looks > reasons)
+                broken("the credentials are looked at for no reason");
+        if (!kind->has_helper || d->writing || w->disk == CREDENTIALS_BROKEN)
                 return;
-        case REASON_ROLLED_BACK:
-                if (!gone_back)
-                        broken("called rolled back, and it is not");
-                return;
-        case REASON_TASKS:
-                if (w->state_kept || w->tasks == 0)
-                        broken("held for tasks, and none would be lost");
-                return;
+        if (d->known && d->outcome != SYNC_FAILED && w->lease <= 1)
+                broken("the helper is due, and not asked");
+        if (w->wanted & (1 << SERVICE) && !d->file_stale)
+                broken("somebody wants every helper asked, and none is");
+}
+
+static bool apply_event(State *s, Event e) {
+        const Daemon *d = &s->daemons[SERVICE];
+        bool was_due;
+
+        looking_at = s;
+        s->world.looks = s->world.is_new = 0;
+        if (!happen(s, e))
+                return false;
+        was_due = d->write_again == 1; /* an event may take its time */
+        run_daemons(s, e == EVENT_LOGIN_SLOW);
+        check_looks(&s->world, d, e, was_due);
+        s->world.looks = s->world.is_new = 0; /* so that the same states are the same */
+        return true;
+}
+
+/* --- the end of a history --- */
+
+static bool agent_is_up_to_date(const World *w) {
+        return w->agent == AGENT_RUNNING && w->agent_version == w->file;
+}
+
+static bool reason_is_true(const World *w, Reason reason) {
+        bool down = w->agent != AGENT_RUNNING;
+
+        switch (reason) {
+        case REASON_LIVE: /* nobody looks again: one that is down since has the file's when it comes back */
+                return down || agent_is_up_to_date(w) || w->disk == DISK_UNREADABLE;
+        case REASON_SILENT:
+                return down || !w->registered || w->hangs;
+        case REASON_FILE_UNKNOWN:
+                return w->disk == DISK_UNREADABLE;
+        case REASON_FILE_WRONG:
+                return w->disk != DISK_WORKS;
+        case REASON_NO_RECORD:
+                return w->disk == DISK_FULL && !agent_is_up_to_date(w);
         case REASON_ENGINE:
-                if (!w->engine_down)
-                        broken("held for the engine, which is up");
-                return;
+                return w->engine_down;
+        case REASON_BUS:
+                return w->bus_down;
         case REASON_UNIT_INACTIVE:
-                if (w->unit != UNIT_INACTIVE)
-                        broken("called stopped, and it is not");
-                return;
+                return (kind->is_docker ? down : w->unit == UNIT_INACTIVE) &&
+                       (!w->took_down || w->agent_exit == AGENT_EXIT_TERMINAL);
         case REASON_UNIT_FAILED:
-        case REASON_BROKE:
-        case REASON_GAVE_UP:
-                if (w->agent_runs)
-                        broken("called broken, and it runs");
-                return;
-        case REASON_AGENT_COMING:
-                if (w->agent_runs || w->unit != UNIT_ACTIVE)
-                        broken("waits for an agent that is there, or not to come");
-                return;
+                return w->unit == UNIT_FAILED && !w->took_down;
+        case REASON_AGENT_REFUSED:
+                return down && w->agent_exit == AGENT_EXIT_TERMINAL;
+        case REASON_TASKS:
+                return !kind->state_kept && w->task != TASK_NONE;
+        case REASON_TASKS_UNKNOWN:
+                return !kind->state_kept && w->hangs;
+        case REASON_FRUITLESS:
+                return (kind->ignores_file || kind->keeps_container) && !agent_is_up_to_date(w);
+        case REASON_TASKS_ENDED: /* and once more, each time before it finds that the disk is full */
+                return !kind->state_kept && w->disk == DISK_FULL && !agent_is_up_to_date(w);
         default:
-                broken("it ends in action %d for reason %d, which is neither live nor a stated hold", (int) d->action,
-                       (int) d->reason);
+                return false;
         }
 }
 
-static bool rests(const Decision *d) {
-        return d->action == ACTION_HOLD || d->action == ACTION_DONE || d->reason == REASON_AGENT_COMING;
+static void check_end(const State *s) {
+        const World *w = &s->world;
+        const Daemon *d = &s->daemons[SERVICE];
+
+        if (w->disk == DISK_WORKS && w->file != w->credentials)
+                broken("the file is not what the credentials say, and could be");
+        if (!reason_is_true(w, d->reason))
+                broken("it ends with a reason that is not true, or is none to end with");
+        if (s->daemons[APPLY].alive)
+                broken("apply never ends");
+        if (d->holds_lock && !w->record.open)
+                broken("the lock is held for nothing");
 }
 
-/* Nothing happens any more but time, the end of our own job, and RefreshSec=. */
+/* The states that were reached, by what they hash to. */
+typedef struct Set {
+        uint64_t *places;
+        unsigned size, n; /* size: a power of two */
+} Set;
+
+static uint64_t hash_state(const State *s) {
+        const uint16_t *words = (const uint16_t *) s;
+        uint64_t hash = 14695981039346656037ULL;
+
+        for (size_t i = 0; i < sizeof(State) / sizeof(*words); i++)
+                hash = (hash ^ words[i]) * 0x9E3779B97F4A7C15ULL, hash ^= hash >> 29;
+        return hash | 1;
+}
+
+/* False: it is there already. */
+static bool set_add(Set *set, uint64_t hash) {
+        uint64_t *place = &set->places[hash & (set->size - 1)];
+
+        for (; *place; place = place == &set->places[set->size - 1] ? set->places : place + 1)
+                if (*place == hash)
+                        return false;
+        assert_true(++set->n < set->size / 4 * 3);
+        *place = hash;
+        return true;
+}
+
+enum {
+        STATES_MAX = 1 << 19,
+        REST_MAX = 20, /* timers that go off, before it is looked at */
+};
+
+static State *states;
+static unsigned n_states;
+static uint64_t n_histories;
+static Set seen, resting;
+
+/* Nothing happens any more but time, the end of our own job, and at last RefreshSec=. What is known to end well is not
+ * gone through again. */
+static bool was_there(const uint64_t *walked, unsigned n, uint64_t hash) {
+        for (unsigned i = 0; i < n; i++)
+                if (walked[i] == hash)
+                        return true;
+        return false;
+}
+
+/* One step of it; false: nothing is to come, but time. */
+static bool rest_step(State *s) {
+        if (s->daemons[SERVICE].writing) {
+                end_slow_write(s);
+        } else if (s->world.job != JOB_NONE) {
+                pass_time(s, 1);
+                do_job(s);
+                end_job(s, JOB_DONE, !s->world.bus_down);
+        } else if (!fire_timers(s, false)) {
+                return false;
+        }
+        run_daemons(s, false);
+        return true;
+}
+
+static void let_hours_pass(State *s) {
+        pass_time(s, AGO_MAX);
+        if (s->daemons[APPLY].alive)
+                end_daemon(s, APPLY);
+        wake_files(s);
+        s->daemons[SERVICE].agent_stale |= s->daemons[SERVICE].look_again > 0;
+        run_daemons(s, false);
+}
+
 static void come_to_rest(State s) {
-        bool refreshed = false;
+        uint64_t walked[2 * REST_MAX];
+        bool later = false;
 
-        for (unsigned i = 0; i < REST_STEPS_MAX; i++) {
-                Decision d;
+        looking_at = &s;
+        at_the_end = true;
+        for (unsigned n = 0;;) {
+                uint64_t hash = hash_state(&s) + 2 * later;
+                bool again = was_there(walked, n, hash);
 
-                if (step(&s, &d, false))
+                if (!again && !set_add(&resting, hash))
+                        break; /* and from there it is known to end well */
+                walked[n++] = hash;
+                if (!again && n < (later ? 2 * REST_MAX : REST_MAX) && rest_step(&s))
                         continue;
-                if (s.world.job != JOB_IDLE) {
-                        end_job(&s, JOB_DONE);
-                } else if (rests(&d) && refreshed) {
-                        check_end(&s.world, &d);
-                        return;
-                } else if (rests(&d)) {
-                        pass_time(&s, SECONDS(3600));
-                        wake(&s, true);
-                        refreshed = true;
-                } else if (!fire_timer(&s)) {
-                        broken("it waits for reason %d, and for nothing that comes", (int) d.reason);
+                if (later) {
+                        check_end(&s);
+                        break;
                 }
+                let_hours_pass(&s);
+                later = true;
         }
-        broken("it never comes to rest");
+        at_the_end = false;
+        looking_at = NULL;
 }
 
 /* --- all of them --- */
 
-/* The states that were reached. What stands in the table is a number of this list, plus one. */
-static State *states;
-static unsigned n_states;
-static uint32_t *table;
-
-static bool is_new(const State *s) {
-        const unsigned char *bytes = (const unsigned char *) s;
-        uint64_t hash = 14695981039346656037ULL;
-        uint32_t *place;
-
-        for (size_t i = 0; i < sizeof(State); i++)
-                hash = (hash ^ bytes[i]) * 1099511628211ULL;
-        for (place = &table[hash & (TABLE_SIZE - 1)]; *place;
-             place = place == table + TABLE_SIZE - 1 ? table : place + 1)
-                if (memcmp(&states[*place - 1], s, sizeof(State)) == 0)
-                        return false;
-
-        assert_true(n_states < TABLE_SIZE / 2);
-        origins[n_states] = (Origin){.before = looked_at, .event = looked_at_event};
-        states[n_states++] = *s;
-        *place = n_states;
-        return true;
-}
-
-static void explore(uint8_t state_kept, uint8_t bad_breaks, uint8_t unit_fails) {
+static void explore(const Kind *k) {
         unsigned begin = 0, end;
         State first;
 
+        kind = k;
         memset(&first, 0, sizeof(first));
-        first.world = (World){.credentials = GOOD,
-                              .file = GOOD,
-                              .last_good = NEVER,
-                              .rejected = NEVER,
-                              .agent_runs = true,
-                              .agent_version = GOOD,
+        first.world = (World){.credentials = A,
+                              .file = A,
+                              .agent = AGENT_RUNNING,
+                              .agent_version = A,
+                              .registered = true,
                               .unit = UNIT_ACTIVE,
-                              .state_kept = state_kept,
-                              .bad_breaks = bad_breaks,
-                              .unit_fails = unit_fails};
-        start_daemon(&first);
+                              .record = {.old_id = NEVER, .digest = NEVER},
+                              .unit_started = AGO_MAX,
+                              .job_owner = NEVER};
+        end_daemon(&first, APPLY);
+        start_daemon(&first, SERVICE);
         n_states = 0;
-        memset(table, 0, TABLE_SIZE * sizeof(uint32_t));
-        (void) is_new(&first);
+        n_histories = 0;
+        seen.n = resting.n = 0;
+        memset(seen.places, 0, seen.size * sizeof(uint64_t));
+        memset(resting.places, 0, resting.size * sizeof(uint64_t));
+        run_daemons(&first, false);
+        (void) set_add(&seen, hash_state(&first));
+        states[n_states++] = first;
 
-        for (unsigned depth = 0; depth < DEPTH; depth++, begin = end) {
+        for (unsigned depth = 0; depth < k->depth; depth++, begin = end) {
                 end = n_states;
                 for (unsigned i = begin; i < end; i++)
                         for (Event e = 0; e < N_EVENTS; e++) {
                                 State next = states[i];
 
+                                if (!(k->events & BIT(e)))
+                                        continue;
                                 looked_at = i;
                                 looked_at_event = (int) e;
-                                if (apply_event(&next, e) && is_new(&next))
-                                        come_to_rest(next);
+                                if (!apply_event(&next, e))
+                                        continue;
+                                n_histories++;
+                                if (!set_add(&seen, hash_state(&next)))
+                                        continue;
+                                assert_true(n_states < STATES_MAX);
+                                origins[n_states] = (Origin){.before = i, .event = (int) e};
+                                states[n_states++] = next;
+                                come_to_rest(next);
                         }
         }
-        print_message("%u states within %d events\n", n_states, DEPTH);
+        print_message("%s: %u states within %u events, by %llu ways\n", k->name, n_states, k->depth,
+                      (unsigned long long) n_histories);
 }
 
 static int set_up(void **state _unused_) {
-        states = calloc(TABLE_SIZE / 2, sizeof(State));
-        origins = calloc(TABLE_SIZE / 2, sizeof(Origin));
-        table = calloc(TABLE_SIZE, sizeof(uint32_t));
-        return states && origins && table ? 0 : -1;
+        states = calloc(STATES_MAX, sizeof(State));
+        origins = calloc(STATES_MAX, sizeof(Origin));
+        seen = (Set){.places = calloc(STATES_MAX * 2, sizeof(uint64_t)), .size = STATES_MAX * 2};
+        resting = (Set){.places = calloc(STATES_MAX * 4, sizeof(uint64_t)), .size = STATES_MAX * 4};
+        return states && origins && seen.places && resting.places ? 0 : -1;
 }
 
 static int tear_down(void **state _unused_) {
         free(states);
         free(origins);
-        free(table);
+        free(seen.places);
+        free(resting.places);
         return 0;
 }
 
-static void test_state_is_kept(void **state _unused_) {
-        explore(true, false, false);
-}
+#define LOGINS (BIT(EVENT_TIMER) | BIT(EVENT_LOGIN_A) | BIT(EVENT_LOGIN_B) | BIT(EVENT_LOGOUT))
+#define FILES                                                                                                     \
+        (LOGINS | BIT(EVENT_LOGIN_SLOW) | BIT(EVENT_WRITTEN) | BIT(EVENT_FILE_REWRITTEN) | BIT(EVENT_DISK_FULL) | \
+         BIT(EVENT_DISK_UNREADABLE) | BIT(EVENT_CREDENTIALS_BROKEN) | BIT(EVENT_DISK_WORKS))
+#define JOBS                                                                                               \
+        (BIT(EVENT_JOB_DONE) | BIT(EVENT_JOB_DONE_UNHEARD) | BIT(EVENT_JOB_HALF) | BIT(EVENT_JOB_FAILED) | \
+         BIT(EVENT_JOB_DEPENDENCY_DOWN) | BIT(EVENT_JOB_DEPENDENCY_UP) | BIT(EVENT_JOB_REFUSED))
+#define OPERATOR                                                                               \
+        (BIT(EVENT_OPERATOR_STOPS) | BIT(EVENT_OPERATOR_STARTS) | BIT(EVENT_OPERATOR_RESETS) | \
+         BIT(EVENT_OPERATOR_CANCELS))
+#define KILLS (BIT(EVENT_KILLED) | BIT(EVENT_KILLED_BEFORE_CALL) | BIT(EVENT_KILLED_BEFORE_SETTLE))
+#define TASKS (BIT(EVENT_TASK_PULLED) | BIT(EVENT_TASK_RUNS) | BIT(EVENT_TASK_ENDS) | BIT(EVENT_AGENT_HANGS))
+#define AGENT                                                                                              \
+        (BIT(EVENT_AGENT_EXITS) | BIT(EVENT_AGENT_REFUSES) | BIT(EVENT_AGENT_ANEW) | BIT(EVENT_AWS_AWAY) | \
+         BIT(EVENT_AWS_BACK))
+#define INSTANCES (BIT(EVENT_APPLY) | BIT(EVENT_APPLY_KILLED))
+#define OUTAGES (BIT(EVENT_ENGINE) | BIT(EVENT_BUS))
+#define ALL (BIT(N_EVENTS) - 1)
 
-static void test_state_is_not_kept(void **state _unused_) {
-        explore(false, false, false);
-}
+static const Kind kinds[] = {
+        {"everything, state kept", true, true, false, false, false, false, 4, ALL},
+        {"everything, state not kept", false, true, false, false, false, false, 4, ALL},
+        {"jobs and an operator", true, true, false, false, false, false, 7, LOGINS | JOBS | OPERATOR | KILLS},
+        {"files, and a helper", true, true, false, false, false, true, 7,
+         FILES | BIT(EVENT_JOB_DONE) | BIT(EVENT_KILLED) | BIT(EVENT_SIGHUP)},
+        {"tasks", false, true, false, false, false, false, 7,
+         LOGINS | TASKS | BIT(EVENT_TIMER_LATE) | BIT(EVENT_JOB_DONE) | BIT(EVENT_AGENT_EXITS) | BIT(EVENT_AGENT_ANEW) |
+                 BIT(EVENT_DISK_FULL) | BIT(EVENT_DISK_WORKS)},
+        {"an agent that comes and goes", true, false, false, false, false, false, 6,
+         LOGINS | AGENT | OUTAGES | BIT(EVENT_JOB_DONE) | BIT(EVENT_KILLED)},
+        {"two instances", true, true, false, false, false, false, 7,
+         LOGINS | INSTANCES | BIT(EVENT_KILLED) | BIT(EVENT_JOB_DONE) | BIT(EVENT_JOB_FAILED) |
+                 BIT(EVENT_OPERATOR_STOPS)},
+        {"a unit that ignores the file", true, true, false, true, false, false, 7,
+         LOGINS | INSTANCES | KILLS | BIT(EVENT_JOB_DONE) | BIT(EVENT_JOB_DONE_UNHEARD) | BIT(EVENT_SIGHUP)},
+        {"a unit that is another one's", true, true, false, true, true, false, 7,
+         LOGINS | KILLS | BIT(EVENT_JOB_DONE) | BIT(EVENT_JOB_DONE_UNHEARD) | BIT(EVENT_SIGHUP)},
+        {"Method=docker", true, true, true, false, false, false, 6,
+         LOGINS | AGENT | KILLS | BIT(EVENT_JOB_DONE) | BIT(EVENT_JOB_REFUSED) | BIT(EVENT_ENGINE) |
+                 BIT(EVENT_OPERATOR_STOPS) | BIT(EVENT_OPERATOR_STARTS)},
+        {"a helper", true, true, false, false, false, true, 6,
+         LOGINS | INSTANCES | BIT(EVENT_FILE_REWRITTEN) | BIT(EVENT_DISK_FULL) | BIT(EVENT_CREDENTIALS_BROKEN) |
+                 BIT(EVENT_DISK_WORKS) | BIT(EVENT_TIMER_LATE) | BIT(EVENT_JOB_DONE) | BIT(EVENT_KILLED) |
+                 BIT(EVENT_SIGHUP) | BIT(EVENT_ENGINE) | BIT(EVENT_TASK_PULLED)},
+};
 
-static void test_credentials_break_the_agent(void **state _unused_) {
-        explore(true, true, false);
-}
-
-static void test_credentials_break_the_unit(void **state _unused_) {
-        explore(true, true, true);
+static void test_kind(void **state) {
+        explore(*state);
 }
 
 int main(void) {
-        const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_state_is_kept),
-                cmocka_unit_test(test_state_is_not_kept),
-                cmocka_unit_test(test_credentials_break_the_agent),
-                cmocka_unit_test(test_credentials_break_the_unit),
-        };
+        struct CMUnitTest tests[ELEMENTSOF(kinds)];
 
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
+                tests[i] = (struct CMUnitTest){
+                        .name = kinds[i].name, .test_func = test_kind, .initial_state = (void *) &kinds[i]};
         return cmocka_run_group_tests_name("every history", tests, set_up, tear_down);
 }

@@ -5,192 +5,503 @@
 
 #define SECONDS(n) ((n) *USEC_PER_SEC)
 
-/* test-every-history plays whole histories; here is what single events change. */
-
 static const Digest A = {{1}}, B = {{2}};
 
-static SyncReport written(const Digest *digest) {
-        return (SyncReport){.outcome = SYNC_WRITTEN, .digest_known = true, .digest = *digest};
+static SyncReport sync_report(SyncOutcome outcome, const Digest *digest) {
+        return (SyncReport){.outcome = outcome, .digest_known = digest, .digest = digest ? *digest : (Digest){{0}}};
 }
 
-static void test_wake(void **state _unused_) {
+static ObserveReport agent_report(AgentState agent, const char *id, const Digest *digest) {
+        ObserveReport r = {.agent = agent, .digest = *digest};
+
+        (void) snprintf(r.container_id, sizeof(r.container_id), "%s", id);
+        return r;
+}
+
+static void observe(Facts *f, const ObserveReport *agent, UnitState unit, unsigned now) {
+        const UnitReport report = {.state = unit};
+
+        facts_end_observe(f, agent, &report, SECONDS(now));
+}
+
+static void test_waking(void **state _unused_) {
         Facts f = {0};
 
-        facts_wake(&f, true);
-        facts_wake(&f, false);
-        assert_true(f.files_stale && f.agent_stale);
-        assert_int_equal(facts_begin_write(&f), SYNC_USUAL);
-        assert_true(!f.files_stale && f.agent_stale && f.job_running);
+        facts_wake_file(&f);
+        assert_true(f.file.stale && !f.agent_stale);
+        facts_wake_agent(&f);
+        assert_true(f.agent_stale);
+
+        facts_begin_write(&f);
+        assert_true(!f.file.stale && f.file.writing);
         facts_begin_observe(&f);
-        assert_false(f.agent_stale);
+        assert_true(!f.agent_stale && f.observing);
 }
 
-static void test_failed_write_keeps_what_is_known(void **state _unused_) {
-        SyncReport good = written(&A), failed = {.outcome = SYNC_FAILED};
-        Facts f = {0};
+static void test_another_file(void **state _unused_) {
+        Facts f = {.file = {.known = true, .right_known = true, .sync = {.digest_known = true, .digest = A}}};
 
-        good.n_registries = 3;
-        good.rejected = true;
-        (void) snprintf(good.registries, sizeof(good.registries), "x");
-        facts_end_write(&f, &good, SECONDS(5));
-        assert_int_equal(f.changed_usec, SECONDS(5));
-        assert_int_equal(f.needed_usec, SECONDS(5));
-
-        facts_end_write(&f, &failed, SECONDS(9));
-        assert_int_equal(f.sync.outcome, SYNC_FAILED);
-        assert_true(f.sync.digest_known && f.sync.rejected && digest_equal(&f.sync.digest, &A));
-        assert_int_equal(f.sync.n_registries, 3);
-        assert_string_equal(f.sync.registries, "x");
-        assert_int_equal(f.changed_usec, SECONDS(5));
-}
-
-static void test_change_by_somebody_else(void **state _unused_) {
-        SyncReport first = written(&A), second = written(&B);
-        Facts f = {0};
-
-        facts_end_write(&f, &first, SECONDS(5));
-        f.attempt.failures = 3;
-        second.outcome = SYNC_UNCHANGED;
-        facts_end_write(&f, &second, SECONDS(9));
-        assert_int_equal(f.changed_usec, SECONDS(9));
-        assert_int_equal(f.needed_usec, SECONDS(5));
-        assert_int_equal(f.attempt.failures, 0);
-}
-
-static void test_need_is_seen(void **state _unused_) {
-        ObserveReport agent = {.agent = AGENT_RUNNING, .digest = A, .answers = true};
-        Facts f = {.sync = {.digest_known = true, .digest = B}};
-
-        facts_end_observe(&f, &agent, UNIT_ACTIVE, SECONDS(7));
-        assert_int_equal(f.needed_usec, SECONDS(7));
-        facts_end_observe(&f, &agent, UNIT_ACTIVE, SECONDS(8));
-        assert_int_equal(f.needed_usec, SECONDS(7));
-        assert_true(f.sync.last_good_known && digest_equal(&f.sync.last_good, &A));
-
-        /* One that could not be kept is not known. */
-        f = (Facts){.sync = {.digest_known = true, .digest = A}};
-        agent.keep_error = -ENOSPC;
-        facts_end_observe(&f, &agent, UNIT_ACTIVE, SECONDS(7));
-        assert_int_equal(f.needed_usec, 0);
-        assert_false(f.sync.last_good_known);
-}
-
-static void test_ends_of_a_restart(void **state _unused_) {
-        static const struct {
-                JobOutcome job;
-                bool rolls_back;
-                AttemptState state;
-                AttemptOutcome outcome;
-                unsigned failures;
-        } table[] = {
-                {JOB_DONE, false, ATTEMPT_VERIFYING, OUTCOME_NONE, 0},
-                {JOB_UNKNOWN, false, ATTEMPT_VERIFYING, OUTCOME_NONE, 0},
-                {JOB_REFUSED, false, ATTEMPT_NONE, OUTCOME_NONE, 1},
-                {JOB_REFUSED, true, ATTEMPT_NONE, OUTCOME_NONE, 1},
-                {JOB_FAILED, false, ATTEMPT_NONE, OUTCOME_BROKE, 1},
-                {JOB_FAILED, true, ATTEMPT_NONE, OUTCOME_GAVE_UP, 1},
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                Decision d = {.action = ACTION_RESTART, .reason = table[i].rolls_back ? REASON_REPAIR : REASON_NONE};
-                Facts f = {.sync = {.digest = B, .rejected = table[i].rolls_back}, .agent = {.container_id = "old"}};
-
-                f.attempt.outcome = OUTCOME_FRUITLESS;
-                facts_begin_restart(&f, &d, SECONDS(3));
-                assert_int_equal(f.attempt.state, ATTEMPT_JOB);
-                assert_int_equal(f.attempt.outcome, OUTCOME_NONE);
-                assert_int_equal(f.attempt.started_usec, SECONDS(3));
-                assert_true(digest_equal(&f.attempt.digest, &B));
-                assert_string_equal(f.attempt.old_container_id, "old");
-
-                facts_end_restart(&f, table[i].job, SECONDS(4));
-                assert_int_equal(f.attempt.state, table[i].state);
-                assert_int_equal(f.attempt.outcome, table[i].outcome);
-                assert_int_equal(f.attempt.failures, table[i].failures);
-                assert_true(f.agent_stale);
-        }
-}
-
-static void test_not_verified(void **state _unused_) {
-        static const struct {
-                AgentState agent;
-                Reason missing;
-                bool overtaken;
-                AttemptOutcome outcome;
-        } table[] = {
-                {AGENT_RUNNING, REASON_NO_NEW_CONTAINER, false, OUTCOME_FRUITLESS},
-                {AGENT_RUNNING, REASON_OTHER_CREDENTIALS, false, OUTCOME_FRUITLESS},
-                {AGENT_RUNNING, REASON_OTHER_CREDENTIALS, true, OUTCOME_NONE},
-                {AGENT_STOPPED, REASON_NO_NEW_CONTAINER, false, OUTCOME_BROKE},
-                {AGENT_STOPPED, REASON_NOT_RUNNING, true, OUTCOME_BROKE},
-                {AGENT_RUNNING, REASON_SILENT, false, OUTCOME_BROKE},
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                Decision d = {.action = ACTION_NOT_VERIFIED, .reason = table[i].missing};
-                Facts f = {.agent = {.agent = table[i].agent}, .attempt = {.state = ATTEMPT_VERIFYING}};
-
-                f.attempt.overtaken = table[i].overtaken;
-                assert_true(facts_take_decision(&f, &d, SECONDS(1)));
-                assert_int_equal(f.attempt.state, ATTEMPT_NONE);
-                assert_int_equal(f.attempt.outcome, table[i].outcome);
-                assert_int_equal(f.attempt.failures, 1);
-        }
-}
-
-static void test_well_again(void **state _unused_) {
-        Decision d = {.action = ACTION_DONE, .reason = REASON_ROLLED_BACK};
-        Facts f = {.needed_usec = 1, .attempt = {.state = ATTEMPT_VERIFYING, .rolls_back = true, .failures = 2}};
-
-        assert_true(facts_take_decision(&f, &d, SECONDS(1)));
-        assert_int_equal(f.attempt.state, ATTEMPT_NONE);
-        assert_int_equal(f.attempt.failures, 0);
-        assert_false(f.attempt.rolls_back);
-        assert_int_equal(f.needed_usec, 0);
-        assert_false(facts_take_decision(&f, &d, SECONDS(1)));
+        facts_forget_file(&f);
+        assert_true(f.file.stale && !f.file.known && !f.file.right_known && !f.file.sync.digest_known);
 }
 
 static void test_retry(void **state _unused_) {
-        Facts f = {.attempt = {.outcome = OUTCOME_FRUITLESS}};
+        Facts f = {.not_recorded_usec = 7, .record.fruitless = true};
 
         facts_retry(&f);
-        assert_int_equal(f.attempt.outcome, OUTCOME_NONE);
-        assert_true(f.files_stale);
-        assert_int_equal(facts_begin_write(&f), SYNC_RETRY);
-        assert_int_equal(facts_begin_write(&f), SYNC_USUAL);
+        assert_true(f.file.stale && f.agent_stale && !f.record.fruitless);
+        assert_int_equal(f.not_recorded_usec, 0);
+}
 
-        f = (Facts){.attempt = {.outcome = OUTCOME_GAVE_UP}};
-        facts_retry(&f);
-        assert_int_equal(f.attempt.outcome, OUTCOME_GAVE_UP);
-        assert_int_equal(facts_begin_write(&f), SYNC_USUAL);
+/* --- what a write tells --- */
+
+static void test_reports_of_a_write(void **state _unused_) {
+        static const struct {
+                bool known, right; /* before, with A in the file */
+                SyncOutcome outcome;
+                const Digest *digest;
+                bool behind;
+                bool changed, right_after;
+        } table[] = {
+                {false, false, SYNC_UNCHANGED, &A, false, false, true},
+                {false, false, SYNC_WRITTEN, &A, false, true, true},
+                {false, false, SYNC_REMOVED, &A, false, true, true},
+                {false, false, SYNC_FAILED, &A, false, false, false},
+                {true, true, SYNC_UNCHANGED, &A, false, false, true},
+                {true, true, SYNC_WRITTEN, &B, false, true, true},
+                /* By somebody else. */
+                {true, true, SYNC_UNCHANGED, &B, false, true, true},
+                {true, true, SYNC_FAILED, &B, false, true, false},
+                /* A credential file that cannot be read changes nothing. */
+                {true, true, SYNC_FAILED, &A, false, false, true},
+                {true, false, SYNC_FAILED, &A, false, false, false},
+                /* A disk that is full, and an environment file that cannot be read: something newer may belong there.
+                 */
+                {true, true, SYNC_FAILED, &A, true, false, false},
+                {true, true, SYNC_FAILED, NULL, false, false, false},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                SyncReport report = sync_report(table[i].outcome, table[i].digest);
+                Facts f = {.file = {.writing = true, .right_known = table[i].right, .right = A}};
+
+                f.file.sync.digest_known = table[i].known;
+                f.file.sync.digest = A;
+                report.behind = table[i].behind;
+                report.problems.n_items = 3;
+                report.n_registries = 2;
+                facts_end_write(&f, &report, SECONDS(7));
+                assert_false(f.file.writing);
+                assert_true(f.file.known);
+                assert_int_equal(f.file.written_usec, SECONDS(7));
+                assert_int_equal(f.file.changed_usec, table[i].changed ? SECONDS(7) : 0);
+                assert_int_equal(f.agent_stale, table[i].changed);
+                assert_int_equal(facts_file_is_right(&f), table[i].right_after);
+                assert_int_equal(f.file.sync.outcome, table[i].outcome);
+                assert_int_equal(f.file.sync.problems.n_items, 3);
+                /* What is known of a file that could not be read still stands. */
+                assert_true(f.file.sync.digest_known);
+                assert_true(digest_equal(&f.file.sync.digest, table[i].digest ? table[i].digest : &A));
+                assert_int_equal(f.file.sync.n_registries, table[i].digest ? 2 : 0);
+        }
+}
+
+static void test_change_is_a_new_cause(void **state _unused_) {
+        SyncReport report = sync_report(SYNC_WRITTEN, &B);
+        Facts f = {.record.failures = 3};
+
+        facts_end_write(&f, &report, SECONDS(5));
+        assert_int_equal(f.needed_usec, SECONDS(5));
+        assert_int_equal(f.record.failures, 0);
+        assert_false(f.overtaken);
+        facts_end_write(&f, &report, SECONDS(9));
+        assert_int_equal(f.needed_usec, SECONDS(5));
+        assert_int_equal(f.file.changed_usec, SECONDS(9));
+
+        /* A restart that is under way was for something older. */
+        f = (Facts){.record = {.open = true, .failures = 3}};
+        facts_end_write(&f, &report, SECONDS(5));
+        assert_true(f.overtaken);
+        assert_int_equal(f.record.failures, 3);
+}
+
+static void test_file_is_right(void **state _unused_) {
+        Facts f = {.file = {.right_known = true, .right = A, .sync = {.digest_known = true, .digest = A}}};
+
+        assert_true(facts_file_is_right(&f));
+        f.file.sync.digest = B;
+        assert_false(facts_file_is_right(&f));
+        f.file.sync.digest = A;
+        f.file.right_known = false;
+        assert_false(facts_file_is_right(&f));
+        f.file.right_known = true;
+        f.file.sync.digest_known = false;
+        assert_false(facts_file_is_right(&f));
+}
+
+static void test_agent_has_credentials(void **state _unused_) {
+        Facts f = {.agent = {.agent = AGENT_RUNNING, .digest = A}, .file.sync = {.digest_known = true, .digest = A}};
+
+        assert_true(facts_agent_has_credentials(&f));
+        f.agent.digest = B;
+        assert_false(facts_agent_has_credentials(&f));
+        f.agent.digest = A;
+        f.agent.agent = AGENT_STOPPED;
+        assert_false(facts_agent_has_credentials(&f));
+        f.agent.agent = AGENT_RUNNING;
+        f.file.sync.digest_known = false;
+        assert_false(facts_agent_has_credentials(&f));
+}
+
+/* --- what a look tells --- */
+
+static void test_look(void **state _unused_) {
+        const ObserveReport agent = agent_report(AGENT_RUNNING, "1", &A);
+        const UnitReport unit = {.state = UNIT_ACTIVE, .started_usec = 3, .stopped_usec = 2};
+        Facts f = {.observing = true};
+
+        facts_end_observe(&f, &agent, &unit, SECONDS(7));
+        assert_false(f.observing);
+        assert_int_equal(f.observed_usec, SECONDS(7));
+        assert_string_equal(f.agent.container_id, "1");
+        assert_int_equal(f.unit.state, UNIT_ACTIVE);
+        assert_int_equal(f.unit.started_usec, 3);
+        assert_int_equal(f.unit.stopped_usec, 2);
+}
+
+static void test_since_when_it_runs(void **state _unused_) {
+        const ObserveReport first = agent_report(AGENT_RUNNING, "1", &A), second = agent_report(AGENT_RUNNING, "2", &A);
+        const ObserveReport stopped = agent_report(AGENT_STOPPED, "2", &A);
+        Facts f = {0};
+
+        observe(&f, &first, UNIT_ACTIVE, 1);
+        observe(&f, &first, UNIT_ACTIVE, 2);
+        assert_int_equal(f.running_usec, SECONDS(1));
+        observe(&f, &second, UNIT_ACTIVE, 3);
+        assert_int_equal(f.running_usec, SECONDS(3));
+        observe(&f, &stopped, UNIT_ACTIVE, 4);
+        assert_int_equal(f.running_usec, 0);
+        observe(&f, &second, UNIT_ACTIVE, 5);
+        assert_int_equal(f.running_usec, SECONDS(5));
+}
+
+static void test_since_when_it_is_idle(void **state _unused_) {
+        static const struct {
+                AgentState agent;
+                unsigned n_tasks, n_containers;
+                int error;
+                bool idle;
+        } table[] = {
+                {AGENT_RUNNING, 0, 0, 0, true},           {AGENT_STOPPED, 0, 0, 0, true},
+                {AGENT_UNKNOWN, 0, 0, 0, false},          {AGENT_RUNNING, 1, 0, 0, false},
+                {AGENT_RUNNING, 0, 1, 0, false},          {AGENT_RUNNING, 0, 0, -ETIMEDOUT, false},
+                {AGENT_RUNNING, 1, 1, -ETIMEDOUT, false},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                ObserveReport agent = agent_report(table[i].agent, "1", &A);
+                Facts f = {0};
+
+                agent.n_tasks = table[i].n_tasks;
+                agent.n_containers = table[i].n_containers;
+                agent.tasks_error = table[i].error;
+                observe(&f, &agent, UNIT_ACTIVE, 1);
+                observe(&f, &agent, UNIT_ACTIVE, 2);
+                assert_int_equal(f.idle_usec, table[i].idle ? SECONDS(1) : 0);
+                f.idle_usec = SECONDS(1);
+                observe(&f, &agent, UNIT_ACTIVE, 3);
+                assert_int_equal(f.idle_usec, table[i].idle ? SECONDS(1) : 0);
+        }
+}
+
+static void test_since_when_it_is_silent(void **state _unused_) {
+        static const struct {
+                AgentState agent;
+                UnitState unit;
+                bool answers;
+                char silent; /* y, n, or as before */
+        } table[] = {
+                {AGENT_RUNNING, UNIT_ACTIVE, false, 'y'},   {AGENT_RUNNING, UNIT_ACTIVE, true, 'n'},
+                {AGENT_STOPPED, UNIT_ACTIVE, false, 'y'},   {AGENT_ABSENT, UNIT_CHANGING, false, 'y'},
+                {AGENT_ABSENT, UNIT_INACTIVE, false, 'n'},  {AGENT_STOPPED, UNIT_FAILED, false, 'n'},
+                {AGENT_RUNNING, UNIT_UNKNOWN, false, 'y'},  {AGENT_UNKNOWN, UNIT_ACTIVE, false, '='},
+                {AGENT_UNKNOWN, UNIT_INACTIVE, false, '='},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                ObserveReport agent = agent_report(table[i].agent, "1", &A);
+                Facts f = {0};
+
+                agent.answers = table[i].answers;
+                observe(&f, &agent, table[i].unit, 5);
+                assert_int_equal(f.silent_usec, table[i].silent == 'y' ? SECONDS(5) : 0);
+                f.silent_usec = SECONDS(2);
+                observe(&f, &agent, table[i].unit, 6);
+                assert_int_equal(f.silent_usec, table[i].silent == 'n' ? 0 : SECONDS(2));
+        }
+}
+
+static void test_refusal(void **state _unused_) {
+        static const struct {
+                bool before;
+                AgentState agent;
+                int exit_status;
+                UnitState unit;
+                bool answers;
+                unsigned ran_for;
+                bool after;
+        } table[] = {
+                {false, AGENT_STOPPED, 5, UNIT_REFUSED, false, 0, true},
+                {false, AGENT_ABSENT, 0, UNIT_REFUSED, false, 0, true},
+                {false, AGENT_UNKNOWN, 0, UNIT_REFUSED, false, 0, true},
+                /* Debian's unit starts it again all the same. */
+                {false, AGENT_STOPPED, 5, UNIT_ACTIVE, false, 0, true},
+                {false, AGENT_STOPPED, 5, UNIT_CHANGING, false, 0, true},
+                {true, AGENT_RUNNING, 0, UNIT_ACTIVE, false, 29, true},
+                {true, AGENT_ABSENT, 0, UNIT_ACTIVE, false, 0, true},
+                {true, AGENT_UNKNOWN, 0, UNIT_ACTIVE, false, 0, true},
+                {true, AGENT_RUNNING, 5, UNIT_ACTIVE, false, 0, true},
+                /* It is over. */
+                {true, AGENT_RUNNING, 0, UNIT_ACTIVE, false, 30, false},
+                {true, AGENT_RUNNING, 0, UNIT_ACTIVE, true, 0, false},
+                {true, AGENT_STOPPED, 1, UNIT_ACTIVE, false, 0, false},
+                {true, AGENT_STOPPED, 5, UNIT_INACTIVE, false, 0, false},
+                {true, AGENT_ABSENT, 0, UNIT_INACTIVE, false, 0, false},
+                {false, AGENT_STOPPED, 1, UNIT_ACTIVE, false, 0, false},
+                {false, AGENT_RUNNING, 5, UNIT_ACTIVE, false, 0, false},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                ObserveReport agent = agent_report(table[i].agent, "1", &A);
+                Facts f = {.refused = table[i].before};
+
+                agent.exit_status = table[i].exit_status;
+                agent.answers = table[i].answers;
+                if (table[i].ran_for > 0) {
+                        f.agent = agent;
+                        f.running_usec = SECONDS(100 - table[i].ran_for);
+                }
+                observe(&f, &agent, table[i].unit, 100);
+                assert_int_equal(f.refused, table[i].after);
+        }
+}
+
+static void test_need(void **state _unused_) {
+        static const struct {
+                AgentState agent;
+                const Digest *has;
+                bool file_known, open;
+                unsigned needed; /* where it was needed since 1 */
+                unsigned needed_first, failures;
+                bool fruitless;
+        } table[] = {
+                {AGENT_RUNNING, &B, true, false, 1, 7, 3, true},
+                {AGENT_RUNNING, &B, false, false, 1, 0, 3, true},
+                {AGENT_STOPPED, &B, true, false, 1, 0, 3, true},
+                {AGENT_RUNNING, &A, true, false, 0, 0, 0, false},
+                /* What came of it is not settled yet. */
+                {AGENT_RUNNING, &A, true, true, 0, 0, 3, false},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const ObserveReport agent = agent_report(table[i].agent, "1", table[i].has);
+
+                for (unsigned since = 0; since < 2; since++) {
+                        Facts f = {.needed_usec = SECONDS(since),
+                                   .file.sync = {.digest_known = table[i].file_known, .digest = A},
+                                   .record = {.open = table[i].open, .failures = 3, .fruitless = true}};
+
+                        observe(&f, &agent, UNIT_ACTIVE, 7);
+                        assert_int_equal(f.needed_usec, SECONDS(since ? table[i].needed : table[i].needed_first));
+                        assert_int_equal(f.record.failures, table[i].failures);
+                        assert_int_equal(f.record.fruitless, table[i].fruitless);
+                }
+        }
+}
+
+static void test_unit_of_container(void **state _unused_) {
+        static const struct {
+                AgentState agent;
+                int exit_status;
+                UnitState unit;
+        } table[] = {
+                {AGENT_RUNNING, 0, UNIT_ACTIVE},  {AGENT_RUNNING, 5, UNIT_ACTIVE},   {AGENT_UNKNOWN, 0, UNIT_ACTIVE},
+                {AGENT_STOPPED, 5, UNIT_REFUSED}, {AGENT_STOPPED, 1, UNIT_INACTIVE}, {AGENT_ABSENT, 0, UNIT_INACTIVE},
+                {AGENT_ABSENT, 5, UNIT_INACTIVE},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const ObserveReport agent = {.agent = table[i].agent, .exit_status = table[i].exit_status};
+
+                assert_int_equal(facts_unit_of_container(&agent), table[i].unit);
+        }
+}
+
+/* --- our job --- */
+
+static void test_begin_restart(void **state _unused_) {
+        const Decision d = {.action = ACTION_RESTART};
+        Facts f = {.needed_usec = 1,
+                   .overtaken = true,
+                   .file.sync = {.digest_known = true, .digest = B},
+                   .agent = {.container_id = "1"},
+                   .record = {.done = true, .fruitless = true, .failures = 1}};
+
+        facts_begin_job(&f, &d, SECONDS(3));
+        assert_true(f.job && f.record.open && !f.record.done && !f.record.fruitless && !f.overtaken);
+        assert_int_equal(f.needed_usec, 0);
+        assert_int_equal(f.record.restart_usec, SECONDS(3));
+        assert_int_equal(f.record.tried_usec, SECONDS(3));
+        assert_int_equal(f.record.failures, 2);
+        assert_string_equal(f.record.old_container_id, "1");
+        assert_true(digest_equal(&f.record.digest, &B));
+}
+
+/* The start of what it took down is another try of the same. */
+static void test_begin_start(void **state _unused_) {
+        const Decision d = {.action = ACTION_START};
+        Facts f = {.overtaken = true,
+                   .needed_usec = 1,
+                   .record = {.restart_usec = 2, .tried_usec = 2, .open = true, .failures = 1, .digest = A}};
+
+        facts_begin_job(&f, &d, SECONDS(3));
+        assert_true(f.job && f.record.open && f.overtaken);
+        assert_int_equal(f.needed_usec, 1);
+        assert_int_equal(f.record.restart_usec, 2);
+        assert_int_equal(f.record.tried_usec, SECONDS(3));
+        assert_int_equal(f.record.failures, 2);
+        assert_true(digest_equal(&f.record.digest, &A));
+}
+
+static void test_ends_of_a_job(void **state _unused_) {
+        static const struct {
+                JobOutcome outcome;
+                bool start;
+                bool done, open;
+        } table[] = {
+                {JOB_DONE, false, true, true},      {JOB_FAILED, false, false, true},
+                {JOB_REFUSED, false, false, false}, {JOB_CANCELED, false, false, false},
+                {JOB_UNKNOWN, false, false, true},  {JOB_DONE, true, false, true},
+                {JOB_FAILED, true, false, true},    {JOB_REFUSED, true, false, true},
+                {JOB_CANCELED, true, false, false}, {JOB_UNKNOWN, true, false, true},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Facts f = {.job = true, .record = {.open = true, .restart_usec = 5, .tried_usec = 5}};
+
+                if (table[i].start)
+                        f.record.tried_usec = 9;
+                facts_end_job(&f, table[i].outcome);
+                assert_false(f.job);
+                assert_true(f.agent_stale);
+                assert_int_equal(f.record.done, table[i].done);
+                assert_int_equal(f.record.open, table[i].open);
+        }
+}
+
+static void test_abandoned_job(void **state _unused_) {
+        Facts f = {.job = true, .record.open = true};
+
+        facts_abandon_job(&f);
+        assert_true(!f.job && f.agent_stale && f.record.open);
+}
+
+static void test_close(void **state _unused_) {
+        static const struct {
+                Reason reason;
+                bool done;
+                bool fruitless;
+                unsigned failures;
+        } table[] = {
+                {REASON_RESTARTED, true, false, 0},   {REASON_STOPPED, true, false, 0},
+                {REASON_WITHOUT_THEM, true, true, 3}, {REASON_WITHOUT_THEM, false, true, 3},
+                {REASON_NO_EFFECT, true, true, 3},    {REASON_NO_EFFECT, false, false, 3},
+                {REASON_RESTARTED, false, false, 0},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const Decision d = {.action = ACTION_CLOSE, .reason = table[i].reason};
+                Facts f = {.overtaken = true, .record = {.open = true, .failures = 3, .done = table[i].done}};
+
+                facts_close(&f, &d);
+                assert_true(!f.record.open && !f.overtaken);
+                assert_int_equal(f.record.fruitless, table[i].fruitless);
+                assert_int_equal(f.record.failures, table[i].failures);
+        }
+}
+
+static void test_record_of_another(void **state _unused_) {
+        RestartRecord record = {.open = true, .failures = 3};
+        Facts f = {0};
+
+        facts_take_record(&f, &record);
+        assert_true(f.record.open && f.overtaken);
+        assert_int_equal(f.record.failures, 3);
+        record.open = false;
+        facts_take_record(&f, &record);
+        assert_false(f.overtaken);
+}
+
+static void test_record_that_cannot_be_written(void **state _unused_) {
+        const RestartRecord before = {.restart_usec = 3};
+        Facts f = {.job = true, .record = {.restart_usec = 9, .open = true}};
+
+        facts_fail_to_record(&f, &before, SECONDS(7));
+        assert_true(!f.job && !f.record.open);
+        assert_int_equal(f.record.restart_usec, 3);
+        assert_int_equal(f.not_recorded_usec, SECONDS(7));
 }
 
 static void test_since_when_it_waits(void **state _unused_) {
-        Decision pending = {.action = ACTION_WAIT, .reason = REASON_TASKS_PENDING};
-        Decision job = {.action = ACTION_WAIT, .reason = REASON_JOB_RUNNING}, look = {.action = ACTION_OBSERVE};
-        Decision settle = {.action = ACTION_WAIT, .reason = REASON_SETTLE};
+        static const struct {
+                Action action;
+                Reason reason;
+                Reason waits_for; /* from then on */
+                unsigned since;
+        } history[] = {
+                {ACTION_WAIT, REASON_SETTLE, REASON_SETTLE, 0},
+                {ACTION_OBSERVE, REASON_NONE, REASON_SETTLE, 0},
+                {ACTION_WAIT, REASON_LOOKING, REASON_SETTLE, 0},
+                {ACTION_WAIT, REASON_SETTLE, REASON_SETTLE, 0},
+                {ACTION_HOLD, REASON_TASKS, REASON_TASKS, 4},
+                {ACTION_RESTART, REASON_OTHER_CREDENTIALS, REASON_TASKS, 4},
+                {ACTION_DONE, REASON_LIVE, REASON_LIVE, 6},
+                {ACTION_CLOSE, REASON_STOPPED, REASON_LIVE, 6},
+        };
         Facts f = {0};
 
-        (void) facts_take_decision(&f, &pending, SECONDS(1));
-        (void) facts_take_decision(&f, &look, SECONDS(2));
-        (void) facts_take_decision(&f, &job, SECONDS(3));
-        (void) facts_take_decision(&f, &pending, SECONDS(4));
-        assert_int_equal(f.waiting_since_usec, SECONDS(1));
-        (void) facts_take_decision(&f, &settle, SECONDS(5));
-        (void) facts_take_decision(&f, &pending, SECONDS(6));
-        assert_int_equal(f.waiting_since_usec, SECONDS(6));
+        for (unsigned i = 0; i < ELEMENTSOF(history); i++) {
+                const Decision d = {.action = history[i].action, .reason = history[i].reason};
+
+                facts_note_waiting(&f, &d, SECONDS(i));
+                assert_int_equal(f.waiting_for, history[i].waits_for);
+                assert_int_equal(f.waiting_since_usec, SECONDS(history[i].since));
+        }
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_wake),
-                cmocka_unit_test(test_failed_write_keeps_what_is_known),
-                cmocka_unit_test(test_change_by_somebody_else),
-                cmocka_unit_test(test_need_is_seen),
-                cmocka_unit_test(test_ends_of_a_restart),
-                cmocka_unit_test(test_not_verified),
-                cmocka_unit_test(test_well_again),
+                cmocka_unit_test(test_waking),
+                cmocka_unit_test(test_another_file),
                 cmocka_unit_test(test_retry),
+                cmocka_unit_test(test_reports_of_a_write),
+                cmocka_unit_test(test_change_is_a_new_cause),
+                cmocka_unit_test(test_file_is_right),
+                cmocka_unit_test(test_agent_has_credentials),
+                cmocka_unit_test(test_look),
+                cmocka_unit_test(test_since_when_it_runs),
+                cmocka_unit_test(test_since_when_it_is_idle),
+                cmocka_unit_test(test_since_when_it_is_silent),
+                cmocka_unit_test(test_refusal),
+                cmocka_unit_test(test_need),
+                cmocka_unit_test(test_unit_of_container),
+                cmocka_unit_test(test_begin_restart),
+                cmocka_unit_test(test_begin_start),
+                cmocka_unit_test(test_ends_of_a_job),
+                cmocka_unit_test(test_abandoned_job),
+                cmocka_unit_test(test_close),
+                cmocka_unit_test(test_record_of_another),
+                cmocka_unit_test(test_record_that_cannot_be_written),
                 cmocka_unit_test(test_since_when_it_waits),
         };
 

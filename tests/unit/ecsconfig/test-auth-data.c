@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include "base/json.h"
 #include "base/secret.h"
 #include "credentials/registry-name.h"
 #include "ecsconfig/auth-data.h"
@@ -26,12 +27,12 @@ static void add(Credentials *c, const char *registry, const char *username, cons
         assert_int_equal(credentials_put(c, &one), 0);
 }
 
-static void expect_format(const Credentials *c, AuthType type, const char *expected_type, const char *expected_data) {
+static void expect_format(Credentials *c, AuthType type, const char *expected_type, const char *expected_data) {
         _cleanup_secret_ char *data = NULL;
         const char *written = "unset";
         Problems problems = {0};
 
-        assert_int_equal(authdata_format(c, type, &written, &data, &problems), 0);
+        assert_int_equal(authdata_format(c, NULL, type, &written, &data, &problems), 0);
         assert_int_equal(problems.n_items, 0);
         if (!expected_type) {
                 assert_null(written);
@@ -42,14 +43,18 @@ static void expect_format(const Credentials *c, AuthType type, const char *expec
         assert_string_equal(data, expected_data);
 }
 
-static void expect_refused(const Credentials *c, AuthType type, const char *part) {
-        char *data = NULL;
+/* It leaves the list, and nothing else does. */
+static void expect_refused(const Credentials *list, AuthType type, const char *part) {
+        _cleanup_(credentials_done) Credentials c = {0};
+        _cleanup_secret_ char *data = NULL;
         const char *written = "unset";
         Problems problems = {0};
 
-        assert_int_equal(authdata_format(c, type, &written, &data, &problems), -EOPNOTSUPP);
-        assert_string_equal(written, "unset");
-        assert_null(data);
+        assert_int_equal(credentials_copy(list, &c), 0);
+        assert_int_equal(authdata_format(&c, NULL, type, &written, &data, &problems), 0);
+        assert_int_equal(c.n_items, list->n_items - 1);
+        assert_null(credentials_find(&c, "r.example"));
+        assert_int_equal(data != NULL, c.n_items > 0);
         assert_int_equal(problems.n_items, 1);
         assert_int_equal(problems.items[0].level, LOG_ERR);
         unit_assert_problem(&problems, part);
@@ -135,6 +140,27 @@ static void test_format_refuses(void **state _unused_) {
         }
 }
 
+/* What cannot be carried keeps its former form, where that can. */
+static void test_format_keeps_the_former(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0}, former = {0};
+        _cleanup_secret_ char *data = NULL;
+        const char *type = NULL;
+        Problems problems = {0};
+
+        add(&c, "a.example", "user", "fresh", NULL, NULL);
+        add(&c, "r.example", "user", "hunter2\"", NULL, NULL);
+        add(&c, "s.example", "user", "hunter2\\", NULL, NULL);
+        add(&former, "a.example", "user", "stale", NULL, NULL);
+        add(&former, "r.example", "user", "former", NULL, NULL);
+        add(&former, "s.example", "user", "hunter2\n", NULL, NULL);
+        assert_int_equal(authdata_format(&c, &former, AUTH_TYPE_DOCKER, &type, &data, &problems), 0);
+        assert_string_equal(data, "{\"a.example\":{\"username\":\"user\",\"password\":\"fresh\"},"
+                                  "\"r.example\":{\"username\":\"user\",\"password\":\"former\"}}");
+        assert_int_equal(problems.n_items, 2);
+        unit_assert_problem(&problems, "The entry that the environment file has for it stays");
+        unit_assert_problem(&problems, "It is left out");
+}
+
 /* Nobody logs in with an email address: an odd one costs nothing. */
 static void test_format_odd_email(void **state _unused_) {
         _cleanup_(credentials_done) Credentials c = {0};
@@ -155,7 +181,7 @@ static void test_what_is_written_is_read(void **state _unused_) {
 
                 add(&c, "a.example", "user", "a:b:c", NULL, NULL);
                 add(&c, "b.example:5000/x", "\xc3\xa9", "z", NULL, NULL);
-                assert_int_equal(authdata_format(&c, types[i], &type, &data, &problems), 0);
+                assert_int_equal(authdata_format(&c, NULL, types[i], &type, &data, &problems), 0);
                 assert_int_equal(authdata_parse(type, data, &back), 0);
                 assert_int_equal(back.n_items, 2);
                 assert_string_equal(back.items[0].registry, "a.example");
@@ -195,6 +221,11 @@ static const struct {
         {"dockercfg", "{\"r\":{\"auth\":null}}", 0, 0},
         {"docker", "{\"r\":{" FIELDS "}}", 0, 1},
         {"docker", "{\"r\":{\"identitytoken\":\"t\"}}", 0, 1},
+        /* The agent's decoder takes the names of fields in any case. */
+        {"docker", "{\"r\":{\"UserName\":\"u\",\"PASSWORD\":\"p\"}}", 0, 1},
+        {"docker", "{\"r\":{\"username\":\"u\",\"Username\":1}}", -EBADMSG, 0},
+        {"dockercfg", "{\"r\":{\"Auth\":\"" AUTH "\"}}", 0, 1},
+        {"dockercfg", "{\"r\":{\"auth\":\"" AUTH "\",\"Auth\":null}}", 0, 1},
         {"docker", "{\"r\":{\"email\":\"t\"}}", 0, 0},
         /* All are dropped. */
         {"Docker", "{\"r\":{" FIELDS "}}", -EBADMSG, 0},
@@ -312,6 +343,41 @@ static void test_mask(void **state _unused_) {
         assert_null(none);
 }
 
+/* json-c does not tell when it had no memory for all of the text; this stands for it. */
+static char *cut_text;
+static size_t cut_after;
+
+const char *json_object_to_json_string_ext(json_object *o, int flags) {
+        const char *text = json_object_to_json_string_length(o, flags, NULL);
+
+        if (!cut_text || !text)
+                return text;
+        (void) snprintf(cut_text, cut_after + 1, "%s", text);
+        return cut_text;
+}
+
+/* However the text is cut, also where that makes it other JSON than it was. */
+static void test_text_that_was_cut(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials list = {0};
+        _cleanup_secret_ char *whole = NULL;
+        _cleanup_free_ char *buffer = malloc(4096);
+        const char *type = NULL;
+        Problems problems = {0};
+
+        add(&list, "a.example", "u", "p", NULL, NULL);
+        add(&list, "b.example", "u", "p", NULL, NULL);
+        assert_int_equal(authdata_format(&list, NULL, AUTH_TYPE_AUTO, &type, &whole, &problems), 0);
+
+        cut_text = buffer;
+        for (cut_after = 0; cut_after < strlen(whole); cut_after++) {
+                char *data = NULL;
+
+                assert_int_equal(authdata_format(&list, NULL, AUTH_TYPE_AUTO, &type, &data, &problems), -EIO);
+                assert_null(data);
+        }
+        cut_text = NULL;
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_type_names),
@@ -320,6 +386,7 @@ int main(void) {
                 cmocka_unit_test(test_format_docker),
                 cmocka_unit_test(test_format_colon_in_name),
                 cmocka_unit_test(test_format_refuses),
+                cmocka_unit_test(test_format_keeps_the_former),
                 cmocka_unit_test(test_format_odd_email),
                 cmocka_unit_test(test_what_is_written_is_read),
                 cmocka_unit_test(test_parse),
@@ -327,6 +394,7 @@ int main(void) {
                 cmocka_unit_test(test_digest),
                 cmocka_unit_test(test_digest_of_nothing),
                 cmocka_unit_test(test_mask),
+                cmocka_unit_test(test_text_that_was_cut),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

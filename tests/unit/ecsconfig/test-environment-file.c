@@ -5,8 +5,10 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 
 #include "base/secret.h"
 #include "ecsconfig/environment-file.h"
@@ -18,6 +20,16 @@ static EnvFile *open_file(const char *path) {
         Problems problems = {0};
 
         assert_int_equal(envfile_open(path, &f, &problems), 0);
+        assert_int_equal(problems.n_items, 0);
+        return f;
+}
+
+/* As the job does it. */
+static EnvFile *open_for_change(const char *path) {
+        EnvFile *f = NULL;
+        Problems problems = {0};
+
+        assert_int_equal(envfile_open_for_change(path, &f, &problems), 0);
         assert_int_equal(problems.n_items, 0);
         return f;
 }
@@ -35,6 +47,33 @@ static void write_bytes(const char *path, const char *bytes, size_t n) {
         assert_non_null(f);
         assert_int_equal(fwrite(bytes, 1, n, f), n);
         assert_int_equal(fclose(f), 0);
+}
+
+/* The state directory, beside the directory of the test. */
+static char *state_path;
+
+static int set_up(void **state) {
+        if (unit_make_directory(state) < 0 || asprintf(&state_path, "%s.state", (const char *) *state) < 0)
+                return -1;
+        return setenv("STATE_DIRECTORY", state_path, 1);
+}
+
+static int tear_down(void **state) {
+        void *directory = state_path;
+
+        (void) unsetenv("STATE_DIRECTORY");
+        if (access(state_path, F_OK) == 0)
+                (void) unit_remove_directory(&directory);
+        else
+                free(state_path);
+        return unit_remove_directory(state);
+}
+
+/* Whoever waits does not have to wait. */
+static bool time_flies;
+
+int nanosleep(const struct timespec *requested, struct timespec *remaining) {
+        return time_flies ? 0 : (int) syscall(SYS_nanosleep, requested, remaining);
 }
 
 static unsigned count_entries(const char *directory) {
@@ -412,28 +451,43 @@ static void test_opened_during_save(void **state) {
         assert_int_equal(waitpid(pid, &status, 0), pid);
 }
 
-/* What a killed instance left behind, even as a link to somewhere else. */
-static void test_left_over_temporary_file(void **state) {
-        _cleanup_free_ char *path = unit_path(*state, "f"), *left = unit_path(*state, ".f.ecs-authd"),
+/* What a killed instance left behind, even as a link to somewhere else, and even if nothing is to be written. */
+static void test_leftovers(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "f"), *older = unit_path(*state, ".f.ecs-authd"),
+                            *left = unit_path(*state, ".f.ecs-authd.abcdefgh"),
+                            *in_use = unit_path(*state, ".f.ecs-authd.hgfedcba"),
+                            *foreign = unit_path(*state, ".f.ecs-authd.backup-of-mine"),
                             *victim = unit_path(*state, "victim");
-        Problems problems = {0};
+        _cleanup_close_ int fd = -1;
 
         unit_write_file(path, "A=1\n");
         unit_write_file(victim, "untouched");
-        assert_int_equal(symlink("victim", left), 0);
-        assert_int_equal(set_and_save(path, "v", &problems), 1);
-        unit_assert_file(path, "A=1\nKEY=v\n");
+        assert_int_equal(symlink("victim", older), 0);
+        unit_write_file(left, "secret");
+        unit_write_file(in_use, "secret");
+        unit_write_file(foreign, "mine");
+        fd = open(in_use, O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_int_equal(flock(fd, LOCK_SH), 0);
+
+        assert_null(envfile_free(open_file(path))); /* looking removes nothing */
+        assert_int_equal(count_entries(*state), 6);
+        assert_null(envfile_free(open_for_change(path)));
+        assert_int_equal(count_entries(*state), 4);
+        unit_assert_file(in_use, "secret");
+        unit_assert_file(foreign, "mine");
         unit_assert_file(victim, "untouched");
-        assert_int_equal(count_entries(*state), 2);
 }
 
 static void test_temporary_file_cannot_be_made(void **state) {
-        _cleanup_free_ char *path = unit_path(*state, "f"), *left = unit_path(*state, ".f.ecs-authd");
+        char name[] = "a-name-of-250-bytes-leaves-no-room-for-that-of-the-temporary-file-"
+                      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+                      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+        _cleanup_free_ char *path = unit_path(*state, name);
         Problems problems = {0};
 
         unit_write_file(path, "A=1\n");
-        assert_int_equal(mkdir(left, 0700), 0);
-        assert_true(set_and_save(path, "v", &problems) < 0);
+        assert_int_equal(set_and_save(path, "v", &problems), -ENAMETOOLONG);
         assert_int_equal(problems.n_items, 1);
         unit_assert_problem(&problems, path);
         unit_assert_problem(&problems, "stays as it is");
@@ -493,18 +547,45 @@ static void test_directory_without_permission(void **state) {
 
 /* Two instances: the second waits for the first, and sees what it wrote. */
 static void test_lock(void **state) {
-        _cleanup_free_ char *path = unit_path(*state, "f");
-        _cleanup_close_ int directory = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        EnvFile *f;
+        _cleanup_free_ char *path = unit_path(*state, "f"), *lock_path = unit_path(state_path, "environment.lock");
+        _cleanup_close_ int lock = -1, directory = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        Problems problems = {0};
+        EnvFile *f = NULL, *looking;
+        struct stat st;
+
+        /* This one may be anybody's. */
+        assert_true(directory >= 0);
+        assert_int_equal(flock(directory, LOCK_EX | LOCK_NB), 0);
 
         unit_write_file(path, "A=1\n");
-        assert_true(directory >= 0);
-        f = open_file(path);
-        assert_int_equal(flock(directory, LOCK_EX | LOCK_NB), -1);
+        f = open_for_change(path);
+        assert_int_equal(stat(state_path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0700);
+        lock = open(lock_path, O_RDWR | O_CLOEXEC);
+        assert_true(lock >= 0);
+        assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), -1);
         assert_int_equal(errno, EWOULDBLOCK);
+        looking = envfile_free(open_file(path));
+        assert_null(looking);
         f = envfile_free(f);
+        assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), 0);
+
+        /* It is never passed over. */
+        time_flies = true;
+        assert_int_equal(envfile_open_for_change(path, &f, &problems), -EBUSY);
+        time_flies = false;
         assert_null(f);
-        assert_int_equal(flock(directory, LOCK_EX | LOCK_NB), 0);
+        assert_int_equal(problems.n_items, 1);
+        unit_assert_problem(&problems, lock_path);
+}
+
+/* One who is not root shares the file with no other instance. */
+static void test_no_lock_to_be_had(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "f");
+
+        unit_write_file(path, "A=1\n");
+        assert_int_equal(setenv("STATE_DIRECTORY", path, 1), 0);
+        assert_null(envfile_free(open_for_change(path)));
 }
 
 static void test_many_writers(void **state) {
@@ -518,7 +599,7 @@ static void test_many_writers(void **state) {
 
                 assert_true(pid >= 0);
                 if (pid == 0) {
-                        _cleanup_(envfile_freep) EnvFile *f = open_file(path);
+                        _cleanup_(envfile_freep) EnvFile *f = open_for_change(path);
                         char key[] = {'K', (char) ('0' + i), 0};
                         Problems problems = {0};
 
@@ -540,7 +621,7 @@ static void test_many_writers(void **state) {
         assert_int_equal(count_entries(*state), 1);
 }
 
-#define WITH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, unit_make_directory, unit_remove_directory)
+#define WITH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
@@ -557,11 +638,12 @@ int main(void) {
                 WITH_DIRECTORY(test_changed_in_between),
                 WITH_DIRECTORY(test_open_for_writing),
                 WITH_DIRECTORY(test_opened_during_save),
-                WITH_DIRECTORY(test_left_over_temporary_file),
+                WITH_DIRECTORY(test_leftovers),
                 WITH_DIRECTORY(test_temporary_file_cannot_be_made),
                 WITH_DIRECTORY(test_write_fails_half_way),
                 WITH_DIRECTORY(test_directory_without_permission),
                 WITH_DIRECTORY(test_lock),
+                WITH_DIRECTORY(test_no_lock_to_be_had),
                 WITH_DIRECTORY(test_many_writers),
         };
 

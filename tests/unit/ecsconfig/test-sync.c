@@ -2,10 +2,11 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "base/secret.h"
 #include "ecsconfig/environment-file.h"
-#include "ecsconfig/rollback.h"
 #include "ecsconfig/sync.h"
 
 /* "user:password" */
@@ -14,6 +15,9 @@
 #define LINES                              \
         "ECS_ENGINE_AUTH_TYPE=dockercfg\n" \
         "ECS_ENGINE_AUTH_DATA={\"registry.example\":{\"auth\":\"" AUTH "\"}}\n"
+
+/* Root owns what a helper's PATH leads to. */
+#define PROGRAM "/usr/local/bin/docker-credential-unit-sync"
 
 static const DigestKey key = {{7}};
 
@@ -33,21 +37,19 @@ static int set_up(void **state) {
                 return -1;
         h->credentials = unit_path(h->directory, "config.json");
         h->environment = unit_path(h->directory, "ecs.config");
+        h->state = unit_path(h->directory, "state");
         h->files[0] = h->credentials;
         h->sources = (CredentialSettings){.files = h->files};
-        h->settings = (EcsConfigSettings){.environment_file = h->environment,
-                                          .line_max = ENVFILE_LINE_MAX_EXEC,
-                                          .unit = "ecs.service",
-                                          .container = "ecs-agent"};
-        h->state = unit_path(h->directory, "state");
+        h->settings = (EcsConfigSettings){.environment_file = h->environment, .line_max = ENVFILE_LINE_MAX_EXEC};
         *state = h;
-        return setenv("STATE_DIRECTORY", h->state, 1);
+        return 0;
 }
 
 static int tear_down(void **state) {
         Host *h = *state;
 
         (void) unsetenv("STATE_DIRECTORY");
+        (void) unlink(PROGRAM);
         free(h->credentials);
         free(h->environment);
         free(h->state);
@@ -57,7 +59,7 @@ static int tear_down(void **state) {
 }
 
 static void expect(const Host *h, SyncOutcome outcome, unsigned n_registries, SyncReport *ret) {
-        sync_run(&h->sources, &h->settings, SYNC_USUAL, &key, ret);
+        sync_run(&h->sources, &h->settings, &key, true, ret);
         for (unsigned i = 0; i < ret->problems.n_items; i++)
                 print_message("%s\n", ret->problems.items[i].text);
         assert_int_equal(ret->outcome, outcome);
@@ -125,8 +127,9 @@ static void test_bad_credential_file_changes_nothing(void **state) {
         unit_assert_problem(&report.problems, "config.json:2:3");
         unit_assert_file(h->environment, LINES);
 
-        /* What the agent is to run with is known all the same. */
+        /* What the agent is to run with is known all the same, and nothing newer. */
         assert_true(report.digest_known);
+        assert_false(report.behind);
         assert_true(digest_equal(&report.digest, &good));
 }
 
@@ -158,6 +161,7 @@ static void test_line_that_is_too_long(void **state) {
 
         unit_write_file(h->environment, LINES);
         expect(h, SYNC_FAILED, 1, &report);
+        assert_true(report.behind);
         unit_assert_problem(&report.problems, "more than the 131071 that its reader takes");
         unit_assert_problem(&report.problems, "the heaviest come first: registry-2000.example/with/a/long/path, ");
         unit_assert_file(h->environment, LINES);
@@ -190,8 +194,82 @@ static void test_busy_environment_file(void **state) {
         unit_assert_problem(&report.problems, "another program has it open for writing");
         unit_assert_file(h->environment, "ECS_CLUSTER=x\n");
 
+        assert_true(report.behind);
+
         assert_int_equal(close(fd), 0);
         expect(h, SYNC_WRITTEN, 1, &report);
+        assert_false(report.behind);
+        expect(h, SYNC_UNCHANGED, 1, &report);
+        assert_false(report.behind);
+}
+
+/* A program that writes the file anew, in place, and is not done yet: half of it is no reason to restart the agent,
+ * also where there is nothing that we would write. */
+static void test_half_of_an_environment_file(void **state) {
+        const struct timespec slow = {.tv_nsec = 300 * 1000000L};
+        const Host *h = *state;
+        SyncReport before, report;
+        int fd, status;
+        pid_t pid;
+
+        unit_write_file(h->environment, LINES);
+        unit_write_file(h->credentials, "{\"auths\":{\"registry.example\":{}}}"); /* it keeps what it has */
+        expect(h, SYNC_UNCHANGED, 1, &before);
+
+        fd = open(h->environment, O_WRONLY | O_TRUNC | O_CLOEXEC);
+        assert_true(fd >= 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                (void) nanosleep(&slow, NULL);
+                _exit(write(fd, LINES, strlen(LINES)) == (ssize_t) strlen(LINES) ? 0 : 1);
+        }
+        assert_int_equal(close(fd), 0);
+        expect(h, SYNC_UNCHANGED, 1, &report);
+        assert_true(digest_equal(&report.digest, &before.digest));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+
+        /* One that is kept open for good holds up nothing that is as it should be. */
+        fd = open(h->environment, O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        expect(h, SYNC_UNCHANGED, 1, &report);
+        assert_int_equal(close(fd), 0);
+}
+
+/* A helper may be slow, or cost money: it is asked once, however often the file is tried, and no instance keeps another
+ * waiting for it. */
+static void test_busy_environment_file_asks_no_helper_again(void **state) {
+        const Host *h = *state;
+        _cleanup_free_ char *log = unit_path(h->directory, "log");
+        _cleanup_close_ int fd = -1;
+        SyncReport report;
+        Host sources = *h;
+        FILE *f;
+
+        f = geteuid() == 0 ? fopen(PROGRAM, "we") : NULL;
+        if (!f)
+                skip();
+        (void) fprintf(f,
+                       "#!/bin/sh\ncat > /dev/null\necho asked >> %s\nflock -n %s/environment.lock echo free >> %s\n"
+                       "echo '{\"Username\":\"user\",\"Secret\":\"password\"}'\n",
+                       log, h->state, log);
+        assert_int_equal(fclose(f), 0);
+        assert_int_equal(chmod(PROGRAM, 0755), 0);
+        assert_int_equal(mkdir(h->state, 0700), 0);
+
+        unit_write_file(h->environment, "");
+        unit_write_file(h->credentials, "{\"credHelpers\":{\"registry.example\":\"unit-sync\"}}");
+        sources.sources.helper_timeout_usec = 10 * USEC_PER_SEC;
+        fd = open(h->environment, O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        expect(&sources, SYNC_FAILED, 0, &report);
+        unit_assert_problem(&report.problems, "another program has it open for writing");
+        unit_assert_file(log, "asked\nfree\n");
+
+        assert_int_equal(close(steal_fd(&fd)), 0);
+        expect(&sources, SYNC_WRITTEN, 1, &report);
+        unit_assert_file(h->environment, LINES);
 }
 
 /* A registry that takes a name with an empty password. */
@@ -209,95 +287,6 @@ static void test_empty_password(void **state) {
         assert_true(digest_equal(&first.digest, &second.digest));
 }
 
-#define OTHER_LOGGED_IN "{\"auths\":{\"registry.example\":{\"auth\":\"b3RoZXI6cHc=\"}}}"
-#define OTHER_LINES                        \
-        "ECS_ENGINE_AUTH_TYPE=dockercfg\n" \
-        "ECS_ENGINE_AUTH_DATA={\"registry.example\":{\"auth\":\"b3RoZXI6cHc=\"}}\n"
-
-/* The agent was well with the credentials of before, and did not come up with these. */
-static void reject(Host *h, SyncReport *ret) {
-        static char type[] = "dockercfg", data[] = "{\"registry.example\":{\"auth\":\"" AUTH "\"}}";
-        const AuthEntries good = {.type = type, .data = data};
-        Problems problems = {0};
-
-        h->settings.roll_back = true;
-        assert_int_equal(rollback_save(ROLLBACK_LAST_GOOD, &good, &problems), 0);
-        unit_write_file(h->credentials, OTHER_LOGGED_IN);
-        expect(h, SYNC_WRITTEN, 1, ret);
-        assert_false(ret->rejected);
-        assert_true(ret->last_good_known);
-        assert_false(digest_equal(&ret->digest, &ret->last_good));
-        unit_assert_file(h->environment, OTHER_LINES);
-
-        sync_run(&h->sources, &h->settings, SYNC_REJECT, &key, ret);
-        assert_true(ret->rejected);
-        assert_true(digest_equal(&ret->digest, &ret->last_good));
-        unit_assert_file(h->environment, LINES);
-}
-
-static void test_rejected(void **state) {
-        Host *h = *state;
-        SyncReport report;
-
-        reject(h, &report);
-        assert_int_equal(report.outcome, SYNC_WRITTEN);
-        unit_assert_problem(&report.problems, "did not come up with the present credentials");
-
-        /* They are not written again, also if somebody else does. */
-        unit_write_file(h->environment, OTHER_LINES);
-        expect(h, SYNC_WRITTEN, 1, &report);
-        assert_true(report.rejected);
-        unit_assert_file(h->environment, LINES);
-
-        /* Until somebody asks for it. */
-        sync_run(&h->sources, &h->settings, SYNC_RETRY, &key, &report);
-        assert_int_equal(report.outcome, SYNC_WRITTEN);
-        assert_false(report.rejected);
-        unit_assert_file(h->environment, OTHER_LINES);
-        expect(h, SYNC_UNCHANGED, 1, &report);
-        assert_false(report.rejected);
-}
-
-static void test_rejected_until_they_change(void **state) {
-        Host *h = *state;
-        SyncReport report;
-
-        reject(h, &report);
-        unit_write_file(h->credentials, "{\"auths\":{}}");
-        expect(h, SYNC_REMOVED, 0, &report);
-        assert_false(report.rejected);
-
-        /* And then even they themselves. */
-        unit_write_file(h->credentials, OTHER_LOGGED_IN);
-        expect(h, SYNC_WRITTEN, 1, &report);
-        assert_false(report.rejected);
-}
-
-static void test_rejected_while_the_credential_file_is_broken(void **state) {
-        Host *h = *state;
-        SyncReport report;
-
-        reject(h, &report);
-        assert_int_equal(rollback_remove(ROLLBACK_REJECTED), 0);
-        unit_write_file(h->environment, OTHER_LINES);
-        unit_write_file(h->credentials, "oops");
-        sync_run(&h->sources, &h->settings, SYNC_REJECT, &key, &report);
-        assert_int_equal(report.outcome, SYNC_WRITTEN);
-        unit_assert_file(h->environment, LINES);
-        unit_assert_problem(&report.problems, "config.json:1:1");
-}
-
-static void test_rejected_without_rollback(void **state) {
-        Host *h = *state;
-        SyncReport report;
-
-        reject(h, &report);
-        h->settings.roll_back = false;
-        expect(h, SYNC_WRITTEN, 1, &report);
-        assert_false(report.rejected);
-        unit_assert_file(h->environment, OTHER_LINES);
-}
-
 static void test_render(void **state) {
         const Host *h = *state;
         _cleanup_(credentials_done) Credentials credentials = {0};
@@ -306,10 +295,115 @@ static void test_render(void **state) {
         Problems problems = {0};
 
         unit_write_file(h->credentials, LOGGED_IN);
-        assert_int_equal(sync_render(&h->sources, &h->settings, &credentials, &type, &data, &problems), 0);
+        assert_int_equal(sync_render(&h->sources, &h->settings, &key, &credentials, &type, &data, &problems), 0);
         assert_string_equal(type, "dockercfg");
         assert_string_equal(data, "{\"registry.example\":{\"auth\":\"" AUTH "\"}}");
         assert_int_equal(access(h->environment, F_OK), -1);
+}
+
+/* --- what cannot be read, among others --- */
+
+#define ENTRY(registry, auth) "\"" registry "\":{\"auth\":\"" auth "\"}"
+#define FILE_OF(entries) "{\"auths\":{" entries "}}"
+#define LINES_OF(entries) "ECS_ENGINE_AUTH_TYPE=dockercfg\nECS_ENGINE_AUTH_DATA={" entries "}\n"
+#define OLD "dTpvbGQ="
+#define NEW "dTpuZXc="
+
+/* A broken file changes nothing for what the environment file has; one that comes later counts all the same. */
+static void test_broken_file_among_others(void **state) {
+        static const struct {
+                const char *files[3]; /* NULL: not there */
+                const char *before, *after;
+                SyncOutcome outcome;
+        } table[] = {
+                /* It may have named a.example, too. */
+                {{FILE_OF(ENTRY("a.example", NEW)), "{", "{}"},
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 SYNC_UNCHANGED},
+                {{FILE_OF(ENTRY("a.example", NEW)), NULL, "{}"},
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 SYNC_UNCHANGED},
+                /* Not if it is read before. */
+                {{"{", FILE_OF(ENTRY("a.example", NEW)), "{}"},
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 LINES_OF(ENTRY("a.example", NEW)),
+                 SYNC_WRITTEN},
+                /* One that comes later says so itself. */
+                {{FILE_OF(ENTRY("a.example", OLD)), "{", FILE_OF(ENTRY("a.example", NEW))},
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 LINES_OF(ENTRY("a.example", NEW)),
+                 SYNC_WRITTEN},
+                /* What is not there has nothing to lose. */
+                {{FILE_OF(ENTRY("a.example", NEW)), "{", "{}"}, "", LINES_OF(ENTRY("a.example", NEW)), SYNC_WRITTEN},
+                /* Nobody but the broken one may have named it. */
+                {{"{}", "{", "{}"},
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 LINES_OF(ENTRY("a.example", OLD)),
+                 SYNC_UNCHANGED},
+                {{"{}", "{}", "{}"}, LINES_OF(ENTRY("a.example", OLD)), "", SYNC_REMOVED},
+                {{"{", "{", NULL}, LINES_OF(ENTRY("a.example", OLD)), LINES_OF(ENTRY("a.example", OLD)), SYNC_FAILED},
+        };
+        Host *h = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_free_ char *first = unit_path(h->directory, "first.json"),
+                                    *second = unit_path(h->directory, "second.json"),
+                                    *third = unit_path(h->directory, "third.json");
+                char *files[] = {first, second, third, NULL};
+                SyncReport report;
+
+                h->sources.files = files;
+                for (size_t j = 0; j < ELEMENTSOF(table[i].files); j++) {
+                        (void) unlink(files[j]);
+                        if (table[i].files[j])
+                                unit_write_file(files[j], table[i].files[j]);
+                }
+                unit_write_file(h->environment, table[i].before);
+                sync_run(&h->sources, &h->settings, &key, false, &report);
+                if (report.outcome != table[i].outcome)
+                        fail_msg("%zu: %d", i, report.outcome);
+                unit_assert_file(h->environment, table[i].after);
+                /* A missing one is a warning: not everybody has logged in yet. */
+                assert_int_equal(sync_is_well(&report), i == 1 || i == 6);
+        }
+}
+
+/* What tells our own write from somebody else's. */
+static void test_identity(void **state) {
+        const Host *h = *state;
+        EnvFileIdentity now;
+        SyncReport report;
+        struct stat st;
+        FILE *f;
+
+        unit_write_file(h->environment, "ECS_CLUSTER=x\n");
+        unit_write_file(h->credentials, LOGGED_IN);
+        for (unsigned i = 0; i < 2; i++) { /* written, and left as it is */
+                expect(h, i == 0 ? SYNC_WRITTEN : SYNC_UNCHANGED, 1, &report);
+                assert_int_equal(stat(h->environment, &st), 0);
+                assert_int_equal(report.identity.inode, st.st_ino);
+                envfile_identify_path(h->environment, &now);
+                assert_memory_equal(&now, &report.identity, sizeof(now));
+        }
+        /* In place, at once, and as short as can be. */
+        f = fopen(h->environment, "ae");
+        assert_non_null(f);
+        assert_int_equal(fputc('\n', f), '\n');
+        assert_int_equal(fclose(f), 0);
+        envfile_identify_path(h->environment, &now);
+        assert_memory_not_equal(&now, &report.identity, sizeof(now));
+
+        assert_int_equal(unlink(h->environment), 0);
+        envfile_identify_path(h->environment, &now);
+        assert_int_equal(now.inode, 0);
+
+        /* Where nothing is known of it, every event is somebody else's. */
+        unit_write_file(h->environment, LINES);
+        unit_write_file(h->credentials, "{");
+        expect(h, SYNC_FAILED, 1, &report);
+        assert_int_equal(report.identity.inode, 0);
 }
 
 int main(void) {
@@ -322,12 +416,12 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_line_that_is_too_long, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_later_file_wins, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_busy_environment_file, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_half_of_an_environment_file, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_busy_environment_file_asks_no_helper_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_empty_password, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_rejected, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_rejected_until_they_change, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_rejected_while_the_credential_file_is_broken, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_rejected_without_rollback, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_broken_file_among_others, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),
         };
 
         return cmocka_run_group_tests_name("sync", tests, NULL, NULL);

@@ -24,7 +24,7 @@ static void test_defaults(void **state) {
         assert_null(c->credentials.files[1]);
         assert_int_equal(c->credentials.helper_timeout_usec, 10 * USEC_PER_SEC);
         assert_string_equal(c->credentials.exclude[0], "*.dkr?ecr*.amazonaws.*");
-        assert_int_equal(c->refresh_usec, 3600 * USEC_PER_SEC);
+        assert_int_equal(c->credentials.refresh_usec, 3600 * USEC_PER_SEC);
         assert_string_equal(c->ecsconfig.environment_file, "/etc/ecs/ecs.config");
         assert_int_equal(c->ecsconfig.auth_type, AUTH_TYPE_AUTO);
         assert_string_equal(c->agent.container, "ecs-agent");
@@ -62,7 +62,7 @@ static void test_every_setting(void **state) {
         assert_string_equal(c->credentials.exclude[2], "c.example");
         assert_null(c->credentials.exclude[3]);
         assert_int_equal(c->credentials.helper_timeout_usec, 3 * USEC_PER_SEC);
-        assert_int_equal(c->refresh_usec, 600 * USEC_PER_SEC);
+        assert_int_equal(c->credentials.refresh_usec, 600 * USEC_PER_SEC);
         assert_string_equal(c->ecsconfig.environment_file, "/e");
         assert_int_equal(c->ecsconfig.auth_type, AUTH_TYPE_DOCKER);
         assert_string_equal(c->agent.container, "my-agent_1.2");
@@ -101,6 +101,190 @@ static void test_drop_ins_and_options(void **state) {
         assert_string_equal(o->unit, "third.service");
         assert_string_equal(o->credentials.files[0], "/o.json");
         assert_null(o->credentials.files[1]);
+}
+
+/* Three directories, as systemd orders them. */
+static void make_drop_ins(const char *directory, char *paths[3]) {
+        static const char *const names[] = {"etc", "run", "lib"};
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                paths[i] = unit_path(directory, names[i]);
+                assert_int_equal(mkdir(paths[i], 0700), 0);
+        }
+}
+
+static void write_drop_in(const char *directory, const char *name, const char *text) {
+        _cleanup_free_ char *path = unit_path(directory, name);
+
+        unit_write_file(path, text);
+}
+
+static void test_drop_ins_of_three_directories(void **state) {
+        _cleanup_free_ char *file = unit_path(*state, "main.conf"), *null = unit_path(*state, "run/40-null.conf");
+        char *d[4] = {NULL};
+        SettingsPlaces places = {
+                .file = file, .file_is_optional = true, .drop_in_directories = (const char *const *) d};
+        _cleanup_(settings_freep) Settings *c = NULL;
+        Problems problems = {0};
+
+        make_drop_ins(*state, d);
+        /* By name over all of them: 10 of lib, 20 of run, 30 of etc, 50 of lib. */
+        write_drop_in(d[2], "10-a.conf", "[Restart]\nUnit=lib-10\nSettleSec=10\n[Credentials]\nFile=/10\n");
+        write_drop_in(d[1], "20-b.conf", "[Restart]\nUnit=run-20\n[Credentials]\nFile=/20\n");
+        write_drop_in(d[0], "30-c.conf", "[Restart]\nUnit=etc-30\nMinIntervalSec=30\n[Credentials]\nFile=/30\n");
+        write_drop_in(d[2], "50-d.conf", "[Restart]\nMinIntervalSec=50\n[Credentials]\nFile=/50\n");
+        /* Hidden: those of one name, masked by an empty file and by a link to /dev/null; and what is none. */
+        write_drop_in(d[2], "20-b.conf", "[Restart]\nSettleSec=99\n");
+        write_drop_in(d[1], "30-c.conf", "[Restart]\nSettleSec=99\n");
+        write_drop_in(d[2], "60-masked.conf", "[Restart]\nSettleSec=99\n");
+        write_drop_in(d[0], "60-masked.conf", "");
+        write_drop_in(d[2], "40-null.conf", "[Restart]\nSettleSec=99\n");
+        assert_int_equal(symlink("/dev/null", null), 0);
+        write_drop_in(d[0], "70.conf.rpmsave", "broken");
+        write_drop_in(d[0], ".80.conf", "broken");
+
+        assert_int_equal(settings_load_from(&places, NULL, &c, &problems), 0);
+        assert_string_equal(c->unit, "etc-30.service");
+        assert_int_equal(c->restart.settle_usec, 10 * USEC_PER_SEC);
+        assert_int_equal(c->restart.min_interval_usec, 50 * USEC_PER_SEC);
+        assert_string_equal(c->credentials.files[0], "/10");
+        assert_string_equal(c->credentials.files[1], "/20");
+        assert_string_equal(c->credentials.files[2], "/30");
+        assert_string_equal(c->credentials.files[3], "/50");
+        assert_null(c->credentials.files[4]);
+        assert_int_equal(problems.n_items, 0);
+        for (size_t i = 0; d[i]; i++)
+                free(d[i]);
+}
+
+static void test_directory_that_cannot_be_read(void **state) {
+        _cleanup_free_ char *file = unit_path(*state, "main.conf"), *other = unit_path(*state, "no-directory");
+        const char *const d[] = {"/nonexistent", other, NULL};
+        SettingsPlaces places = {.file = file, .file_is_optional = true, .drop_in_directories = d};
+        Problems problems = {0};
+        Settings *c = NULL;
+
+        unit_write_file(other, "");
+        assert_int_equal(settings_load_from(&places, NULL, &c, &problems), -ENOTDIR);
+        assert_null(c);
+        unit_assert_problem(&problems, "no-directory: cannot read the drop-ins: Not a directory");
+}
+
+static void test_files_that_are_none(void **state) {
+        _cleanup_free_ char *fifo = unit_path(*state, "fifo"), *large = unit_path(*state, "large");
+        const struct {
+                const char *path;
+                int r;
+                const char *problem;
+        } table[] = {
+                {fifo, -ENOTSUP, "fifo: cannot read the settings: not a regular file"},
+                {"/dev/zero", -ENOTSUP, "/dev/zero: cannot read the settings: not a regular file"},
+                {*state, -EISDIR, "cannot read the settings: Is a directory"},
+                {large, -EFBIG, "large: cannot read the settings: longer than 1 MiB"},
+        };
+        _cleanup_(settings_freep) Settings *empty = NULL;
+        Problems none = {0};
+
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+        unit_write_file(large, "");
+        assert_int_equal(truncate(large, 1024 * 1024 + 1), 0);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Problems problems = {0};
+                Settings *c = NULL;
+
+                assert_int_equal(settings_load(table[i].path, NULL, &c, &problems), table[i].r);
+                assert_null(c);
+                unit_assert_problem(&problems, table[i].problem);
+        }
+        assert_int_equal(settings_load("/dev/null", NULL, &empty, &none), 0);
+}
+
+static void test_nul(void **state) {
+        static const char text[] = "[Restart]\nUnit=a\0b.service\n#\0\nSettleSec=1s\n";
+        _cleanup_free_ char *path = unit_path(*state, "nul.conf");
+        FILE *f = fopen(path, "we");
+        Problems problems = {0};
+        Settings *c = NULL;
+
+        assert_non_null(f);
+        assert_int_equal(fwrite(text, 1, sizeof(text) - 1, f), sizeof(text) - 1);
+        assert_int_equal(fclose(f), 0);
+        assert_int_equal(settings_load(path, NULL, &c, &problems), -EINVAL);
+        assert_null(c);
+        assert_int_equal(problems.n_items, 2);
+        unit_assert_problem(&problems, "nul.conf:2: a NUL character");
+        unit_assert_problem(&problems, "nul.conf:3: a NUL character");
+}
+
+static void test_last_line_without_a_newline(void **state) {
+        Problems problems = {0};
+        _cleanup_(settings_freep) Settings *c = load(*state, "[Restart]\r\nUnit=a\r\nSettleSec=3s", NULL, &problems);
+
+        assert_string_equal(c->unit, "a.service");
+        assert_int_equal(c->restart.settle_usec, 3 * USEC_PER_SEC);
+}
+
+static void test_helper_environment(void **state) {
+        Problems problems = {0};
+        _cleanup_(settings_freep) Settings *c = load(
+                *state,
+                "[Credentials]\nHelperEnvironment=LOST\nHelperEnvironment=\nHelperEnvironment=AWS_PROFILE  VAULT_ADDR=https://v/?a=b\n"
+                "HelperEnvironment=EMPTY=\n",
+                NULL, &problems);
+        char **e = c->credentials.helper_environment;
+
+        assert_string_equal(e[0], "AWS_PROFILE");
+        assert_string_equal(e[1], "VAULT_ADDR=https://v/?a=b");
+        assert_string_equal(e[2], "EMPTY=");
+        assert_null(e[3]);
+}
+
+static void test_values_of_the_environment_are_not_shown(void **state) {
+        static const char *const lines[] = {
+                "HelperEnvironment=A-B=hunter2",      "HelperEnvironment=1=hunter2",
+                "HelperEnvironment=PATH=hunter2",     "HelperEnvironment=LD_PRELOAD=hunter2",
+                "HelperEnvironment=GOOD=x  =hunter2", "HelperEnvironmet=A=hunter2"};
+        static const char *const more[] = {"Credential.HelperEnvironment=A=hunter2", "HelperEnvironment=A=hunter2",
+                                           "Credentials.HelperEnvironment A=hunter2"};
+
+        for (size_t i = 0; i < ELEMENTSOF(lines) + ELEMENTSOF(more); i++) {
+                char text[128], option[128];
+                const char *const options[] = {option, NULL};
+                Problems problems = {0};
+
+                if (i < ELEMENTSOF(lines)) {
+                        (void) snprintf(text, sizeof(text), "[Credentials]\n%s\n", lines[i]);
+                        (void) snprintf(option, sizeof(option), "Credentials.%s", lines[i]);
+                        assert_null(load(*state, text, NULL, &problems));
+                        assert_int_equal(problems.n_items, 1);
+                } else {
+                        (void) snprintf(option, sizeof(option), "%s", more[i - ELEMENTSOF(lines)]);
+                }
+                assert_null(load(*state, "", options, &problems));
+                unit_assert_problem(&problems, "HelperEnvironme");
+                for (unsigned k = 0; k < problems.n_items; k++)
+                        assert_null(strstr(problems.items[k].text, "hunter2"));
+        }
+}
+
+static void test_helper_lifetime(void **state) {
+        Problems problems = {0};
+        _cleanup_(settings_freep) Settings *c = load(*state,
+                                                     "[Credentials]\nHelperLifetime=1min\nHelperLifetime=\n"
+                                                     "HelperLifetime=2h 30min\nHelperLifetime=*.azurecr.io 3h\n"
+                                                     "HelperLifetime=gcr.io/team* 1h\n",
+                                                     NULL, &problems);
+        const HelperLifetimes *l = &c->credentials.helper_lifetimes;
+
+        assert_int_equal(l->n_items, 3);
+        assert_null(l->items[0].pattern);
+        assert_int_equal(l->items[0].usec, 9000 * USEC_PER_SEC);
+        assert_string_equal(l->items[1].pattern, "*.azurecr.io");
+        assert_int_equal(l->items[1].usec, 3 * 3600 * USEC_PER_SEC);
+        assert_string_equal(l->items[2].pattern, "gcr.io/team*");
+
+        assert_null(load(*state, "[Credentials]\nHelperLifetime=gcr.io\n", NULL, &problems));
+        unit_assert_problem(&problems, ":2: HelperLifetime=gcr.io: not a time such as 1h, or a pattern");
 }
 
 static void test_list_is_cleared(void **state) {
@@ -196,8 +380,8 @@ static void test_comments_may_be_long(void **state) {
 static void test_wrong_options(void **state) {
         static const char *const table[][2] = {
                 {"nonsense", "-o nonsense: not Section.Key=VALUE"},
-                {"Restart=x", "-o Restart=x: not Section.Key=VALUE"},
-                {"Restart.Nothing=x", "-o Restart.Nothing=x: unknown setting Nothing= in [Restart]"},
+                {"Restart=x", "-o Restart=: not Section.Key=VALUE"},
+                {"Restart.Nothing=x", "-o Restart.Nothing=: unknown setting Nothing= in [Restart]"},
                 {"Restart.SettleSec=x", "-o Restart.SettleSec=x: SettleSec=x: not a time"},
         };
 
@@ -249,7 +433,9 @@ static void test_shipped_file_shows_the_defaults(void **state) {
         assert_int_equal(shown->credentials.helper_timeout_usec, c->credentials.helper_timeout_usec);
         for (size_t i = 0; shown->credentials.exclude[i] || c->credentials.exclude[i]; i++)
                 assert_string_equal(shown->credentials.exclude[i], c->credentials.exclude[i]);
-        assert_int_equal(shown->refresh_usec, c->refresh_usec);
+        assert_null(shown->credentials.helper_environment);
+        assert_int_equal(shown->credentials.helper_lifetimes.n_items, 0);
+        assert_int_equal(shown->credentials.refresh_usec, c->credentials.refresh_usec);
         assert_string_equal(shown->ecsconfig.environment_file, c->ecsconfig.environment_file);
         assert_int_equal(shown->ecsconfig.auth_type, c->ecsconfig.auth_type);
         assert_string_equal(shown->agent.container, c->agent.container);
@@ -260,8 +446,6 @@ static void test_shipped_file_shows_the_defaults(void **state) {
         assert_int_equal(shown->restart.unsaved_state, c->restart.unsaved_state);
         assert_int_equal(shown->restart.settle_usec, c->restart.settle_usec);
         assert_int_equal(shown->restart.jitter_usec, c->restart.jitter_usec);
-        assert_int_equal(shown->restart.pending_usec, c->restart.pending_usec);
-        assert_int_equal(shown->restart.rollback, c->restart.rollback);
         assert_int_equal(shown->restart.min_interval_usec, c->restart.min_interval_usec);
         assert_int_equal(shown->restart.verify_usec, c->restart.verify_usec);
 }
@@ -316,6 +500,18 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_missing_file, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_shipped_file_shows_the_defaults, unit_make_directory,
                                                 unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_drop_ins_of_three_directories, unit_make_directory,
+                                                unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_directory_that_cannot_be_read, unit_make_directory,
+                                                unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_files_that_are_none, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_nul, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_last_line_without_a_newline, unit_make_directory,
+                                                unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_helper_environment, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_values_of_the_environment_are_not_shown, unit_make_directory,
+                                                unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_helper_lifetime, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test(test_timespans),
         };
 

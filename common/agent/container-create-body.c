@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/container-create-body.h"
+
+#include <arpa/inet.h>
+#include <strings.h>
+
+#include "ecsconfig/auth-data.h"
+
+enum {
+        SHORT_ID = 12,
+};
+
+/* These two take the value over, also when they fail. */
+static int set(json_object *o, const char *key, json_object *value) {
+        if (value && json_object_object_add(o, key, value) >= 0)
+                return 0;
+        json_object_put(value);
+        return -ENOMEM;
+}
+
+static int add(json_object *array, json_object *value) {
+        if (value && json_object_array_add(array, value) >= 0)
+                return 0;
+        json_object_put(value);
+        return -ENOMEM;
+}
+
+static int copy(json_object *o, json_object **ret) {
+        return json_object_deep_copy(o, ret, NULL) < 0 ? -ENOMEM : 0;
+}
+
+static bool sets(const char *variable, const char *key, size_t length) {
+        return variable && strncmp(variable, key, length) == 0 && variable[length] == '=';
+}
+
+static int set_variable(json_object *env, const char *line, size_t length, size_t key_length) {
+        json_object *value = json_object_new_string_len(line, (int) length);
+        size_t n = json_object_array_length(env), i = 0;
+
+        if (!value)
+                return -ENOMEM;
+        while (i < n && !sets(json_object_get_string(json_object_array_get_idx(env, i)), line, key_length))
+                i++;
+        if (json_object_array_put_idx(env, i, value) >= 0)
+                return 0;
+        json_object_put(value);
+        return -ENOMEM;
+}
+
+static int remove_variable(json_object *env, const char *key) {
+        for (size_t i = json_object_array_length(env); i-- > 0;)
+                if (sets(json_object_get_string(json_object_array_get_idx(env, i)), key, strlen(key)) &&
+                    json_object_array_del_idx(env, i, 1) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+/* As docker run --env-file (docker/cli, opts/file.go): comments, blanks before a line; no quotes, no escapes. */
+static int read_environment(json_object *env, const char *text) {
+        int r = remove_variable(env, AUTHDATA_TYPE_KEY);
+
+        if (r >= 0)
+                r = remove_variable(env, AUTHDATA_DATA_KEY);
+
+        while (r >= 0 && *text) {
+                size_t length = strcspn(text, "\n"), key_length;
+                const char *line = text + strspn(text, " \t\r\v\f"), *end = text + length;
+
+                text = end + (*end ? 1 : 0);
+                if (line >= end || *line == '#')
+                        continue;
+                if (end[-1] == '\r')
+                        end--;
+                key_length = strcspn(line, "=\n");
+                if (line[key_length] != '=' || key_length == 0)
+                        continue;
+                r = set_variable(env, line, (size_t) (end - line), key_length);
+        }
+        return r;
+}
+
+static bool is_bound(json_object *binds, const char *destination) {
+        size_t n = binds ? json_object_array_length(binds) : 0;
+
+        for (size_t i = 0; i < n; i++) {
+                const char *bind = json_object_get_string(json_object_array_get_idx(binds, i));
+                const char *target = bind ? strchr(bind, ':') : NULL;
+                size_t length = strlen(destination);
+
+                if (target && strncmp(target + 1, destination, length) == 0 &&
+                    (!target[length + 1] || target[length + 1] == ':'))
+                        return true;
+        }
+        return false;
+}
+
+static json_object *find_mount(json_object *mounts, const char *target) {
+        size_t n = mounts ? json_object_array_length(mounts) : 0;
+
+        for (size_t i = 0; i < n; i++) {
+                json_object *mount = json_object_array_get_idx(mounts, i);
+                const char *t = json_get_string(mount, "Target");
+
+                if (t && streq(t, target))
+                        return mount;
+        }
+        return NULL;
+}
+
+static int bind_volume(json_object *host, const char *name, const char *destination, bool writable) {
+        json_object *binds = json_get(host, "Binds", json_type_array);
+        _cleanup_free_ char *bind = NULL;
+
+        if (!binds && set(host, "Binds", binds = json_object_new_array()) < 0)
+                return -ENOMEM;
+        if (asprintf(&bind, "%s:%s%s", name, destination, writable ? "" : ":ro") < 0)
+                return -ENOMEM;
+        return add(binds, json_object_new_string(bind));
+}
+
+/* A volume without a name would be another one for a new container: it goes along by the name that Docker gave it. */
+static int keep_volumes(json_object *container, json_object *host) {
+        json_object *mounts = json_get(container, "Mounts", json_type_array);
+        size_t n = mounts ? json_object_array_length(mounts) : 0;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                json_object *mount = json_object_array_get_idx(mounts, i), *asked;
+                const char *type = json_get_string(mount, "Type"), *name = json_get_string(mount, "Name");
+                const char *destination = json_get_string(mount, "Destination");
+
+                if (!type || !name || !destination || !streq(type, "volume") ||
+                    is_bound(json_get(host, "Binds", json_type_array), destination))
+                        continue;
+                asked = find_mount(json_get(host, "Mounts", json_type_array), destination);
+                if (!asked)
+                        r = bind_volume(host, name, destination,
+                                        json_object_get_boolean(json_get(mount, "RW", json_type_boolean)));
+                else if (!json_get_string(asked, "Source"))
+                        r = set(asked, "Source", json_object_new_string(name));
+        }
+        return r;
+}
+
+/* What Docker makes of an address, where nobody asked for another: a new container gets its own, and one that somebody
+ * else has by then must not be in its way. Since Engine 28 it is chance, which can be kept. */
+static bool is_made_of_address(json_object *network, const char *mac) {
+        const char *address = json_get_string(network, "IPAddress");
+        unsigned char a[4];
+        char made[sizeof("02:42:00:00:00:00")];
+
+        if (!address || inet_pton(AF_INET, address, a) != 1)
+                return false;
+        (void) snprintf(made, sizeof(made), "02:42:%02x:%02x:%02x:%02x", a[0], a[1], a[2], a[3]);
+        return strcasecmp(mac, made) == 0;
+}
+
+static int keep_aliases(json_object *network, const char *short_id, json_object *result) {
+        json_object *aliases = json_object_new_array(), *had = json_get(network, "Aliases", json_type_array);
+        size_t n = had ? json_object_array_length(had) : 0;
+        int r = set(result, "Aliases", aliases);
+
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                json_object *alias = json_object_array_get_idx(had, i);
+                const char *s = json_object_get_string(alias);
+
+                if (s && !streq(s, short_id))
+                        r = add(aliases, json_object_get(alias));
+        }
+        return r;
+}
+
+/* What somebody asked for, and nothing of what Docker made of it. */
+static int endpoint(json_object *network, const char *short_id, json_object **ret) {
+        /* GwPriority: since API 1.48. MacAddress: here since 1.44, before that in Config. */
+        static const char *const settings[] = {"IPAMConfig", "Links", "DriverOpts", "GwPriority"};
+        _cleanup_json_ json_object *result = json_object_new_object();
+        const char *mac = json_get_string(network, "MacAddress");
+        int r = result ? 0 : -ENOMEM;
+
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(settings); i++) {
+                json_object *value = NULL;
+
+                if (json_object_object_get_ex(network, settings[i], &value) && value)
+                        r = set(result, settings[i], json_object_get(value));
+        }
+        if (r >= 0 && mac && !is_made_of_address(network, mac))
+                r = set(result, "MacAddress", json_object_new_string(mac));
+        if (r >= 0)
+                r = keep_aliases(network, short_id, result);
+        if (r < 0)
+                return r;
+        *ret = json_object_get(result);
+        return 0;
+}
+
+/* Networks of Docker's own need no settings, and take none. */
+static bool has_settings(const char *network) {
+        return !streq(network, "host") && !streq(network, "none") && !streq(network, "bridge") &&
+               !streq(network, "default") && !startswith(network, "container:");
+}
+
+static void get_short_id(json_object *container, char *ret) {
+        (void) snprintf(ret, SHORT_ID + 1, "%s", json_get_string(container, "Id"));
+}
+
+/* Before API 1.44 a container can be created with one network only; since then, a MacAddress that comes with another
+ * one later is not kept (measured, 26.1). */
+static bool is_given_at_creation(const char *network, const char *mode, bool all_networks) {
+        return mode && has_settings(mode) && has_settings(network) && (all_networks || streq(network, mode));
+}
+
+static json_object *networks_of(json_object *container) {
+        return json_get(json_get(container, "NetworkSettings", json_type_object), "Networks", json_type_object);
+}
+
+static int keep_networks(json_object *container, const char *mode, bool all_networks, json_object *body) {
+        _cleanup_json_ json_object *config = json_object_new_object(), *endpoints = json_object_new_object();
+        json_object *networks = networks_of(container);
+        char short_id[SHORT_ID + 1];
+        int r = config && endpoints ? 0 : -ENOMEM;
+
+        if (!networks || r < 0)
+                return r;
+        get_short_id(container, short_id);
+        json_object_object_foreach(networks, name, network) {
+                json_object *one = NULL;
+
+                if (!is_given_at_creation(name, mode, all_networks))
+                        continue;
+                r = endpoint(network, short_id, &one);
+                if (r >= 0)
+                        r = set(endpoints, name, one);
+                if (r < 0)
+                        return r;
+        }
+        if (json_object_object_length(endpoints) == 0)
+                return 0;
+        r = set(config, "EndpointsConfig", json_object_get(endpoints));
+        return r < 0 ? r : set(body, "NetworkingConfig", json_object_get(config));
+}
+
+/* What "docker inspect" shows of the machine or of another container is not what somebody asked for, and "docker
+ * create" refuses it (moby, runconfig/hostconfig_unix.go and daemon/container_operations.go). */
+static void leave_out_what_is_shared(json_object *body, json_object *host, const char *short_id) {
+        const char *hostname = json_get_string(body, "Hostname"), *mode = json_get_string(host, "NetworkMode");
+        const char *uts = json_get_string(host, "UTSMode");
+        bool in_another = mode && startswith(mode, "container:");
+
+        /* A name that Docker made from the id of the old one: a new one gets its own. */
+        if ((hostname && streq(hostname, short_id)) || (uts && streq(uts, "host")) || in_another)
+                json_object_object_del(body, "Hostname");
+        if (in_another) {
+                json_object_object_del(body, "Domainname");
+                json_object_object_del(body, "ExposedPorts"); /* those of the image */
+        }
+}
+
+int container_body(json_object *container, const char *environment, const char *image, bool all_networks,
+                   json_object **ret) {
+        _cleanup_json_ json_object *body = NULL, *host = NULL;
+        char short_id[SHORT_ID + 1];
+        json_object *env;
+        int r;
+
+        if (!json_get(container, "Config", json_type_object) || !json_get(container, "HostConfig", json_type_object) ||
+            !json_get_string(container, "Id"))
+                return -EBADMSG;
+        get_short_id(container, short_id);
+
+        if (copy(json_get(container, "Config", json_type_object), &body) < 0 ||
+            copy(json_get(container, "HostConfig", json_type_object), &host) < 0)
+                return -ENOMEM;
+        leave_out_what_is_shared(body, host, short_id);
+
+        env = json_get(body, "Env", json_type_array);
+        if (!env && set(body, "Env", env = json_object_new_array()) < 0)
+                return -ENOMEM;
+        r = read_environment(env, environment);
+        if (r >= 0)
+                r = set(body, "Image", json_object_new_string(image));
+        if (r >= 0)
+                r = keep_volumes(container, host);
+        if (r >= 0)
+                r = keep_networks(container, json_get_string(host, "NetworkMode"), all_networks, body);
+        if (r >= 0)
+                r = set(body, "HostConfig", json_object_get(host));
+        if (r < 0)
+                return r;
+
+        *ret = json_object_get(body);
+        return 0;
+}
+
+int container_connection(json_object *container, const char *network, const char *new_id, bool all_networks,
+                         json_object **ret) {
+        const char *mode = json_get_string(json_get(container, "HostConfig", json_type_object), "NetworkMode");
+        json_object *settings = json_get(networks_of(container), network, json_type_object), *one;
+        _cleanup_json_ json_object *body = NULL;
+        char short_id[SHORT_ID + 1];
+        int r;
+
+        if (!settings || !json_get_string(container, "Id"))
+                return -EBADMSG;
+        if (!has_settings(network) || is_given_at_creation(network, mode, all_networks))
+                return 0;
+        get_short_id(container, short_id);
+        body = json_object_new_object();
+        r = body ? endpoint(settings, short_id, &one) : -ENOMEM;
+        if (r >= 0)
+                r = set(body, "EndpointConfig", one);
+        if (r >= 0)
+                r = set(body, "Container", json_object_new_string(new_id));
+        if (r < 0)
+                return r;
+        *ret = json_object_get(body);
+        return 1;
+}

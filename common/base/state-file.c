@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/state-file.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/directories.h"
+
+static int open_directory(void) {
+        int fd = open(state_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 ? negative_errno() : fd;
+}
+
+/* What somebody else has put there is not believed. */
+static bool is_ours(const struct stat *st) {
+        return S_ISREG(st->st_mode) && st->st_uid == geteuid() && (st->st_mode & 077) == 0;
+}
+
+static int read_all(int fd, char *text, size_t n) {
+        size_t used = 0;
+
+        while (used < n) {
+                ssize_t r = read(fd, text + used, n - used);
+
+                if (r < 0 && errno == EINTR)
+                        continue;
+                if (r < 0)
+                        return negative_errno();
+                if (r == 0)
+                        break;
+                used += (size_t) r;
+        }
+        text[used] = 0;
+        return strlen(text) == used ? 0 : -EILSEQ;
+}
+
+int state_file_read(const char *name, size_t max, char **ret) {
+        _cleanup_close_ int directory = open_directory(), fd = -1;
+        _cleanup_free_ char *text = NULL;
+        struct stat st;
+        int r;
+
+        if (directory < 0)
+                return directory;
+        fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return negative_errno();
+        if (!is_ours(&st) || (uint64_t) st.st_size > max)
+                return -EBADMSG;
+
+        text = malloc((size_t) st.st_size + 1);
+        if (!text)
+                return -ENOMEM;
+        r = read_all(fd, text, (size_t) st.st_size);
+        if (r < 0)
+                return r;
+        *ret = STEAL_POINTER(text);
+        return 0;
+}
+
+static int write_all(int fd, const char *text) {
+        size_t n = strlen(text);
+
+        while (n > 0) {
+                ssize_t r = write(fd, text, n);
+
+                if (r < 0 && errno == EINTR)
+                        continue;
+                if (r < 0)
+                        return negative_errno();
+                text += r;
+                n -= (size_t) r;
+        }
+        return fsync(fd) < 0 ? negative_errno() : 0;
+}
+
+int state_file_write(const char *name, const char *text) {
+        _cleanup_close_ int directory = -1, fd = -1;
+        char temporary[NAME_MAX];
+        uint64_t random;
+        int r;
+
+        make_state_directory();
+        directory = open_directory();
+        if (directory < 0)
+                return directory;
+        /* Two instances never share one. */
+        if (getrandom(&random, sizeof(random), 0) != (ssize_t) sizeof(random))
+                return negative_errno();
+        (void) snprintf(temporary, sizeof(temporary), ".%s.%016llx", name, (unsigned long long) random);
+        fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return negative_errno();
+
+        r = write_all(fd, text);
+        if (r >= 0 && renameat(directory, temporary, directory, name) < 0)
+                r = negative_errno();
+        if (r < 0)
+                (void) unlinkat(directory, temporary, 0);
+        return r < 0 ? r : fsync(directory) < 0 ? negative_errno() : 0;
+}
+
+int state_file_remove(const char *name) {
+        _cleanup_close_ int directory = open_directory();
+
+        if (directory == -ENOENT)
+                return 0;
+        if (directory < 0)
+                return directory;
+        if (unlinkat(directory, name, 0) < 0)
+                return errno == ENOENT ? 0 : negative_errno();
+        return fsync(directory) < 0 ? negative_errno() : 0;
+}
+
+/* No write takes as long. */
+#define LEFT_SEC 60
+
+void state_files_clean(void) {
+        _cleanup_closedir_ DIR *dir = opendir(state_directory());
+        const time_t now = time(NULL);
+        const struct dirent *entry;
+        struct stat st;
+
+        while (dir && (entry = readdir(dir)))
+                if (entry->d_name[0] == '.' && strlen(entry->d_name) > 2 &&
+                    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) >= 0 && S_ISREG(st.st_mode) &&
+                    st.st_mtim.tv_sec + LEFT_SEC < now)
+                        (void) unlinkat(dirfd(dir), entry->d_name, 0);
+}

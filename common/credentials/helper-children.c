@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "credentials/helper-children.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum {
+        END_WAIT_MSEC = 1000,
+        LOOK_AGAIN_MSEC = 20,
+};
+
+/* The pipes and the socket between us and the two processes: [0] is our end. */
+typedef struct Lines {
+        int control[2], in[2], out[2], err[2];
+} Lines;
+
+static _Noreturn void run_program(const Lines *l, pid_t guard, char *const *arguments, char *const *environment) {
+        sigset_t none;
+
+        /* A group of its own, so that no signal for it reaches others, and the other way round. */
+        (void) setpgid(0, 0);
+        /* Were the guard killed, it at least would end. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != guard)
+                _exit(GUARD_EXIT_NOT_RUN);
+        for (int s = 1; s < NSIG; s++)
+                (void) signal(s, SIG_DFL);
+        (void) sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+
+        if (dup2(l->in[1], STDIN_FILENO) < 0 || dup2(l->out[1], STDOUT_FILENO) < 0 ||
+            dup2(l->err[1], STDERR_FILENO) < 0)
+                _exit(GUARD_EXIT_NOT_RUN);
+        (void) close_range(STDERR_FILENO + 1, ~0U, 0);
+
+        environ = (char **) environment; /* its PATH is where execvp(3) looks */
+        (void) execvp(arguments[0], arguments);
+        _exit(errno == ENOENT ? GUARD_EXIT_NOT_FOUND : GUARD_EXIT_NOT_RUN);
+}
+
+/* The guard's own children: the program, and whatever below it has lost its parent. */
+static void kill_children(void) {
+        _cleanup_fclose_ FILE *f = fopen("/proc/thread-self/children", "re");
+        char word[32];
+
+        while (f && fscanf(f, "%31s", word) == 1) {
+                pid_t pid = (pid_t) strtol(word, NULL, 10);
+
+                if (pid > 1)
+                        (void) kill(pid, SIGKILL);
+        }
+}
+
+/* Collects children that have ended, and tells of the program when it is among them. False: there are no others. */
+static bool reap(int control, pid_t program) {
+        int status;
+        pid_t pid;
+
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+                if (pid == program)
+                        (void) send(control, &status, sizeof(status), MSG_NOSIGNAL);
+        return pid == 0 || errno != ECHILD;
+}
+
+static void drain(int fd) {
+        struct signalfd_siginfo si;
+
+        while (read(fd, &si, sizeof(si)) > 0)
+                ;
+}
+
+/* Whoever loses its parent by this comes to us, and is next. */
+static void end_all(int control, int children, pid_t program) {
+        struct pollfd fd = {.fd = children, .events = POLLIN};
+
+        (void) kill(-program, SIGKILL);
+        do {
+                kill_children();
+                (void) poll(&fd, 1, LOOK_AGAIN_MSEC);
+                drain(children);
+        } while (reap(control, program));
+}
+
+static void watch(int control, int children, pid_t program) {
+        struct pollfd fds[] = {{.fd = control, .events = POLLIN}, {.fd = children, .events = POLLIN}};
+
+        while (reap(control, program)) {
+                char word;
+
+                if (poll(fds, ELEMENTSOF(fds), -1) < 0 && errno != EINTR)
+                        break;
+                drain(children);
+                if (fds[0].revents == 0)
+                        continue;
+                if (recv(control, &word, 1, 0) <= 0)
+                        break; /* the other end is done with it, or gone */
+                (void) kill(program, SIGKILL);
+                (void) kill(-program, SIGKILL);
+        }
+        end_all(control, children, program);
+}
+
+/* Keeps nothing open but the two: a pipe held here would never seem to end to others. */
+static bool close_all_but(int *a, int *b) {
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        const int low = STDERR_FILENO + 1;
+
+        for (int fd = 0; fd < low; fd++)
+                if (null >= 0 && null != fd && dup2(null, fd) < 0)
+                        return false;
+        /* Out of the way first: each may stand in the place of the other. */
+        *a = fcntl(*a, F_DUPFD_CLOEXEC, low + 2);
+        *b = fcntl(*b, F_DUPFD_CLOEXEC, low + 2);
+        if (*a < 0 || *b < 0 || dup2(*a, low) < 0 || dup2(*b, low + 1) < 0)
+                return false;
+        *a = low;
+        *b = low + 1;
+        return close_range((unsigned) low + 2, ~0U, 0) == 0;
+}
+
+static _Noreturn void run_guard(const Lines *l, char *const *arguments, char *const *environment) {
+        int control = l->control[1], children;
+        sigset_t all, child;
+        pid_t self = getpid(), program;
+
+        (void) prctl(PR_SET_NAME, "ecs-authd-guard");
+        (void) setpgid(0, 0);
+        /* It ends when its work is done, and by no signal that is meant for others. The program starts with none
+         * blocked. */
+        (void) sigfillset(&all);
+        (void) sigprocmask(SIG_SETMASK, &all, NULL);
+        (void) signal(SIGCHLD, SIG_DFL);
+        (void) sigemptyset(&child);
+        (void) sigaddset(&child, SIGCHLD);
+        children = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (children < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+                _exit(EXIT_FAILURE);
+
+        program = fork();
+        if (program < 0)
+                _exit(EXIT_FAILURE);
+        if (program == 0)
+                run_program(l, self, arguments, environment);
+
+        (void) setpgid(program, program); /* both sides: whoever comes first */
+        if (close_all_but(&control, &children))
+                watch(control, children, program);
+        else
+                end_all(control, children, program);
+        _exit(EXIT_SUCCESS);
+}
+
+static int open_lines(Lines *l) {
+        int in[2];
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, l->control) < 0 || pipe2(in, O_CLOEXEC) < 0)
+                return negative_errno();
+        l->in[0] = in[1];
+        l->in[1] = in[0];
+        if (pipe2(l->out, O_CLOEXEC) < 0 || pipe2(l->err, O_CLOEXEC) < 0 || fcntl(l->in[0], F_SETFL, O_NONBLOCK) < 0 ||
+            fcntl(l->out[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(l->err[0], F_SETFL, O_NONBLOCK) < 0)
+                return negative_errno();
+        return 0;
+}
+
+static void close_lines(const Lines *l, unsigned end) {
+        const int fds[] = {l->control[end], l->in[end], l->out[end], l->err[end]};
+
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                if (fds[i] >= 0)
+                        (void) close(fds[i]);
+}
+
+int guard_start(char *const *arguments, char *const *environment, Guard *ret) {
+        Lines l = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
+        pid_t pid = -1;
+        int r;
+
+        r = open_lines(&l);
+        if (r >= 0) {
+                pid = fork();
+                r = pid < 0 ? negative_errno() : 0;
+        }
+        if (pid == 0)
+                run_guard(&l, arguments, environment);
+
+        close_lines(&l, 1);
+        if (r < 0) {
+                close_lines(&l, 0);
+                return r;
+        }
+        *ret = (Guard){.pid = pid, .control = l.control[0], .in = l.in[0], .out = l.out[0], .err = l.err[0]};
+        return 0;
+}
+
+int guard_status(Guard *g, int *ret_status) {
+        int status;
+        ssize_t n = recv(g->control, &status, sizeof(status), MSG_DONTWAIT);
+
+        if (n < 0)
+                return errno == EAGAIN || errno == EINTR ? -EAGAIN : -ECHILD;
+        if (n != sizeof(status))
+                return -ECHILD;
+        *ret_status = status;
+        return 0;
+}
+
+void guard_kill(const Guard *g) {
+        (void) send(g->control, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static int64_t now_msec(void) {
+        struct timespec ts;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* True: it has ended. */
+static bool wait_for_end(const Guard *g, int64_t until) {
+        struct pollfd fd = {.fd = g->control, .events = POLLIN};
+
+        for (;;) {
+                int64_t left = until - now_msec();
+                int status;
+
+                if (poll(&fd, 1, left > 0 ? (int) left : 0) == 0)
+                        return false;
+                if (fd.revents != 0 && recv(g->control, &status, sizeof(status), MSG_DONTWAIT) <= 0)
+                        return true;
+        }
+}
+
+void guard_end(Guard *guards, size_t n) {
+        const int64_t until = now_msec() + END_WAIT_MSEC;
+
+        for (size_t i = 0; i < n; i++)
+                if (guards[i].pid > 0)
+                        (void) shutdown(guards[i].control, SHUT_WR);
+
+        for (size_t i = 0; i < n; i++) {
+                Guard *g = &guards[i];
+
+                if (g->pid <= 0)
+                        continue;
+                if (wait_for_end(g, until))
+                        (void) waitpid(g->pid, NULL, 0);
+                (void) close(g->control);
+                closep(&g->in);
+                closep(&g->out);
+                closep(&g->err);
+                *g = GUARD_NONE;
+        }
+}

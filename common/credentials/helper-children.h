@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/macro.h"
+
+/* A program that ends with everything it has started, whatever it did to get away (setsid(2), a double fork), and
+ * whatever becomes of us: a process between us and it, the guard, inherits what is orphaned below it
+ * (PR_SET_CHILD_SUBREAPER) and kills it when it is told to, or when we are gone. */
+
+enum {
+        GUARD_EXIT_NOT_FOUND = 127, /* as a shell has it */
+        GUARD_EXIT_NOT_RUN = 126,
+};
+
+typedef struct Guard {
+        pid_t pid;    /* 0: there is none (any more) */
+        int control;  /* readable when there is a status, or the guard has ended */
+        int in;       /* standard input of the program; the three are ours to close */
+        int out, err; /* what it writes; not blocking */
+} Guard;
+
+#define GUARD_NONE                                            \
+        (Guard) {                                             \
+                .control = -1, .in = -1, .out = -1, .err = -1 \
+        }
+
+/* arguments[0] is looked for on the PATH of environment. */
+int guard_start(char *const *arguments, char *const *environment, Guard *ret);
+
+/* The program's status as wait(2) has it, once it has ended. What it has left running goes on until guard_end(), as
+ * others may use it: the agent of gpg. -EAGAIN: it still runs; -ECHILD: nobody knows, the guard is gone. */
+int guard_status(Guard *g, int *ret_status);
+
+/* The program itself, and its process group, at once; what else it has started at guard_end(). */
+void guard_kill(const Guard *g);
+
+/* Ends all that is left of all of these. Waits for it, but no longer than a second: what the kernel does not let go
+ * ends later, the guard sees to it. */
+void guard_end(Guard *guards, size_t n);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "credentials/helper-environment.h"
+
+#include "base/secret.h"
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+
+static size_t name_length(const char *word) {
+        return strcspn(word, "=");
+}
+
+static bool has_name(const char *word, const char *name) {
+        size_t n = strlen(name);
+
+        return name_length(word) == n && strncmp(word, name, n) == 0;
+}
+
+int helper_environment_check(const char *word, const char **ret_expected) {
+        size_t n = name_length(word);
+
+        if (n == 0 || !strchr(LETTERS, word[0]) || strspn(word, LETTERS "0123456789") != n) {
+                *ret_expected = "NAME or NAME=VALUE; a name is of letters, digits and _";
+                return -EINVAL;
+        }
+        if (has_name(word, "PATH") || has_name(word, "HOME")) {
+                *ret_expected = "a variable that may be set: PATH and HOME are the same for every helper";
+                return -EINVAL;
+        }
+        if (startswith(word, "LD_")) {
+                *ret_expected = "a variable that may be set: LD_* changes the code that programs run";
+                return -EINVAL;
+        }
+        return 0;
+}
+
+/* Adds "NAME=VALUE" unless the name is there. */
+static int add(char **list, const char *name, size_t length, const char *value) {
+        size_t n = 0, size = length + strlen(value) + 2;
+
+        for (; list[n]; n++)
+                if (name_length(list[n]) == length && strncmp(list[n], name, length) == 0)
+                        return 0;
+        list[n] = malloc(size);
+        if (!list[n])
+                return -ENOMEM;
+        (void) snprintf(list[n], size, "%.*s=%s", (int) length, name, value);
+        return 0;
+}
+
+char **helper_environment_new(const char *home, char *const *words) {
+        _cleanup_(helper_environment_freep) char **list = NULL;
+        size_t n = 0;
+        int r;
+
+        while (words && words[n])
+                n++;
+        list = calloc(n + 3, sizeof(char *));
+        if (!list)
+                return NULL;
+
+        r = add(list, "PATH", strlen("PATH"), HELPER_PATH);
+        if (r >= 0)
+                r = add(list, "HOME", strlen("HOME"), home);
+        /* From the last one: it counts. */
+        while (r >= 0 && n-- > 0) {
+                size_t length = name_length(words[n]);
+                const char *value = words[n][length] ? words[n] + length + 1 : getenv(words[n]);
+
+                if (value)
+                        r = add(list, words[n], length, value);
+        }
+        return r < 0 ? NULL : STEAL_POINTER(list);
+}
+
+char **helper_environment_free(char **environment) {
+        for (char **e = environment; e && *e; e++)
+                secret_free(*e);
+        free(environment);
+        return NULL;
+}

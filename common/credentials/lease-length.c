@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "credentials/lease-length.h"
+
+#include <fnmatch.h>
+
+#include "credentials/registry-name.h"
+
+static bool matches(const char *pattern, const char *registry) {
+        const char *scheme = strstr(registry, "://"), *name = scheme ? scheme + strlen("://") : registry;
+        _cleanup_free_ char *normalized = NULL, *host = strndup(name, strcspn(name, "/"));
+
+        if (host && fnmatch(pattern, host, 0) == 0)
+                return true;
+        if (fnmatch(pattern, name, 0) == 0)
+                return true;
+        /* As people write it: docker.io, https://registry.example/v2/ */
+        return registry_normalize(pattern, &normalized) >= 0 && fnmatch(normalized, registry, 0) == 0;
+}
+
+/* How much a pattern says: characters that stand for themselves, and those that do not. */
+static void weigh(const char *pattern, size_t *ret_literal, size_t *ret_wild) {
+        size_t literal = 0, wild = 0;
+
+        for (const char *s = pattern; *s; s++) {
+                const char *end = *s == '[' && s[1] ? strchr(s + 2, ']') : NULL;
+
+                if (end)
+                        s = end;
+                if (end || *s == '*' || *s == '?') {
+                        wild++;
+                        continue;
+                }
+                if (*s == '\\' && s[1])
+                        s++;
+                literal++;
+        }
+        *ret_literal = literal;
+        *ret_wild = wild;
+}
+
+uint64_t helper_lifetime_usec(const CredentialSettings *settings, const char *registry) {
+        const HelperLifetimes *list = &settings->helper_lifetimes;
+        size_t best_literal = 0, best_wild = 0;
+        const HelperLifetime *best = NULL;
+
+        for (size_t i = 0; i < list->n_items; i++) {
+                const HelperLifetime *item = &list->items[i];
+                size_t literal = 0, wild = 0;
+
+                /* Less than any pattern. */
+                if (!item->pattern)
+                        wild = SIZE_MAX;
+                else if (!matches(item->pattern, registry))
+                        continue;
+                else
+                        weigh(item->pattern, &literal, &wild);
+
+                if (best && (literal < best_literal || (literal == best_literal && wild > best_wild)))
+                        continue;
+                best = item;
+                best_literal = literal;
+                best_wild = wild;
+        }
+        return best ? best->usec : 0;
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "credentials/lease.h"
+
+#include <sys/random.h>
+
+#include "base/json.h"
+#include "base/state-file.h"
+
+#define NAME "leases"
+
+#define RETRY_MIN_USEC ((int64_t) (5 * USEC_PER_SEC))
+#define RETRY_MAX_USEC ((int64_t) (300 * USEC_PER_SEC))
+
+/* Times can be added to and taken from each other up to here. */
+#define TIME_MAX (INT64_MAX / 4)
+
+enum {
+        FILE_SIZE_MAX = 64 * 1024 * 1024,
+};
+
+static void lease_done(Lease *l) {
+        free(l->registry);
+        free(l->key);
+        free(l->helper);
+        free(l->source);
+        free(l->complaint);
+        *l = (Lease){0};
+}
+
+void leases_done(Leases *l) {
+        for (size_t i = 0; i < l->n_items; i++)
+                lease_done(&l->items[i]);
+        for (size_t i = 0; i < l->n_marks; i++)
+                free(l->marks[i].path);
+        free(l->items);
+        free(l->marks);
+        *l = (Leases){0};
+}
+
+Lease *leases_find(const Leases *l, const char *registry, const char *helper) {
+        for (size_t i = 0; i < l->n_items; i++)
+                if (streq(l->items[i].registry, registry) && streq(l->items[i].helper, helper))
+                        return &l->items[i];
+        return NULL;
+}
+
+Lease *leases_add(Leases *l, const char *registry, const char *helper) {
+        Lease *found = leases_find(l, registry, helper), *items;
+        Lease lease = {0};
+
+        if (found)
+                return found;
+        items = reallocarray(l->items, l->n_items + 1, sizeof(Lease));
+        if (!items)
+                return NULL;
+        l->items = items;
+
+        lease.registry = strdup(registry);
+        lease.helper = strdup(helper);
+        lease.key = strdup("");
+        lease.source = strdup("");
+        lease.complaint = strdup("");
+        if (!lease.registry || !lease.helper || !lease.key || !lease.source || !lease.complaint) {
+                lease_done(&lease);
+                return NULL;
+        }
+        items[l->n_items] = lease;
+        return &items[l->n_items++];
+}
+
+void leases_prune(Leases *l, bool (*keep)(const Lease *lease, void *userdata), void *userdata) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < l->n_items; i++) {
+                if (keep(&l->items[i], userdata))
+                        l->items[n++] = l->items[i];
+                else
+                        lease_done(&l->items[i]);
+        }
+        l->n_items = n;
+}
+
+/* --- one lease --- */
+
+static int replace(char **target, const char *value) {
+        char *copy;
+
+        if (streq(*target, value))
+                return 0;
+        copy = strdup(value);
+        if (!copy)
+                return -ENOMEM;
+        free(*target);
+        *target = copy;
+        return 1;
+}
+
+int lease_describe(Lease *lease, const char *key, const char *source, bool listed) {
+        int k = replace(&lease->key, key), s = replace(&lease->source, source);
+
+        lease->listed = listed;
+        if (k < 0 || s < 0)
+                return -ENOMEM;
+        if (k > 0 || s > 0) {
+                lease->answered = false;
+                lease->due = 0;
+                lease->failures = 0;
+        }
+        return 0;
+}
+
+void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t refresh_usec, int64_t now) {
+        int64_t length = end > 0 ? end - now : refresh_usec;
+
+        lease->answered = true;
+        lease->digest = *digest;
+        lease->asked = now;
+        lease->end = end;
+        lease->error = 0;
+        lease->failures = 0;
+        lease->complaint[0] = 0; /* of an earlier time */
+        /* Early enough to try more than once, should it fail. */
+        lease->due = length > 0 ? now + length / 3 * 2 : 0;
+        /* However short it is: who gives such ones is not asked all the time. */
+        if (length > 0 && lease->due < now + RETRY_MIN_USEC)
+                lease->due = now + RETRY_MIN_USEC;
+}
+
+int lease_failed(Lease *lease, int error, const char *complaint, int64_t now) {
+        int64_t pause = RETRY_MIN_USEC;
+        uint16_t chance = 0;
+        int r;
+
+        for (unsigned i = 0; i < lease->failures && pause < RETRY_MAX_USEC; i++)
+                pause *= 2;
+        if (pause > RETRY_MAX_USEC)
+                pause = RETRY_MAX_USEC;
+        lease->failures++;
+        lease->error = error;
+        lease->asked = now;
+        /* Between three quarters of it and the whole: a fleet does not come back at once. */
+        if (getrandom(&chance, sizeof(chance), 0) != (ssize_t) sizeof(chance))
+                chance = 0;
+        lease->due = now + pause - pause / 4 * chance / UINT16_MAX;
+        r = replace(&lease->complaint, complaint ? complaint : "");
+        return r < 0 ? r : 0;
+}
+
+int lease_not_written(Lease *lease, int64_t now) {
+        if (lease->failures == 0)
+                lease->failures = lease->failures_before;
+        lease->restored = false;
+        return lease_failed(lease, -ECANCELED, NULL, now);
+}
+
+void lease_bring_forward(Lease *lease, int64_t due) {
+        if (lease->due == 0 || lease->due > due)
+                lease->due = due;
+}
+
+bool lease_is_due(const Lease *lease, int64_t now) {
+        /* Without RefreshSec= and with nobody who knows an end it is good until something changes. */
+        return (!lease->answered && lease->failures == 0) || (lease->due > 0 && now >= lease->due) ||
+               now < lease->asked;
+}
+
+/* --- the file --- */
+
+static int add(json_object *o, const char *name, json_object *value) {
+        if (value && json_object_object_add(o, name, value) >= 0)
+                return 0;
+        json_object_put(value);
+        return -ENOMEM;
+}
+
+static json_object *digest_to_json(const Digest *d) {
+        char hex[2 * sizeof(d->bytes) + 1];
+
+        digest_to_hex(d, hex);
+        return json_object_new_string(hex);
+}
+
+static int describe_lease(const Lease *l, json_object *o) {
+        int r = 0;
+
+        r |= add(o, "registry", json_object_new_string(l->registry));
+        r |= add(o, "key", json_object_new_string(l->key));
+        r |= add(o, "helper", json_object_new_string(l->helper));
+        r |= add(o, "source", json_object_new_string(l->source));
+        r |= add(o, "listed", json_object_new_boolean(l->listed));
+        r |= add(o, "answered", json_object_new_boolean(l->answered));
+        r |= add(o, "asked", json_object_new_int64(l->asked));
+        r |= add(o, "due", json_object_new_int64(l->due));
+        r |= add(o, "end", json_object_new_int64(l->end));
+        r |= add(o, "error", json_object_new_int(l->error));
+        r |= add(o, "complaint", json_object_new_string(l->complaint));
+        r |= add(o, "restored", json_object_new_boolean(l->restored));
+        r |= add(o, "failures", json_object_new_int64(l->failures));
+        r |= add(o, "digest", digest_to_json(&l->digest));
+        return r;
+}
+
+static int describe_mark(const FileMark *m, json_object *o) {
+        int r = 0;
+
+        r |= add(o, "path", json_object_new_string(m->path));
+        r |= add(o, "inode", json_object_new_int64((int64_t) m->stamp.inode));
+        r |= add(o, "mtime", json_object_new_int64(m->stamp.mtime_nsec));
+        r |= add(o, "digest", digest_to_json(&m->stamp.digest));
+        return r;
+}
+
+/* A new object at the end of the list. */
+static json_object *append(json_object *list) {
+        json_object *o = json_object_new_object();
+
+        if (o && json_object_array_add(list, o) < 0) {
+                json_object_put(o);
+                o = NULL;
+        }
+        return o;
+}
+
+static int describe(const Leases *l, json_object *top) {
+        json_object *leases = json_object_new_array(), *files = json_object_new_array();
+        int r = add(top, "leases", leases);
+
+        r |= add(top, "files", files);
+        for (size_t i = 0; r >= 0 && i < l->n_items; i++) {
+                json_object *o = append(leases);
+
+                r = o ? describe_lease(&l->items[i], o) : -ENOMEM;
+        }
+        for (size_t i = 0; r >= 0 && i < l->n_marks; i++) {
+                json_object *o = append(files);
+
+                r = o ? describe_mark(&l->marks[i], o) : -ENOMEM;
+        }
+        return r < 0 ? -ENOMEM : 0;
+}
+
+int leases_save(const Leases *l) {
+        _cleanup_json_ json_object *top = json_object_new_object();
+        _cleanup_free_ char *before = NULL;
+        const char *text;
+
+        if (!top || describe(l, top) < 0)
+                return -ENOMEM;
+        text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        if (!text)
+                return -ENOMEM;
+        if (state_file_read(NAME, FILE_SIZE_MAX, &before) >= 0 && streq(before, text))
+                return 0;
+        return state_file_write(NAME, text);
+}
+
+/* One that is no time of ours, in a file that was damaged, is none. */
+static int64_t number(json_object *o, const char *name) {
+        int64_t n = json_object_get_int64(json_get(o, name, json_type_int));
+
+        return n < 0 || n > TIME_MAX ? 0 : n;
+}
+
+static bool flag(json_object *o, const char *name) {
+        return json_object_get_boolean(json_get(o, name, json_type_boolean));
+}
+
+static const char *text_of(json_object *o, const char *name) {
+        const char *s = json_get_string(o, name);
+
+        return s ? s : "";
+}
+
+static int parse_lease(json_object *o, Leases *l) {
+        Digest digest;
+        Lease *lease;
+        int r;
+
+        if (str_empty(json_get_string(o, "helper")) || digest_from_hex(text_of(o, "digest"), &digest) < 0)
+                return 0;
+        lease = leases_add(l, text_of(o, "registry"), text_of(o, "helper"));
+        if (!lease)
+                return -ENOMEM;
+        r = lease_describe(lease, text_of(o, "key"), text_of(o, "source"), flag(o, "listed"));
+        if (r < 0)
+                return r;
+        lease->answered = flag(o, "answered");
+        lease->asked = number(o, "asked");
+        lease->due = number(o, "due");
+        lease->end = number(o, "end");
+        lease->failures = (unsigned) number(o, "failures");
+        lease->error = (int) json_object_get_int64(json_get(o, "error", json_type_int));
+        lease->restored = flag(o, "restored");
+        lease->digest = digest;
+        r = replace(&lease->complaint, text_of(o, "complaint"));
+        return r < 0 ? r : 0;
+}
+
+FileMark *leases_mark(Leases *l, const char *path) {
+        FileMark *marks;
+
+        for (size_t i = 0; i < l->n_marks; i++)
+                if (streq(l->marks[i].path, path))
+                        return &l->marks[i];
+        marks = reallocarray(l->marks, l->n_marks + 1, sizeof(FileMark));
+        if (!marks)
+                return NULL;
+        l->marks = marks;
+        marks[l->n_marks] = (FileMark){.path = strdup(path)};
+        return marks[l->n_marks].path ? &marks[l->n_marks++] : NULL;
+}
+
+static int parse_mark(json_object *o, Leases *l) {
+        Digest digest;
+        FileMark *mark;
+
+        if (str_empty(json_get_string(o, "path")) || digest_from_hex(text_of(o, "digest"), &digest) < 0)
+                return 0;
+        mark = leases_mark(l, text_of(o, "path"));
+        if (!mark)
+                return -ENOMEM;
+        mark->stamp.inode = (uint64_t) json_object_get_int64(json_get(o, "inode", json_type_int));
+        mark->stamp.mtime_nsec = json_object_get_int64(json_get(o, "mtime", json_type_int));
+        mark->stamp.digest = digest;
+        return 0;
+}
+
+static int parse_list(json_object *list, int (*parse)(json_object *o, Leases *l), Leases *l) {
+        size_t n = list ? json_object_array_length(list) : 0;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = parse(json_object_array_get_idx(list, i), l);
+        return r;
+}
+
+int leases_parse(const char *text, Leases *ret) {
+        _cleanup_(leases_done) Leases l = {0};
+        _cleanup_json_ json_object *top = NULL;
+        int r;
+
+        r = json_parse_strict(text, strlen(text), 0, &top, NULL, NULL);
+        if (r >= 0)
+                r = parse_list(json_get(top, "leases", json_type_array), parse_lease, &l);
+        if (r >= 0)
+                r = parse_list(json_get(top, "files", json_type_array), parse_mark, &l);
+        if (r < 0)
+                return r;
+        *ret = l;
+        l = (Leases){0};
+        return 0;
+}
+
+int leases_load(Leases *ret) {
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        r = state_file_read(NAME, FILE_SIZE_MAX, &text);
+        if (r >= 0)
+                r = leases_parse(text, ret);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                *ret = (Leases){0};
+        return 0;
+}

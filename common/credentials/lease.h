@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "credentials/credential-file.h"
+
+/* What a helper has answered is good for a time, its lease: until that is due the helper is not asked again, and the
+ * entry that stands in the environment file is its answer. Leases are kept in the state directory, without secrets, so
+ * that they outlive the daemon. Times are CLOCK_REALTIME in microseconds. */
+
+typedef struct Lease {
+        char *registry; /* registry_normalize() of the key; "" for a store, which was asked for its list */
+        char *key;      /* as the helper was asked for it */
+        char *helper;
+        char *source;  /* the file that names the helper */
+        bool listed;   /* it is the store's list that names the registry, and no file */
+        bool answered; /* digest, asked and end are of an answer */
+        int64_t asked; /* when it last answered or failed */
+        int64_t due;   /* when it is asked again */
+        int64_t end;   /* when its answer ends; 0: it does not say, nor does anybody */
+        int error; /* of the last time, as HelperCall has it; -ENOKEY: it has none; -EKEYEXPIRED: none that is good */
+        char *complaint;          /* its own last line about it; "" */
+        unsigned failures;        /* in a row */
+        bool fresh;               /* it was asked in this round; these two are not kept */
+        unsigned failures_before; /* that */
+        bool named;               /* by a file or store in this round; not kept */
+        bool restored;            /* it was asked again since its answer was not in the environment file, once */
+        Digest digest;            /* of the credentials that it gave (credential_digest) */
+} Lease;
+
+/* A credential file as it was: one that is written again with the same content was a login to a registry whose secret a
+ * helper keeps. */
+typedef struct FileMark {
+        char *path;
+        CredFileStamp stamp;
+} FileMark;
+
+/* A zeroed struct is an empty one. */
+typedef struct Leases {
+        Lease *items;
+        size_t n_items;
+        FileMark *marks;
+        size_t n_marks;
+} Leases;
+
+void leases_done(Leases *l);
+
+/* What stands in the state directory; nothing where that cannot be read or is not ours. -ENOMEM. */
+int leases_load(Leases *ret);
+
+/* The same from memory. -EBADMSG: not such a text; -ENOMEM. */
+int leases_parse(const char *text, Leases *ret);
+
+/* Durable when it returns 0. What stands there already is not written again. */
+int leases_save(const Leases *l);
+
+Lease *leases_find(const Leases *l, const char *registry, const char *helper);
+
+/* A new one, or that which is there; NULL: no memory. */
+Lease *leases_add(Leases *l, const char *registry, const char *helper);
+
+/* The mark of a file, a new one with zeroes where there is none; NULL: no memory. */
+FileMark *leases_mark(Leases *l, const char *path);
+
+/* Those of helpers that nobody names any more: keep() says of which that is not so. */
+void leases_prune(Leases *l, bool (*keep)(const Lease *lease, void *userdata), void *userdata);
+
+/* Asked for other credentials than before, or never. Returns 0 or -ENOMEM. */
+int lease_describe(Lease *lease, const char *key, const char *source, bool listed);
+
+/* It answered now: with credentials of this digest, that end then (0: nobody says) or are looked at again after this.
+ * It is asked again at two thirds of that, and not sooner than after 5 s. */
+void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t refresh_usec, int64_t now);
+
+/* It failed; the pause before it is asked again grows from 5 s to 5 min, with some chance in it. -ENOMEM. */
+int lease_failed(Lease *lease, int error, const char *complaint, int64_t now);
+
+/* Its answer of this round could not be written: as good as none. -ENOMEM. */
+int lease_not_written(Lease *lease, int64_t now);
+
+/* To be asked by then. */
+void lease_bring_forward(Lease *lease, int64_t due);
+
+/* It has to be asked, also after a clock that went back. */
+bool lease_is_due(const Lease *lease, int64_t now);

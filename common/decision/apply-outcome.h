@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "decision/facts.h"
+
+/* When one pass in the foreground (ecs-authd apply) is over, and what came of it. Pure. */
+
+typedef enum Outcome {
+        OUTCOME_OPEN,   /* not over yet */
+        OUTCOME_DONE,   /* or nothing to do, or written and the agent does not run (yet) */
+        OUTCOME_FAILED, /* also in part */
+        OUTCOME_HELD,   /* written, but the restart of a running agent is held */
+} Outcome;
+
+/* tried: the restart was ours. deadline: when the pass is over in any case. */
+Outcome outcome_of(const Facts *f, const Decision *d, bool tried, uint64_t deadline);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/macro.h"
+
+/* The content of an environment file, in memory. What the functions promise is said in environment-file.h, which passes
+ * them on. */
+
+typedef struct EnvLines {
+        char *bytes; /* with a NUL after the last one; wiped by whoever has it */
+        size_t size;
+} EnvLines;
+
+int env_lines_get(const EnvLines *l, const char *key, char **ret);
+int env_lines_set(EnvLines *l, const char *key, const char *value, size_t line_max);
+int env_lines_check(const char *key, const char *value, size_t line_max);

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/secret.h"
+#include "check/finding.h"
+#include "ecsconfig/environment-file.h"
+#include "process/restart-record.h"
+#include "report/sentence-words.h"
+#include "report/sentences.h"
+
+#include <time.h>
+
+static void check_state(Check *c, const ObserveReport *r) {
+        static const struct {
+                StateKept kept;
+                const char *text, *cure;
+        } misses[] = {
+                {STATE_NO_DATADIR, "the agent does not keep its state: ECS_DATADIR is not set",
+                 "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data"},
+                {STATE_NO_CHECKPOINT, "the agent does not keep its state: ECS_CHECKPOINT=false",
+                 "remove ECS_CHECKPOINT=false"},
+                {STATE_NO_MOUNT, "the agent does not keep its state: ECS_DATADIR is not on a mount of its container",
+                 "mount a directory of the host there: --volume /var/lib/ecs/data:/data"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(misses); i++)
+                if (misses[i].kept == r->state_kept)
+                        say(c, WARNING, text("%s; restarts wait until no task runs", misses[i].text).s, misses[i].cure);
+        if (r->state_kept == STATE_KEPT)
+                say(c, OK, "the agent keeps its state over a restart", NULL);
+}
+
+/* The last assignment counts, and the later file (consumers of ecs.config: ecs-init). */
+static void get_cluster(const Check *c, char **ret) {
+        const char *const files[] = {"/var/lib/ecs/ecs.config", c->settings->ecsconfig.environment_file};
+
+        *ret = NULL;
+        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+                _cleanup_(envfile_freep) EnvFile *f = NULL;
+                Problems ignored = {0};
+                char *value = NULL;
+
+                if (access(files[i], R_OK) < 0 || envfile_open(files[i], &f, &ignored) < 0 ||
+                    envfile_get(f, "ECS_CLUSTER", &value) < 0 || !value)
+                        continue;
+                free(*ret);
+                *ret = value;
+        }
+}
+
+/* A name, or the end of an ARN. */
+static const char *name_of_cluster(const char *s) {
+        const char *slash = strrchr(s, '/');
+
+        return slash ? slash + 1 : s;
+}
+
+/* Before a restart would find out. */
+static void check_cluster(Check *c, const ObserveReport *r) {
+        _cleanup_free_ char *cluster = NULL;
+        const char *name;
+
+        get_cluster(c, &cluster);
+        name = str_empty(cluster) ? "default" : name_of_cluster(cluster);
+        if (!str_empty(r->cluster) && !streq(name, name_of_cluster(r->cluster)))
+                say(c, PROBLEM,
+                    text("%s says ECS_CLUSTER=%s, and the agent is registered in %s: its next start ends with status 5",
+                         c->settings->ecsconfig.environment_file, name, r->cluster)
+                            .s,
+                    text("set ECS_CLUSTER=%s there", name_of_cluster(r->cluster)).s);
+}
+
+/* As the service would see it: by the record, the file as it stands there, the agent and its unit. */
+static int gather_facts(const Check *c, const UnitReport *unit, uint64_t now, Facts *ret) {
+        _cleanup_(restart_record_freep) RestartRecordFile *file = NULL;
+        const Settings *s = c->settings;
+        SyncReport sync = {0};
+        ObserveReport agent;
+        UnitReport u = *unit;
+        Facts f = {0};
+        DigestKey key;
+        int r;
+
+        r = digest_key_load(&key);
+        if (r >= 0)
+                r = restart_record_new(&file);
+        if (r >= 0)
+                r = sync_look(&s->ecsconfig, &key, &sync);
+        if (r < 0)
+                return r;
+
+        observe_run(&s->agent, &key, &agent);
+        if (s->restart.method == RESTART_METHOD_DOCKER && u.state == UNIT_ACTIVE)
+                u.state = facts_unit_of_container(&agent);
+        restart_record_load(file, &f.record);
+        /* Whether it should be another one is a finding of its own. */
+        sync.outcome = SYNC_UNCHANGED;
+        facts_begin_write(&f);
+        facts_end_write(&f, &sync, now);
+        facts_begin_observe(&f);
+        facts_end_observe(&f, &agent, &u, now);
+        *ret = f;
+        return 0;
+}
+
+static void say_decision(Check *c, const Facts *f, uint64_t now) {
+        Policy policy = {.settings = c->settings->restart};
+        char sentence[SENTENCE_MAX];
+        Decision d;
+
+        policy.settings.settle_usec = policy.settings.jitter_usec = 0;
+        if (policy.settings.method == RESTART_METHOD_NONE)
+                policy.settings.method = RESTART_METHOD_SYSTEMD; /* nothing is restarted; what runs is of interest */
+        d = decide_agent(f, &policy, now);
+        sentence_describe(c->settings, f, &d, now, sentence, sizeof(sentence));
+
+        switch (d.action) {
+        case ACTION_DONE:
+                say(c, OK, text("container %s runs with these credentials", c->settings->agent.container).s, NULL);
+                return;
+        case ACTION_RESTART:
+        case ACTION_START:
+                if (c->service_runs)
+                        say(c, OK,
+                            text("container %s has to be restarted: the service is about to",
+                                 c->settings->agent.container)
+                                    .s,
+                            NULL);
+                else
+                        say(c, PROBLEM,
+                            text("container %s runs with other credentials", c->settings->agent.container).s,
+                            "systemctl start ecs-authd, or: ecs-authd apply");
+                return;
+        default:
+                say(c, verdict_of_level(reason_text(f, &d)->level), sentence, NULL);
+        }
+}
+
+static uint64_t monotonic_usec(void) {
+        struct timespec t;
+
+        if (clock_gettime(CLOCK_MONOTONIC, &t) < 0)
+                return 0;
+        return (uint64_t) t.tv_sec * USEC_PER_SEC + (uint64_t) t.tv_nsec / 1000;
+}
+
+void check_agent(Check *c, const UnitReport *unit) {
+        const Settings *s = c->settings;
+        const ObserveReport *r;
+        uint64_t now = monotonic_usec();
+        Facts f;
+
+        if (gather_facts(c, unit, now, &f) < 0)
+                return;
+        r = &f.agent;
+
+        if (r->agent == AGENT_UNKNOWN) {
+                say(c, PROBLEM,
+                    text("the Docker Engine does not answer at %s: %s", s->agent.docker_socket,
+                         strerror(-r->engine_error))
+                            .s,
+                    "systemctl start docker, or set [Agent] DockerSocket=");
+                return;
+        }
+        say(c, OK, "the Docker Engine answers", NULL);
+        if (r->agent != AGENT_RUNNING && !f.refused) {
+                say(c, WARNING,
+                    text("container %s %s", s->agent.container,
+                         r->agent == AGENT_ABSENT ? "does not exist" : "does not run")
+                            .s,
+                    text("systemctl start %s", s->unit).s);
+                return;
+        }
+
+        say_decision(c, &f, now);
+        if (r->agent != AGENT_RUNNING)
+                return;
+        if (r->answers)
+                say(c, OK, text("the agent answers: %s, cluster %s", r->version, r->cluster).s, NULL);
+        else
+                say(c, WARNING,
+                    text("the agent does not answer at %s: it has not registered with ECS (yet). The credentials are not "
+                         "the cause",
+                         s->agent.introspection_url)
+                            .s,
+                    text("docker logs %s", s->agent.container).s);
+        check_cluster(c, r);
+        check_state(c, r);
+}

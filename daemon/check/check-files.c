@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <glob.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "base/json.h"
+#include "base/secret.h"
+#include "check/finding.h"
+#include "credentials/registry-login.h"
+#include "ecsconfig/environment-file.h"
+
+#define DISK_MIN_BYTES (1024 * 1024)
+
+/* --- credentials --- */
+
+static void check_mode(Check *c, const char *path, const struct stat *st) {
+        if (st->st_mode & 077)
+                say(c, WARNING,
+                    text("%s can be read by others than its owner (mode %04o)", path, st->st_mode & 07777).s,
+                    text("chmod 600 %s", path).s);
+}
+
+/* What the library says of it comes as problems; here is the rest. */
+void check_credential_files(Check *c) {
+        for (char **file = c->settings->credentials.files; *file; file++) {
+                struct stat st;
+
+                if (stat(*file, &st) < 0)
+                        continue;
+                check_mode(c, *file, &st);
+                if (S_ISREG(st.st_mode))
+                        say(c, OK, text("%s is there", *file).s, NULL);
+        }
+}
+
+static void check_login(Check *c, const Credential *e) {
+        char why[256];
+        int r;
+
+        announce(c, text("asking %s", e->registry).s);
+        r = registry_login(e, why, sizeof(why));
+
+        if (r > 0)
+                say(c, OK, text("%s takes these credentials", e->registry).s, NULL);
+        else if (r == 0)
+                say(c, PROBLEM, text("%s refuses these credentials: %s", e->registry, why).s,
+                    text("docker login %s", e->registry).s);
+        else
+                say(c, WARNING, text("%s could not be asked: %s", e->registry, why).s, NULL);
+}
+
+void check_registries(Check *c, const Credentials *credentials, bool login) {
+        for (size_t i = 0; i < credentials->n_items; i++) {
+                const Credential *e = &credentials->items[i];
+
+                if (!credential_is_usable(e))
+                        continue;
+                say(c, OK,
+                    text("%s: credentials from %s%s%s%s", e->registry, e->source ? e->source : "the environment file",
+                         e->helper ? ", docker-credential-" : "", e->helper ? e->helper : "",
+                         e->identity_token ? ", an identity token" : "")
+                            .s,
+                    NULL);
+                if (login)
+                        check_login(c, e);
+        }
+}
+
+/* --- the environment file --- */
+
+static void check_directory(Check *c) {
+        _cleanup_free_ char *directory = strdup(c->settings->ecsconfig.environment_file);
+        struct statvfs fs;
+        char *slash = directory ? strrchr(directory, '/') : NULL;
+
+        if (!slash)
+                return;
+        slash[slash == directory ? 1 : 0] = 0;
+
+        if (access(directory, F_OK) < 0)
+                say(c, PROBLEM, text("%s does not exist", directory).s,
+                    "install the ECS agent, or set [Agent] EnvironmentFile= in /etc/ecs-authd.conf");
+        else if (statvfs(directory, &fs) == 0 && fs.f_flag & ST_RDONLY)
+                say(c, PROBLEM, text("%s is on a read-only file system", directory).s,
+                    text("mount -o remount,rw %s", directory).s);
+        else if (statvfs(directory, &fs) == 0 && (uint64_t) fs.f_bavail * fs.f_frsize < DISK_MIN_BYTES)
+                say(c, PROBLEM, text("%s is on a file system that is full", directory).s, text("df %s", directory).s);
+        else if (access(directory, W_OK) < 0)
+                say(c, PROBLEM, text("%s cannot be written to: %s", directory, strerror(errno)).s, "run this as root");
+}
+
+/* type and data: what should stand there. */
+void check_environment_file(Check *c, bool known, const char *type, const char *data) {
+        const char *path = c->settings->ecsconfig.environment_file;
+        _cleanup_(envfile_freep) EnvFile *f = NULL;
+        _cleanup_secret_ char *type_now = NULL, *data_now = NULL;
+        Digest should = {0}, is = {0};
+        Problems problems = {0};
+        DigestKey key;
+        struct stat st;
+
+        check_directory(c);
+        if (stat(path, &st) < 0) {
+                say(c, WARNING, text("%s does not exist yet", path).s,
+                    "systemctl start ecs-authd, or: ecs-authd apply --no-restart");
+                return;
+        }
+        if (envfile_open(path, &f, &problems) < 0 || envfile_get(f, "ECS_ENGINE_AUTH_TYPE", &type_now) < 0 ||
+            envfile_get(f, "ECS_ENGINE_AUTH_DATA", &data_now) < 0) {
+                say_problems(c, &problems);
+                return;
+        }
+        if (data_now)
+                check_mode(c, path, &st);
+
+        if (!known || digest_key_generate(&key) < 0 || authdata_digest(type, data, &key, &should) < 0 ||
+            authdata_digest(type_now, data_now, &key, &is) < 0)
+                return;
+        if (digest_equal(&should, &is))
+                say(c, OK, text("%s has these credentials", path).s, NULL);
+        else
+                say(c, PROBLEM, text("%s has other credentials", path).s,
+                    "systemctl start ecs-authd, or: ecs-authd apply --no-restart");
+}
+
+static void check_agent_json(Check *c) {
+        if (access("/etc/ecs/ecs.config.json", F_OK) == 0)
+                say(c, WARNING,
+                    "/etc/ecs/ecs.config.json is read by the agent, too: without entries in ecs.config it takes credentials "
+                    "from there",
+                    "take EngineAuthData out of /etc/ecs/ecs.config.json");
+}
+
+static bool mentions(const char *path, const char *what) {
+        _cleanup_free_ char *line = NULL;
+        _cleanup_fclose_ FILE *f = fopen(path, "re");
+        size_t size = 0;
+        bool found = false;
+
+        while (f && !found && getline(&line, &size, f) >= 0)
+                found = line[strspn(line, " \t")] != '#' && strstr(line, what);
+        return found;
+}
+
+/* What runs now and then, and may write the file as well. */
+static void check_cron(Check *c) {
+        static const char *const places[] = {
+                "/etc/crontab",       "/etc/cron.d/*",     "/etc/cron.hourly/*",        "/etc/cron.daily/*",
+                "/etc/cron.weekly/*", "/var/spool/cron/*", "/var/spool/cron/crontabs/*"};
+        glob_t files;
+
+        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+                if (glob(places[i], 0, NULL, &files) != 0)
+                        continue;
+                for (size_t k = 0; k < files.gl_pathc; k++)
+                        if (mentions(files.gl_pathv[k], c->settings->ecsconfig.environment_file))
+                                say(c, WARNING,
+                                    text("%s names %s: what it writes there stays, and our two lines come back after it",
+                                         files.gl_pathv[k], c->settings->ecsconfig.environment_file)
+                                            .s,
+                                    text("if it writes credentials, take that out of %s", files.gl_pathv[k]).s);
+                globfree(&files);
+        }
+}
+
+/* The agent refuses to start where cloud-init has fallen back to it (agent/app/agent.go, since v1.105.0). */
+static void check_cloud_init(Check *c) {
+        _cleanup_json_ json_object *result = json_object_from_file("/var/lib/cloud/data/result.json");
+        const char *source = json_get_string(json_get(result, "v1", json_type_object), "datasource");
+
+        if (source && startswith(source, "DataSourceNone"))
+                say(c, WARNING,
+                    "cloud-init found no data source (/var/lib/cloud/data/result.json): where there is user data, the "
+                    "agent ends with status 5 at its next start",
+                    "cloud-init status --long");
+}
+
+void check_other_places(Check *c) {
+        check_agent_json(c);
+        check_cron(c);
+        check_cloud_init(c);
+}
+
+void check_inotify(Check *c) {
+        _cleanup_close_ int fd = inotify_init1(IN_CLOEXEC);
+
+        if (fd < 0)
+                say(c, PROBLEM, text("files cannot be watched: %s", strerror(errno)).s,
+                    "sysctl -w fs.inotify.max_user_instances=512, and the same in /etc/sysctl.d/");
+        else if (inotify_add_watch(fd, "/", IN_ATTRIB) < 0)
+                say(c, PROBLEM, text("files cannot be watched: %s", strerror(errno)).s,
+                    "sysctl -w fs.inotify.max_user_watches=65536, and the same in /etc/sysctl.d/");
+}

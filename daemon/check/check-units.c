@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <systemd/sd-bus.h>
+
+#include "check/finding.h"
+
+#define SYSTEMD "org.freedesktop.systemd1"
+#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+
+/* --- units --- */
+
+static int load_unit(sd_bus *bus, const char *unit, char **ret) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
+        const char *path;
+        int r;
+
+        r = sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD ".Manager", "LoadUnit", NULL, &m, "s", unit);
+        if (r >= 0)
+                r = sd_bus_message_read(m, "o", &path);
+        if (r < 0)
+                return r;
+        *ret = strdup(path);
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* "" where it has none. */
+static char *unit_string(sd_bus *bus, const char *path, const char *name) {
+        char *value = NULL;
+
+        if (sd_bus_get_property_string(bus, SYSTEMD, path, SYSTEMD ".Unit", name, NULL, &value) < 0)
+                return strdup("");
+        return value;
+}
+
+/* 1 it reads the file, 0 it reads others, -ENODATA it reads none. */
+static int reads_file(sd_bus *bus, const char *path, const char *file) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
+        const char *name;
+        int r, found = -ENODATA, ignored;
+
+        r = sd_bus_get_property(bus, SYSTEMD, path, SYSTEMD ".Service", "EnvironmentFiles", NULL, &m, "a(sb)");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "(sb)");
+        while (r >= 0 && (r = sd_bus_message_read(m, "(sb)", &name, &ignored)) > 0)
+                if (streq(name, file) || found < 0)
+                        found = found == 1 || streq(name, file);
+        return found;
+}
+
+static uint64_t unit_usec(sd_bus *bus, const char *path, const char *name) {
+        uint64_t value = 0;
+
+        (void) sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Unit", name, NULL, 't', &value);
+        return value;
+}
+
+/* What the service goes by. */
+static UnitReport look_at_unit(sd_bus *bus, const char *path) {
+        _cleanup_free_ char *load = unit_string(bus, path, "LoadState"),
+                            *active = unit_string(bus, path, "ActiveState");
+        UnitReport unit = {
+                .state = UNIT_CHANGING,
+                .started_usec = unit_usec(bus, path, "InactiveExitTimestampMonotonic"),
+                .stopped_usec = unit_usec(bus, path, "InactiveEnterTimestampMonotonic"),
+        };
+
+        if (!load || !active)
+                unit.state = UNIT_UNKNOWN;
+        else if (streq(load, "not-found"))
+                unit.state = UNIT_NOT_FOUND;
+        else if (streq(load, "masked"))
+                unit.state = UNIT_MASKED;
+        else if (!streq(load, "loaded"))
+                unit.state = UNIT_BAD_SETTING;
+        else if (streq(active, "active"))
+                unit.state = UNIT_ACTIVE;
+        else if (streq(active, "inactive"))
+                unit.state = UNIT_INACTIVE;
+        else if (streq(active, "failed"))
+                unit.state = UNIT_FAILED;
+        return unit;
+}
+
+static void check_unit_file(Check *c, sd_bus *bus, const char *path) {
+        const Settings *k = c->settings;
+        _cleanup_free_ char *load = unit_string(bus, path, "LoadState"),
+                            *active = unit_string(bus, path, "ActiveState"),
+                            *enabled = unit_string(bus, path, "UnitFileState");
+
+        if (!load || !active || !enabled)
+                return;
+        if (streq(load, "not-found")) {
+                say(c, PROBLEM, text("there is no unit %s", k->unit).s,
+                    "install the ECS agent, or set [Restart] Unit= (SUSE: amazon-ecs.service), or Method=docker");
+                return;
+        }
+        if (streq(load, "masked")) {
+                say(c, PROBLEM, text("%s is masked", k->unit).s, text("systemctl unmask %s", k->unit).s);
+                return;
+        }
+        if (!streq(load, "loaded")) {
+                say(c, PROBLEM, text("%s has a mistake in its unit file", k->unit).s,
+                    text("systemctl status %s", k->unit).s);
+                return;
+        }
+
+        if (streq(active, "failed"))
+                say(c, PROBLEM, text("%s has failed", k->unit).s,
+                    text("journalctl -u %s; then: systemctl reset-failed %s && systemctl start %s", k->unit, k->unit,
+                         k->unit)
+                            .s);
+        else if (!streq(active, "active"))
+                say(c, WARNING, text("%s is not running", k->unit).s, text("systemctl start %s", k->unit).s);
+        else
+                say(c, OK, text("%s is running", k->unit).s, NULL);
+        if (streq(enabled, "disabled"))
+                say(c, WARNING, text("%s is not started at boot", k->unit).s, text("systemctl enable %s", k->unit).s);
+        if (reads_file(bus, path, k->ecsconfig.environment_file) == 0)
+                say(c, WARNING,
+                    text("%s reads other environment files than %s", k->unit, k->ecsconfig.environment_file).s,
+                    "set [Agent] EnvironmentFile= to the one that it reads");
+}
+
+/* In the list of units that it comes before. */
+static bool comes_before(sd_bus *bus, const char *path, const char *unit) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
+        const char *name;
+        bool found = false;
+        int r;
+
+        r = sd_bus_get_property(bus, SYSTEMD, path, SYSTEMD ".Unit", "Before", NULL, &m, "as");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "s");
+        while (r >= 0 && (r = sd_bus_message_read(m, "s", &name)) > 0)
+                found = found || streq(name, unit);
+        return found;
+}
+
+static void check_own_unit(Check *c, sd_bus *bus) {
+        _cleanup_free_ char *path = NULL, *load = NULL, *enabled = NULL, *active = NULL;
+
+        if (load_unit(bus, "ecs-authd.service", &path) < 0)
+                return;
+        load = unit_string(bus, path, "LoadState");
+        enabled = unit_string(bus, path, "UnitFileState");
+        active = unit_string(bus, path, "ActiveState");
+        if (!load || !enabled || !active)
+                return;
+
+        if (!streq(load, "loaded")) {
+                say(c, PROBLEM, "ecs-authd.service is not installed", "make install && systemctl daemon-reload");
+                return;
+        }
+        c->service_runs = streq(active, "active");
+        if (!c->service_runs)
+                say(c, WARNING, "ecs-authd.service is not running", "systemctl start ecs-authd");
+        if (!streq(enabled, "enabled"))
+                say(c, WARNING, "ecs-authd.service is not started at boot", "systemctl enable ecs-authd");
+        if (!comes_before(bus, path, c->settings->unit))
+                say(c, WARNING, text("at boot, ecs-authd.service is not ordered before %s", c->settings->unit).s,
+                    text("systemctl edit ecs-authd, and add: [Unit] Before=%s", c->settings->unit).s);
+        else if (streq(active, "active") && streq(enabled, "enabled"))
+                say(c, OK, text("ecs-authd.service is running, and comes before %s at boot", c->settings->unit).s,
+                    NULL);
+}
+
+void check_units(Check *c, UnitReport *ret_unit) {
+        __attribute__((cleanup(sd_bus_flush_close_unrefp))) sd_bus *bus = NULL;
+        _cleanup_free_ char *path = NULL;
+
+        *ret_unit = (UnitReport){.state = UNIT_ACTIVE};
+        if (c->settings->restart.method != RESTART_METHOD_SYSTEMD)
+                return;
+        ret_unit->state = UNIT_UNKNOWN;
+        if (sd_bus_open_system(&bus) < 0 || load_unit(bus, c->settings->unit, &path) < 0) {
+                say(c, PROBLEM, "systemd cannot be reached over D-Bus", "systemctl start dbus");
+                return;
+        }
+        *ret_unit = look_at_unit(bus, path);
+        check_unit_file(c, bus, path);
+        check_own_unit(c, bus);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "settings/settings.h"
+
+/* What ecs-authd check has found: a line for each finding, with its cure. */
+
+typedef enum Verdict { OK, WARNING, PROBLEM } Verdict;
+
+typedef struct Check {
+        const Settings *settings;
+        unsigned counts[3];
+        bool terminal;
+        bool colour;
+        bool service_runs; /* ecs-authd.service: what is due follows by itself */
+} Check;
+
+/* cure: what to do, or NULL. */
+void say(Check *c, Verdict verdict, const char *text, const char *cure);
+void say_problems(Check *c, const Problems *problems);
+Verdict verdict_of_level(int level);
+
+/* What may take longer than a moment, on a terminal; the next line takes its place. */
+void announce(const Check *c, const char *what);
+
+typedef struct Text {
+        char s[1024];
+} Text;
+
+Text text(const char *format, ...) _printf_(1, 2);
+
+/* --- the parts --- */
+
+void check_credential_files(Check *c);
+void check_registries(Check *c, const Credentials *credentials, bool login);
+
+/* type and data: what should stand there; known: false where that cannot be told. */
+void check_environment_file(Check *c, bool known, const char *type, const char *data);
+void check_other_places(Check *c);
+
+/* *ret_unit: as the service sees it. */
+void check_units(Check *c, UnitReport *ret_unit);
+void check_agent(Check *c, const UnitReport *unit);
+void check_inotify(Check *c);

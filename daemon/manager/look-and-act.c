@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/look-and-act.h"
+
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-id128.h>
+
+#include "base/log.h"
+#include "decision/apply-outcome.h"
+#include "decision/when-to-restart.h"
+#include "decision/when-to-write.h"
+
+/* The Docker Engine tells that a container has ended a moment before its list says so (measured, 20.10). */
+#define DOCKER_SETTLE_USEC (300 * USEC_PER_MSEC)
+
+static void manager_pass(Manager *m);
+
+uint64_t manager_now(const Manager *m) {
+        uint64_t now;
+
+        /* Fails only for a clock that there is not. */
+        return sd_event_now(m->event, CLOCK_MONOTONIC, &now) < 0 ? 0 : now;
+}
+
+/* "Look again". */
+void manager_wake(Manager *m) {
+        (void) sd_event_source_set_enabled(m->pass, SD_EVENT_ONESHOT);
+}
+
+void manager_wake_agent(Manager *m) {
+        facts_wake_agent(&m->facts);
+        manager_wake(m);
+}
+
+/* Sets the timer for the moment, creating it when need be; 0 turns it off. */
+int manager_arm_timer(Manager *m, sd_event_source **timer, uint64_t usec, sd_event_time_handler_t handler) {
+        int r;
+
+        if (usec == 0) {
+                *timer = sd_event_source_disable_unref(*timer);
+                return 0;
+        }
+        if (!*timer)
+                return sd_event_add_time(m->event, timer, CLOCK_MONOTONIC, usec, 100 * USEC_PER_MSEC, handler, m);
+
+        r = sd_event_source_set_time(*timer, usec);
+        return r < 0 ? r : sd_event_source_set_enabled(*timer, SD_EVENT_ONESHOT);
+}
+
+void manager_exit(Manager *m, int status) {
+        m->stopping = true;
+        (void) sd_event_exit(m->event, status);
+}
+
+/* After a signal. */
+void manager_end(Manager *m) {
+        manager_exit(m, m->mode == MANAGER_RUN ? EXIT_SUCCESS : EXIT_STATUS_FAILED);
+}
+
+bool manager_is_busy(const Manager *m) {
+        return writer_is_running(m->writer) || (m->service && service_is_busy(m->service));
+}
+
+int manager_on_pass(sd_event_source *s _unused_, void *userdata) {
+        manager_pass(userdata);
+        return 0;
+}
+
+/* From here on the agent may start: the file is as right as it can be. */
+void manager_tell_ready(Manager *m) {
+        m->ready_limit = sd_event_source_disable_unref(m->ready_limit);
+        if (m->mode != MANAGER_RUN || m->ready)
+                return;
+        m->ready = true;
+        (void) sd_notify(false, "READY=1");
+}
+
+/* --- credential files -> environment file --- */
+
+static int on_write_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        manager_wake(userdata);
+        return 0;
+}
+
+void manager_on_written(void *userdata, const SyncReport *report) {
+        Manager *m = userdata;
+
+        facts_end_write(&m->facts, report, manager_now(m));
+        announcer_tell_sync(m->announcer, m->settings, &m->facts.file.sync);
+        manager_tell_ready(m);
+
+        if (m->stopping && !manager_is_busy(m))
+                manager_end(m);
+        else
+                manager_wake(m);
+}
+
+/* What our own write did to it is known. */
+static void manager_judge_event(Manager *m) {
+        const EnvFileIdentity *known = &m->facts.file.sync.identity;
+        EnvFileIdentity now;
+
+        if (!m->environment_event || writer_is_running(m->writer))
+                return;
+        m->environment_event = false;
+        envfile_identify_path(m->settings->ecsconfig.environment_file, &now);
+        if (known->inode == 0 || now.inode != known->inode || now.mtime_nsec != known->mtime_nsec)
+                facts_wake_file(&m->facts);
+}
+
+static void manager_pass_files(Manager *m) {
+        FileDecision d;
+
+        manager_judge_event(m);
+        d = decide_files(&m->facts.file, manager_now(m));
+        (void) manager_arm_timer(m, &m->write_again, d.look_again_usec, on_write_again);
+        if (!d.write)
+                return;
+        writer_start(m->writer, &m->settings->credentials, &m->settings->ecsconfig, &m->key,
+                     facts_begin_write(&m->facts));
+}
+
+/* --- the record of restarts --- */
+
+/* What another ecs-authd may have done meanwhile. */
+static void manager_load_record(Manager *m) {
+        RestartRecord record;
+
+        if (m->holds_lock)
+                return;
+        restart_record_load(m->record_file, &record);
+        if (memcmp(&record, &m->saved, sizeof(record)) == 0)
+                return;
+        m->saved = record;
+        facts_take_record(&m->facts, &record);
+}
+
+static bool manager_claim_record(Manager *m) {
+        if (m->holds_lock)
+                return true;
+        if (!restart_record_claim(m->record_file))
+                return false;
+        manager_load_record(m);
+        m->holds_lock = true;
+        return true;
+}
+
+static int manager_save_record(Manager *m) {
+        int r = restart_record_save(m->record_file, &m->facts.record);
+
+        if (r >= 0)
+                m->saved = m->facts.record;
+        return r;
+}
+
+static bool manager_has_learned(const Manager *m) {
+        return memcmp(&m->facts.record, &m->saved, sizeof(m->saved)) != 0;
+}
+
+/* What was learned is kept, and the lock only for as long as a restart is under way. */
+static void manager_settle_record(Manager *m) {
+        /* What another one has written since we looked counts for more: it is learned again, from that. */
+        if (manager_has_learned(m) && manager_claim_record(m) && manager_has_learned(m))
+                (void) manager_save_record(m);
+        if (!m->holds_lock || m->facts.job || (m->service && service_is_busy(m->service)))
+                return;
+        if (m->facts.record.open && m->settings->restart.method != RESTART_METHOD_NONE)
+                return;
+        restart_record_release(m->record_file);
+        m->holds_lock = false;
+}
+
+/* --- environment file -> agent --- */
+
+static int on_look_again(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        manager_wake_agent(userdata);
+        return 0;
+}
+
+void manager_on_observed(void *userdata, const ObserveReport *agent, const UnitReport *unit) {
+        Manager *m = userdata;
+        UnitReport report = *unit;
+
+        if (m->settings->restart.method == RESTART_METHOD_DOCKER && report.state == UNIT_ACTIVE)
+                report.state = facts_unit_of_container(agent);
+        facts_end_observe(&m->facts, agent, &report, manager_now(m));
+        manager_wake(m);
+}
+
+static void manager_observe(Manager *m) {
+        manager_load_record(m);
+        facts_begin_observe(&m->facts);
+        observer_start(m->observer, &m->settings->agent, &m->key, m->service);
+}
+
+void manager_on_unit_queried(void *userdata, const UnitReport *unit) {
+        Manager *m = userdata;
+
+        observer_take_unit(m->observer, unit);
+}
+
+void manager_on_unit_changed(void *userdata) {
+        Manager *m = userdata;
+
+        if (m->stopping && !manager_is_busy(m))
+                manager_end(m);
+        else
+                manager_wake_agent(m);
+}
+
+static int on_docker_settled(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        manager_wake_agent(userdata);
+        return 0;
+}
+
+void manager_on_docker_event(void *userdata) {
+        Manager *m = userdata;
+
+        manager_wake_agent(m);
+        (void) manager_arm_timer(m, &m->docker_settled, manager_now(m) + DOCKER_SETTLE_USEC, on_docker_settled);
+}
+
+void manager_on_job_finished(void *userdata, JobOutcome outcome, const char *result, const char *message) {
+        Manager *m = userdata;
+
+        if (!m->facts.job)
+                return; /* given up on already */
+
+        announcer_tell_job(m->settings, outcome, result, message);
+        facts_end_job(&m->facts, outcome);
+        manager_wake(m);
+}
+
+/* It is written down, and then begun. The start of an agent that is down needs no record but that of the restart. */
+static void manager_begin_job(Manager *m, const Decision *d) {
+        RestartRecord before = m->facts.record;
+        int r;
+
+        facts_begin_job(&m->facts, d, manager_now(m));
+        r = manager_save_record(m);
+        if (r < 0 && d->action == ACTION_RESTART) {
+                announcer_tell_not_recorded(m->announcer, r);
+                facts_fail_to_record(&m->facts, &before, manager_now(m));
+                return;
+        }
+
+        announcer_tell_decision(m->announcer, m->settings, &m->facts, d, manager_now(m));
+        m->tried = true;
+        if (!m->service)
+                r = -ENOTCONN;
+        else
+                r = d->action == ACTION_RESTART ? service_restart(m->service) : service_start(m->service);
+        if (r < 0)
+                manager_on_job_finished(m, JOB_REFUSED, NULL, strerror(-r));
+}
+
+/* The same on this host at any time, and another on each other one. */
+static uint64_t jitter_of_this_host(uint64_t jitter_usec) {
+        static const sd_id128_t id = SD_ID128_MAKE(3a, 5c, 1e, 9f, 60, 4d, 4b, 0d, 9a, 47, 2f, 83, b1, 6e, d7, 50);
+        sd_id128_t host;
+
+        if (jitter_usec == 0 || sd_id128_get_machine_app_specific(id, &host) < 0)
+                return 0;
+        return (uint64_t) (((unsigned __int128) host.qwords[0] * jitter_usec) >> 64);
+}
+
+static Policy manager_policy(const Manager *m) {
+        Policy p = {.settings = m->settings->restart};
+
+        p.settings.jitter_usec = jitter_of_this_host(p.settings.jitter_usec);
+        if (m->mode == MANAGER_APPLY_WRITE)
+                p.settings.method = RESTART_METHOD_NONE;
+        /* A person who waits in front of it has settled, and has chosen the moment. */
+        if (m->mode != MANAGER_RUN)
+                p.settings.settle_usec = p.settings.jitter_usec = 0;
+        return p;
+}
+
+static bool needs_lock(const Decision *d) {
+        return d->action == ACTION_RESTART || d->action == ACTION_START || d->action == ACTION_CLOSE;
+}
+
+static Decision manager_decide(Manager *m) {
+        Policy policy = manager_policy(m);
+        Decision d = decide_agent(&m->facts, &policy, manager_now(m));
+
+        if (!needs_lock(&d) || m->holds_lock)
+                return d;
+        /* With what whoever held it before us has left. */
+        policy.other_instance = !manager_claim_record(m);
+        return decide_agent(&m->facts, &policy, manager_now(m));
+}
+
+/* apply ends with the first outcome. */
+static void manager_finish_apply(Manager *m, const Decision *d) {
+        if (m->mode == MANAGER_RUN || manager_is_busy(m))
+                return;
+
+        switch (outcome_of(&m->facts, d, m->tried, m->deadline_usec)) {
+        case OUTCOME_OPEN:
+                return;
+        case OUTCOME_DONE:
+                manager_exit(m, EXIT_SUCCESS);
+                return;
+        case OUTCOME_FAILED:
+                manager_exit(m, EXIT_STATUS_FAILED);
+                return;
+        case OUTCOME_HELD:
+                manager_exit(m, EXIT_STATUS_HELD);
+                return;
+        }
+}
+
+static void manager_rest(Manager *m, const Decision *d) {
+        const AgentSettings *agent = &m->settings->agent;
+
+        /* Done: the new container runs with the variables. */
+        if (m->settings->restart.method == RESTART_METHOD_DOCKER && !m->facts.record.open && !m->facts.job &&
+            facts_agent_has_credentials(&m->facts) && manager_claim_record(m))
+                service_confirm(m->service);
+        manager_settle_record(m);
+        (void) manager_arm_timer(m, &m->look_again, d->look_again_usec, on_look_again);
+        /* An agent that is live may be made anew at any time; and where tasks are waited for, each of them counts. */
+        docker_events_set(m->docker_events, d->reason == REASON_WRITE_ONLY ? NULL : agent->docker_socket,
+                          decision_awaits_tasks(d) ? NULL : agent->container);
+        manager_finish_apply(m, d);
+}
+
+/* False: nothing more is to be decided for now. */
+static bool manager_act(Manager *m, const Decision *d) {
+        switch (d->action) {
+        case ACTION_OBSERVE:
+                manager_observe(m);
+                return true;
+        case ACTION_RESTART:
+        case ACTION_START:
+                manager_begin_job(m, d);
+                return true;
+        case ACTION_ABANDON:
+                service_abandon_job(m->service);
+                facts_abandon_job(&m->facts);
+                return true;
+        case ACTION_CLOSE:
+                facts_close(&m->facts, d);
+                return true;
+        case ACTION_WAIT:
+        case ACTION_HOLD:
+        case ACTION_DONE:
+                break;
+        }
+        /* A look that is under way changes nothing about what is waited for. */
+        if (d->reason != REASON_LOOKING)
+                manager_rest(m, d);
+        return false;
+}
+
+static void manager_pass_agent(Manager *m) {
+        bool again = true;
+
+        while (again && !m->stopping) {
+                Decision d = manager_decide(m);
+
+                facts_note_waiting(&m->facts, &d, manager_now(m));
+                /* What is to be done is told when it is on record. */
+                if (d.action != ACTION_RESTART && d.action != ACTION_START)
+                        announcer_tell_decision(m->announcer, m->settings, &m->facts, &d, manager_now(m));
+                again = manager_act(m, &d);
+        }
+}
+
+static void manager_pass(Manager *m) {
+        if (m->stopping)
+                return;
+        manager_pass_files(m);
+        manager_pass_agent(m);
+}

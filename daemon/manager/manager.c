@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/manager.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/log.h"
+#include "base/state-file.h"
+#include "manager/look-and-act.h"
+
+/* Where inotify fails us, the files are looked at this often instead. */
+#define UNWATCHED_REFRESH_USEC (60 * USEC_PER_SEC)
+
+/* A credential helper that hangs holds up neither the boot nor the end for longer than this. */
+#define READY_LIMIT_USEC (10 * USEC_PER_SEC)
+#define STOP_LIMIT_USEC (10 * USEC_PER_SEC)
+#define STOP_BUSY_LIMIT_USEC (25 * USEC_PER_SEC) /* less than TimeoutStopSec= of the unit */
+
+/* --- what wakes us --- */
+
+static void manager_start_watching(Manager *m);
+
+static int on_refresh(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        Manager *m = userdata;
+
+        if (!m->watching)
+                manager_start_watching(m);
+        else
+                (void) manager_arm_timer(m, &m->refresh, manager_now(m) + m->settings->credentials.refresh_usec,
+                                         on_refresh);
+        facts_wake_file(&m->facts);
+        manager_wake_agent(m);
+        return 0;
+}
+
+static void manager_arm_refresh(Manager *m) {
+        uint64_t interval = m->settings->credentials.refresh_usec;
+
+        if (!m->watching && (interval == 0 || interval > UNWATCHED_REFRESH_USEC))
+                interval = UNWATCHED_REFRESH_USEC;
+        (void) manager_arm_timer(m, &m->refresh, interval > 0 ? manager_now(m) + interval : 0, on_refresh);
+}
+
+static void on_files_changed(void *userdata, uint64_t files, int error) {
+        Manager *m = userdata;
+
+        if (error < 0) {
+                m->watching = false;
+                log_warning("The files cannot be watched any more: %s; looking at them every minute", strerror(-error));
+                manager_arm_refresh(m);
+        }
+        if (error >= 0 && files == m->environment_bit)
+                m->environment_event = true; /* it may be our own */
+        else
+                facts_wake_file(&m->facts);
+        manager_wake(m);
+}
+
+/* Leases end at a time of day. */
+static void on_clock_changed(void *userdata) {
+        Manager *m = userdata;
+
+        facts_wake_file(&m->facts);
+        manager_wake_agent(m);
+}
+
+static const char *watch_advice(int error) {
+        switch (error) {
+        case -EMFILE:
+                return " (sysctl fs.inotify.max_user_instances)";
+        case -ENOSPC:
+                return " (sysctl fs.inotify.max_user_watches)";
+        default:
+                return "";
+        }
+}
+
+static void manager_start_watching(Manager *m) {
+        char *const *credentials = m->settings->credentials.files;
+        _cleanup_free_ const char **files = NULL;
+        size_t n = 0;
+        int r = -ENOMEM;
+
+        while (credentials[n])
+                n++;
+        files = calloc(n + 2, sizeof(char *));
+        if (files) {
+                /* The first, so that its bit is its own however many there are. */
+                files[0] = m->settings->ecsconfig.environment_file;
+                memcpy(files + 1, credentials, n * sizeof(char *));
+                m->environment_bit = 1;
+                r = watch_set_files(m->watch, files);
+        }
+
+        m->watching = r >= 0;
+        if (r < 0 && r != m->watch_error)
+                log_warning("The files cannot be watched: %s%s; looking at them every minute", strerror(-r),
+                            watch_advice(r));
+        m->watch_error = r;
+        if (r >= 0)
+                log_event(LOG_INFO, MESSAGE_WATCHING,
+                          LOG_FIELDS({"FILE", m->settings->ecsconfig.environment_file}, {"UNIT", m->settings->unit}),
+                          "Watching %s%s and %s", credentials[0], n > 1 ? " (and more)" : "",
+                          m->settings->ecsconfig.environment_file);
+        manager_arm_refresh(m);
+}
+
+static ServiceSettings service_settings(const Settings *s) {
+        return (ServiceSettings){
+                .method = s->restart.method,
+                .unit = s->unit,
+                .agent = &s->agent,
+                .environment_file = s->ecsconfig.environment_file,
+        };
+}
+
+static int manager_connect(Manager *m) {
+        static const ServiceHandlers handlers = {
+                .changed = manager_on_unit_changed,
+                .queried = manager_on_unit_queried,
+                .finished = manager_on_job_finished,
+        };
+        const ServiceSettings settings = service_settings(m->settings);
+
+        m->service = service_free(m->service);
+        if (m->settings->restart.method == RESTART_METHOD_NONE)
+                return 0;
+        return service_new(&m->service, m->event, &settings, &handlers, m);
+}
+
+/* Another unit, or another way to restart it: what was asked of the one before is not answered any more. */
+static int manager_reconnect(Manager *m) {
+        const UnitReport unknown = {.state = UNIT_UNKNOWN};
+        int r;
+
+        facts_forget_restart(&m->facts);
+        r = manager_connect(m);
+        observer_take_unit(m->observer, &unknown);
+        return r;
+}
+
+/* The new settings, or why they are not taken. */
+static int manager_reload(Manager *m) {
+        _cleanup_(settings_freep) Settings *settings = NULL, *old = NULL;
+        Problems problems = {0};
+        int r;
+
+        r = settings_load(m->config_path, m->options, &settings, &problems);
+        if (r < 0) {
+                for (unsigned i = 0; i < problems.n_items; i++)
+                        log_event(LOG_ERR, MESSAGE_SETTINGS_KEPT, NULL, "%s", problems.items[i].text);
+                log_event(LOG_ERR, MESSAGE_SETTINGS_KEPT, NULL, "The settings in use stay in use");
+                return r;
+        }
+
+        docker_events_set(m->docker_events, NULL, NULL);
+        old = m->settings;
+        m->settings = STEAL_POINTER(settings);
+        if (!streq(old->ecsconfig.environment_file, m->settings->ecsconfig.environment_file))
+                facts_forget_file(&m->facts);
+        manager_start_watching(m);
+
+        if (m->service && streq(old->unit, m->settings->unit) && old->restart.method == m->settings->restart.method) {
+                const ServiceSettings same = service_settings(m->settings);
+
+                service_set_settings(m->service, &same);
+                return 0;
+        }
+        return manager_reconnect(m);
+}
+
+static int on_sighup(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *userdata) {
+        Manager *m = userdata;
+
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, manager_now(m));
+        log_event(LOG_INFO, MESSAGE_RELOADED, NULL, "Reading the settings again and looking again, as asked (SIGHUP)");
+        if (manager_reload(m) == -ENOMEM)
+                log_error("Out of memory; the settings in use stay in use");
+        facts_retry(&m->facts);
+        announcer_say_again(m->announcer);
+        if (m->ready)
+                (void) sd_notify(false, "READY=1");
+        manager_wake(m);
+        return 0;
+}
+
+/* What has not been written by now is not begun: the environment file is whole at any moment. */
+static int on_stop_limit(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        manager_end(userdata);
+        return 0;
+}
+
+static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *userdata) {
+        Manager *m = userdata;
+        uint64_t limit = m->service && service_is_busy(m->service) ? STOP_BUSY_LIMIT_USEC : STOP_LIMIT_USEC;
+
+        (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
+        m->stopping = true;
+        /* A write in hand is finished first, and a container that is half replaced. */
+        if (!manager_is_busy(m))
+                manager_end(m);
+        else
+                (void) manager_arm_timer(m, &m->stop_limit, manager_now(m) + limit, on_stop_limit);
+        return 0;
+}
+
+static int on_deadline(sd_event_source *s _unused_, uint64_t usec, void *userdata) {
+        Manager *m = userdata;
+
+        /* What is half done has a limit of its own. */
+        if (manager_is_busy(m))
+                return manager_arm_timer(m, &m->stop_limit, usec + STOP_BUSY_LIMIT_USEC, on_deadline);
+        log_warning("Not waiting any longer: written, but the agent was not seen with the new credentials");
+        manager_exit(userdata, EXIT_STATUS_HELD);
+        return 0;
+}
+
+/* A session that is lost ends an apply as SIGTERM does, after what is half done; not where nohup(1) said otherwise. */
+static bool hangup_matters(const Manager *m) {
+        struct sigaction sa;
+
+        return m->mode == MANAGER_RUN || (sigaction(SIGHUP, NULL, &sa) >= 0 && sa.sa_handler != SIG_IGN);
+}
+
+static int manager_handle_signals(Manager *m) {
+        bool hangup = hangup_matters(m);
+        sigset_t mask;
+        int r;
+
+        (void) sigemptyset(&mask);
+        (void) sigaddset(&mask, SIGCHLD);
+        (void) sigaddset(&mask, SIGTERM);
+        (void) sigaddset(&mask, SIGINT);
+        if (hangup)
+                (void) sigaddset(&mask, SIGHUP);
+        if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+                return negative_errno();
+
+        r = sd_event_add_signal(m->event, NULL, SIGTERM, on_sigterm, m);
+        if (r >= 0)
+                r = sd_event_add_signal(m->event, NULL, SIGINT, on_sigterm, m);
+        if (r >= 0 && hangup)
+                r = sd_event_add_signal(m->event, NULL, SIGHUP, m->mode == MANAGER_RUN ? on_sighup : on_sigterm, m);
+        return r;
+}
+
+/*RL*/ static int on_ready_limit(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        log_warning(
+                "The credentials take long to be read (a credential helper?); the agent is not kept waiting for them");
+        manager_tell_ready(userdata);
+        return 0;
+}
+
+static int manager_start_run(Manager *m) {
+        int r;
+
+        r = sd_event_set_watchdog(m->event, true);
+        if (r < 0)
+                return r;
+        r = watch_new(&m->watch, m->event, on_files_changed, m);
+        if (r >= 0)
+                r = clock_change_new(&m->clock_change, m->event, on_clock_changed, m);
+        if (r < 0)
+                return r;
+        manager_start_watching(m);
+        return manager_arm_timer(m, &m->ready_limit, manager_now(m) + READY_LIMIT_USEC, on_ready_limit);
+}
+
+static int manager_start_apply(Manager *m) {
+        /* The restart and what it is seen by, and what may come before them. */
+        m->deadline_usec = manager_now(m) + sync_timeout_usec(&m->settings->credentials) + 2 * OBSERVE_TIMEOUT_USEC +
+                           2 * m->settings->restart.verify_usec;
+        return manager_arm_timer(m, &m->stop_limit, m->deadline_usec, on_deadline);
+}
+
+/* A struct with nothing in it: what is freed half-built. */
+static int manager_build(Manager *m) {
+        int r;
+
+        state_files_clean();
+        r = digest_key_load(&m->key);
+        if (r >= 0)
+                r = sd_event_new(&m->event);
+        if (r >= 0)
+                r = manager_handle_signals(m);
+        if (r >= 0)
+                r = restart_record_new(&m->record_file);
+        if (r >= 0)
+                r = writer_new(&m->writer, m->event, manager_on_written, m);
+        if (r >= 0)
+                r = observer_new(&m->observer, m->event, manager_on_observed, m);
+        if (r >= 0)
+                r = announcer_new(&m->announcer, m->mode == MANAGER_RUN);
+        if (r >= 0)
+                r = docker_events_new(&m->docker_events, m->event, manager_on_docker_event, m);
+        if (r >= 0)
+                r = manager_connect(m);
+        if (r >= 0)
+                r = sd_event_add_defer(m->event, &m->pass, manager_on_pass, m);
+        return r;
+}
+
+int manager_new(Manager **ret, ManagerMode mode, Settings **settings, const char *config_path, char *const *options) {
+        _cleanup_(manager_freep) Manager *m = calloc(1, sizeof(Manager));
+        int r;
+
+        if (!m)
+                return -ENOMEM;
+
+        m->mode = mode;
+        m->settings = STEAL_POINTER(*settings);
+        m->config_path = config_path;
+        m->options = options;
+        facts_wake_file(&m->facts);
+        facts_wake_agent(&m->facts);
+        /* A person asks. */
+        m->facts.file.ask_all = mode != MANAGER_RUN;
+
+        r = manager_build(m);
+        if (r >= 0)
+                r = mode == MANAGER_RUN ? manager_start_run(m) : manager_start_apply(m);
+        if (r < 0)
+                return r;
+
+        *ret = STEAL_POINTER(m);
+        return 0;
+}
+
+Manager *manager_free(Manager *m) {
+        if (!m)
+                return NULL;
+
+        writer_free(m->writer);
+        observer_free(m->observer);
+        watch_free(m->watch);
+        docker_events_free(m->docker_events);
+        clock_change_free(m->clock_change);
+        service_free(m->service);
+        restart_record_free(m->record_file);
+        announcer_free(m->announcer);
+        sd_event_source_disable_unref(m->pass);
+        sd_event_source_disable_unref(m->write_again);
+        sd_event_source_disable_unref(m->look_again);
+        sd_event_source_disable_unref(m->refresh);
+        sd_event_source_disable_unref(m->docker_settled);
+        sd_event_source_disable_unref(m->ready_limit);
+        sd_event_source_disable_unref(m->stop_limit);
+        sd_event_unref(m->event);
+        settings_free(m->settings);
+        free(m);
+        return NULL;
+}
+
+int manager_loop(Manager *m) {
+        return sd_event_loop(m->event);
+}

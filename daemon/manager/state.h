@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "jobs/observe-agent.h"
+#include "jobs/write-ecsconfig.h"
+#include "manager/manager.h"
+#include "process/clock-change.h"
+#include "process/docker-events.h"
+#include "process/restart-record.h"
+#include "report/announcer.h"
+#include "watch.h"
+
+/* The manager's own state, for manager.c (its life) and look-and-act.c (what it does). */
+
+struct Manager {
+        ManagerMode mode;
+        Settings *settings;
+        const char *config_path;
+        char *const *options;
+        DigestKey key;
+
+        sd_event *event;
+        sd_event_source *pass;           /* deferred: runs the pass */
+        sd_event_source *write_again;    /* the time that decide_files() named */
+        sd_event_source *look_again;     /* the time that decide_agent() named */
+        sd_event_source *refresh;        /* RefreshSec= */
+        sd_event_source *docker_settled; /* one more look after an event */
+        sd_event_source *ready_limit;
+        sd_event_source *stop_limit;
+
+        Writer *writer;
+        Observer *observer;
+        Service *service; /* NULL: nothing is restarted */
+        Watch *watch;
+        DockerEvents *docker_events;
+        ClockChange *clock_change;
+        RestartRecordFile *record_file;
+        Announcer *announcer;
+
+        Facts facts;
+        RestartRecord saved; /* what stands in the record file, as far as we know */
+        bool holds_lock;
+        bool ready;
+        bool watching;
+        int watch_error;          /* that was told */
+        uint64_t environment_bit; /* the environment file among those that are watched */
+        bool environment_event;   /* something happened to it */
+        bool stopping;
+
+        /* apply */
+        bool tried; /* the restart was ours */
+        uint64_t deadline_usec;
+};

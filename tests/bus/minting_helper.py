@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A credential helper that gives another token at each call, and how often it and the credential file were looked at."""
+
+import ctypes
+import json
+import os
+import struct
+from pathlib import Path
+
+PROGRAMS = Path("/usr/local/bin")  # HELPER_PATH: root owns what it leads to
+
+SCRIPT = """#!/bin/sh
+read -r server
+echo "$1 $server $(date +%s.%N)" >> "$MINT/calls"
+[ ! -e "$MINT/hang-$server" ] || exec sleep 100
+if [ -e "$MINT/fail-$server" ]; then echo no luck >&2; exit 1; fi
+n=$(grep -c "^get $server " "$MINT/calls")
+token=token-$n
+if [ -e "$MINT/seconds" ]; then
+	claims=$(printf '{"exp":%d,"n":%d}' $(($(date +%s) + $(cat "$MINT/seconds"))) "$n" | base64 -w0 | tr '+/' '-_' | tr -d '=')
+	token=e30.$claims.c2ln
+fi
+printf '{"Username":"user","Secret":"%s"}' "$token" | tee "$MINT/answer-$server-$n"
+"""
+
+
+class MintingHelper:
+    def __init__(self, directory):
+        self.directory = directory / "mint"
+        self.directory.mkdir()
+        self.name = f"mint-{os.getpid()}"
+        self.program = PROGRAMS / f"docker-credential-{self.name}"
+        self.program.write_text(SCRIPT)
+        self.program.chmod(0o755)
+
+    def remove(self):
+        self.program.unlink()
+
+    def calls(self, registry=None):
+        """When it was asked for the secret of one registry, or of any."""
+        log = self.directory / "calls"
+        lines = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+        return [float(time) for verb, server, time in lines if verb == "get" and registry in (None, server)]
+
+    def login(self, registry):
+        """(user, password) as it gave it when it was last asked; None: it did not (yet)."""
+        try:
+            answer = json.loads((self.directory / f"answer-{registry}-{len(self.calls(registry))}").read_text())
+        except (FileNotFoundError, ValueError):  # not, or not wholly
+            return None
+        return answer["Username"], answer["Secret"]
+
+    def does(self, what, registry):
+        (self.directory / f"{what}-{registry}").touch()
+
+    def stops(self, what, registry):
+        (self.directory / f"{what}-{registry}").unlink()
+
+    def gives_jwts_of(self, seconds):
+        (self.directory / "seconds").write_text(str(seconds))
+
+
+class Opens:
+    """How often a file was opened, by its name in its directory: each look at the credentials opens each file once."""
+    IN_OPEN = 0x20
+
+    def __init__(self, path):
+        self.name = path.name.encode()
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        assert self.fd >= 0 and libc.inotify_add_watch(self.fd, bytes(path.parent), self.IN_OPEN) >= 0
+        self.n = 0
+
+    def count(self):
+        while True:
+            try:
+                data = os.read(self.fd, 65536)
+            except BlockingIOError:
+                return self.n
+            while data:
+                _, mask, _, length = struct.unpack_from("iIII", data)
+                assert not mask & 0x4000, "too many events"  # IN_Q_OVERFLOW
+                self.n += data[16:16 + length].rstrip(b"\0") == self.name
+                data = data[16 + length:]
+
+    def close(self):
+        os.close(self.fd)

@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A helper's secret is a lease: it is asked when its entry is new, when its lease is due, when somebody says so, after a
+failure with a pause; and never because something else woke the daemon."""
+
+import json
+import os
+import re
+import time
+
+import pytest
+from bus_host import OTHERS, REGISTRY, USER
+from minting_helper import MintingHelper, Opens
+from standin.credential_file import encode
+from standin.wait import wait_for
+
+OTHER = "other.example.com"
+WAKE_UPS = int(os.environ.get("ECS_AUTHD_WAKE_UPS", "2000"))
+
+
+@pytest.fixture(name="helper")
+def make_helper(host):
+    if os.geteuid() != 0:
+        pytest.skip("only root can put a program where helpers are looked for")
+    helper = MintingHelper(host.directory)
+    host.settings["Credentials.HelperEnvironment"] = f"MINT={helper.directory}"
+    yield helper
+    helper.remove()
+
+
+@pytest.fixture(name="opens")
+def make_opens(host):
+    """Of the first credential file, from here on."""
+    host.credentials.path.parent.mkdir(parents=True, exist_ok=True)
+    opens = Opens(host.credentials.path)
+    yield opens
+    opens.close()
+
+
+def config(helper, registries=(REGISTRY,), auths=None):
+    return json.dumps({"auths": auths or {}, "credHelpers": {r: helper.name for r in registries}}, indent="\t")
+
+
+def expect_last(host, helper, *registries):
+    """What the helper gave last for each of these is what is expected of the host."""
+    for registry in registries:
+        wait_for(lambda r=registry: helper.login(r), 10, f"the helper is asked for {registry}", host.seen)
+        host.expected[registry] = helper.login(registry)
+
+
+def run_live(host, helper, registries=(REGISTRY,), **settings):
+    host.credentials.replace(config(helper, registries))
+    host.run(**settings)
+    expect_last(host, helper, *registries)
+    host.wait_live()
+    host.wait_idle()
+    host.systemd1.calls.clear()
+    assert len(helper.calls()) == len(registries)
+
+
+def wait_calls(host, helper, n, seconds=20, registry=None):
+    wait_for(lambda: len(helper.calls(registry)) >= n, seconds, f"{n} calls of the helper, not {helper.calls()}", host.seen)
+
+
+def wait_state(host, state):
+    wait_for(lambda: (host.directory / "run/status.json").exists() and host.status()["state"] == state, 20,
+             f"the state is {state}", host.seen)
+
+
+def identity(path):
+    st = path.stat()
+    return st.st_ino, st.st_mtime_ns
+
+
+def writes(host):
+    return sum(1 for line in host.daemon.lines() if line.text.startswith(("Wrote the credentials", "Removed the auth")))
+
+
+# --- when it is asked ---
+
+
+def test_jwt_that_ends(host, helper):
+    """Asked again at two thirds of what the token says, and the agent is restarted with the next one."""
+    helper.gives_jwts_of(12)
+    run_live(host, helper)
+    host.daemon.wait_said("good for so short that the agent is restarted every 1 minutes")
+    first = host.expected[REGISTRY]
+    wait_calls(host, helper, 2)
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+    assert host.expected[REGISTRY] != first
+    assert host.restarts() == 1 and writes(host) == 2
+    earlier, later = helper.calls()
+    # The token says whole seconds: it is good for 11 to 12 s.
+    assert 11 * 2 / 3 - 0.5 < later - earlier < 12 * 2 / 3 + 1.5
+
+
+def test_lifetime_from_the_settings(host, helper):
+    run_live(host, helper, Credentials_HelperLifetime="*.example.com 9s")
+    registry = host.status()["registries"][0]
+    assert registry["helper"] == helper.name and registry["ends"] and registry["asked_again"] and not registry["failing"]
+    wait_calls(host, helper, 2)
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+    earlier, later = helper.calls()
+    assert 5.5 < later - earlier < 7.5
+    assert host.restarts() == 1 and writes(host) == 2
+
+
+def test_sighup_asks(host, helper):
+    run_live(host, helper)
+    host.daemon.hang_up()
+    wait_calls(host, helper, 2)
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+    host.wait_idle()
+    assert len(helper.calls()) == 2 and host.restarts() == 1 and writes(host) == 2
+
+
+def test_apply_asks(host, helper):
+    """And the service beside it asks nobody a second time."""
+    run_live(host, helper)
+    assert host.run_verb("apply").returncode == 0
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+    host.wait_idle()
+    assert len(helper.calls()) == 2 and host.restarts() == 1
+
+
+def test_failure_and_recovery(host, helper):
+    """A state of its own, with pauses that grow; apply fails, too."""
+    helper.does("fail", REGISTRY)
+    host.credentials.replace(config(helper))
+    host.run()
+    wait_state(host, "problem")
+    assert host.run_verb("status").returncode == 3
+    wait_calls(host, helper, 3, 25)
+    first, second, third = helper.calls()[:3]
+    assert 3.7 < second - first < 6.5 and 7.4 < third - second < 12
+    result = host.run_verb("apply")
+    assert result.returncode == 1 and "no luck" in result.stderr, result.stderr
+    assert writes(host) == 0 and host.restarts() == 0
+    helper.stops("fail", REGISTRY)
+    host.daemon.hang_up()
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+    wait_state(host, "live")
+    assert host.restarts() == 1 and writes(host) == 1
+
+
+def test_failure_when_due(host, helper):
+    """The agent keeps what it has, is not said to be live, and has the next one as soon as there is one."""
+    run_live(host, helper, Credentials_HelperLifetime="9s")
+    helper.does("fail", REGISTRY)
+    wait_state(host, "problem")
+    host.wait_agent()
+    assert host.status()["registries"][0]["failing"]
+    failed = len(helper.calls())
+    helper.stops("fail", REGISTRY)
+    wait_calls(host, helper, failed + 1)
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+    wait_state(host, "live")
+    assert host.restarts() == 1 and writes(host) == 2
+
+
+def test_one_of_two_hangs(host, helper):
+    helper.does("hang", REGISTRY)
+    host.credentials.replace(config(helper, (REGISTRY, OTHER)))
+    host.run(Credentials_HelperTimeoutSec="2s")
+    expect_last(host, helper, OTHER)
+    host.wait_agent()
+    wait_state(host, "problem")
+    host.wait_idle()
+    # Nobody asks for the other one when this one is tried again.
+    helper.stops("hang", REGISTRY)
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+    assert len(helper.calls(OTHER)) == 1 and host.restarts() == 2
+
+
+def test_answer_that_vanished(host, helper):
+    """Somebody took our lines out: asked once more, and not within 5 s of the last time."""
+    run_live(host, helper)
+    asked = helper.calls()[0]
+    host.environment_file.write_text(OTHERS)
+    wait_calls(host, helper, 2)
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+    assert helper.calls()[1] - asked > 4.9 and len(helper.calls()) == 2
+
+
+# --- when it is not asked ---
+
+
+def test_restart_of_the_daemon(host, helper, opens):
+    """Within a lease it asks nobody, writes nothing and restarts nothing."""
+    run_live(host, helper)
+    before = identity(host.environment_file)
+    leases = host.directory / "state/leases"
+    assert leases.stat().st_mode & 0o777 == 0o600
+    assert helper.login(REGISTRY)[1] not in leases.read_text()
+    assert host.daemon.stop() == 0
+    looks = opens.count()
+    host.run()
+    host.wait_live()
+    host.wait_idle()
+    assert opens.count() == looks + 1
+    assert len(helper.calls()) == 1 and host.restarts() == 0
+    assert identity(host.environment_file) == before and writes(host) == 0
+
+
+def test_login_to_another_registry(host, helper, opens):
+    """One change is one look, one write, one restart, and nobody is asked."""
+    run_live(host, helper)
+    looks = opens.count()
+    host.credentials.replace(config(helper, auths={OTHER: {"auth": encode(USER, "pw")}}))
+    host.expected[OTHER] = (USER, "pw")
+    host.wait_live()
+    host.wait_idle()
+    assert opens.count() == looks + 1
+    assert len(helper.calls()) == 1 and host.restarts() == 1 and writes(host) == 2
+
+
+def test_login_is_one_look(host, opens):
+    """Our own write wakes nothing."""
+    host.run_live()
+    host.wait_idle()
+    for n in range(5):
+        looks = opens.count()
+        password = f"pw-{n}"
+        host.credentials.replace(host.credentials.text({REGISTRY: {"auth": encode(USER, password)}}))
+        host.expected[REGISTRY] = (USER, password)
+        host.wait_live()
+        host.wait_idle()
+        assert opens.count() == looks + 1
+    assert host.restarts() == 5 and writes(host) == 6
+
+
+def test_somebody_elses_change_is_seen(host):
+    """What is not our own write wakes us, also right after it."""
+    host.run_live()
+    for _ in range(5):
+        host.login()
+        host.wait_written()
+        host.environment_file.write_text(OTHERS)
+        wait_for(lambda: host.written() == host.expected, 10, "our lines are back", host.seen)
+    host.wait_live()
+
+
+def test_login_into_the_helper(host, helper):
+    """The credential file is written anew, and not one byte of it changes. Of many at once the last one counts."""
+    run_live(host, helper)
+    for _ in range(20):
+        host.credentials.replace(config(helper))
+        host.wait_idle()
+    assert len(helper.calls()) == 1
+    wait_for(lambda: len(helper.calls()) == 2, 40, "it is asked, 30 s after the last time", host.seen)
+    assert 29.5 < helper.calls()[1] - helper.calls()[0] < 33
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+
+
+def test_broken_file_among_others(host, helper):
+    """It changes nothing for what ecs.config has; a file that comes later still counts."""
+    names = [host.directory / "root" / name for name in ("first.json", "broken.json", "last.json")]
+    names[0].parent.mkdir(exist_ok=True)
+    names[0].write_text(config(helper))
+    names[1].write_text(json.dumps({"auths": {OTHER: {"auth": encode(USER, "old")}}}))
+    names[2].write_text("{}")
+    host.config.write_text("[Credentials]\n" + "".join(f"File={name}\n" for name in names))
+    host.run(Credentials_File=None)
+    expect_last(host, helper, REGISTRY)
+    host.expected[OTHER] = (USER, "old")
+    host.wait_live()
+
+    names[1].write_text("{")
+    wait_state(host, "problem")
+    names[2].write_text(json.dumps({"auths": {"last.example": {"auth": encode(USER, "new")}}}))
+    host.expected["last.example"] = (USER, "new")
+    host.wait_written()
+    # Neither one that an older, good file names, nor one that only the broken one named.
+    names[0].write_text(config(helper, auths={OTHER: {"auth": encode(USER, "older")}}))
+    host.daemon.hang_up()
+    host.look_again()
+    assert host.written() == host.expected and len(helper.calls()) == 1
+    names[1].unlink()
+    names[1].write_text("{}")
+    host.expected[OTHER] = (USER, "older")
+    host.wait_live()
+    wait_state(host, "live")
+
+
+class Storm:
+    """What wakes the daemon, and is no reason to ask anybody for anything."""
+
+    def __init__(self, host, opens):
+        self.opens = opens
+        self.host = host
+        self.ours = "".join(line + "\n" for line in host.environment_file.read_text().splitlines()
+                            if line.startswith("ECS_ENGINE_AUTH_"))
+        self.n = 0
+
+    def touch_another_file(self):
+        self.host.credentials.path.with_name(f"other{self.n % 10}").write_text(str(self.n))
+
+    def replace_environment_file(self):
+        temporary = self.host.environment_file.with_name("ecs.config.new")
+        temporary.write_text(f"{OTHERS}# {self.n}\n{self.ours}")
+        temporary.rename(self.host.environment_file)
+
+    def write_environment_file(self):
+        self.host.environment_file.write_text(f"# {self.n}\n{self.ours}{OTHERS}")
+
+    def signal_of_the_unit(self):
+        self.host.systemd1.set_unit(SubState=self.host.systemd1.properties["SubState"])
+
+    def docker_event(self):
+        self.host.engine.tell("start" if self.n % 2 else "die", f"task{self.n}")
+
+    def blow(self, n):
+        kinds = (self.touch_another_file, self.replace_environment_file, self.signal_of_the_unit, self.docker_event,
+                 self.write_environment_file)
+        for self.n in range(n):
+            kinds[self.n % len(kinds)]()
+            if self.n % 50 == 0:  # else they are one wake-up
+                self.host.wait_idle()
+                self.opens.count()  # the kernel keeps only so many
+
+
+def test_many_wake_ups(host, helper, opens, capsys):
+    """ECS_AUTHD_WAKE_UPS=100000 is the long way."""
+    run_live(host, helper)
+    looks, begin = opens.count(), time.monotonic()
+    storm = Storm(host, opens)
+    storm.blow(WAKE_UPS)
+    host.wait_idle()
+    host.look_again()
+    seconds = time.monotonic() - begin
+    with capsys.disabled():
+        print(f"\n{WAKE_UPS} wake-ups in {seconds:.0f} s: {opens.count() - looks} looks at the credentials, "
+              f"{len(helper.calls()) - 1} calls, {writes(host) - 1} writes, {host.restarts()} restarts")
+    assert opens.count() > looks  # they were wake-ups
+    assert len(helper.calls()) == 1 and writes(host) == 1 and host.restarts() == 0
+    assert host.written() == host.expected and re.search("# [0-9]+\n", host.environment_file.read_text())
+    assert not host.daemon.said("busy|has it open")

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "credentials/gather.h"
+
+/* Root owns what a helper's PATH leads to. */
+#define PROGRAM "/usr/local/bin/docker-credential-unit-lease"
+
+#define SECONDS(n) ((int64_t) (n) * (int64_t) USEC_PER_SEC)
+#define NOW SECONDS(1000000)
+
+/* Another token at each call, and a line in the log, so that calls can be counted. What it does for a registry is said
+ * by files in its directory. */
+static const char script[] = "#!/bin/sh\n"
+                             "read -r server\n"
+                             "echo \"$1 $server\" >> \"$UNIT_DIRECTORY/log\"\n"
+                             "n=$(wc -l < \"$UNIT_DIRECTORY/log\")\n"
+                             "if [ \"$1\" = list ]; then cat \"$UNIT_DIRECTORY/list\"; exit; fi\n"
+                             "if [ -e \"$UNIT_DIRECTORY/hang-$server\" ]; then exec sleep 100; fi\n"
+                             "if [ -e \"$UNIT_DIRECTORY/fail-$server\" ]; then echo no luck >&2; exit 1; fi\n"
+                             "if [ -e \"$UNIT_DIRECTORY/none-$server\" ]; then\n"
+                             "echo credentials not found in native keychain; exit 1; fi\n"
+                             "if [ -e \"$UNIT_DIRECTORY/jwt-$server\" ]; then\n"
+                             "echo \"{\\\"Username\\\":\\\"<token>\\\",\\\"Secret\\\":\\\"$(cat "
+                             "\"$UNIT_DIRECTORY/jwt-$server\")\\\"}\"; exit; fi\n"
+                             "echo \"{\\\"Username\\\":\\\"user\\\",\\\"Secret\\\":\\\"secret-$n\\\"}\"\n";
+
+static const DigestKey key = {{1}};
+
+/* A host at some time of day; what is gathered goes into its environment file, as sync does it. */
+typedef struct Host {
+        void *directory;
+        char *first, *second, *log, *environment[2];
+        char *files[3];
+        HelperLifetime lifetimes[2];
+        CredentialSettings settings;
+        Leases leases;
+        Credentials current;
+        int64_t now, next;
+        Problems problems;
+        bool ask_all;
+} Host;
+
+static char *format(const char *text, const char *value) {
+        char *s = NULL;
+
+        assert_true(asprintf(&s, "%s%s", text, value) > 0);
+        return s;
+}
+
+static int set_up(void **state) {
+        Host *h = calloc(1, sizeof(Host));
+
+        if (!h || unit_make_directory(&h->directory) < 0)
+                return -1;
+        h->first = unit_path(h->directory, "first.json");
+        h->second = unit_path(h->directory, "second.json");
+        h->log = unit_path(h->directory, "log");
+        h->environment[0] = format("UNIT_DIRECTORY=", h->directory);
+        h->files[0] = h->first;
+        h->now = NOW;
+        h->settings = (CredentialSettings){.files = h->files,
+                                           .refresh_usec = 3600 * USEC_PER_SEC,
+                                           .helper_timeout_usec = 10 * USEC_PER_SEC,
+                                           .helper_environment = h->environment};
+        *state = h;
+        if (geteuid() != 0)
+                return 0;
+        unit_write_file(PROGRAM, script);
+        return chmod(PROGRAM, 0755);
+}
+
+static int tear_down(void **state) {
+        Host *h = *state;
+
+        (void) unlink(PROGRAM);
+        leases_done(&h->leases);
+        credentials_done(&h->current);
+        free(h->first);
+        free(h->second);
+        free(h->log);
+        free(h->environment[0]);
+        (void) unit_remove_directory(&h->directory);
+        free(h);
+        return 0;
+}
+
+static void put(const Host *h, const char *name, const char *text) {
+        _cleanup_free_ char *path = unit_path(h->directory, name);
+
+        unit_write_file(path, text);
+}
+
+static void take_away(const Host *h, const char *name) {
+        _cleanup_free_ char *path = unit_path(h->directory, name);
+
+        assert_int_equal(unlink(path), 0);
+}
+
+static void gather(Host *h, Credentials *ret) {
+        HelperRound round = {
+                .key = &key, .current = &h->current, .now = h->now, .ask_all = h->ask_all, .leases = &h->leases};
+
+        if (geteuid() != 0)
+                skip(); /* cannot put a program on PATH */
+        h->problems = (Problems){0};
+        for (size_t i = 0; i < h->leases.n_items; i++)
+                h->leases.items[i].named = false; /* as from its file */
+        assert_int_equal(gather_credentials(&h->settings, &round, ret, &h->problems), 0);
+        h->next = round.next;
+}
+
+/* One look, whose outcome is then what stands in the environment file. */
+static void look(Host *h) {
+        _cleanup_(credentials_done) Credentials found = {0}, merged = {0};
+
+        gather(h, &found);
+        assert_int_equal(credentials_copy(&found, &merged), 0);
+        for (size_t i = 0; i < h->current.n_items; i++) {
+                const Credential *c = credentials_find(&merged, h->current.items[i].registry);
+
+                if (c ? credential_is_usable(c) && !c->yields : !merged.incomplete)
+                        continue;
+                assert_int_equal(credentials_put(&merged, &h->current.items[i]), 0);
+        }
+        for (size_t i = merged.n_items; i-- > 0;)
+                if (!credential_is_usable(&merged.items[i]))
+                        credentials_remove(&merged, i);
+        credentials_done(&h->current);
+        h->current = merged;
+        merged = (Credentials){0};
+}
+
+static unsigned calls(const Host *h) {
+        FILE *f = fopen(h->log, "re");
+        unsigned n = 0;
+        int c;
+
+        while (f && (c = getc(f)) != EOF)
+                n += c == '\n';
+        if (f)
+                (void) fclose(f);
+        return n;
+}
+
+static void expect_secret(const Host *h, const char *registry, const char *secret) {
+        const Credential *c = credentials_find(&h->current, registry);
+
+        assert_int_equal(c != NULL, secret != NULL);
+        if (c)
+                assert_string_equal(c->password ? c->password : c->identity_token, secret);
+}
+
+#define HELPERS(list) "{\"credHelpers\":{" list "}}"
+#define OF(registry) "\"" registry "\":\"unit-lease\""
+
+static void test_asked_when_due(void **state) {
+        static const struct {
+                int64_t seconds; /* later */
+                unsigned calls;
+        } table[] = {{0, 1}, {1, 1}, {2399, 1}, {2400, 2}, {2401, 2}, {4799, 2}, {4800, 3}};
+        Host *h = *state;
+
+        unit_write_file(h->first, HELPERS(OF("one.example")));
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                char secret[32];
+
+                h->now = NOW + SECONDS(table[i].seconds);
+                look(h);
+                (void) snprintf(secret, sizeof(secret), "secret-%u", table[i].calls);
+                assert_int_equal(calls(h), table[i].calls);
+                expect_secret(h, "one.example", secret);
+                assert_int_equal(h->next, NOW + SECONDS(2400) * table[i].calls);
+        }
+}
+
+static void test_asked_when_somebody_says_so(void **state) {
+        Host *h = *state;
+
+        unit_write_file(h->first, HELPERS(OF("one.example")));
+        look(h);
+        h->ask_all = true;
+        look(h);
+        assert_int_equal(calls(h), 2);
+        expect_secret(h, "one.example", "secret-2");
+}
+
+/* A change of one entry asks nobody else. */
+static void test_another_entry(void **state) {
+        Host *h = *state;
+
+        unit_write_file(h->first, HELPERS(OF("one.example")));
+        look(h);
+        unit_write_file(h->first, HELPERS(OF("one.example") "," OF("two.example")));
+        look(h);
+        unit_assert_file(h->log, "get one.example\nget two.example\n");
+        unit_write_file(h->first, "{\"auths\":{\"three.example\":{\"auth\":\"dTpw\"}},\"credHelpers\":{" OF(
+                                          "one.example") "," OF("two.example") "}}");
+        look(h);
+        assert_int_equal(calls(h), 2);
+        /* One that goes and comes back is a new one. */
+        unit_write_file(h->first, HELPERS(OF("two.example")));
+        look(h);
+        expect_secret(h, "one.example", NULL);
+        unit_write_file(h->first, HELPERS(OF("one.example") "," OF("two.example")));
+        look(h);
+        unit_assert_file(h->log, "get one.example\nget two.example\nget one.example\n");
+        /* So is one under another key. */
+        unit_write_file(h->first, HELPERS(OF("https://one.example") "," OF("two.example")));
+        look(h);
+        assert_int_equal(calls(h), 4);
+}
+
+static void test_ends_of_tokens(void **state) {
+        Host *h = *state;
+
+        /* {"exp":1000900}, {"exp":1000000} */
+        put(h, "jwt-one.example", "e30.eyJleHAiOjEwMDA5MDB9.x");
+        put(h, "jwt-two.example", "e30.eyJleHAiOjEwMDAwMDB9.x");
+        h->lifetimes[0] = (HelperLifetime){.usec = 120 * USEC_PER_SEC};
+        h->settings.helper_lifetimes = (HelperLifetimes){.items = h->lifetimes, .n_items = 1};
+        unit_write_file(h->first, HELPERS(OF("one.example") "," OF("two.example") "," OF("three.example")));
+        look(h);
+
+        /* exp counts for more than HelperLifetime=, that for more than RefreshSec=. */
+        assert_int_equal(leases_find(&h->leases, "one.example", "unit-lease")->due, NOW + SECONDS(600));
+        assert_int_equal(leases_find(&h->leases, "one.example", "unit-lease")->end, NOW + SECONDS(900));
+        assert_int_equal(leases_find(&h->leases, "three.example", "unit-lease")->due, NOW + SECONDS(80));
+        assert_int_equal(leases_find(&h->leases, "three.example", "unit-lease")->end, NOW + SECONDS(120));
+        /* One that has ended is no answer. */
+        assert_int_equal(leases_find(&h->leases, "two.example", "unit-lease")->error, -EKEYEXPIRED);
+        expect_secret(h, "two.example", NULL);
+        unit_assert_problem(&h->problems, "what it gives has ended already");
+        /* An identity token that stands there is found again. */
+        h->now += SECONDS(6);
+        look(h);
+        assert_int_equal(calls(h), 4); /* two.example alone, for the second time */
+}
+
+static bool warned(const Host *h) {
+        for (unsigned i = 0; i < h->problems.n_items; i++)
+                if (strstr(h->problems.items[i].text, "the agent is restarted every"))
+                        return true;
+        return false;
+}
+
+static void test_short_lease_is_a_warning(void **state) {
+        static const struct {
+                uint64_t seconds;
+                bool warned;
+        } table[] = {{0, false}, {6, true}, {2699, true}, {2700, false}, {3600, false}};
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Host *h = *state;
+
+                h->lifetimes[0] = (HelperLifetime){.usec = table[i].seconds * USEC_PER_SEC};
+                h->settings.helper_lifetimes =
+                        (HelperLifetimes){.items = h->lifetimes, .n_items = table[i].seconds > 0};
+                h->ask_all = true;
+                unit_write_file(h->first, HELPERS(OF("one.example")));
+                look(h);
+                assert_int_equal(warned(h), table[i].warned);
+                assert_int_equal(h->problems.n_items, table[i].warned);
+                /* As long as it is so. */
+                h->ask_all = false;
+                look(h);
+                assert_int_equal(warned(h), table[i].warned);
+        }
+}
+
+/* Neither the pause after a failure nor a login makes a lease a short one. */
+static void test_what_is_no_short_lease(void **state) {
+        Host *h = *state;
+
+        h->lifetimes[0] = (HelperLifetime){.usec = 3600 * USEC_PER_SEC};
+        h->settings.helper_lifetimes = (HelperLifetimes){.items = h->lifetimes, .n_items = 1};
+        unit_write_file(h->first, HELPERS(OF("one.example")));
+        look(h);
+        lease_bring_forward(&h->leases.items[0], NOW + SECONDS(30));
+        look(h);
+        assert_false(warned(h));
+        put(h, "fail-one.example", "");
+        h->now = NOW + SECONDS(30);
+        look(h);
+        unit_assert_problem(&h->problems, "no luck");
+        assert_false(warned(h));
+}
+
+static void test_failure_and_backoff(void **state) {
+        Host *h = *state;
+
+        unit_write_file(h->first, HELPERS(OF("one.example")));
+        look(h);
+        put(h, "fail-one.example", "");
+        h->now = NOW + SECONDS(2400);
+        look(h);
+        assert_int_equal(calls(h), 2);
+        assert_in_range(h->next, h->now + SECONDS(3), h->now + SECONDS(6)); /* from when it had failed */
+        /* Wakes before that ask nobody, and say the same. */
+        for (unsigned i = 0; i < 20; i++) {
+                look(h);
+                assert_int_equal(calls(h), 2);
+                unit_assert_problem(&h->problems, "unit-lease: it failed");
+                assert_int_equal(problems_worst_level(&h->problems), LOG_ERR);
+                expect_secret(h, "one.example", "secret-1"); /* stays */
+        }
+        h->now += SECONDS(6); /* the pause counts from the end of the failed call */
+        look(h);
+        assert_int_equal(calls(h), 3);
+        assert_in_range(h->next, h->now + SECONDS(7), h->now + SECONDS(11));
+        take_away(h, "fail-one.example");
+        h->now += SECONDS(12);
+        look(h);
+        assert_int_equal(h->problems.n_items, 0);
+        expect_secret(h, "one.example", "secret-4");
+        assert_int_equal(h->next, h->now + SECONDS(2400));
+}
+
+static void test_no_credentials_is_an_answer(void **state) {
+        Host *h = *state;
+
+        unit_write_file(h->first, HELPERS(OF("one.example")));
+        put(h, "fail-one.example", "");
+        look(h);
+        take_away(h, "fail-one.example");
+        put(h, "none-one.example", "");
+        h->now += SECONDS(6);
+        look(h);
+        expect_secret(h, "one.example", NULL);
+        unit_assert_problem(&h->problems, "it has no credentials");
+        for (unsigned i = 0; i < h->problems.n_items; i++)
+                assert_null(strstr(h->problems.items[i].text, "no luck")); /* that was before */
+        h->now += SECONDS(60);
+        look(h);
+        assert_int_equal(calls(h), 2);
+}
+
+static void test_one_hangs(void **state) {
+        Host *h = *state;
+
+        h->settings.helper_timeout_usec = 300 * USEC_PER_MSEC;
+        put(h, "hang-one.example", "");
+        unit_write_file(h->first, HELPERS(OF("one.example") "," OF("two.example")));
+        look(h);
+        expect_secret(h, "one.example", NULL);
+        assert_non_null(credentials_find(&h->current, "two.example"));
+        unit_assert_problem(&h->problems, "one.example from docker-credential-unit-lease: it did not answer");
+        assert_int_equal(h->problems.n_items, 1);
+        /* The next try is for the one alone. */
+        take_away(h, "hang-one.example");
+        h->now += SECONDS(6);
+        look(h);
+        assert_int_equal(calls(h), 3);
+        assert_non_null(credentials_find(&h->current, "one.example"));
+}
+
+/* Somebody took it out of the environment file. */
+static void test_lost_answer(void **state) {
+        Host *h = *state;
+
+        unit_write_file(h->first, HELPERS(OF("one.example")));
+        look(h);
+        credentials_done(&h->current);
+        h->now = NOW + SECONDS(5) - 1;
+        look(h);
+        assert_int_equal(calls(h), 1);
+        assert_int_equal(h->next, NOW + SECONDS(5));
+        h->now = NOW + SECONDS(5);
+        look(h);
+        assert_int_equal(calls(h), 2);
+        expect_secret(h, "one.example", "secret-2");
+        /* It came back, and is lost another time. */
+        h->now += SECONDS(60);
+        look(h);
+        credentials_done(&h->current);
+        look(h);
+        assert_int_equal(calls(h), 3);
+        /* One that does not come back is not asked for again and again. */
+        for (unsigned i = 0; i < 5; i++) {
+                credentials_done(&h->current);
+                h->now += SECONDS(60);
+                look(h);
+        }
+        assert_int_equal(calls(h), 3);
+}
+
+/* The same bytes in another file, or at another time: that was a login. */
+static void test_login_into_a_helper(void **state) {
+        static const struct {
+                int64_t login, calls, next; /* in seconds; next: when it is asked, if it was not at once */
+        } table[] = {{30, 2, 0}, {29, 1, 30}, {1, 1, 30}};
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Host *h = *state;
+                _cleanup_free_ char *new = unit_path(h->directory, "new.json");
+
+                leases_done(&h->leases);
+                credentials_done(&h->current);
+                (void) unlink(h->log);
+                h->now = NOW;
+                unit_write_file(h->first, HELPERS(OF("one.example")));
+                look(h);
+                unit_write_file(new, HELPERS(OF("one.example")));
+                assert_int_equal(rename(new, h->first), 0);
+                h->now = NOW + SECONDS(table[i].login);
+                look(h);
+                assert_int_equal(calls(h), table[i].calls);
+                if (table[i].next > 0)
+                        assert_int_equal(h->next, NOW + SECONDS(table[i].next));
+                h->now = NOW + SECONDS(60);
+                look(h);
+                assert_int_equal(calls(h), 2);
+        }
+}
+
+static void test_store(void **state) {
+        Host *h = *state;
+
+        put(h, "list", "{\"one.example\":\"user\"}");
+        unit_write_file(h->first, "{\"credsStore\":\"unit-lease\"}");
+        look(h);
+        look(h);
+        unit_assert_file(h->log, "list \nget one.example\n");
+        expect_secret(h, "one.example", "secret-2");
+        h->now += SECONDS(2400);
+        put(h, "list", "{\"two.example\":\"user\"}");
+        look(h);
+        unit_assert_file(h->log, "list \nget one.example\nlist \nget two.example\n");
+        expect_secret(h, "one.example", NULL);
+        assert_int_equal(h->leases.n_items, 2);
+        /* It does not answer: what it said stays. */
+        put(h, "list", "oops");
+        h->now += SECONDS(2400);
+        look(h);
+        look(h);
+        assert_int_equal(calls(h), 6);
+        assert_non_null(credentials_find(&h->current, "two.example"));
+        unit_assert_problem(&h->problems, "the entries that the environment file has stay");
+}
+
+/* Of two users, say: it is one store all the same. */
+static void test_store_of_two_files(void **state) {
+        Host *h = *state;
+
+        h->files[1] = h->second;
+        put(h, "list", "{\"one.example\":\"user\"}");
+        unit_write_file(h->first, "{\"credsStore\":\"unit-lease\"}");
+        unit_write_file(h->second, "{\"credsStore\":\"unit-lease\"}");
+        for (unsigned i = 0; i < 5; i++)
+                look(h);
+        unit_assert_file(h->log, "list \nget one.example\n");
+}
+
+/* Whatever the file that cannot be read says about it, nobody knows: it stays as it is, and the helper is not asked for
+ * what would not count. */
+static void test_yields_to_a_broken_file(void **state) {
+        static const char *const firsts[] = {HELPERS(OF("one.example")), "{\"credsStore\":\"unit-lease\"}"};
+
+        for (size_t i = 0; i < ELEMENTSOF(firsts); i++) {
+                Host *h = *state;
+                _cleanup_free_ char *before = NULL;
+                unsigned n;
+
+                h->files[1] = h->second;
+                leases_done(&h->leases);
+                credentials_done(&h->current);
+                put(h, "list", "{\"one.example\":\"user\"}");
+                unit_write_file(h->first, firsts[i]);
+                unit_write_file(h->second, "{}");
+                look(h);
+                before = strdup(credentials_find(&h->current, "one.example")->password);
+                assert_non_null(before);
+                n = calls(h);
+
+                unit_write_file(h->second, "{");
+                h->now += SECONDS(3000);
+                h->ask_all = i == 0; /* not even then */
+                look(h);
+                h->ask_all = false;
+                h->now += SECONDS(60);
+                look(h);
+                expect_secret(h, "one.example", before);
+                assert_int_equal(calls(h), n + i); /* the store is asked for its list */
+                assert_true(h->next == 0 || h->next > h->now);
+                /* And then it is, at once. */
+                unit_write_file(h->second, "{}");
+                look(h);
+                assert_int_equal(calls(h), n + i + 1);
+                assert_string_not_equal(credentials_find(&h->current, "one.example")->password, before);
+        }
+}
+
+/* One that the environment file does not have has nothing to lose. */
+static void test_new_entry_beside_a_broken_file(void **state) {
+        Host *h = *state;
+
+        h->files[1] = h->second;
+        unit_write_file(h->first, HELPERS(OF("one.example")));
+        unit_write_file(h->second, "{");
+        look(h);
+        expect_secret(h, "one.example", "secret-1");
+}
+
+static void test_clock_jumps(void **state) {
+        Host *h = *state;
+
+        unit_write_file(h->first, HELPERS(OF("one.example")));
+        look(h);
+        h->now -= SECONDS(5 * 86400);
+        look(h);
+        look(h);
+        assert_int_equal(calls(h), 2); /* once, and not for five days */
+        assert_int_equal(h->next, h->now + SECONDS(2400));
+        h->now += SECONDS(5 * 86400);
+        look(h);
+        look(h);
+        assert_int_equal(calls(h), 3);
+}
+
+int main(void) {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+        const struct CMUnitTest tests[] = {
+                TEST(test_asked_when_due),
+                TEST(test_asked_when_somebody_says_so),
+                TEST(test_another_entry),
+                TEST(test_ends_of_tokens),
+                TEST(test_short_lease_is_a_warning),
+                TEST(test_what_is_no_short_lease),
+                TEST(test_failure_and_backoff),
+                TEST(test_no_credentials_is_an_answer),
+                TEST(test_one_hangs),
+                TEST(test_lost_answer),
+                TEST(test_login_into_a_helper),
+                TEST(test_store),
+                TEST(test_store_of_two_files),
+                TEST(test_yields_to_a_broken_file),
+                TEST(test_new_entry_beside_a_broken_file),
+                TEST(test_clock_jumps),
+        };
+
+        return cmocka_run_group_tests_name("ask helpers", tests, NULL, NULL);
+}

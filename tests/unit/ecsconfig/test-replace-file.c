@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/secret.h"
+#include "ecsconfig/environment-file.h"
+
+/* Other programs write the file at the very moment at which it is replaced. The moment is the system call itself: this
+ * program has it in its own hands. */
+
+typedef void (*Moment)(void);
+
+static Moment before_rename, after_rename;
+static int refuse_flags; /* the errno of a file system that cannot exchange */
+static char *path, *other;
+
+static void run_once(Moment *moment) {
+        Moment now = *moment;
+
+        *moment = NULL;
+        if (now)
+                now();
+}
+
+int renameat2(int old_fd, const char *old, int new_fd, const char *new, unsigned flags) {
+        int r, error;
+
+        if (flags != 0 && refuse_flags != 0) {
+                errno = refuse_flags;
+                return -1;
+        }
+        run_once(&before_rename);
+        r = (int) syscall(SYS_renameat2, old_fd, old, new_fd, new, flags);
+        error = errno;
+        run_once(&after_rename);
+        errno = error;
+        return r;
+}
+
+int renameat(int old_fd, const char *old, int new_fd, const char *new) {
+        return renameat2(old_fd, old, new_fd, new, 0);
+}
+
+static int set_up_in(void **state, const char *place) {
+        char directory[64];
+
+        (void) snprintf(directory, sizeof(directory), "%s/ecs-authd-unit-XXXXXX", place);
+        if (!mkdtemp(directory))
+                return -1;
+        *state = strdup(directory);
+        if (!*state)
+                return -1;
+        path = unit_path(*state, "f");
+        other = unit_path(*state, "other");
+        before_rename = after_rename = NULL;
+        refuse_flags = 0;
+        return 0;
+}
+
+static int set_up(void **state) {
+        return set_up_in(state, "/tmp");
+}
+
+/* Where a sync takes no time, there are many more writes for others to get between. */
+static int set_up_in_memory(void **state) {
+        return set_up_in(state, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+}
+
+static int tear_down(void **state) {
+        free(path);
+        free(other);
+        return unit_remove_directory(state);
+}
+
+static unsigned count_entries(const char *directory) {
+        _cleanup_closedir_ DIR *d = opendir(directory);
+        unsigned n = 0;
+
+        assert_non_null(d);
+        while (readdir(d))
+                n++;
+        return n - 2; /* . and .. */
+}
+
+/* One write of ours, as sync.c does it. */
+static int set_and_save(const char *value) {
+        _cleanup_(envfile_freep) EnvFile *f = NULL;
+        Problems problems = {0};
+        int r;
+
+        assert_int_equal(envfile_open(path, &f, &problems), 0);
+        assert_int_equal(envfile_set(f, "KEY", value, ENVFILE_LINE_MAX_EXEC), 0);
+        r = envfile_save(f, &problems);
+        for (unsigned i = 0; i < problems.n_items; i++)
+                print_message("%s\n", problems.items[i].text);
+        assert_int_equal(problems.n_items, 0);
+        return r;
+}
+
+static void replace_it(void) {
+        unit_write_file(other, "B=2\n");
+        assert_int_equal(rename(other, path), 0);
+}
+
+static void replace_it_again(void) {
+        unit_write_file(other, "C=3\n");
+        assert_int_equal(rename(other, path), 0);
+}
+
+static void change_its_mode(void) {
+        assert_int_equal(chmod(path, 0640), 0);
+}
+
+static void delete_it(void) {
+        assert_int_equal(unlink(path), 0);
+}
+
+static void make_it(void) {
+        unit_write_file(path, "B=2\n");
+}
+
+static void append_to_it(void) {
+        int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, "LATE=1\n", 7), 7);
+        assert_int_equal(close(fd), 0);
+}
+
+static void test_replaced_before(void **state) {
+        unit_write_file(path, "A=1\n");
+        before_rename = replace_it;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        unit_assert_file(path, "B=2\n");
+        assert_int_equal(count_entries(*state), 1);
+        assert_int_equal(set_and_save("v"), 1);
+        unit_assert_file(path, "B=2\nKEY=v\n");
+}
+
+static void test_replaced_after(void **state) {
+        unit_write_file(path, "A=1\n");
+        after_rename = replace_it;
+        assert_int_equal(set_and_save("v"), 1);
+        unit_assert_file(path, "B=2\n"); /* whoever did that wakes us */
+        assert_int_equal(count_entries(*state), 1);
+}
+
+static void test_replaced_before_and_after(void **state) {
+        unit_write_file(path, "A=1\n");
+        before_rename = replace_it;
+        after_rename = replace_it_again;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        unit_assert_file(path, "C=3\n");
+        assert_int_equal(count_entries(*state), 1);
+}
+
+/* What is put back takes a line with it that was appended to ours meanwhile. */
+static void test_replaced_before_and_appended_after(void **state) {
+        unit_write_file(path, "A=1\n");
+        before_rename = replace_it;
+        after_rename = append_to_it;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        unit_assert_file(path, "B=2\nLATE=1\n");
+        assert_int_equal(count_entries(*state), 1);
+}
+
+static void test_mode_changed_before(void **state) {
+        struct stat st;
+
+        unit_write_file(path, "A=1\n");
+        before_rename = change_its_mode;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0640);
+        assert_int_equal(set_and_save("v"), 1);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0640);
+        assert_int_equal(count_entries(*state), 1);
+}
+
+static void test_deleted_before(void **state) {
+        unit_write_file(path, "A=1\n");
+        before_rename = delete_it;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(count_entries(*state), 0);
+}
+
+static void test_deleted_after(void **state) {
+        unit_write_file(path, "A=1\n");
+        after_rename = delete_it;
+        assert_int_equal(set_and_save("v"), 1);
+        assert_int_equal(count_entries(*state), 0);
+}
+
+static void test_made_before(void **state) {
+        static const int errors[] = {0, EINVAL};
+
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+                refuse_flags = errors[i];
+                before_rename = refuse_flags ? NULL : make_it;
+                assert_int_equal(set_and_save("v"), refuse_flags ? 1 : -EAGAIN);
+                unit_assert_file(path, refuse_flags ? "KEY=v\n" : "B=2\n");
+                assert_int_equal(count_entries(*state), 1);
+                assert_int_equal(unlink(path), 0);
+        }
+}
+
+static void test_file_system_that_cannot_exchange(void **state) {
+        static const int errors[] = {EINVAL, ENOSYS, ENOTSUP};
+
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+                refuse_flags = errors[i];
+                unit_write_file(path, "A=1\n");
+                assert_int_equal(set_and_save("v"), 1);
+                unit_assert_file(path, "A=1\nKEY=v\n");
+                assert_int_equal(count_entries(*state), 1);
+        }
+}
+
+/* Another program that opens the file before it is replaced, and writes after that: the kernel keeps it waiting while
+ * we hold a lease, and tells us of it. */
+static struct {
+        pid_t pid;
+        int opened[2], write_now[2];
+} writer;
+
+static void start_writer(int flags, bool at_once) {
+        char byte = 0;
+        int fd;
+
+        assert_int_equal(pipe2(writer.opened, O_CLOEXEC), 0);
+        assert_int_equal(pipe2(writer.write_now, O_CLOEXEC), 0);
+        writer.pid = fork();
+        assert_true(writer.pid >= 0);
+        if (writer.pid > 0)
+                return;
+
+        (void) close(writer.write_now[1]); /* a test that fails ends it, too */
+        fd = open(path, flags | O_CLOEXEC);
+        if (fd < 0 || write(writer.opened[1], "", 1) != 1 || (!at_once && read(writer.write_now[0], &byte, 1) != 1) ||
+            write(fd, "LATE=1\n", 7) != 7)
+                _exit(1);
+        _exit(0);
+}
+
+/* It has the file open, or the kernel has it wait for our lease. */
+static void await_writer(void) {
+        const struct timespec moment = {.tv_nsec = 1000000};
+        sigset_t signals;
+
+        assert_int_equal(sigemptyset(&signals), 0);
+        assert_int_equal(sigaddset(&signals, SIGURG), 0);
+        for (;;) {
+                struct pollfd p = {.fd = writer.opened[0], .events = POLLIN};
+
+                if (poll(&p, 1, 0) == 1 || sigtimedwait(&signals, NULL, &moment) == SIGURG)
+                        return;
+        }
+}
+
+static void appender(void) {
+        start_writer(O_WRONLY | O_APPEND, true);
+        await_writer();
+}
+
+static void rewriter(void) {
+        start_writer(O_WRONLY | O_TRUNC, true);
+        await_writer();
+}
+
+static void slow_appender(void) {
+        start_writer(O_WRONLY | O_APPEND, false);
+        await_writer();
+}
+
+static void end_writer(void) {
+        int status;
+
+        assert_int_equal(write(writer.write_now[1], "", 1), 1);
+        assert_int_equal(waitpid(writer.pid, &status, 0), writer.pid);
+        assert_int_equal(status, 0);
+        for (int i = 0; i < 2; i++) {
+                assert_int_equal(close(writer.opened[i]), 0);
+                assert_int_equal(close(writer.write_now[i]), 0);
+        }
+}
+
+static void block_signal(int how) {
+        sigset_t signals;
+
+        assert_int_equal(sigemptyset(&signals), 0);
+        assert_int_equal(sigaddset(&signals, SIGURG), 0);
+        assert_int_equal(sigprocmask(how, &signals, NULL), 0);
+}
+
+static void test_appended_by_one_who_was_early(void **state) {
+        static const int errors[] = {0, EINVAL};
+
+        block_signal(SIG_BLOCK);
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+                refuse_flags = errors[i];
+                unit_write_file(path, "A=1\n");
+                before_rename = appender;
+                assert_int_equal(set_and_save("v"), 1);
+                end_writer();
+                unit_assert_file(path, "A=1\nKEY=v\nLATE=1\n");
+                assert_int_equal(count_entries(*state), 1);
+        }
+        block_signal(SIG_UNBLOCK);
+}
+
+static void test_rewritten_by_one_who_was_early(void **state) {
+        block_signal(SIG_BLOCK);
+        unit_write_file(path, "A=1\n");
+        before_rename = rewriter;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        end_writer();
+        unit_assert_file(path, "LATE=1\n");
+        assert_int_equal(count_entries(*state), 1);
+        block_signal(SIG_UNBLOCK);
+}
+
+/* One that does not come to an end has the file that it opened put back. */
+static void test_held_open_by_one_who_was_early(void **state) {
+        block_signal(SIG_BLOCK);
+        unit_write_file(path, "A=1\n");
+        before_rename = slow_appender;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        unit_assert_file(path, "A=1\n");
+        end_writer();
+        unit_assert_file(path, "A=1\nLATE=1\n");
+        assert_int_equal(count_entries(*state), 1);
+        block_signal(SIG_UNBLOCK);
+}
+
+/* --- as fast as they can; CONTENTION_SECONDS=60 CONTENTION_WRITES=1000000 for longer --- */
+
+enum {
+        DONE_MIN = 300,
+};
+
+static unsigned from_environment(const char *name, unsigned otherwise) {
+        const char *s = getenv(name);
+
+        return s ? (unsigned) strtoul(s, NULL, 10) : otherwise;
+}
+
+/* The other one goes on until enough of our writes came to their end for it to get between them, and counts what it
+ * did. */
+static struct { unsigned written, done; } * shared;
+
+static void share(void) {
+        shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(shared, MAP_FAILED);
+}
+
+static bool goes_on(time_t start) {
+        struct timespec now;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        return shared->done < DONE_MIN ||
+               (__atomic_load_n(&shared->written, __ATOMIC_RELAXED) < from_environment("CONTENTION_WRITES", 200) &&
+                now.tv_sec - start < from_environment("CONTENTION_SECONDS", 3));
+}
+
+static time_t seconds_now(void) {
+        struct timespec now;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec;
+}
+
+/* Our lines, in alternation, until the other one has ended. */
+static void write_against(pid_t pid, unsigned *ret_written, unsigned *ret_refused, int *ret_status) {
+        unsigned written = 0, refused = 0;
+
+        for (unsigned i = 0; waitpid(pid, ret_status, WNOHANG) == 0; i++) {
+                int r = set_and_save(i % 2 == 0 ? "even" : "odd");
+
+                assert_true(r == 1 || r == 0 || r == -EAGAIN);
+                written += r == 1;
+                __atomic_store_n(&shared->written, written, __ATOMIC_RELAXED);
+                refused += r == -EAGAIN;
+        }
+        *ret_written = written;
+        *ret_refused = refused;
+}
+
+/* So that what the other one does falls to every moment of a write of ours, some of which come to their end. */
+static void pass_time(unsigned i) {
+        for (volatile unsigned time = 0; time < (i * 7919U) % 500000U; time++)
+                ;
+}
+
+static void append_lines(void) {
+        time_t start = seconds_now();
+
+        for (; goes_on(start); shared->done++) {
+                int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+                char line[32];
+                int length = snprintf(line, sizeof(line), "LINE%u=x\n", shared->done);
+
+                if (fd < 0 || write(fd, line, (size_t) length) != length || close(fd) < 0)
+                        _exit(1);
+                pass_time(shared->done);
+        }
+        _exit(0);
+}
+
+static void test_no_appended_line_is_lost(void **state _unused_) {
+        unsigned written, refused, lost = 0;
+        _cleanup_free_ char *text = NULL;
+        _cleanup_close_ int fd = -1;
+        size_t size;
+        int status;
+        pid_t pid;
+
+        unit_write_file(path, "A=1\n");
+        share();
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+                append_lines();
+        write_against(pid, &written, &refused, &status);
+        assert_int_equal(status, 0);
+
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0 && secret_read_fd(fd, 1 << 22, &text, &size) >= 0);
+        for (unsigned i = 0; text && i < shared->done; i++) {
+                char line[32];
+
+                (void) snprintf(line, sizeof(line), "\nLINE%u=x\n", i);
+                lost += !strstr(text, line);
+        }
+        print_message("%u of %u lines lost; written %u, refused %u\n", lost, shared->done, written, refused);
+        assert_int_equal(lost, 0);
+        assert_int_equal(set_and_save("at last"), 1);
+}
+
+/* The replacement is there, and stays: for a moment there may be what we put there, until we see what came out. */
+static bool comes_back(unsigned i) {
+        struct timespec start, now;
+        char expected[32], text[64];
+
+        (void) snprintf(expected, sizeof(expected), "NUMBER=%u\n", i);
+        (void) clock_gettime(CLOCK_MONOTONIC, &start);
+        do {
+                int fd = open(path, O_RDONLY | O_CLOEXEC);
+                ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+
+                if (fd >= 0)
+                        (void) close(fd);
+                text[n > 0 ? n : 0] = 0;
+                if (startswith(text, expected))
+                        return true;
+                (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        } while (now.tv_sec - start.tv_sec < 3);
+        return false;
+}
+
+/* Each looks for the one before: whatever was to happen to it has happened. */
+static void replace_often(void) {
+        unsigned lost = 0;
+        time_t start = seconds_now();
+
+        while (goes_on(start)) {
+                char line[32];
+                int length = snprintf(line, sizeof(line), "NUMBER=%u\n", ++shared->done);
+                int fd = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+                if (fd < 0 || write(fd, line, (size_t) length) != length || close(fd) < 0 || rename(other, path) < 0)
+                        _exit(255);
+                pass_time(shared->done);
+                lost += !comes_back(shared->done);
+        }
+        _exit(lost < 254 ? (int) lost : 254);
+}
+
+static void test_no_replacement_is_lost(void **state _unused_) {
+        unsigned written, refused;
+        int status;
+        pid_t pid;
+
+        unit_write_file(path, "NUMBER=0\n");
+        share();
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+                replace_often();
+        write_against(pid, &written, &refused, &status);
+        assert_true(WIFEXITED(status));
+        print_message("%d of %u replacements lost; written %u, refused %u\n", WEXITSTATUS(status), shared->done,
+                      written, refused);
+        assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+#define WITH_FILE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                WITH_FILE(test_replaced_before),
+                WITH_FILE(test_replaced_after),
+                WITH_FILE(test_replaced_before_and_after),
+                WITH_FILE(test_replaced_before_and_appended_after),
+                WITH_FILE(test_mode_changed_before),
+                WITH_FILE(test_deleted_before),
+                WITH_FILE(test_deleted_after),
+                WITH_FILE(test_made_before),
+                WITH_FILE(test_file_system_that_cannot_exchange),
+                WITH_FILE(test_appended_by_one_who_was_early),
+                WITH_FILE(test_rewritten_by_one_who_was_early),
+                WITH_FILE(test_held_open_by_one_who_was_early),
+                cmocka_unit_test_setup_teardown(test_no_appended_line_is_lost, set_up_in_memory, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_replacement_is_lost, set_up_in_memory, tear_down),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
