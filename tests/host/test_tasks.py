@@ -95,7 +95,7 @@ def test_the_end_of_a_container_is_reported_first(host, engine, registry):
     since = host.cursor()
     with engine.task(ARN.format(3)) as container:
         new_login(host, registry)
-        assert "1 task has not ended, 1 task container runs (web)" in host.wait_said(HELD, since)["MESSAGE"]
+        assert "1 task container runs (web)" in host.wait_said(HELD, since)["MESSAGE"]
         engine.control.set(tasks=[])
         never(lambda: host.restarts(since), 7, "a restart while the container is there")
         ended = time.time()
