@@ -245,7 +245,7 @@ static int manager_handle_signals(Manager *m) {
         return r;
 }
 
-/*RL*/ static int on_ready_limit(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+static int on_ready_limit(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
         log_warning(
                 "The credentials take long to be read (a credential helper?); the agent is not kept waiting for them");
         manager_tell_ready(userdata);
