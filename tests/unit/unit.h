@@ -41,6 +41,16 @@ static inline int unit_remove_directory(void **state) {
         return r;
 }
 
+/* The same, and it is the state directory. */
+static inline int unit_make_state_directory(void **state) {
+        return unit_make_directory(state) < 0 ? -1 : setenv("STATE_DIRECTORY", *state, true);
+}
+
+static inline int unit_remove_state_directory(void **state) {
+        (void) unsetenv("STATE_DIRECTORY");
+        return unit_remove_directory(state);
+}
+
 static inline char *unit_path(const char *directory, const char *name) {
         char *path = NULL;
 

@@ -45,17 +45,6 @@ static void test_keys_are_random(void **state _unused_) {
         assert_memory_not_equal(&a, &zero, sizeof(a));
 }
 
-static int set_up(void **state) {
-        if (unit_make_directory(state) < 0)
-                return -1;
-        return setenv("STATE_DIRECTORY", *state, true);
-}
-
-static int tear_down(void **state) {
-        (void) unsetenv("STATE_DIRECTORY");
-        return unit_remove_directory(state);
-}
-
 static void test_key_outlives_us(void **state) {
         _cleanup_free_ char *path = unit_path(*state, "digest.key");
         static const DigestKey zero;
@@ -138,7 +127,7 @@ static void test_hexadecimal(void **state _unused_) {
 }
 
 int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, unit_make_state_directory, unit_remove_state_directory)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_is_hmac_sha256),
                 cmocka_unit_test(test_depends_on_key_and_data),

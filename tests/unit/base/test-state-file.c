@@ -3,17 +3,6 @@
 
 #include "base/state-file.h"
 
-static int set_up(void **state) {
-        if (unit_make_directory(state) < 0)
-                return -1;
-        return setenv("STATE_DIRECTORY", *state, true);
-}
-
-static int tear_down(void **state) {
-        (void) unsetenv("STATE_DIRECTORY");
-        return unit_remove_directory(state);
-}
-
 static void test_written_and_read(void **state) {
         static const char *const texts[] = {"", "x", "several\nlines\n"};
         _cleanup_free_ char *path = unit_path(*state, "some");
@@ -114,7 +103,7 @@ static void test_cannot_be_replaced(void **state) {
 }
 
 int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, unit_make_state_directory, unit_remove_state_directory)
         const struct CMUnitTest tests[] = {
                 TEST(test_written_and_read), TEST(test_longest),      TEST(test_not_ours),
                 TEST(test_holds_a_nul),      TEST(test_no_such_file), TEST(test_cannot_be_replaced),

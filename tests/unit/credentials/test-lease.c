@@ -10,17 +10,6 @@
 
 static const Digest digest = {{7}};
 
-static int set_up(void **state) {
-        if (unit_make_directory(state) < 0)
-                return -1;
-        return setenv("STATE_DIRECTORY", *state, true);
-}
-
-static int tear_down(void **state) {
-        (void) unsetenv("STATE_DIRECTORY");
-        return unit_remove_directory(state);
-}
-
 static Lease *new_lease(Leases *l) {
         Lease *lease = leases_add(l, "registry.example", "vault");
 
@@ -303,7 +292,7 @@ static void test_damaged(void **state _unused_) {
 }
 
 int main(void) {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, unit_make_state_directory, unit_remove_state_directory)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_length),
                 cmocka_unit_test(test_end_of_time),
