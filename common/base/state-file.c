@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "base/directories.h"
+#include "base/secret.h"
+#include "base/write-all.h"
 
 static int open_directory(void) {
         int fd = open(state_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -20,28 +22,11 @@ static bool is_ours(const struct stat *st) {
         return S_ISREG(st->st_mode) && st->st_uid == geteuid() && (st->st_mode & 077) == 0;
 }
 
-static int read_all(int fd, char *text, size_t n) {
-        size_t used = 0;
-
-        while (used < n) {
-                ssize_t r = read(fd, text + used, n - used);
-
-                if (r < 0 && errno == EINTR)
-                        continue;
-                if (r < 0)
-                        return negative_errno();
-                if (r == 0)
-                        break;
-                used += (size_t) r;
-        }
-        text[used] = 0;
-        return strlen(text) == used ? 0 : -EILSEQ;
-}
-
 int state_file_read(const char *name, size_t max, char **ret) {
         _cleanup_close_ int directory = open_directory(), fd = -1;
         _cleanup_free_ char *text = NULL;
         struct stat st;
+        size_t size;
         int r;
 
         if (directory < 0)
@@ -52,30 +37,13 @@ int state_file_read(const char *name, size_t max, char **ret) {
         if (!is_ours(&st) || (uint64_t) st.st_size > max)
                 return -EBADMSG;
 
-        text = malloc((size_t) st.st_size + 1);
-        if (!text)
-                return -ENOMEM;
-        r = read_all(fd, text, (size_t) st.st_size);
+        r = secret_read_fd(fd, max, &text, &size);
         if (r < 0)
-                return r;
+                return r == -EFBIG ? -EBADMSG : r;
+        if (strlen(text) != size)
+                return -EILSEQ;
         *ret = STEAL_POINTER(text);
         return 0;
-}
-
-static int write_all(int fd, const char *text) {
-        size_t n = strlen(text);
-
-        while (n > 0) {
-                ssize_t r = write(fd, text, n);
-
-                if (r < 0 && errno == EINTR)
-                        continue;
-                if (r < 0)
-                        return negative_errno();
-                text += r;
-                n -= (size_t) r;
-        }
-        return fsync(fd) < 0 ? negative_errno() : 0;
 }
 
 int state_file_write(const char *name, const char *text) {
@@ -96,7 +64,9 @@ int state_file_write(const char *name, const char *text) {
         if (fd < 0)
                 return negative_errno();
 
-        r = write_all(fd, text);
+        r = write_all(fd, text, strlen(text));
+        if (r >= 0 && fsync(fd) < 0)
+                r = negative_errno();
         if (r >= 0 && renameat(directory, temporary, directory, name) < 0)
                 r = negative_errno();
         if (r < 0)

@@ -7,26 +7,14 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#include "base/write-all.h"
+
 enum {
         MODE_NEW = 0600,
         XATTR_NAMES_MAX = 4096,
         NAME_TRIES = 100,
         RANDOM_LETTERS = 8,
 };
-
-int write_all(int fd, const char *text, size_t n) {
-        while (n > 0) {
-                ssize_t written = write(fd, text, n);
-
-                if (written < 0 && errno == EINTR)
-                        continue;
-                if (written < 0)
-                        return negative_errno();
-                text += written;
-                n -= (size_t) written;
-        }
-        return 0;
-}
 
 static bool is_same_file(const struct stat *a, const struct stat *b) {
         return a->st_dev == b->st_dev && a->st_ino == b->st_ino;

@@ -26,5 +26,3 @@ int temporary_check(const TemporaryFile *t);
 
 /* Those beside name that nobody works on: a kill leaves them behind. */
 void temporary_remove_leftovers(int directory_fd, const char *name);
-
-int write_all(int fd, const char *text, size_t n);

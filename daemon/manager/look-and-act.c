@@ -207,16 +207,11 @@ void manager_on_unit_changed(void *userdata) {
                 manager_wake_agent(m);
 }
 
-static int on_docker_settled(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
-        manager_wake_agent(userdata);
-        return 0;
-}
-
 void manager_on_docker_event(void *userdata) {
         Manager *m = userdata;
 
         manager_wake_agent(m);
-        (void) manager_arm_timer(m, &m->docker_settled, manager_now(m) + DOCKER_SETTLE_USEC, on_docker_settled);
+        (void) manager_arm_timer(m, &m->docker_settled, manager_now(m) + DOCKER_SETTLE_USEC, on_look_again);
 }
 
 void manager_on_job_finished(void *userdata, JobOutcome outcome, const char *result, const char *message) {
