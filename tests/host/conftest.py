@@ -54,3 +54,13 @@ def make_host(workplace, engine):
     for host in hosts:
         host.remove()
     engine.control.reset()
+
+
+@pytest.fixture(scope="module")
+def host(make_host, registry, engine):
+    """The usual one, with the agent live; modules that need another make their own."""
+    h = make_host()
+    host_parts.boot_logged_in(h, registry)
+    host_parts.wait_live(h, engine, registry)
+    yield h
+    h.power_off()

@@ -2,18 +2,7 @@
 """/etc/ecs is removed and made anew while the service runs, as by a package that is removed and installed again: what the
 unit made writable for it was the old directory. Told in order."""
 
-import pytest
-
-from host_parts import boot_logged_in, never, new_login, wait_live, wait_newest
-
-
-@pytest.fixture(scope="module")
-def host(make_host, registry, engine):
-    h = make_host()
-    boot_logged_in(h, registry)
-    wait_live(h, engine, registry)
-    yield h
-    h.power_off()
+from host_parts import never, new_login, wait_newest
 
 
 def test_the_agent_keeps_what_it_has(host, engine, registry):

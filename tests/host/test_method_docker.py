@@ -2,6 +2,7 @@
 """Method=docker on a real engine: an agent that somebody started with docker run --env-file."""
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from host_parts import ECS_AUTHD, credentials_for, environment, never, wait_for
+from host_parts import ECS_AUTHD, credentials_for, end, environment, never, wait_for
 
 IMAGE = "amazon/amazon-ecs-agent:latest"
 R = "registry.example.com"
@@ -51,6 +52,16 @@ class ByHand:
     def popen(self, verb, **settings):
         return subprocess.Popen(self.command(verb, **settings), stderr=subprocess.PIPE, text=True,
                                 env={**os.environ, "STATE_DIRECTORY": str(self.directory / "state")})
+
+    @contextlib.contextmanager
+    def daemon(self, **settings):
+        """ecs-authd beside the agent, as long as the block takes."""
+        process = self.popen("run", **settings)
+        try:
+            yield process
+        finally:
+            end(process)
+            process.stderr.close()
 
     def apply(self, expected=0, **settings):
         process = self.popen("apply", **settings)

@@ -87,12 +87,8 @@ def test_killed_at_each_step(proxied, step, answered):
     before, asked = state(proxied), len(proxied.proxy.changes())
     apply_without_restart(proxied)
     assert state(proxied) == before and len(proxied.proxy.changes()) == asked
-    process = proxied.popen("run", **proxied_settings(proxied))
-    try:
+    with proxied.daemon(**proxied_settings(proxied)):
         assert_one_agent(proxied, old)
-    finally:
-        end(process)
-        process.stderr.close()
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -102,16 +98,12 @@ def test_worker_killed(proxied, step):
     old = proxied.agent()
     proxied.login()
     hold = proxied.proxy.hold(STEPS[step])
-    process = proxied.popen("run", **proxied_settings(proxied))
-    try:
+    with proxied.daemon(**proxied_settings(proxied)) as process:
         assert hold.reached.wait(30), proxied.proxy.requests
         for worker in children(process):
             os.kill(worker, signal.SIGKILL)
         hold.released.set()
         assert_one_agent(proxied, old)
-    finally:
-        end(process)
-        process.stderr.close()
 
 
 @pytest.mark.parametrize("step", ["stop", "rename-new", "start"])
@@ -156,8 +148,7 @@ def test_tried_until_one_of_both_runs(proxied):
     proxied.start("--mount", f"type=bind,source={source},target=/mnt/x", "--restart", "always")
     proxied.login()
     hold = proxied.proxy.hold(STEPS["rename-old"])
-    process = proxied.popen("run", **proxied_settings(proxied))
-    try:
+    with proxied.daemon(**proxied_settings(proxied)):
         assert hold.reached.wait(30), proxied.proxy.requests
         source.rmdir()
         hold.released.set()
@@ -166,9 +157,6 @@ def test_tried_until_one_of_both_runs(proxied):
         never(lambda: sum("/start" in r for r in proxied.proxy.requests) > 4, 3, "it is tried without a pause")
         source.mkdir()
         wait_for(lambda: proxied.names() == ["ecs-agent"] and proxied.is_live(), 40, "the agent runs", proxied.names)
-    finally:
-        end(process)
-        process.stderr.close()
 
 
 def test_a_lost_session(proxied):
@@ -224,12 +212,8 @@ def test_the_end_of_the_daemon(proxied):
         process.kill()
         process.communicate()
         hold.released.set()
-    process = proxied.popen("run", **proxied_settings(proxied))
-    try:
+    with proxied.daemon(**proxied_settings(proxied)):
         assert_one_agent(proxied, old)
-    finally:
-        end(process)
-        process.stderr.close()
 
 
 def test_a_previous_one_that_cannot_be_removed(proxied):
@@ -260,12 +244,8 @@ def test_a_stopped_one_is_not_started_after_a_swap(hand):
     hand.login()
     hand.apply()
     hand.docker("stop", "ecs-agent")
-    process = hand.popen("run")
-    try:
+    with hand.daemon():
         never(hand.engine.running_agent, 3, "what an operator stopped is started")
-    finally:
-        end(process)
-        process.stderr.close()
 
 
 def test_a_record_that_cannot_be_written(hand):

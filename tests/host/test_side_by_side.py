@@ -10,16 +10,7 @@ import time
 
 import pytest
 
-from host_parts import boot_logged_in, config_json, wait_for, wait_live
-
-
-@pytest.fixture(scope="module")
-def host(make_host, registry, engine):
-    h = make_host()
-    boot_logged_in(h, registry)
-    wait_live(h, engine, registry)
-    yield h
-    h.power_off()
+from host_parts import config_json, wait_for, wait_live
 
 
 @contextlib.contextmanager

@@ -6,20 +6,11 @@ import time
 
 import pytest
 
-from host_parts import boot_logged_in, environment, never, new_login, wait_for, wait_live, wait_newest
+from host_parts import environment, never, new_login, wait_for, wait_live, wait_newest
 
 ARN = "arn:aws:ecs:us-west-2:012345678910:task/stand-in/{}"
 HELD = "Restart held: "
 RELAY = "arn:::::/relay-x"
-
-
-@pytest.fixture(scope="module")
-def host(make_host, registry, engine):
-    h = make_host()
-    boot_logged_in(h, registry)
-    wait_live(h, engine, registry)
-    yield h
-    h.power_off()
 
 
 @pytest.fixture(name="without_state")
