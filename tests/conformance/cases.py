@@ -48,6 +48,7 @@ class Case:
     helpers: dict = field(default_factory=dict)  # of docker-credential-X: a shell script
     says: str = ""  # a part of what is printed for people
     refused: bool = False  # nothing is written
+    problem: bool = False  # one entry of it is not; apply tells by its exit status
 
 
 def one(name, text, auth=PW, image=IMAGE, **more):
@@ -115,7 +116,7 @@ FROM_TOOLS = [
         R, b64(OTHER), b64(PW))),
     Case("a registry is a key, and a key is exact", [json.dumps({"auths": {}, "credHelpers": {f"{R}/team": "nowhere"}, "CredsStore": "",
                                                                 "Auths": {R: entry()}})], {f"{R}/x": PW},
-         says="docker-credential-nowhere"),
+         says="docker-credential-nowhere", problem=True),
     one("a comment that is not ASCII", raw({R: entry()}, _comment="für die Läufer – 🔑", **{"größe": ["é", 1]})),
     one("an entry with a comment that is not ASCII", raw({R: entry(**{"wofür": "nur für Ñandú"})})),
     Case("thirty registries", [cli({f"r{n}.example": entry(Auth("u", f"p{n}")) for n in range(30)})],
@@ -145,9 +146,9 @@ KEYS = [
          says="are one registry with different credentials"),
     Case("two spellings, the same credentials", [cli({f"https://{R}": entry(), R: entry()})], {IMAGE: PW}),
     Case("a key with a newline", [cli({f"{R}\nECS_CLUSTER=evil": entry(), "good.example": entry()})],
-         {"good.example/x": PW, IMAGE: None}, says="is not the name of a registry"),
+         {"good.example/x": PW, IMAGE: None}, says="is not the name of a registry", problem=True),
     Case("a key with a quote", [cli({f'{R}"': entry(), "good.example": entry()})], {"good.example/x": PW, IMAGE: None},
-         says="is not the name of a registry"),
+         says="is not the name of a registry", problem=True),
 ]
 
 VALUES = [
@@ -173,20 +174,21 @@ VALUES = [
         Auth("puller", "y" * 200)),
     one("auth beside a stale password", cli({R: {"auth": b64(PW), "username": "old", "password": "old"}})),
     Case("auth that is no base64", [cli({R: {"auth": "%%%"}, "good.example": entry()})], {IMAGE: None, "good.example/x": PW},
-         says='the "auth" of registry.example.com is not base64'),
+         says='the "auth" of registry.example.com is not base64', problem=True),
     Case("auth without a colon", [cli({R: {"auth": "cHVsbGVy"}, "good.example": entry()})],
-         {IMAGE: None, "good.example/x": PW}, says='the "auth" of registry.example.com is not base64'),
+         {IMAGE: None, "good.example/x": PW}, says='the "auth" of registry.example.com is not base64', problem=True),
     Case("an entry that is no object", ['{"auths": {"%s": "x", "good.example": {"auth": "%s"}}}' % (R, b64(PW))],
-         {IMAGE: None, "good.example/x": PW}, says="is not an object"),
+         {IMAGE: None, "good.example/x": PW}, says="is not an object", problem=True),
     Case("members that are no entries", [cli({R: entry()}, credsStoreX="pass", aliases={"builder": "buildx"})], {IMAGE: PW}),
     one("docker asked for by name", cli({R: entry()}), settings={"Agent.AuthType": "docker"}, kind="docker"),
     one("docker, with a password that JSON escapes", cli({R: entry(Auth("puller", "p/w"))}), Auth("puller", "p/w"),
         settings={"Agent.AuthType": "docker"}, kind="docker"),
     Case("docker, with a password that no line can carry", [cli({R: entry(Auth("puller", 'a"b')), "good.example": entry()})],
          {IMAGE: None, "good.example/x": PW}, settings={"Agent.AuthType": "docker"}, kind="docker",
-         says=f"credentials of {R} cannot be written as AuthType=docker"),
+         says=f"credentials of {R} cannot be written as AuthType=docker", problem=True),
     Case("dockercfg asked for, and a token", [cli({R: {"identitytoken": TOKEN.token}, "good.example": entry()})],
-         {IMAGE: None, "good.example/x": PW}, settings={"Agent.AuthType": "dockercfg"}, says="identity token. It is left out"),
+         {IMAGE: None, "good.example/x": PW}, settings={"Agent.AuthType": "dockercfg"},
+         says="identity token. It is left out", problem=True),
     Case("a token beside a password", [cli({R: entry(), "t.example": {"identitytoken": TOKEN.token}})],
          {IMAGE: PW, "t.example/x": TOKEN}, kind="docker"),
 ]
@@ -243,9 +245,9 @@ HELPERS = [
          {IMAGE: None, "good.example/x": PW}, helpers={"test": store({})}, says="docker-credential-test"),
     Case("a helper that fails", [cli({"good.example": entry()}, credHelpers={R: "test"})],
          {IMAGE: None, "good.example/x": PW}, helpers={"test": "#!/bin/sh\necho no keyring >&2; exit 2\n"},
-         says="docker-credential-test"),
+         says="docker-credential-test", problem=True),
     Case("a helper that is not there", [cli({"good.example": entry()}, credHelpers={R: "nowhere"})],
-         {IMAGE: None, "good.example/x": PW}, says="docker-credential-nowhere"),
+         {IMAGE: None, "good.example/x": PW}, says="docker-credential-nowhere", problem=True),
 ]
 
 CASES = [*FROM_TOOLS, *KEYS, *VALUES, *FILES, *HELPERS]

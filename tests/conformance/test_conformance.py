@@ -78,14 +78,14 @@ def test_written(place):
         assert data == OTHERS
         return
 
-    assert result.returncode == 0, said
+    assert result.returncode == int(place.case.problem), said
     check(place.case, data)
     # Two lines and no more, and all that is not ours as it was.
     assert data == OTHERS if not place.case.kind else data.startswith(OTHERS + b"\nECS_ENGINE_AUTH_TYPE=")
     assert data.count(b"\n") == OTHERS.count(b"\n") + (3 if place.case.kind else 0)
 
     # The same again is the same.
-    assert place.run("apply", "--no-restart").returncode == 0
+    assert place.run("apply", "--no-restart").returncode == int(place.case.problem)
     assert place.environment_file.read_bytes() == data
 
 
