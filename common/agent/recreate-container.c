@@ -18,6 +18,8 @@ static int start_again(Swap *x, const SwapContainers *c) {
         return container_is_running(c->named) ? 0 : swap_carry_on_or_undo(x);
 }
 
+/* 1: the old one runs, and it is not known whether it was asked to stop. One that was is down soon, and then this is
+ * finished; one that was not may have tasks by now. */
 static int finish(Swap *x, const char *container) {
         _cleanup_containers_ SwapContainers c = {0};
         int r;
@@ -45,6 +47,7 @@ static int finish(Swap *x, const char *container) {
         case SWAP_UNDOING:
                 return swap_undo(x);
         case SWAP_STOPPING:
+                return container_is_running(c.old) ? 1 : swap_carry_on_or_undo(x);
         case SWAP_RENAMING:
         case SWAP_STARTING:
                 return swap_carry_on_or_undo(x);
@@ -55,6 +58,15 @@ static int finish(Swap *x, const char *container) {
         }
 }
 
+/* Nothing is half done any more, and it is down all the same: it has ended before it was to be stopped. */
+static int start(const Swap *x, const char *container) {
+        _cleanup_json_ json_object *named = NULL;
+        int r;
+
+        r = container_inspect(&x->engine, container, &named);
+        return r > 0 && !container_is_running(named) ? container_start(&x->engine, named) : r;
+}
+
 static int confirm(Swap *x, const char *container) {
         _cleanup_containers_ SwapContainers c = {0};
         int r;
@@ -62,17 +74,21 @@ static int confirm(Swap *x, const char *container) {
         r = swap_find(x, container);
         if (r <= 0)
                 return r;
-        if (x->record.stage <= SWAP_UNDOING)
-                return -EBUSY;
-        if (x->record.stage == SWAP_STARTED) {
-                r = swap_look(x, &c);
-                if (r < 0)
-                        return r;
-                if (!container_is_running(c.named))
-                        return -ESTALE;
-                /* From here on one that is stopped is stopped by somebody else. */
-                swap_try_note(x, SWAP_CONFIRMED);
-        }
+        if (x->record.stage < SWAP_STOPPING)
+                return swap_undo(x);
+        if (x->record.stage > SWAP_STARTED)
+                return swap_remove_leftover(x);
+
+        r = swap_look(x, &c);
+        if (r < 0)
+                return r;
+        if (!container_is_running(c.named))
+                return -ESTALE;
+        /* The old one, and it is not known whether it was asked to stop: see finish(). */
+        if (!c.fresh || !container_is(c.named, container_id(c.fresh)))
+                return 0;
+        /* From here on one that is stopped is stopped by somebody else. */
+        swap_try_note(x, SWAP_CONFIRMED);
         return swap_remove_leftover(x);
 }
 
@@ -142,9 +158,13 @@ static int prepare(Swap *x, json_object *old, const char *environment_file) {
         if (r < 0)
                 return r;
         (void) snprintf(x->record.new_id, sizeof(x->record.new_id), "%s", container_id(fresh));
-        r = connect_networks(x, old);
+        /* The old one has lost it already where this is not the first time. */
+        if (x->record.stage > SWAP_PREPARED && *x->record.restart_policy)
+                r = container_set_restart_policy(&x->engine, fresh, x->record.restart_policy, x->record.retries);
         if (r >= 0)
-                r = swap_note(x, SWAP_PREPARED);
+                r = connect_networks(x, old);
+        if (r >= 0)
+                r = swap_note(x, x->record.stage > SWAP_PREPARED ? x->record.stage : SWAP_PREPARED);
         /* So that an engine that starts in between does not start both. */
         return r < 0 ? r : container_set_restart_policy(&x->engine, old, "no", 0);
 }
@@ -168,16 +188,10 @@ static int clear(Swap *x, const char *container) {
         return r < 0 ? r : container_remove(&x->engine, previous);
 }
 
-static int replace(Swap *x, const char *container, const char *environment_file) {
-        _cleanup_json_ json_object *old = NULL;
+static int begin(Swap *x, const char *container, json_object *old) {
         int r;
 
-        r = finish(x, container);
-        if (r >= 0)
-                r = container_inspect(&x->engine, container, &old);
-        if (r < 0)
-                return r;
-        if (!old || !container_is_running(old))
+        if (!container_is_running(old))
                 return -ESTALE;
         if (json_object_get_boolean(json_get(container_host_config(old), "AutoRemove", json_type_boolean)))
                 return container_complain(
@@ -188,7 +202,34 @@ static int replace(Swap *x, const char *container, const char *environment_file)
         if (r < 0)
                 return r;
         swap_begin(x, container, old);
-        r = swap_note(x, SWAP_CREATING);
+        return swap_note(x, SWAP_CREATING);
+}
+
+/* One that was cut off where the old one is stopped: the new one may have been made from other variables. The record
+ * stays, as the old one may be about to end because of it. */
+static int begin_again(Swap *x) {
+        _cleanup_json_ json_object *fresh = NULL;
+        int r;
+
+        r = container_inspect(&x->engine, x->fresh_name, &fresh);
+        if (r >= 0)
+                r = container_remove(&x->engine, fresh);
+        if (r >= 0)
+                x->record.new_id[0] = 0;
+        return r;
+}
+
+static int replace(Swap *x, const char *container, const char *environment_file) {
+        _cleanup_json_ json_object *old = NULL;
+        bool cut_off;
+        int r;
+
+        r = finish(x, container);
+        cut_off = r > 0;
+        if (r >= 0)
+                r = container_inspect(&x->engine, container, &old);
+        if (r >= 0)
+                r = cut_off ? begin_again(x) : begin(x, container, old);
         if (r < 0)
                 return r;
         r = prepare(x, old, environment_file);
@@ -209,7 +250,8 @@ static int run(const AgentSettings *settings, const char *environment_file, Recr
 
         switch (step) {
         case RECREATE_FINISH:
-                return finish(&x, settings->container);
+                r = finish(&x, settings->container);
+                return r == 0 ? start(&x, settings->container) : r;
         case RECREATE_REPLACE:
                 return replace(&x, settings->container, environment_file);
         case RECREATE_CONFIRM:

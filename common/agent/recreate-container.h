@@ -17,10 +17,11 @@
  * Only who holds the restart lock may run one. Blocks; the requests carry secrets, so it belongs into a worker. */
 
 typedef enum RecreateStep {
-        RECREATE_FINISH, /* brings to its end what was left half done; starts the new one if it was stopped or has ended
-                            before it was confirmed; does nothing where all is well */
-        RECREATE_REPLACE, /* the same, and then another one; what fails half way is undone */
-        RECREATE_CONFIRM, /* the new one is known to run with the variables: the one of before is removed */
+        RECREATE_FINISH,  /* of an agent that is down: brings to its end what was left half done, and starts what does
+                             not  run then */
+        RECREATE_REPLACE, /* of one that runs: the same, and then another one; what fails half way is undone */
+        RECREATE_CONFIRM, /* of one that runs, and is to: the other container is removed. Does nothing where the old one
+                             may be about to end */
 } RecreateStep;
 
 /* The longest that a step takes: the end of a container, and each other request at its slowest. */
@@ -28,8 +29,7 @@ typedef enum RecreateStep {
 
 /* Without pointers and without secrets, so that a worker can send it as it is. */
 typedef struct RecreateReport {
-        int error; /* negative errno. -ESTALE: there is no running container to replace, or to confirm; -EBUSY: to be
-                      confirmed, and half done */
+        int error; /* negative errno. -ESTALE: there is no running container to replace, or to confirm */
         Problems problems;
 } RecreateReport;
 

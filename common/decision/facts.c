@@ -22,6 +22,12 @@ UnitState facts_unit_of_container(const ObserveReport *agent) {
         return UNIT_INACTIVE;
 }
 
+bool facts_swap_can_end(const Facts *f) {
+        if (f->record.open || f->job || f->agent.agent != AGENT_RUNNING)
+                return false;
+        return f->unit.state == UNIT_HALF_DONE || facts_agent_has_credentials(f);
+}
+
 void facts_wake_file(Facts *f) {
         f->file.stale = true;
 }
@@ -216,7 +222,7 @@ void facts_close(Facts *f, const Decision *d) {
         f->overtaken = false;
         /* One that was not even done is tried again, after a pause. */
         f->record.fruitless = d->reason == REASON_WITHOUT_THEM || (d->reason == REASON_NO_EFFECT && f->record.done);
-        if (d->reason == REASON_RESTARTED || d->reason == REASON_STOPPED)
+        if (d->reason == REASON_RESTARTED || d->reason == REASON_STOPPED || d->reason == REASON_CUT_OFF)
                 f->record.failures = 0;
 }
 

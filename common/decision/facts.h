@@ -4,9 +4,9 @@
 #include "agent/observe.h"
 #include "ecsconfig/sync.h"
 
-/* What is known, and what each thing that happens changes in it. Pure: no side effect, no clock. With it, files.h and
- * agent.h every history can be played through without a child, a disk or a bus. Times are CLOCK_MONOTONIC in
- * microseconds; 0 = never. */
+/* What is known, and what each thing that happens changes in it. Pure: no side effect, no clock. With when-to-write.h
+ * and when-to-restart.h every history can be played through without a child, a disk or a bus. Times are
+ * CLOCK_MONOTONIC in microseconds; 0 = never. */
 
 enum {
         /* The agent ends with this when it must not be started again as it is (RestartPreventExitStatus=5 in
@@ -75,6 +75,7 @@ typedef enum Reason {
         REASON_OWED,              /* it ran before our restart, and is down because of it */
         /* close */
         REASON_RESTARTED,    /* a new container runs with what it was for, or with what came since */
+        REASON_CUT_OFF,      /* Method=docker: before the old container had ended */
         REASON_NO_EFFECT,    /* the container is still the old one */
         REASON_WITHOUT_THEM, /* a new container runs, with other credentials */
         REASON_STOPPED,      /* somebody has stopped the agent since */
@@ -200,6 +201,9 @@ void facts_fail_to_record(Facts *f, const RestartRecord *before, uint64_t now);
 
 /* Where no unit runs the agent, its container stands for it (Method=docker). */
 UnitState facts_unit_of_container(const ObserveReport *agent);
+
+/* Method=docker: the agent runs, so that of two containers one is not needed any more. */
+bool facts_swap_can_end(const Facts *f);
 
 /* The running container has what stands in the file. */
 bool facts_agent_has_credentials(const Facts *f);

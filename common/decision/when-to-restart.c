@@ -156,6 +156,8 @@ static Decision decide_open(const Facts *f, const Policy *p, uint64_t now) {
                 return decision(ACTION_CLOSE, reason, 0);
         if (f->unit.state == UNIT_CHANGING || f->unit.state == UNIT_UNKNOWN)
                 return decide_unit(f, now);
+        if (runs && f->unit.state == UNIT_HALF_DONE)
+                return decision(ACTION_CLOSE, REASON_CUT_OFF, 0);
         if (left_it_alone(f))
                 return decision(ACTION_CLOSE, REASON_NO_EFFECT, 0);
         if (!runs)
@@ -272,9 +274,9 @@ static Decision decide_next(const Facts *f, const Policy *p, uint64_t now) {
 
         if (f->job)
                 return decide_job(f, p, now);
-        if (f->unit.state == UNIT_HALF_DONE)
-                return f->agent.agent == AGENT_UNKNOWN ? decision(ACTION_HOLD, REASON_ENGINE, now + LOOK_LATER_USEC)
-                                                       : decide_start(f, now);
+        /* With one that runs still, it is the next restart that begins by finishing it. */
+        if (f->unit.state == UNIT_HALF_DONE && (f->agent.agent == AGENT_STOPPED || f->agent.agent == AGENT_ABSENT))
+                return decide_start(f, now);
         if (f->record.open)
                 return decide_open(f, p, now);
 

@@ -308,9 +308,8 @@ static void manager_finish_apply(Manager *m, const Decision *d) {
 static void manager_rest(Manager *m, const Decision *d) {
         const AgentSettings *agent = &m->settings->agent;
 
-        /* Done: the new container runs with the variables. */
-        if (m->settings->restart.method == RESTART_METHOD_DOCKER && !m->facts.record.open && !m->facts.job &&
-            facts_agent_has_credentials(&m->facts) && manager_claim_record(m))
+        if (m->settings->restart.method == RESTART_METHOD_DOCKER && facts_swap_can_end(&m->facts) &&
+            manager_claim_record(m))
                 service_confirm(m->service);
         manager_settle_record(m);
         (void) manager_arm_timer(m, &m->look_again, d->look_again_usec, on_look_again);

@@ -87,8 +87,8 @@ def test_killed_at_each_step(proxied, step, answered):
     before, asked = state(proxied), len(proxied.proxy.changes())
     apply_without_restart(proxied)
     assert state(proxied) == before and len(proxied.proxy.changes()) == asked
-    with proxied.daemon(**proxied_settings(proxied)):
-        assert_one_agent(proxied, old)
+    proxied.apply(**proxied_settings(proxied))
+    assert_one_agent(proxied, old)
 
 
 @pytest.mark.parametrize("step", STEPS)

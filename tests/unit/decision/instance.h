@@ -52,11 +52,9 @@ static void kill_daemon(State *s, unsigned i) {
         if (w->record.open)
                 new_cause(w); /* nobody knows what the file was meanwhile */
         if (kind->is_docker && w->job_owner == i && w->job != JOB_NONE) {
-                w->took_down |= w->job == JOB_RESTARTS && w->agent == AGENT_RUNNING;
                 w->half_done |= w->job == JOB_RESTARTS;
-                if (w->job == JOB_RESTARTS)
-                        w->agent = AGENT_ABSENT;
                 w->job = JOB_NONE;
+                w->job_half = false;
         }
         if (i == SERVICE)
                 start_daemon(s, i);
@@ -283,6 +281,8 @@ static void pass(State *s, unsigned i, bool slow) {
                 d->woken = true;
         }
         d->follows = decision_awaits_tasks(&decision);
+        if (s->world.half_done && facts_swap_can_end(&facts) && claim_record(s, i))
+                s->world.half_done = false;
         if (decision.look_again_usec > 0 && decision.look_again_usec <= SECONDS(NOW))
                 broken("it looks again at once");
         if (!settle_record(s, i))

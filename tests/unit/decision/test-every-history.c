@@ -280,7 +280,8 @@ static bool happen_to_job(World *w, State *s, Event e) {
 
         if (w->job == JOB_NONE)
                 return false;
-        if (kind->is_docker && e != EVENT_JOB_DONE && e != EVENT_JOB_REFUSED && e != EVENT_JOB_DONE_UNHEARD)
+        if (kind->is_docker && e != EVENT_JOB_HALF && e != EVENT_JOB_DONE && e != EVENT_JOB_REFUSED &&
+            e != EVENT_JOB_DONE_UNHEARD)
                 return false;
         pass_time(s, 1);
         switch (e) {
@@ -290,9 +291,9 @@ static bool happen_to_job(World *w, State *s, Event e) {
                 end_job(s, JOB_DONE, e == EVENT_JOB_DONE && !w->bus_down);
                 return true;
         case EVENT_JOB_HALF:
-                if (!stops)
+                if (!stops || w->job_half)
                         return false;
-                take_down(w, UNIT_INACTIVE);
+                take_down(w, kind->is_docker ? UNIT_ACTIVE : UNIT_INACTIVE);
                 w->job_half = true;
                 wake_agents(s);
                 return true;
@@ -702,8 +703,10 @@ static const Kind kinds[] = {
         {"a unit that is another one's", true, true, false, true, true, false, 7,
          LOGINS | KILLS | BIT(EVENT_JOB_DONE) | BIT(EVENT_JOB_DONE_UNHEARD) | BIT(EVENT_SIGHUP)},
         {"Method=docker", true, true, true, false, false, false, 6,
-         LOGINS | AGENT | KILLS | BIT(EVENT_JOB_DONE) | BIT(EVENT_JOB_REFUSED) | BIT(EVENT_ENGINE) |
-                 BIT(EVENT_OPERATOR_STOPS) | BIT(EVENT_OPERATOR_STARTS)},
+         LOGINS | AGENT | KILLS | BIT(EVENT_JOB_HALF) | BIT(EVENT_JOB_DONE) | BIT(EVENT_JOB_REFUSED) |
+                 BIT(EVENT_ENGINE) | BIT(EVENT_OPERATOR_STOPS) | BIT(EVENT_OPERATOR_STARTS)},
+        {"Method=docker, tasks that would be lost", false, true, true, false, false, false, 6,
+         LOGINS | INSTANCES | TASKS | BIT(EVENT_KILLED) | BIT(EVENT_JOB_HALF) | BIT(EVENT_JOB_DONE)},
         {"a helper", true, true, false, false, false, true, 6,
          LOGINS | INSTANCES | BIT(EVENT_FILE_REWRITTEN) | BIT(EVENT_DISK_FULL) | BIT(EVENT_CREDENTIALS_BROKEN) |
                  BIT(EVENT_DISK_WORKS) | BIT(EVENT_TIMER_LATE) | BIT(EVENT_JOB_DONE) | BIT(EVENT_KILLED) |

@@ -330,6 +330,21 @@ static void test_half_a_container(void **state _unused_) {
         expect_usual(&f, ACTION_HOLD, REASON_ENGINE, NOW + 5);
 }
 
+/* It was cut off before the old one had ended: then nothing is down, and no task may be lost for it. */
+static void test_half_a_container_beside_the_agent(void **state _unused_) {
+        Facts f = needy_facts();
+
+        f.unit.state = UNIT_HALF_DONE;
+        expect_usual(&f, ACTION_RESTART, REASON_OTHER_CREDENTIALS, 0);
+        f.agent.state_kept = STATE_NO_DATADIR;
+        f.agent.n_tasks = 1;
+        expect_usual(&f, ACTION_HOLD, REASON_TASKS, NOW + 5);
+
+        f.record = (RestartRecord){.open = true, .restart_usec = SECONDS(NOW - 1)};
+        memcpy(f.record.old_container_id, f.agent.container_id, sizeof(f.record.old_container_id));
+        expect_usual(&f, ACTION_CLOSE, REASON_CUT_OFF, 0);
+}
+
 /* --- whether a restart is needed, and may be --- */
 
 static void test_settling(void **state _unused_) {
@@ -569,6 +584,7 @@ int main(void) {
                 cmocka_unit_test(test_agent_that_somebody_stopped),
                 cmocka_unit_test(test_pace_of_starts),
                 cmocka_unit_test(test_half_a_container),
+                cmocka_unit_test(test_half_a_container_beside_the_agent),
                 cmocka_unit_test(test_settling),
                 cmocka_unit_test(test_unit_in_the_way),
                 cmocka_unit_test(test_silent_agent),
