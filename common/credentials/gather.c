@@ -6,28 +6,34 @@
 #include "credentials/ask-helpers.h"
 #include "credentials/credential-file.h"
 
-/* A login to a registry whose secret a helper keeps writes the credential file anew, and nothing in it changes. Of
- * several within this time the last one counts. */
+/* A login to a registry whose secret a helper keeps writes the credential file anew, and nothing in it changes. The
+ * first has the helper asked at once; of several within this time the last one counts, too. */
 #define LOGIN_USEC ((int64_t) (30 * USEC_PER_SEC))
+
+static int64_t login_due(FileMark *mark, int64_t now) {
+        if (mark->login > now && mark->login <= now + LOGIN_USEC)
+                return mark->login; /* it is on its way already */
+        mark->login = mark->login <= now && mark->login + LOGIN_USEC > now ? mark->login + LOGIN_USEC : now;
+        return mark->login;
+}
 
 static int note_stamp(HelperRound *round, const char *path, const CredFileStamp *stamp) {
         FileMark *mark = leases_mark(round->leases, path);
         bool written_again;
+        int64_t due;
 
         if (!mark)
                 return -ENOMEM;
         written_again = digest_equal(&mark->stamp.digest, &stamp->digest) &&
                         (mark->stamp.inode != stamp->inode || mark->stamp.mtime_nsec != stamp->mtime_nsec);
         mark->stamp = *stamp;
+        if (!written_again)
+                return 0;
 
-        for (size_t i = 0; written_again && i < round->leases->n_items; i++) {
-                Lease *l = &round->leases->items[i];
-
-                if (streq(l->source, path))
-                        lease_bring_forward(l, l->failures > 0 || round->now >= l->asked + LOGIN_USEC
-                                                       ? round->now
-                                                       : l->asked + LOGIN_USEC);
-        }
+        due = login_due(mark, round->now);
+        for (size_t i = 0; i < round->leases->n_items; i++)
+                if (streq(round->leases->items[i].source, path))
+                        lease_bring_forward(&round->leases->items[i], due);
         return 0;
 }
 

@@ -207,6 +207,7 @@ static int describe_mark(const FileMark *m, json_object *o) {
         r |= add(o, "inode", json_object_new_int64((int64_t) m->stamp.inode));
         r |= add(o, "mtime", json_object_new_int64(m->stamp.mtime_nsec));
         r |= add(o, "digest", digest_to_json(&m->stamp.digest));
+        r |= add(o, "login", json_object_new_int64(m->login));
         return r;
 }
 
@@ -322,6 +323,7 @@ static int parse_mark(json_object *o, Leases *l) {
         mark->stamp.inode = (uint64_t) json_object_get_int64(json_get(o, "inode", json_type_int));
         mark->stamp.mtime_nsec = json_object_get_int64(json_get(o, "mtime", json_type_int));
         mark->stamp.digest = digest;
+        mark->login = number(o, "login");
         return 0;
 }
 

@@ -35,6 +35,7 @@ typedef struct Lease {
 typedef struct FileMark {
         char *path;
         CredFileStamp stamp;
+        int64_t login; /* when its helpers are asked, or were, for the last such login */
 } FileMark;
 
 /* A zeroed struct is an empty one. */

@@ -203,6 +203,7 @@ static void test_kept_over_a_restart(void **state) {
         mark = leases_mark(&l, "/root/.docker/config.json");
         assert_non_null(mark);
         mark->stamp = (CredFileStamp){.inode = UINT64_MAX, .mtime_nsec = INT64_MAX, .digest = {{9}}};
+        mark->login = NOW + 2;
 
         assert_int_equal(leases_save(&l), 0);
         assert_int_equal(stat(path, &st), 0);
@@ -225,6 +226,7 @@ static void test_kept_over_a_restart(void **state) {
         assert_string_equal(again.marks[0].path, "/root/.docker/config.json");
         assert_true(again.marks[0].stamp.inode == UINT64_MAX && again.marks[0].stamp.mtime_nsec == INT64_MAX);
         assert_int_equal(again.marks[0].stamp.digest.bytes[0], 9);
+        assert_int_equal(again.marks[0].login, NOW + 2);
 
         /* The same is not written again. */
         assert_int_equal(leases_save(&again), 0);
