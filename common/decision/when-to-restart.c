@@ -156,7 +156,7 @@ static Decision decide_open(const Facts *f, const Policy *p, uint64_t now) {
                 return decision(ACTION_CLOSE, reason, 0);
         if (f->unit.state == UNIT_CHANGING || f->unit.state == UNIT_UNKNOWN)
                 return decide_unit(f, now);
-        if (runs && f->unit.state == UNIT_HALF_DONE)
+        if (runs && !f->record.done && p->settings.method == RESTART_METHOD_DOCKER)
                 return decision(ACTION_CLOSE, REASON_CUT_OFF, 0);
         if (left_it_alone(f))
                 return decision(ACTION_CLOSE, REASON_NO_EFFECT, 0);

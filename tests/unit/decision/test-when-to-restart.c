@@ -332,17 +332,21 @@ static void test_half_a_container(void **state _unused_) {
 
 /* It was cut off before the old one had ended: then nothing is down, and no task may be lost for it. */
 static void test_half_a_container_beside_the_agent(void **state _unused_) {
+        Policy p = usual_policy();
         Facts f = needy_facts();
 
+        p.settings.method = RESTART_METHOD_DOCKER;
         f.unit.state = UNIT_HALF_DONE;
-        expect_usual(&f, ACTION_RESTART, REASON_OTHER_CREDENTIALS, 0);
+        expect(&f, &p, ACTION_RESTART, REASON_OTHER_CREDENTIALS, 0);
         f.agent.state_kept = STATE_NO_DATADIR;
         f.agent.n_tasks = 1;
-        expect_usual(&f, ACTION_HOLD, REASON_TASKS, NOW + 5);
+        expect(&f, &p, ACTION_HOLD, REASON_TASKS, SECONDS(NOW + 5));
 
         f.record = (RestartRecord){.open = true, .restart_usec = SECONDS(NOW - 1)};
         memcpy(f.record.old_container_id, f.agent.container_id, sizeof(f.record.old_container_id));
-        expect_usual(&f, ACTION_CLOSE, REASON_CUT_OFF, 0);
+        expect(&f, &p, ACTION_CLOSE, REASON_CUT_OFF, 0);
+        f.unit.state = UNIT_ACTIVE; /* before anything was begun */
+        expect(&f, &p, ACTION_CLOSE, REASON_CUT_OFF, 0);
 }
 
 /* --- whether a restart is needed, and may be --- */
