@@ -1,282 +1,275 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/container-swap.h"
 
-#include <limits.h>
+#include <fcntl.h>
 
-void swap_containers_done(SwapContainers *c) {
-        json_object_put(c->old);
-        json_object_put(c->fresh);
-        json_object_put(c->named);
+#include "agent/container-create-body.h"
+#include "agent/container-swap-steps.h"
+#include "base/secret.h"
+
+enum {
+        ENVIRONMENT_SIZE_MAX = 1024 * 1024,
+};
+
+/* The new one was started, and has been taken down since. */
+static int start_again(Swap *x, const SwapContainers *c) {
+        if (!c->named)
+                return c->old ? swap_undo(x) : swap_forget(x);
+        return container_is_running(c->named) ? 0 : swap_carry_on_or_undo(x);
 }
 
-int swap_look(const Swap *x, SwapContainers *ret) {
-        const SwapRecord *s = &x->record;
+/* 1: the old one runs, and it is not known whether it was asked to stop. One that was is down soon, and then this is
+ * finished; one that was not may have tasks by now. */
+static int finish(Swap *x, const char *container) {
         _cleanup_containers_ SwapContainers c = {0};
-        int r = 0;
+        int r;
 
-        if (*s->old_id)
-                r = container_inspect(&x->engine, s->old_id, &c.old);
-        if (r >= 0)
-                r = container_inspect(&x->engine, *s->new_id ? s->new_id : x->fresh_name, &c.fresh);
-        if (r >= 0)
-                r = container_inspect(&x->engine, s->container, &c.named);
+        r = swap_find(x, container);
+        if (r <= 0 || x->record.stage == SWAP_CONFIRMED || x->record.stage == SWAP_UNDONE)
+                return r < 0 ? r : 0;
+        r = swap_look(x, &c);
         if (r < 0)
                 return r;
-        *ret = (SwapContainers){
-                .old = STEAL_POINTER(c.old), .fresh = STEAL_POINTER(c.fresh), .named = STEAL_POINTER(c.named)};
-        return 0;
+
+        /* Somebody has made another one by hand: that is the agent now. */
+        if (c.named && !container_is(c.named, x->record.old_id) &&
+            !(c.fresh && container_is(c.named, container_id(c.fresh)))) {
+                problems_add(x->problems, LOG_WARNING, "Somebody else has made container %s; it stays as it is",
+                             x->record.container);
+                swap_try_note(x, SWAP_CONFIRMED);
+                (void) swap_remove_leftover(x);
+                return 0;
+        }
+
+        switch (x->record.stage) {
+        case SWAP_CREATING:
+        case SWAP_PREPARED:
+        case SWAP_UNDOING:
+                return swap_undo(x);
+        case SWAP_STOPPING:
+                return container_is_running(c.old) ? 1 : swap_carry_on_or_undo(x);
+        case SWAP_RENAMING:
+        case SWAP_STARTING:
+                return swap_carry_on_or_undo(x);
+        case SWAP_STARTED:
+                return start_again(x, &c);
+        default:
+                return 0;
+        }
 }
 
-/* --- the record --- */
-
-static void name_leftovers(Swap *x) {
-        (void) snprintf(x->fresh_name, sizeof(x->fresh_name), "%s.ecs-authd-new", x->record.container);
-        (void) snprintf(x->previous_name, sizeof(x->previous_name), "%s.ecs-authd-previous", x->record.container);
-}
-
-static int complain_of_record(const Swap *x, int level, int error, const char *what) {
-        char path[PATH_MAX];
-
-        swap_record_path(path, sizeof(path));
-        problems_add(x->problems, level, "%s: cannot be %s: %s", path, what, strerror(-error));
-        return error;
-}
-
-int swap_note(Swap *x, SwapStage stage) {
-        SwapRecord next = x->record;
+/* Nothing is half done any more, and it is down all the same: it has ended before it was to be stopped. */
+static int start(const Swap *x, const char *container) {
+        _cleanup_json_ json_object *named = NULL;
         int r;
 
-        next.stage = stage;
-        r = swap_record_save(&next);
-        if (r < 0)
-                return complain_of_record(x, LOG_ERR, r, "written, and no container is replaced without");
-        x->record = next;
-        return 0;
+        r = container_inspect(&x->engine, container, &named);
+        return r > 0 && !container_is_running(named) ? container_start(&x->engine, named) : r;
 }
 
-void swap_try_note(Swap *x, SwapStage stage) {
-        SwapRecord next = x->record;
+static int confirm(Swap *x, const char *container) {
+        _cleanup_containers_ SwapContainers c = {0};
         int r;
 
-        next.stage = stage;
-        r = swap_record_save(&next);
+        r = swap_find(x, container);
+        if (r <= 0)
+                return r;
+        if (x->record.stage < SWAP_STOPPING)
+                return swap_undo(x);
+        if (x->record.stage > SWAP_STARTED)
+                return swap_remove_leftover(x);
+
+        r = swap_look(x, &c);
         if (r < 0)
-                (void) complain_of_record(x, LOG_WARNING, r, "written");
-        x->record.stage = stage;
+                return r;
+        if (!container_is_running(c.named))
+                return -ESTALE;
+        /* The old one, and it is not known whether it was asked to stop: see finish(). */
+        if (!c.fresh || !container_is(c.named, container_id(c.fresh)))
+                return 0;
+        /* From here on one that is stopped is stopped by somebody else. */
+        swap_try_note(x, SWAP_CONFIRMED);
+        return swap_remove_leftover(x);
 }
 
-int swap_forget(Swap *x) {
-        int r = swap_record_remove();
+/* --- a new swap --- */
 
-        if (r < 0)
-                return complain_of_record(x, LOG_ERR, r, "removed");
-        x->record = (SwapRecord){0};
-        return 0;
-}
-
-static void copy_id(json_object *container, char *ret, size_t size) {
-        (void) snprintf(ret, size, "%s", container ? container_id(container) : "");
-}
-
-static void take_policy(SwapRecord *s, json_object *container) {
-        json_object *policy = json_get(container_host_config(container), "RestartPolicy", json_type_object);
-        const char *name = json_get_string(policy, "Name");
-
-        (void) snprintf(s->restart_policy, sizeof(s->restart_policy), "%s", name ? name : "no");
-        s->retries = json_object_get_int(json_get(policy, "MaximumRetryCount", json_type_int));
-}
-
-static bool has_policy(const SwapRecord *s, json_object *container) {
-        SwapRecord other = {0};
-
-        take_policy(&other, container);
-        return streq(s->restart_policy, other.restart_policy) && s->retries == other.retries;
-}
-
-void swap_begin(Swap *x, const char *container, json_object *old) {
-        x->record = (SwapRecord){0};
-        (void) snprintf(x->record.container, sizeof(x->record.container), "%s", container);
-        copy_id(old, x->record.old_id, sizeof(x->record.old_id));
-        take_policy(&x->record, old);
-        name_leftovers(x);
-}
-
-/* How far it came, by what there is under the three names: where the record was lost, or was none. 0: all is well. */
-static int guess_record(Swap *x) {
-        _cleanup_json_ json_object *named = NULL, *fresh = NULL, *previous = NULL;
-        SwapRecord s = {0};
-        json_object *successor;
+static int read_file(const Swap *x, const char *path, char **ret, size_t *ret_size) {
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
         int r;
 
-        r = container_inspect(&x->engine, x->record.container, &named);
+        r = fd < 0 ? negative_errno() : secret_read_fd(fd, ENVIRONMENT_SIZE_MAX, ret, ret_size);
+        if (r < 0)
+                problems_add(x->problems, LOG_ERR, "%s: cannot be read: %s; the container stays as it is", path,
+                             strerror(-r));
+        return r;
+}
+
+static int create(const Swap *x, json_object *old, const char *environment_file) {
+        _cleanup_json_ json_object *body = NULL;
+        char *environment = NULL;
+        const char *image = NULL;
+        size_t size = 0;
+        int r;
+
+        r = container_image(&x->engine, old, &image);
+        if (r >= 0)
+                r = read_file(x, environment_file, &environment, &size);
+        if (r < 0)
+                return r;
+        r = container_body(old, environment, image, engine_is_at_least(&x->engine.engine, 1, 44), &body);
+        secret_free_sized(environment, size);
+        if (r < 0)
+                return container_complain(&x->engine, r, "describe", x->record.container, strerror(-r));
+        return container_create(&x->engine, x->fresh_name, body);
+}
+
+/* Those that it could not be created with. */
+static int connect_networks(const Swap *x, json_object *old) {
+        json_object *networks =
+                json_get(json_get(old, "NetworkSettings", json_type_object), "Networks", json_type_object);
+        int r = 0;
+
+        if (!networks)
+                return 0;
+        json_object_object_foreach(networks, name, network) {
+                _cleanup_json_ json_object *body = NULL;
+
+                (void) network;
+                r = container_connection(old, name, x->record.new_id, engine_is_at_least(&x->engine.engine, 1, 44),
+                                         &body);
+                if (r > 0)
+                        r = container_connect(&x->engine, name, body, x->fresh_name);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : 0;
+}
+
+static int prepare(Swap *x, json_object *old, const char *environment_file) {
+        _cleanup_json_ json_object *fresh = NULL;
+        int r;
+
+        r = create(x, old, environment_file);
+        if (r >= 0)
+                r = container_inspect(&x->engine, x->fresh_name, &fresh);
+        if (r == 0)
+                r = container_complain(&x->engine, -EREMOTEIO, "find", x->fresh_name, "it is gone");
+        if (r < 0)
+                return r;
+        (void) snprintf(x->record.new_id, sizeof(x->record.new_id), "%s", container_id(fresh));
+        /* The old one has lost it already where this is not the first time. */
+        if (x->record.stage > SWAP_PREPARED && *x->record.restart_policy)
+                r = container_set_restart_policy(&x->engine, fresh, x->record.restart_policy, x->record.retries);
+        if (r >= 0)
+                r = connect_networks(x, old);
+        if (r >= 0)
+                r = swap_note(x, x->record.stage > SWAP_PREPARED ? x->record.stage : SWAP_PREPARED);
+        /* So that an engine that starts in between does not start both. */
+        return r < 0 ? r : container_set_restart_policy(&x->engine, old, "no", 0);
+}
+
+/* What is left of a swap before: one that runs, with another kept from before, has served. */
+static int clear(Swap *x, const char *container) {
+        _cleanup_json_ json_object *fresh = NULL, *previous = NULL;
+        int r = 0;
+
+        if (*x->record.old_id && streq(x->record.container, container))
+                r = swap_remove_leftover(x);
+        else if (*x->record.old_id)
+                (void) swap_remove_leftover(x); /* of one that is the agent no more */
+        swap_begin(x, container, NULL);
         if (r >= 0)
                 r = container_inspect(&x->engine, x->fresh_name, &fresh);
         if (r >= 0)
-                r = container_inspect(&x->engine, x->previous_name, &previous);
-        if (r < 0 || (!fresh && !previous))
-                return r < 0 ? r : 0;
-
-        successor = previous && named ? named : fresh;
-        memcpy(s.container, x->record.container, sizeof(s.container));
-        copy_id(previous ? previous : named, s.old_id, sizeof(s.old_id));
-        copy_id(successor, s.new_id, sizeof(s.new_id));
-        if (successor)
-                take_policy(&s, successor); /* it was made with that of the old one */
-        if (previous && named)
-                s.stage = container_is_running(named) ? SWAP_STARTED : SWAP_STARTING;
-        else if (previous)
-                s.stage = fresh ? SWAP_RENAMING : SWAP_UNDOING;
-        else
-                s.stage = named && !has_policy(&s, named) ? SWAP_STOPPING : SWAP_PREPARED;
-        x->record = s;
-        return 1;
-}
-
-int swap_find(Swap *x, const char *container) {
-        bool useless;
-        int r;
-
-        r = swap_record_load(&x->record);
-        useless = r == -EBADMSG;
-        if (useless)
-                (void) complain_of_record(x, LOG_WARNING, r, "understood, and the containers say how far it came");
-        else if (r < 0)
-                return complain_of_record(x, LOG_ERR, r, "read");
-        if (r <= 0)
-                (void) snprintf(x->record.container, sizeof(x->record.container), "%s", container);
-        name_leftovers(x);
-        if (r > 0)
-                return 1;
-
-        r = guess_record(x);
-        return r == 0 && useless ? swap_forget(x) : r;
-}
-
-/* --- the end of a swap --- */
-
-int swap_remove_leftover(Swap *x) {
-        _cleanup_containers_ SwapContainers c = {0};
-        int r;
-
-        r = swap_look(x, &c);
-        if (r < 0)
-                return r;
-        if (!c.named) {
-                problems_add(x->problems, LOG_ERR, "Container %s is gone; what is kept of it stays: see docker ps -a",
-                             x->record.container);
-                return -ESTALE;
-        }
-        if (c.old && !container_is_named(c.old, x->record.container))
-                r = container_remove(&x->engine, c.old);
-        if (r >= 0 && c.fresh && !container_is_named(c.fresh, x->record.container))
-                r = container_remove(&x->engine, c.fresh);
-        return r < 0 ? r : swap_forget(x);
-}
-
-/* Before it was asked to stop: nothing has happened to the old one but that it has lost its restart policy. */
-static int drop_new(Swap *x) {
-        _cleanup_containers_ SwapContainers c = {0};
-        int r;
-
-        r = swap_look(x, &c);
-        if (r >= 0 && c.old && *x->record.restart_policy && !has_policy(&x->record, c.old))
-                r = container_set_restart_policy(&x->engine, c.old, x->record.restart_policy, x->record.retries);
-        if (r < 0)
-                return r;
-
-        /* The agent is well; that one remains is for the next confirmation to mend, which keeps its pace. */
-        swap_try_note(x, SWAP_UNDONE);
-        if (container_remove(&x->engine, c.fresh) >= 0)
-                (void) swap_forget(x);
-        return 0;
-}
-
-static int put_old_back(const Swap *x, json_object *old, json_object *fresh) {
-        const SwapRecord *s = &x->record;
-        int r = 0;
-
-        if (fresh && container_is_running(fresh))
-                r = container_stop(&x->engine, fresh);
-        /* The engine goes on with a stop that it was asked for, also when who asked is gone: only one that has ended
-         * can be started. */
-        if (r >= 0 && container_is_running(old))
-                r = container_stop(&x->engine, old);
-        if (r >= 0 && fresh && container_is_named(fresh, s->container))
-                r = container_rename(&x->engine, fresh, x->fresh_name);
-        if (r >= 0 && !container_is_named(old, s->container))
-                r = container_rename(&x->engine, old, s->container);
-        if (r >= 0 && *s->restart_policy && !has_policy(s, old))
-                r = container_set_restart_policy(&x->engine, old, s->restart_policy, s->retries);
-        return r < 0 ? r : container_start(&x->engine, old);
-}
-
-int swap_undo(Swap *x) {
-        _cleanup_containers_ SwapContainers c = {0};
-        int r;
-
-        if (x->record.stage < SWAP_STOPPING)
-                return drop_new(x);
-
-        swap_try_note(x, SWAP_UNDOING);
-        r = swap_look(x, &c);
-        if (r >= 0 && !c.old) {
-                problems_add(x->problems, LOG_ERR,
-                             "The container that was %s is gone and cannot be put back: see docker ps -a",
-                             x->record.container);
-                return -ENOTRECOVERABLE;
-        }
+                r = container_remove(&x->engine, fresh);
         if (r >= 0)
-                r = put_old_back(x, c.old, c.fresh);
-        if (r < 0) {
-                problems_add(x->problems, LOG_ERR, "Container %s could not be put back yet: see docker ps -a",
-                             x->record.container);
-                return r;
-        }
-        problems_add(x->problems, LOG_WARNING, "Container %s was put back as it was", x->record.container);
-
-        swap_try_note(x, SWAP_UNDONE); /* as above */
-        (void) swap_remove_leftover(x);
-        return 0;
+                r = container_inspect(&x->engine, x->previous_name, &previous);
+        return r < 0 ? r : container_remove(&x->engine, previous);
 }
 
-static int carry_on(Swap *x) {
-        _cleanup_containers_ SwapContainers c = {0};
-        const SwapRecord *s = &x->record;
+static int begin(Swap *x, const char *container, json_object *old) {
         int r;
 
-        r = swap_look(x, &c);
-        if (r < 0)
-                return r;
-        if (!c.fresh)
-                return container_complain(&x->engine, -EREMOTEIO, "find", x->fresh_name, "it is gone");
+        if (!container_is_running(old))
+                return -ESTALE;
+        if (json_object_get_boolean(json_get(container_host_config(old), "AutoRemove", json_type_boolean)))
+                return container_complain(
+                        &x->engine, -EOPNOTSUPP, "replace", container,
+                        "it was started with --rm and would be gone before the new one runs; start it without");
 
-        if (s->stage < SWAP_STOPPING)
-                r = swap_note(x, SWAP_STOPPING);
-        if (r >= 0 && c.old && container_is_running(c.old))
-                r = container_stop(&x->engine, c.old);
+        r = clear(x, container);
         if (r < 0)
                 return r;
-
-        swap_try_note(x, SWAP_RENAMING);
-        if (c.old && container_is_named(c.old, s->container))
-                r = container_rename(&x->engine, c.old, x->previous_name);
-        if (r >= 0 && !container_is_named(c.fresh, s->container))
-                r = container_rename(&x->engine, c.fresh, s->container);
-        if (r < 0)
-                return r;
-
-        swap_try_note(x, SWAP_STARTING);
-        r = container_start(&x->engine, c.fresh);
-        if (r < 0)
-                return r;
-        swap_try_note(x, SWAP_STARTED);
-        return 0;
+        swap_begin(x, container, old);
+        return swap_note(x, SWAP_CREATING);
 }
 
-int swap_carry_on_or_undo(Swap *x) {
-        int r = carry_on(x);
+/* One that was cut off where the old one is stopped: the new one may have been made from other variables. The record
+ * stays, as the old one may be about to end because of it. */
+static int begin_again(Swap *x) {
+        _cleanup_json_ json_object *fresh = NULL;
+        int r;
 
-        if (r == -EREMOTEIO || (r < 0 && x->record.stage < SWAP_STOPPING))
-                (void) swap_undo(x);
+        r = container_inspect(&x->engine, x->fresh_name, &fresh);
+        if (r >= 0)
+                r = container_remove(&x->engine, fresh);
+        if (r >= 0)
+                x->record.new_id[0] = 0;
         return r;
+}
+
+static int replace(Swap *x, const char *container, const char *environment_file) {
+        _cleanup_json_ json_object *old = NULL;
+        bool cut_off;
+        int r;
+
+        r = finish(x, container);
+        cut_off = r > 0;
+        if (r >= 0)
+                r = container_inspect(&x->engine, container, &old);
+        if (r >= 0)
+                r = cut_off ? begin_again(x) : begin(x, container, old);
+        if (r < 0)
+                return r;
+        r = prepare(x, old, environment_file);
+        if (r < 0) {
+                (void) swap_undo(x);
+                return r;
+        }
+        return swap_carry_on_or_undo(x);
+}
+
+static int run(const AgentSettings *settings, const char *environment_file, ContainerSwapGoal step,
+               Problems *problems) {
+        Swap x = {.problems = problems};
+        int r;
+
+        r = container_engine_open(settings->docker_socket, problems, &x.engine);
+        if (r < 0)
+                return r;
+
+        switch (step) {
+        case CONTAINER_SWAP_FINISH:
+                r = finish(&x, settings->container);
+                return r == 0 ? start(&x, settings->container) : r;
+        case CONTAINER_SWAP_REPLACE:
+                return replace(&x, settings->container, environment_file);
+        case CONTAINER_SWAP_CONFIRM:
+                return confirm(&x, settings->container);
+        }
+        return -EINVAL;
+}
+
+void container_swap_run(const AgentSettings *settings, const char *environment_file, ContainerSwapGoal step,
+                        ContainerSwapReport *ret) {
+        Problems problems = {0};
+        int r;
+
+        r = run(settings, environment_file, step, &problems);
+        *ret = (ContainerSwapReport){.error = r < 0 ? r : 0, .problems = problems};
+}
+
+bool container_swap_is_pending(void) {
+        return swap_record_is_pending();
 }

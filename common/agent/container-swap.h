@@ -1,51 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "agent/container-requests.h"
-#include "agent/container-swap-record.h"
+#include "agent/container-swap-requests.h"
+#include "agent/observe.h"
 
-/* A swap of the agent's container on its way to one of its two ends. Each function looks at what there is, goes on from
- * there, and can be cut off at any point; the record says before each step what is done. */
+/* The agent's container made anew from its own configuration, with the variables of the environment file, for an agent
+ * that somebody started with "docker run --env-file". The one of before is stopped, renamed to NAME.ecs-authd-previous
+ * and kept until the new one is confirmed.
+ *
+ * Each step is written down before it is done (agent/container-swap-record.h), looks at what there is and goes on from
+ * there: one that was cut off at any point is brought to its end by the next. Until the old one is asked to stop it is
+ * undone, as nothing has happened to the agent; from there on it is finished, which has the agent back soonest; and
+ * undone where Docker refuses that. In the end there is one container under the name, with the restart policy that it
+ * had, and it runs.
+ *
+ * Only who holds the restart lock may run one. Blocks; the requests carry secrets, so it belongs into a worker. */
 
-typedef struct Swap {
-        ContainerEngine engine;
-        Problems *problems;
-        SwapRecord record;
-        char fresh_name[448];    /* the name of the new one, before it gets its own */
-        char previous_name[448]; /* of the one of before, after it has lost it */
-} Swap;
+typedef enum ContainerSwapGoal {
+        CONTAINER_SWAP_FINISH,  /* of an agent that is down: brings to its end what was left half done, and starts what
+                             does  not  run then */
+        CONTAINER_SWAP_REPLACE, /* of one that runs: the same, and then another one; what fails half way is undone */
+        CONTAINER_SWAP_CONFIRM, /* of one that runs, and is to: the other container is removed. Does nothing where the
+                             old one may be about to end */
+} ContainerSwapGoal;
 
-/* What there is of it; NULL where it is gone, or is not there yet. */
-typedef struct SwapContainers {
-        json_object *old, *fresh, *named;
-} SwapContainers;
+/* The longest that a step takes: the end of a container, and each other request at its slowest. */
+#define CONTAINER_SWAP_TIMEOUT_USEC (CONTAINER_STOP_MAX_USEC + 30 * CONTAINER_REQUEST_USEC)
 
-void swap_containers_done(SwapContainers *c);
-#define _cleanup_containers_ _cleanup_(swap_containers_done)
+/* Without pointers and without secrets, so that a worker can send it as it is. */
+typedef struct ContainerSwapReport {
+        int error; /* negative errno. -ESTALE: there is no running container to replace, or to confirm */
+        Problems problems;
+} ContainerSwapReport;
 
-int swap_look(const Swap *s, SwapContainers *ret);
+void container_swap_run(const AgentSettings *settings, const char *environment_file, ContainerSwapGoal step,
+                        ContainerSwapReport *ret);
 
-/* A new one, of this container. old: what it is now. Nothing is written yet. */
-void swap_begin(Swap *s, const char *container, json_object *old);
-
-/* The one that the record tells of, or, where that is lost, the containers under the names of this one. 1 there is one,
- * or what is left of one; 0 all is well. */
-int swap_find(Swap *s, const char *container);
-
-/* For the steps that must not be taken without the record. */
-int swap_note(Swap *s, SwapStage stage);
-
-/* For those after them: on a disk that has become full meanwhile, to go on is better than to leave the agent down; with
- * an older record the same containers are found, and the same is done. */
-void swap_try_note(Swap *s, SwapStage stage);
-
-/* From where the old one is to be stopped to where the new one runs, whatever of that has been done. What the engine
- * refuses is undone; where it is not known what it did, as where it has ended, the record stays. */
-int swap_carry_on_or_undo(Swap *s);
-
-/* However far it came: the old one runs under its name, as it was. */
-int swap_undo(Swap *s);
-
-/* Of the two the one that does not have the name goes, and the record. */
-int swap_remove_leftover(Swap *s);
-int swap_forget(Swap *s);
+/* Something is half done: CONTAINER_SWAP_FINISH is needed. Asks nobody but the state directory. */
+bool container_swap_is_pending(void);

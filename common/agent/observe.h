@@ -55,14 +55,6 @@ void observe_run(const AgentSettings *settings, const DigestKey *key, ObserveRep
 /* The answer of "GET /containers/NAME/json" put into the report. -EBADMSG: not such an answer. */
 int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report);
 
-/* The answer of "GET /containers/json" for the containers of tasks put into the report; *ret_tasks: the ARNs of their
- * tasks, an array. -EBADMSG: not such an answer. */
-int observe_parse_containers(const char *json, ObserveReport *report, json_object **ret_tasks);
-
-/* The answer of "GET /v1/tasks" put into the report; tasks: what observe_parse_containers() gave. -EBADMSG: not such an
- * answer. */
-int observe_parse_tasks(const char *json, json_object *tasks, ObserveReport *report);
-
 /* The answer of "GET /v1/metadata" put into the report. -EBADMSG: not such an answer. */
 int observe_parse_metadata(const char *json, ObserveReport *report);
 

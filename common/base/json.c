@@ -269,3 +269,11 @@ json_object *json_field(json_object *o, const char *name, json_type type) {
 const char *json_field_string(json_object *o, const char *name) {
         return json_string_of(json_field(o, name, json_type_string));
 }
+
+void json_copy_printable(char *ret, size_t size, const char *s) {
+        size_t n = 0;
+
+        for (; s && *s && n + 1 < size; s++)
+                ret[n++] = (unsigned char) *s < ' ' || *s == 0x7f ? '?' : *s;
+        ret[n] = 0;
+}

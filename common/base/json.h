@@ -54,3 +54,6 @@ const char *json_field_string(json_object *o, const char *name);
 
 /* For a map, which null empties: the last one of whatever type; NULL is null. */
 bool json_field_last(json_object *o, const char *name, json_object **ret);
+
+/* Copies what may be shown: a foreign string that goes into a log line or a STATUS=. NULL is empty. */
+void json_copy_printable(char *ret, size_t size, const char *s);

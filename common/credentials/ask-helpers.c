@@ -6,8 +6,8 @@
 #include "base/directories.h"
 #include "base/secret.h"
 #include "credentials/credential-file.h"
-#include "credentials/credential-helper.h"
-#include "credentials/lease-length.h"
+#include "credentials/run-helpers.h"
+#include "credentials/helper-lifetime.h"
 #include "credentials/token-expiry.h"
 
 /* An answer that somebody took out of the environment file is asked for again, and not at once: a tool that rewrites

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/json.h"
-#include "credentials/credential-list.h"
+#include "credentials/credentials.h"
 
 /* What one entry of a credential file holds, {"auth":"BASE64", ...}: user name, password, identity token and e-mail go
  * to c, as far as they are there. -EBADMSG: its "auth" cannot be used. */

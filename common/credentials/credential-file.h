@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "base/problem-texts.h"
-#include "credentials/credential-list.h"
+#include "base/problems.h"
+#include "credentials/credentials.h"
 
 /* What Docker credential files say: config.json with "auths" (Docker CLI, Podman auth.json, Kubernetes
  * .dockerconfigjson) and the older ~/.dockercfg, which is the inner object alone. */

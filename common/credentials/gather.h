@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-#include "base/problem-texts.h"
-#include "credentials/credential-list.h"
+#include "base/problems.h"
+#include "credentials/credentials.h"
 #include "credentials/lease.h"
 
 /* How long what a helper says is good, for the registries that a pattern names. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "credentials/credential-list.h"
+#include "credentials/credentials.h"
 
 /* Asks the registry whether it takes the credentials, as the Docker Engine does before a pull: GET /v2/, and where that
  * asks for a Bearer token, a token from the realm that it names (distribution, "Token Authentication Specification").

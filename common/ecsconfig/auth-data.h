@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/digest.h"
-#include "base/problem-texts.h"
-#include "credentials/credential-list.h"
+#include "base/problems.h"
+#include "credentials/credentials.h"
 
 /* ECS_ENGINE_AUTH_TYPE and ECS_ENGINE_AUTH_DATA, as the agent takes them (dockerauth.go of amazon-ecs-agent). */
 

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "base/problem-texts.h"
+#include "base/problems.h"
 
 /* The environment file (/etc/ecs/ecs.config). Three programs read it, each its own way: ecs-init, systemd
  * (EnvironmentFile=) and docker run --env-file. We change the lines of the keys we are asked to set and leave every

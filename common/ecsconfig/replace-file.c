@@ -89,7 +89,7 @@ static bool same_file(const struct stat *a, const struct stat *b) {
 
 /* -EAGAIN: somebody has the file open for writing. Where leases are not to be had (another owner, a network file
  * system) there is nothing more to learn. */
-static int take_lease(int fd) {
+static int take_file_lease(int fd) {
         /* Who opens the file while the lease lasts has the kernel send us a signal, SIGIO unless told otherwise: that
          * one would end the process. */
         (void) fcntl(fd, F_SETSIG, SIGURG);
@@ -97,7 +97,7 @@ static int take_lease(int fd) {
 }
 
 /* Whoever waits for it goes on. -EAGAIN: somebody does. */
-static int give_lease_back(int fd) {
+static int give_file_lease_back(int fd) {
         int lease = fcntl(fd, F_GETLEASE);
         bool wanted = lease == F_UNLCK;
 
@@ -119,12 +119,12 @@ static int check_undisturbed(int directory_fd, const char *name, const FileVersi
 }
 
 int file_version_check(int directory_fd, const char *name, const FileVersion *v) {
-        int r = v->fd < 0 ? 0 : take_lease(v->fd);
+        int r = v->fd < 0 ? 0 : take_file_lease(v->fd);
 
         if (r < 0)
                 return r;
         if (v->fd >= 0)
-                (void) give_lease_back(v->fd);
+                (void) give_file_lease_back(v->fd);
         return check_undisturbed(directory_fd, name, v);
 }
 
@@ -153,11 +153,11 @@ static int read_settled(FileVersion *v) {
 
                 if (i > 0)
                         (void) nanosleep(&settle_wait, NULL);
-                r = take_lease(v->fd);
+                r = take_file_lease(v->fd);
                 if (r < 0)
                         continue;
                 r = read_again(v);
-                wanted = give_lease_back(v->fd);
+                wanted = give_file_lease_back(v->fd);
                 if (r >= 0)
                         r = wanted;
         }
@@ -298,7 +298,7 @@ static int put_in_place(const Exchange *x, bool *ret_exchanged) {
         if (x->out.fd < 0)
                 return put_first(x);
 
-        r = take_lease(x->out.fd);
+        r = take_file_lease(x->out.fd);
         if (r < 0)
                 return r;
         r = check_undisturbed(x->directory_fd, x->name, &x->out);
@@ -307,7 +307,7 @@ static int put_in_place(const Exchange *x, bool *ret_exchanged) {
         *ret_exchanged = r >= 0;
         if (cannot(r))
                 r = rename_over(x);
-        (void) give_lease_back(x->out.fd);
+        (void) give_file_lease_back(x->out.fd);
         return r == -ENOENT ? -EAGAIN : r;
 }
 

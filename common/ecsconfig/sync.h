@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/digest.h"
-#include "base/problem-texts.h"
-#include "credentials/credential-helper.h"
+#include "base/problems.h"
+#include "credentials/run-helpers.h"
 #include "credentials/gather.h"
 #include "ecsconfig/auth-data.h"
 #include "ecsconfig/environment-file.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "base/problem-texts.h"
+#include "base/problems.h"
 
 /* The files that settings are in. Both functions add a problem for an error that they return. */
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "agent/observe.h"
-#include "base/problem-texts.h"
+#include "base/problems.h"
 #include "credentials/gather.h"
 #include "decision/when-to-restart.h"
 #include "ecsconfig/sync.h"

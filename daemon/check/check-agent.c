@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/secret.h"
-#include "check/finding.h"
+#include "check/check-parts.h"
 #include "ecsconfig/environment-file.h"
-#include "process/restart-record.h"
-#include "report/sentence-words.h"
-#include "report/sentences.h"
+#include "service/restart-lock-and-record.h"
+#include "report/sentence.h"
+#include "report/reason-texts.h"
 
 #include <time.h>
 

@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "base/secret.h"
-#include "check/finding.h"
+#include "check/check-parts.h"
 #include "credentials/registry-login.h"
 #include "ecsconfig/environment-file.h"
 

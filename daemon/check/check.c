@@ -2,7 +2,7 @@
 #include "check/check.h"
 
 #include "base/secret.h"
-#include "check/finding.h"
+#include "check/check-parts.h"
 
 int check_host(const Settings *settings, bool login) {
         Check c = {.settings = settings};

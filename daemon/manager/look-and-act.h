@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "manager/state.h"
+#include "manager/manager-struct.h"
 
 /* The pass: asks the two decisions (decision/when-to-write.h, decision/when-to-restart.h) what is to be done, and does
  * it. Nothing acts on an event: whatever happens only says "look again". */

@@ -6,8 +6,8 @@
 #include "base/directories.h"
 #include "base/log.h"
 #include "report/metrics.h"
-#include "report/sentence-words.h"
-#include "report/sentences.h"
+#include "report/sentence.h"
+#include "report/reason-texts.h"
 #include "report/status-file.h"
 
 struct Announcer {

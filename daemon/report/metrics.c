@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "report/sentences.h"
+#include "report/reason-texts.h"
 
 #ifndef VERSION
 #define VERSION "unknown"

@@ -8,7 +8,7 @@
 
 #include "base/directories.h"
 #include "base/json.h"
-#include "report/sentences.h"
+#include "report/reason-texts.h"
 
 #ifndef VERSION
 #define VERSION "unknown"

@@ -3,8 +3,8 @@
 
 #include "agent/observe.h"
 #include "base/secret.h"
-#include "credentials/credential-helper.h"
-#include "credentials/credential-list.h"
+#include "credentials/run-helpers.h"
+#include "credentials/credentials.h"
 #include "credentials/registry-name.h"
 #include "ecsconfig/auth-data.h"
 
@@ -22,13 +22,13 @@ static void check_registry(const char *key) {
 static void check_tasks(const char *text, ObserveReport *report) {
         _cleanup_json_ json_object *arns = NULL;
 
-        if (observe_parse_containers(text, report, &arns) < 0) {
+        if (tasks_parse_containers(text, report, &arns) < 0) {
                 check(!arns);
                 arns = json_tokener_parse("[\"arn:aws:ecs:eu-west-1:1:task/1\", null]");
         } else {
                 check(json_object_array_length(arns) == report->n_containers);
         }
-        if (observe_parse_tasks(text, arns, report) == 0)
+        if (tasks_parse(text, arns, report) == 0)
                 check(report->n_unknown <= json_object_array_length(arns));
         check(memchr(report->families, 0, sizeof(report->families)));
 }

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/macro.h"
-#include "base/problem-texts.h"
+#include "base/problems.h"
 
 /* A directory of one's own, for setup and teardown of a test: *state is its path. */
 static inline int unit_make_directory(void **state) {

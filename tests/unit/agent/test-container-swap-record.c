@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "agent/container-swap-record.h"
-#include "agent/recreate-container.h"
+#include "agent/container-swap.h"
 
 #define LONG_ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -27,7 +27,7 @@ static void test_there_and_back(void **state) {
         struct stat st;
 
         assert_int_equal(swap_record_load(&record), 0);
-        assert_false(recreate_is_pending());
+        assert_false(container_swap_is_pending());
 
         assert_int_equal(swap_record_save(&example), 0);
         assert_int_equal(stat(path, &st), 0);
@@ -53,7 +53,7 @@ static void test_pending(void **state _unused_) {
                 assert_int_equal(swap_record_save(&record), 0);
                 assert_int_equal(swap_record_load(&record), 1);
                 assert_int_equal(record.stage, stage);
-                assert_int_equal(recreate_is_pending(), stage <= SWAP_UNDOING);
+                assert_int_equal(container_swap_is_pending(), stage <= SWAP_UNDOING);
         }
 }
 
@@ -76,7 +76,7 @@ static void test_not_a_record(void **state) {
                 unit_write_file(path, table[i]);
                 assert_int_equal(swap_record_load(&record), -EBADMSG);
                 /* The containers have to be looked at. */
-                assert_true(recreate_is_pending());
+                assert_true(container_swap_is_pending());
         }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "agent/observe.h"
+#include "agent/observe-tasks.h"
 #include "ecsconfig/auth-data.h"
 
 static const DigestKey key = {{7}};
@@ -154,9 +154,9 @@ static void look_at_tasks(const char *containers, const char *tasks, ObserveRepo
         _cleanup_json_ json_object *arns = NULL;
 
         *ret = (ObserveReport){0};
-        assert_int_equal(observe_parse_containers(containers, ret, &arns), 0);
+        assert_int_equal(tasks_parse_containers(containers, ret, &arns), 0);
         assert_int_equal(json_object_array_length(arns), ret->n_containers);
-        assert_int_equal(observe_parse_tasks(tasks, arns, ret), 0);
+        assert_int_equal(tasks_parse(tasks, arns, ret), 0);
 }
 
 static void test_tasks(void **state _unused_) {
@@ -208,12 +208,12 @@ static void test_not_tasks(void **state _unused_) {
         json_object *none = NULL;
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                assert_int_equal(observe_parse_containers(table[i], &report, &none), -EBADMSG);
+                assert_int_equal(tasks_parse_containers(table[i], &report, &none), -EBADMSG);
                 assert_null(none);
-                assert_int_equal(observe_parse_tasks(table[i], arns, &report), -EBADMSG);
+                assert_int_equal(tasks_parse(table[i], arns, &report), -EBADMSG);
         }
-        assert_int_equal(observe_parse_containers("{}", &report, &none), -EBADMSG);
-        assert_int_equal(observe_parse_tasks("[]", arns, &report), -EBADMSG);
+        assert_int_equal(tasks_parse_containers("{}", &report, &none), -EBADMSG);
+        assert_int_equal(tasks_parse("[]", arns, &report), -EBADMSG);
 }
 
 static void test_families(void **state _unused_) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "decision/instance.h"
+#include "decision/daemon-model.h"
 
 /* Every history up to so many events on a small host, breadth first: credentials and files change, the agent and AWS go
  * and come back, tasks come and go, an operator does what he likes, jobs end in every way, ecs-authd is killed at any
- * step and has another one beside it. What is true of all of them is checked at each restart (instance.h) and, once
+ * step and has another one beside it. What is true of all of them is checked at each restart (daemon-model.h) and, once
  * nothing happens any more, at the end. A state that was reached before is not gone through again, so that the first
  * history that breaks something is a shortest one. */
 

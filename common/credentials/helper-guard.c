@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "credentials/helper-children.h"
+#include "credentials/helper-guard.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/container-requests.h"
+#include "agent/container-swap-requests.h"
 
 enum {
         PATH_SIZE = 768,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "report/sentence-words.h"
+#include "report/sentence.h"
 
 #include <time.h>
 
 #include "base/directories.h"
-#include "report/sentences.h"
+#include "report/reason-texts.h"
 
 enum {
         SHORT_ID = 12, /* as docker ps shows a container */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "agent/docker-engine.h"
+#include "agent/engine-connection.h"
 #include "base/json.h"
-#include "base/problem-texts.h"
+#include "base/problems.h"
 
 /* What the Docker Engine is asked to do with a container. Each failure is told in problems. A container is the answer
  * of container_inspect(); it is meant by its id, as names change on the way. -EREMOTEIO: the engine has refused;

@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "base/secret.h"
-#include "credentials/credential-list.h"
+#include "credentials/credentials.h"
 
 static void put(Credentials *c, const char *registry, const char *username) {
         Credential one = {.registry = strdup(registry), .username = strdup(username), .password = strdup("password")};

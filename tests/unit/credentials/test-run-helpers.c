@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "base/secret.h"
-#include "credentials/credential-helper.h"
+#include "credentials/run-helpers.h"
 #include "credentials/helper-environment.h"
 
 #define LONG (20 * USEC_PER_SEC)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "jobs/write-ecsconfig.h"
+#include "jobs/sync-job.h"
 
 #include "process/worker.h"
 

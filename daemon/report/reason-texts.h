@@ -9,7 +9,7 @@ typedef struct ReasonText {
         const char *state;      /* the word of status.json and of the metrics, that scripts go by */
         int level;              /* of its journal line (syslog.h) */
         const char *message_id; /* NULL: it has no line, since it follows from one that is there or precedes one */
-        const char *sentence;   /* what is so, why, and what to do; with {words} (sentence-words.c) */
+        const char *sentence;   /* what is so, why, and what to do; with {words} (sentence.c) */
 } ReasonText;
 
 const ReasonText *reason_text(const Facts *facts, const Decision *d);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "agent/recreate-container.h"
+#include "agent/container-swap.h"
 
 /* What a real engine does with it is tested in tests/host/test_method_docker*.py. */
 
 static void test_no_engine(void **state _unused_) {
         char socket[] = "/nonexistent/docker.sock", name[] = "ecs-agent";
         const AgentSettings settings = {.docker_socket = socket, .container = name};
-        RecreateReport report;
+        ContainerSwapReport report;
 
-        recreate_run(&settings, "/nonexistent", RECREATE_REPLACE, &report);
+        container_swap_run(&settings, "/nonexistent", CONTAINER_SWAP_REPLACE, &report);
         assert_int_equal(report.error, -ENOENT);
         unit_assert_problem(&report.problems, "The Docker Engine at /nonexistent/docker.sock cannot be asked");
 }
@@ -20,5 +20,5 @@ int main(void) {
                 cmocka_unit_test(test_no_engine),
         };
 
-        return cmocka_run_group_tests_name("recreate", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("container-swap", tests, NULL, NULL);
 }

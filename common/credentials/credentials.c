@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "credentials/credential-list.h"
+#include "credentials/credentials.h"
 
 #include "base/secret.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "report/sentences.h"
+#include "report/reason-texts.h"
 
 #include "base/log.h"
 

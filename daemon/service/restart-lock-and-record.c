@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "process/restart-record.h"
+#include "service/restart-lock-and-record.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/docker-engine.h"
+#include "agent/engine-connection.h"
 
 int engine_open(const char *socket, uint64_t timeout_usec, Engine *ret) {
         _cleanup_http_ HttpResponse ping = {0};

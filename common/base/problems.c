@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/problem-texts.h"
+#include "base/problems.h"
 
 #include <stdarg.h>
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "jobs/observe-agent.h"
-#include "jobs/write-ecsconfig.h"
+#include "jobs/observe-job.h"
+#include "jobs/sync-job.h"
 #include "manager/manager.h"
-#include "process/clock-change.h"
+#include "watch-clock.h"
 #include "process/docker-events.h"
-#include "process/restart-record.h"
+#include "service/restart-lock-and-record.h"
 #include "report/announcer.h"
-#include "watch.h"
+#include "watch-files.h"
 
 /* The manager's own state, for manager.c (its life) and look-and-act.c (what it does). */
 

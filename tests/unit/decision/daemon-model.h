@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "decision/world.h"
+#include "decision/host-model.h"
 
-/* What daemon/manager/look-and-act.c does, in the same order, on the host of world.h; and what has to be true of each
+/* What daemon/manager/look-and-act.c does, in the same order, on the host of host-model.h; and what has to be true of each
  * restart and each start at the moment when the service manager is asked for it. */
 
 static Policy policy_of(unsigned i) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "credentials/lease-length.h"
+#include "credentials/helper-lifetime.h"
 
 #include <fnmatch.h>
 

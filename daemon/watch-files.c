@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "watch.h"
+#include "watch-files.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "credentials/credential-helper.h"
+#include "credentials/run-helpers.h"
 
 #include <openssl/crypto.h>
 #include <poll.h>
@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 #include "base/secret.h"
-#include "credentials/helper-children.h"
+#include "credentials/helper-guard.h"
 #include "credentials/helper-environment.h"
 #include "credentials/helper-stderr.h"
 

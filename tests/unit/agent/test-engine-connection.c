@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http-server.h"
 
-#include "agent/docker-engine.h"
+#include "agent/engine-connection.h"
 
 #define TIMEOUT (10 * USEC_PER_SEC)
 

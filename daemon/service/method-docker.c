@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/recreate-container.h"
+#include "agent/container-swap.h"
 #include "base/log.h"
 #include "process/worker.h"
 #include "service/restart-method.h"
@@ -14,7 +14,7 @@
 typedef struct DockerService {
         Service service;
         Worker *worker;
-        RecreateStep step; /* the one that the worker does */
+        ContainerSwapGoal step; /* the one that the worker does */
         bool restarting;
         sd_event_source *answer;
 
@@ -32,7 +32,7 @@ static int on_answer(sd_event_source *source _unused_, void *userdata) {
 
         if (worker_is_running(s->worker))
                 unit.state = UNIT_CHANGING;
-        else if (recreate_is_pending())
+        else if (container_swap_is_pending())
                 unit.state = UNIT_HALF_DONE;
 
         s->answer = sd_event_source_disable_unref(s->answer);
@@ -43,10 +43,10 @@ static int on_answer(sd_event_source *source _unused_, void *userdata) {
 static void run_step(const void *context, void *report) {
         const DockerService *s = context;
 
-        recreate_run(s->service.settings.agent, s->service.settings.environment_file, s->step, report);
+        container_swap_run(s->service.settings.agent, s->service.settings.environment_file, s->step, report);
 }
 
-static const char *describe(int error, const RecreateReport *report) {
+static const char *describe(int error, const ContainerSwapReport *report) {
         if (error == -ETIMEDOUT)
                 return "it hung and was killed at its time limit";
         if (error == -ECONNABORTED)
@@ -66,7 +66,7 @@ static void log_problems(const Problems *problems, bool skip_first) {
                 log_event(problems->items[i].level, MESSAGE_PROBLEM, NULL, "%s", problems->items[i].text);
 }
 
-static void docker_finish_restart(DockerService *s, int error, const RecreateReport *report) {
+static void docker_finish_restart(DockerService *s, int error, const ContainerSwapReport *report) {
         const char *why = describe(error, report);
 
         if (error >= 0)
@@ -104,7 +104,7 @@ static void docker_confirm_later(DockerService *s) {
                                  on_confirm_again, s);
 }
 
-static void docker_finish_confirm(DockerService *s, int error, const RecreateReport *report) {
+static void docker_finish_confirm(DockerService *s, int error, const ContainerSwapReport *report) {
         const char *why = describe(error, report);
 
         s->confirmed = !why;
@@ -125,18 +125,18 @@ static void docker_finish_confirm(DockerService *s, int error, const RecreateRep
 static void on_step_done(void *userdata, int error, const void *report) {
         DockerService *s = userdata;
 
-        if (s->step == RECREATE_CONFIRM)
+        if (s->step == CONTAINER_SWAP_CONFIRM)
                 docker_finish_confirm(s, error, report);
         else
                 docker_finish_restart(s, error, report);
         s->service.handlers->changed(s->service.userdata);
 }
 
-static int docker_step(DockerService *s, RecreateStep step) {
+static int docker_step(DockerService *s, ContainerSwapGoal step) {
         if (worker_is_running(s->worker))
                 return -EBUSY;
         s->step = step;
-        return worker_run(s->worker, run_step, s, sizeof(RecreateReport), RECREATE_TIMEOUT_USEC, on_step_done, s);
+        return worker_run(s->worker, run_step, s, sizeof(ContainerSwapReport), CONTAINER_SWAP_TIMEOUT_USEC, on_step_done, s);
 }
 
 static int docker_query(Service *service) {
@@ -147,7 +147,7 @@ static int docker_query(Service *service) {
         return sd_event_add_defer(s->service.event, &s->answer, on_answer, s);
 }
 
-static int docker_begin(DockerService *s, RecreateStep step) {
+static int docker_begin(DockerService *s, ContainerSwapGoal step) {
         int r;
 
         r = docker_step(s, step);
@@ -159,11 +159,11 @@ static int docker_begin(DockerService *s, RecreateStep step) {
 }
 
 static int docker_restart(Service *service) {
-        return docker_begin((DockerService *) service, RECREATE_REPLACE);
+        return docker_begin((DockerService *) service, CONTAINER_SWAP_REPLACE);
 }
 
 static int docker_start(Service *service) {
-        return docker_begin((DockerService *) service, RECREATE_FINISH);
+        return docker_begin((DockerService *) service, CONTAINER_SWAP_FINISH);
 }
 
 static void docker_abandon_job(Service *service) {
@@ -176,7 +176,7 @@ static void docker_confirm(Service *service) {
 
         (void) sd_event_now(s->service.event, CLOCK_MONOTONIC, &now);
         if (!s->confirmed && now >= s->confirm_after_usec)
-                (void) docker_step(s, RECREATE_CONFIRM);
+                (void) docker_step(s, CONTAINER_SWAP_CONFIRM);
 }
 
 static bool docker_is_busy(const Service *service) {

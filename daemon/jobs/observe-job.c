@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "jobs/observe-agent.h"
+#include "jobs/observe-job.h"
 
 #include "process/worker.h"
 

@@ -98,7 +98,7 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
         }
         if (s->working && !s->job) {
                 if (s->n_early == EARLY_JOBS_MAX)
-                        return 0; /* if it was ours, decide() finds out */
+                        return 0; /* if it was ours, decide_agent() finds out */
                 EarlyJob *e = &s->early[s->n_early];
 
                 *e = (EarlyJob){.path = strdup(path), .result = strdup(result)};
