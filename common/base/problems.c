@@ -24,6 +24,12 @@ void problems_add(Problems *p, int level, const char *format, ...) {
                         *c = '?';
 }
 
+void problems_append(Problems *p, const Problems *other) {
+        for (unsigned i = 0; i < other->n_items; i++)
+                problems_add(p, other->items[i].level, "%s", other->items[i].text);
+        p->n_dropped += other->n_dropped;
+}
+
 int problems_worst_level(const Problems *p) {
         int worst = LOG_DEBUG;
 

@@ -29,6 +29,9 @@ typedef struct Problems {
 /* Control characters in the text are shown as '?', so that no file name or key can forge a log line. */
 void problems_add(Problems *p, int level, const char *format, ...) _printf_(3, 4);
 
+/* Those of other after those of p, as far as there is room. */
+void problems_append(Problems *p, const Problems *other);
+
 /* The smallest level among them; LOG_DEBUG where there are none. */
 int problems_worst_level(const Problems *p);
 

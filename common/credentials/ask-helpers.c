@@ -6,13 +6,9 @@
 #include "base/directories.h"
 #include "base/secret.h"
 #include "credentials/credential-file.h"
-#include "credentials/run-helpers.h"
 #include "credentials/helper-lifetime.h"
+#include "credentials/run-helpers.h"
 #include "credentials/token-expiry.h"
-
-/* An answer that somebody took out of the environment file is asked for again, and not at once: a tool that rewrites
- * the file all the time would have the helper asked all the time. */
-#define RESTORE_USEC ((int64_t) (5 * USEC_PER_SEC))
 
 /* Whose lease is shorter has the agent restarted more often than anybody wants. */
 #define SHORT_LEASE_USEC ((int64_t) (30 * 60 * USEC_PER_SEC))
@@ -26,6 +22,28 @@ static int fail(const HelperRound *round, Lease *lease, int error, const char *c
         int r = lease_failed(lease, error, complaint, round->now + round->took);
 
         lease->asked = round->now;
+        return r;
+}
+
+static void answered(const CredentialSettings *settings, const HelperRound *round, Lease *lease, const Digest *digest,
+                     int64_t end) {
+        lease_answered(lease, digest, end, (int64_t) settings->refresh_usec, round->now, round->now + round->took);
+}
+
+/* The words of the settings that an answer depends on, as they stand there: what our own environment has for a NAME
+ * differs between a service and a shell. They may be secret. */
+static int digest_settings(const CredentialSettings *settings, const DigestKey *key, const char *registry,
+                           Digest *ret) {
+        uint64_t times[] = {settings->refresh_usec, helper_lifetime_usec(settings, registry)};
+        int r = digest_compute(key, times, sizeof(times), ret);
+
+        for (char **word = settings->helper_environment; r >= 0 && word && *word; word++) {
+                Digest both[2] = {*ret};
+
+                r = digest_compute(key, *word, strlen(*word), &both[1]);
+                if (r >= 0)
+                        r = digest_compute(key, both, sizeof(both), ret);
+        }
         return r;
 }
 
@@ -73,13 +91,15 @@ static int take_list(const CredentialSettings *settings, HelperRound *round, con
         static const Digest none;
         int r = call->error;
 
+        lease->fresh = true;
+        lease->failures_before = lease->failures;
         if (r >= 0)
                 r = credfile_parse_list(c, store, call->output, problems);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
                 return fail(round, lease, r, call->complaint);
-        lease_answered(lease, &none, 0, (int64_t) settings->refresh_usec, round->now);
+        answered(settings, round, lease, &none, 0);
         return 0;
 }
 
@@ -90,42 +110,71 @@ static void explain_store(const CredentialStore *store, const Lease *lease, Prob
                      str_empty(lease->complaint) ? "" : ": ", lease->complaint);
 }
 
-static int ask_store(const CredentialSettings *settings, HelperRound *round, const char *home,
-                     const CredentialStore *store, Credentials *c, Problems *problems) {
+static int describe_store(const CredentialSettings *settings, const HelperRound *round, const CredentialStore *store,
+                          size_t *ret_lease) {
+        LeaseTerms terms = {.key = "", .source = store->source};
         Lease *lease = leases_add(round->leases, "", store->helper);
         int r;
 
-        if (!lease || lease_describe(lease, "", store->source, false) < 0)
-                return -ENOMEM;
+        r = lease ? digest_settings(settings, round->key, "", &terms.settings) : -ENOMEM;
+        if (r >= 0)
+                r = lease_describe(lease, &terms);
+        if (r < 0)
+                return r;
         lease->named = true;
-        if (round->ask_all || lease_is_due(lease, round->now)) {
-                HelperCall call = {.helper = store->helper, .verb = "list", .input = ""};
+        *ret_lease = (size_t) (lease - round->leases->items);
+        return 0;
+}
 
-                run_helpers(settings, round, &call, 1, home);
-                r = take_list(settings, round, &call, lease, store, c, problems);
-                helper_calls_done(&call, 1);
-                if (r < 0)
-                        return r;
-        } else if (lease->failures == 0) {
+static bool store_is_due(const HelperRound *round, const Lease *lease) {
+        return round->ask == ASK_ALL || lease_is_due(lease, round->now);
+}
+
+/* call: NULL where it was not asked. */
+static int take_store(const CredentialSettings *settings, HelperRound *round, Lease *lease, const HelperCall *call,
+                      const CredentialStore *store, Credentials *c, Problems *problems) {
+        int r = 0;
+
+        if (call)
+                r = take_list(settings, round, call, lease, store, c, problems);
+        else if (lease->failures == 0)
                 r = list_from_leases(round, store, c);
-                if (r < 0)
-                        return r;
-        }
+        if (r < 0)
+                return r;
 
-        note_next(round, lease->due);
-        if (lease->failures == 0)
+        note_next(round, !call && store_is_due(round, lease) ? round->now : lease->due);
+        if (lease->failures == 0 && (call || lease->answered))
                 return 0;
         c->incomplete = true;
-        explain_store(store, lease, problems);
+        if (lease->failures > 0)
+                explain_store(store, lease, problems);
         return list_from_leases(round, store, c);
 }
 
 int ask_stores(const CredentialSettings *settings, HelperRound *round, Credentials *c, Problems *problems) {
+        _cleanup_free_ HelperCall *calls = calloc(c->n_stores + 1, sizeof(HelperCall));
+        _cleanup_free_ size_t *leases = calloc(c->n_stores + 1, sizeof(size_t));
         _cleanup_free_ char *home = home_directory();
-        int r = home ? 0 : -ENOMEM;
+        size_t n_calls = 0, next = 0;
+        int r = calls && leases && home ? 0 : -ENOMEM;
 
-        for (size_t i = 0; r >= 0 && i < c->n_stores; i++)
-                r = ask_store(settings, round, home, &c->stores[i], c, problems);
+        for (size_t i = 0; r >= 0 && i < c->n_stores; i++) {
+                r = describe_store(settings, round, &c->stores[i], &leases[i]);
+                if (r >= 0 && round->ask != ASK_NOBODY && store_is_due(round, &round->leases->items[leases[i]]))
+                        calls[n_calls++] = (HelperCall){.helper = c->stores[i].helper, .verb = "list", .input = ""};
+        }
+        if (r < 0)
+                return r;
+
+        run_helpers(settings, round, calls, n_calls, home);
+        for (size_t i = 0; r >= 0 && i < c->n_stores; i++) {
+                bool asked = next < n_calls && streq(calls[next].helper, c->stores[i].helper);
+
+                r = take_store(settings, round, &round->leases->items[leases[i]], asked ? &calls[next] : NULL,
+                               &c->stores[i], c, problems);
+                next += asked;
+        }
+        helper_calls_done(calls, n_calls);
         return r;
 }
 
@@ -151,7 +200,7 @@ static void explain_failure(const Credential *c, const Lease *lease, Problems *p
 
 static void warn_of_short_lease(const Credential *c, const Lease *lease, Problems *problems) {
         /* As of its answer: when it is due may be the pause after a failure, or a login since. */
-        int64_t length = (lease->end - lease->asked) / 3 * 2;
+        int64_t length = (lease->end - lease->given) / 3 * 2;
 
         if (lease->end == 0 || lease->failures > 0 || length >= SHORT_LEASE_USEC)
                 return;
@@ -160,12 +209,6 @@ static void warn_of_short_lease(const Credential *c, const Lease *lease, Problem
                 "%s: what docker-credential-%s gives for %s is good for so short that the agent is restarted every %lld "
                 "minutes; have it give tokens that last longer, or set HelperLifetime= if it says so too strictly",
                 c->source, c->helper, c->key, (long long) (length / 60 / (int64_t) USEC_PER_SEC) + 1);
-}
-
-static void forget_secrets(Credential *c) {
-        c->username = secret_free(c->username);
-        c->password = secret_free(c->password);
-        c->identity_token = secret_free(c->identity_token);
 }
 
 /* The answer of "get" in place of what the file itself has. */
@@ -184,7 +227,7 @@ static int take_answer(Credential *c, const HelperCall *call, int64_t now, int64
         if (end > 0 && end <= now)
                 return -EKEYEXPIRED;
 
-        forget_secrets(c);
+        credential_forget_secrets(c);
         if (streq(username, "<token>")) {
                 c->identity_token = STEAL_POINTER(secret);
         } else {
@@ -209,7 +252,7 @@ static int conclude(const CredentialSettings *settings, const HelperRound *round
         if (r == -ENOMEM)
                 return r;
         if (r == -ENOKEY) {
-                lease_answered(lease, &none, 0, (int64_t) settings->refresh_usec, round->now);
+                answered(settings, round, lease, &none, 0);
                 lease->error = r;
                 return 0;
         }
@@ -222,43 +265,52 @@ static int conclude(const CredentialSettings *settings, const HelperRound *round
         lifetime = (int64_t) helper_lifetime_usec(settings, c->registry);
         if (end == 0 && lifetime > 0)
                 end = round->now + lifetime;
-        lease_answered(lease, &digest, end, (int64_t) settings->refresh_usec, round->now);
+        answered(settings, round, lease, &digest, end);
         return 0;
 }
 
-/* What the helper gave is not in the environment file (any more). */
-static bool is_lost(const HelperRound *round, const Lease *lease) {
-        const Credential *current;
+static bool answered_with(const HelperRound *round, const Lease *lease, const Credential *c) {
         Digest digest;
 
-        if (!round->current || !lease->answered || lease->failures > 0 || lease->error == -ENOKEY)
+        return c && credential_digest(c, round->key, &digest) >= 0 && digest_equal(&digest, &lease->digest);
+}
+
+/* With credentials, whatever has come since. */
+static bool has_answered(const Lease *lease) {
+        return lease->answered && lease->error != -ENOKEY;
+}
+
+static bool has_answer(const Lease *lease) {
+        return has_answered(lease) && lease->failures == 0;
+}
+
+/* What the helper gave is not in the environment file any more. */
+static bool is_lost(const HelperRound *round, const Lease *lease) {
+        return round->current && has_answer(lease) && !lease->fresh &&
+               !answered_with(round, lease, credentials_find(round->current, lease->registry));
+}
+
+/* Its answer would not count: what stands in the environment file stays, as a file that cannot be read now may have
+ * said so. Not if it is an answer of this helper. */
+static bool is_no_use(const HelperRound *round, const Credential *c, const Lease *lease) {
+        const Credential *current = round->current ? credentials_find(round->current, c->registry) : NULL;
+
+        if (!c->yields || (round->current && !current))
                 return false;
-        current = credentials_find(round->current, lease->registry);
-        return !current || credential_digest(current, round->key, &digest) < 0 ||
-               !digest_equal(&digest, &lease->digest);
+        return !lease->answered || lease->error == -ENOKEY || !answered_with(round, lease, current);
 }
 
-/* Its answer would not count: what stands in the environment file stays. */
-static bool is_no_use(const HelperRound *round, const Credential *c) {
-        return c->yields && (!round->current || credentials_find(round->current, c->registry));
-}
+static bool is_due(HelperRound *round, const Lease *lease) {
+        int64_t restore = lease->asked + lease_restore_pause(lease);
 
-static bool has_to_be_asked(HelperRound *round, Lease *lease) {
-        if (round->ask_all || lease_is_due(lease, round->now))
+        if (round->ask == ASK_ALL || lease_is_due(lease, round->now))
                 return true;
-        if (!is_lost(round, lease)) {
-                lease->restored = false;
+        if (!is_lost(round, lease))
                 return false;
-        }
-        /* Once: an answer that cannot be written is not asked for again and again. */
-        if (lease->restored)
-                return false;
-        if (round->now < lease->asked + RESTORE_USEC) {
-                note_next(round, lease->asked + RESTORE_USEC);
-                return false;
-        }
-        lease->restored = true;
-        return true;
+        if (round->now >= restore)
+                return true;
+        note_next(round, restore);
+        return false;
 }
 
 /* The lease of each entry that names a helper, and which of them are to be asked. */
@@ -266,63 +318,116 @@ typedef struct Question {
         size_t item;
         size_t lease;
         bool useless; /* not asked, even if it is due */
+        bool due;
         bool asked;
 } Question;
 
-static int collect_questions(HelperRound *round, const Credentials *c, Question *ret, size_t *ret_n) {
+static int describe_item(const CredentialSettings *settings, const HelperRound *round, const Credential *item,
+                         Lease **ret) {
+        LeaseTerms terms = {.key = item->key, .source = item->source, .listed = item->listed, .entered = item->entered};
+        Lease *lease = leases_add(round->leases, item->registry, item->helper);
+        int r;
+
+        r = lease ? digest_settings(settings, round->key, item->registry, &terms.settings) : -ENOMEM;
+        if (r >= 0)
+                r = lease_describe(lease, &terms);
+        if (r < 0)
+                return r;
+        lease->named = true;
+        *ret = lease;
+        return 0;
+}
+
+static int collect_questions(const CredentialSettings *settings, HelperRound *round, Credentials *c, Question *ret,
+                             size_t *ret_n) {
         size_t n = 0;
+        int r;
 
         for (size_t i = 0; i < c->n_items; i++) {
-                const Credential *item = &c->items[i];
+                Credential *item = &c->items[i];
                 Lease *lease;
+                Question *q = &ret[n];
 
                 if (!item->helper)
                         continue;
-                lease = leases_add(round->leases, item->registry, item->helper);
-                if (!lease || lease_describe(lease, item->key, item->source, item->listed) < 0)
-                        return -ENOMEM;
-                lease->named = true;
-                ret[n] = (Question){
-                        .item = i, .lease = (size_t) (lease - round->leases->items), .useless = is_no_use(round, item)};
-                ret[n].asked = !ret[n].useless && has_to_be_asked(round, lease);
+                r = describe_item(settings, round, item, &lease);
+                if (r < 0)
+                        return r;
+                *q = (Question){.item = i, .lease = (size_t) (lease - round->leases->items)};
+                q->useless = is_no_use(round, item, lease);
+                q->due = !q->useless && is_due(round, lease);
+                q->asked = q->due && round->ask != ASK_NOBODY;
+                if (!q->useless)
+                        item->yields = false;
+                if (q->asked)
+                        lease->restored =
+                                lease_is_due(lease, round->now) || round->ask == ASK_ALL ? 0 : lease->restored + 1;
                 n++;
         }
         *ret_n = n;
         return 0;
 }
 
-static int take_answers(const CredentialSettings *settings, HelperRound *round, Credentials *c,
-                        const Question *questions, size_t n, const HelperCall *calls, Problems *problems) {
-        size_t n_calls = 0;
+/* What it said in the round before. */
+static int take_earlier_answer(const HelperRound *round, Credential *c, const Lease *lease) {
+        const Credential *answer = round->answers ? credentials_find(round->answers, c->registry) : NULL;
 
-        for (size_t i = 0; i < n; i++) {
-                Credential *item = &c->items[questions[i].item];
-                Lease *lease = &round->leases->items[questions[i].lease];
-                int r = 0;
+        if (!lease->fresh || !answered_with(round, lease, answer))
+                return 0;
+        return credential_copy_secrets(c, answer);
+}
 
-                if (questions[i].asked)
-                        r = conclude(settings, round, item, lease, &calls[n_calls++]);
-                else if (lease->failures == 0 && lease->error == 0)
-                        forget_secrets(item);
-                if (r < 0)
-                        return r;
+static void explain_lost(const Credential *c, const Lease *lease, Problems *problems) {
+        problems_add(problems, LOG_ERR,
+                     "%s: what docker-credential-%s gave for %s was taken out of the environment file by somebody; it "
+                     "is asked again within %lld s",
+                     c->source, lease->helper, c->key,
+                     (long long) (lease_restore_pause(lease) / (int64_t) USEC_PER_SEC));
+}
 
-                if (!questions[i].useless)
-                        note_next(round, lease->due);
-                if (lease->failures > 0 || lease->error == -ENOKEY)
-                        explain_failure(item, lease, problems);
-                else if (questions[i].asked)
-                        credfile_check_characters(item, problems);
-                warn_of_short_lease(item, lease, problems);
-        }
+/* call: NULL where it was not asked. */
+static int take_one(const CredentialSettings *settings, HelperRound *round, Credential *item, Lease *lease,
+                    const Question *q, const HelperCall *call, Problems *problems) {
+        int r = 0;
+
+        if (call)
+                r = conclude(settings, round, item, lease, call);
+        /* The secret that stands beside a helper in the file is older than what that has given, or is about to give. */
+        if (r >= 0 && ((q->due && !call) || ((!call || lease->failures > 0) && has_answered(lease))))
+                credential_forget_secrets(item);
+        if (r >= 0 && !call && has_answer(lease))
+                r = take_earlier_answer(round, item, lease);
+        if (r < 0)
+                return r;
+
+        if (!q->useless)
+                note_next(round, q->due && !call ? round->now : lease->due);
+        if (lease->failures > 0 || lease->error == -ENOKEY)
+                explain_failure(item, lease, problems);
+        else if (!q->due && !q->useless && is_lost(round, lease))
+                explain_lost(item, lease, problems);
+        if (lease->fresh && lease->failures == 0)
+                credfile_check_characters(item, problems);
+        warn_of_short_lease(item, lease, problems);
         return 0;
 }
 
-/* It says that there is nothing (any more): as good as no entry. */
+static int take_answers(const CredentialSettings *settings, HelperRound *round, Credentials *c,
+                        const Question *questions, size_t n, const HelperCall *calls, Problems *problems) {
+        size_t n_calls = 0;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = take_one(settings, round, &c->items[questions[i].item], &round->leases->items[questions[i].lease],
+                             &questions[i], questions[i].asked ? &calls[n_calls++] : NULL, problems);
+        return r;
+}
+
+/* It says that there is nothing (any more): as good as no entry. One that is about to be asked may say otherwise. */
 static void remove_empty(const HelperRound *round, Credentials *c, const Question *questions, size_t n) {
         for (size_t i = n; i-- > 0;)
                 if (round->leases->items[questions[i].lease].error == -ENOKEY &&
-                    !credential_is_usable(&c->items[questions[i].item]))
+                    (questions[i].asked || !questions[i].due) && !credential_is_usable(&c->items[questions[i].item]))
                         credentials_remove(c, questions[i].item);
 }
 
@@ -335,7 +440,7 @@ int ask_helpers(const CredentialSettings *settings, HelperRound *round, Credenti
 
         if (!questions || !calls || !home)
                 return -ENOMEM;
-        r = collect_questions(round, c, questions, &n);
+        r = collect_questions(settings, round, c, questions, &n);
         if (r < 0)
                 return r;
 

@@ -125,6 +125,7 @@ static int parse_entry(Credentials *file, const char *key, json_object *entry, c
         r = begin_entry(key, s->path, &c, s->problems);
         if (r != 0)
                 return r < 0 ? r : 0;
+        c.entered = true;
         r = name_helper(&c, s);
         if (r < 0)
                 return r;

@@ -84,6 +84,7 @@ static int copy_item(const Credential *c, Credential *ret) {
         int r;
 
         ret->listed = c->listed;
+        ret->entered = c->entered;
         ret->yields = c->yields;
         ret->registry = strdup(c->registry);
         if (!ret->registry)
@@ -100,6 +101,26 @@ static int copy_item(const Credential *c, Credential *ret) {
         if (r >= 0)
                 r = copy_field(c->identity_token, &ret->identity_token);
         return r < 0 ? r : copy_field(c->email, &ret->email);
+}
+
+void credential_forget_secrets(Credential *c) {
+        c->username = secret_free(c->username);
+        c->password = secret_free(c->password);
+        c->identity_token = secret_free(c->identity_token);
+}
+
+int credential_copy_secrets(Credential *c, const Credential *other) {
+        int r;
+
+        credential_forget_secrets(c);
+        r = copy_field(other->username, &c->username);
+        if (r >= 0)
+                r = copy_field(other->password, &c->password);
+        if (r >= 0)
+                r = copy_field(other->identity_token, &c->identity_token);
+        if (r < 0)
+                credential_forget_secrets(c);
+        return r;
 }
 
 int credentials_put_copy(Credentials *c, const Credential *credential) {

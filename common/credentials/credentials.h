@@ -15,6 +15,7 @@ typedef struct Credential {
         char *identity_token; /* NULL when there is none; stands beside or instead of the password */
         char *email;          /* NULL when there is none */
         bool listed;          /* only the list of a store names it, no file */
+        bool entered;         /* "auths" of its file has an entry for it, whatever that holds */
         bool yields; /* a file that comes later could not be read: what stands in the environment file for it stays */
 } Credential;
 
@@ -49,6 +50,10 @@ const Credential *credentials_find(const Credentials *c, const char *registry);
 int credentials_put(Credentials *c, Credential *credential);
 int credentials_put_copy(Credentials *c, const Credential *credential);
 void credentials_remove(Credentials *c, size_t i);
+
+/* User name, password and token of another one in place of its own. -ENOMEM: it has none then. */
+int credential_copy_secrets(Credential *c, const Credential *other);
+void credential_forget_secrets(Credential *c);
 
 /* Another list with the same entries; without the stores, which have been asked by then. */
 int credentials_copy(const Credentials *c, Credentials *ret);

@@ -10,6 +10,9 @@
  * first has the helper asked at once; of several within this time the last one counts, too. */
 #define LOGIN_USEC ((int64_t) (30 * USEC_PER_SEC))
 
+/* A lease of a file that the settings do not name, but those of another ecs-authd may, is kept for so long. */
+#define FOREIGN_USEC ((int64_t) (30 * 86400 * USEC_PER_SEC))
+
 static int64_t login_due(FileMark *mark, int64_t now) {
         if (mark->login > now && mark->login <= now + LOGIN_USEC)
                 return mark->login; /* it is on its way already */
@@ -105,10 +108,22 @@ static void leave_out(const CredentialSettings *settings, Credentials *c, Proble
         }
 }
 
-static bool is_named(const Lease *lease, void *userdata) {
-        const Credentials *c = userdata;
+typedef struct Sources {
+        const CredentialSettings *settings;
+        const Credentials *credentials;
+        int64_t now;
+} Sources;
 
-        return lease->named || c->incomplete;
+/* Another ecs-authd may read other files. */
+static bool is_wanted(const Lease *lease, void *userdata) {
+        const Sources *s = userdata;
+
+        if (lease->named || s->credentials->incomplete)
+                return true;
+        for (char **file = s->settings->files; *file; file++)
+                if (streq(lease->source, *file))
+                        return false;
+        return s->now < lease->asked + FOREIGN_USEC;
 }
 
 int gather_credentials(const CredentialSettings *settings, HelperRound *round, Credentials *ret, Problems *problems) {
@@ -125,7 +140,10 @@ int gather_credentials(const CredentialSettings *settings, HelperRound *round, C
         r = ask_helpers(settings, round, &c, problems);
         if (r < 0)
                 return r;
-        leases_prune(round->leases, is_named, &c);
+        leases_prune(round->leases, is_wanted, &(Sources){.settings = settings, .credentials = &c, .now = round->now});
+        /* With no helper nobody needs to know when a file was written. */
+        if (round->leases->n_items == 0)
+                leases_done(round->leases);
 
         *ret = c;
         c = (Credentials){0};

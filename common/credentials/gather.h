@@ -28,13 +28,20 @@ typedef struct CredentialSettings {
         HelperLifetimes helper_lifetimes; /* in the order of the settings: helper_lifetime_usec() */
 } CredentialSettings;
 
+typedef enum Asking {
+        ASK_NOBODY, /* what is due stays as it is, and is said to be due */
+        ASK_DUE,
+        ASK_ALL, /* somebody wants it: SIGHUP, apply */
+} Asking;
+
 /* What decides whether a helper is asked, and what comes of it. */
 typedef struct HelperRound {
         const DigestKey *key;
         const Credentials *current; /* what stands in the environment file; NULL: nobody can tell */
+        const Credentials *answers; /* of a round before, whose leases are fresh; or NULL */
         int64_t now;                /* CLOCK_REALTIME in microseconds, when it begins */
         int64_t took;               /* helpers, so far */
-        bool ask_all;               /* somebody asks for it: SIGHUP, apply */
+        Asking ask;
 
         Leases *leases; /* as they were, and as they are then */
         int64_t next;   /* when the next one is due; 0: none is */

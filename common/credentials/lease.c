@@ -80,8 +80,6 @@ void leases_prune(Leases *l, bool (*keep)(const Lease *lease, void *userdata), v
         l->n_items = n;
 }
 
-/* --- one lease --- */
-
 static int replace(char **target, const char *value) {
         char *copy;
 
@@ -95,13 +93,81 @@ static int replace(char **target, const char *value) {
         return 1;
 }
 
-int lease_describe(Lease *lease, const char *key, const char *source, bool listed) {
-        int k = replace(&lease->key, key), s = replace(&lease->source, source);
+static int copy_lease(Lease *target, const Lease *l) {
+        Lease copy = *l;
 
-        lease->listed = listed;
+        copy.registry = target->registry;
+        copy.helper = target->helper;
+        copy.key = target->key;
+        copy.source = target->source;
+        copy.complaint = target->complaint;
+        copy.named = false;
+        *target = copy;
+        return replace(&target->key, l->key) < 0 || replace(&target->source, l->source) < 0 ||
+                               replace(&target->complaint, l->complaint) < 0
+                       ? -ENOMEM
+                       : 0;
+}
+
+static bool is_overtaken(const Lease *ours, const Lease *fresh) {
+        /* One that is ahead of the clock was asked before that was set back. */
+        return ours->asked > fresh->asked && ours->asked <= fresh->due;
+}
+
+static int take_lease(Leases *l, const Lease *fresh) {
+        Lease *lease = leases_add(l, fresh->registry, fresh->helper);
+        int64_t due;
+        bool login;
+        int r;
+
+        if (!lease || is_overtaken(lease, fresh))
+                return lease ? 0 : -ENOMEM;
+        due = lease->due;
+        login = lease->login && due > fresh->asked;
+        r = copy_lease(lease, fresh);
+        if (r >= 0 && login)
+                lease_bring_forward(lease, due);
+        return r;
+}
+
+/* The store of a lease that it listed was asked in that round. */
+static bool was_listed(const Leases *round, const Lease *lease) {
+        const Lease *store = lease->listed ? leases_find(round, "", lease->helper) : NULL;
+
+        return store && store->fresh && store->failures == 0;
+}
+
+static bool is_still_listed(const Lease *lease, void *userdata) {
+        const Leases *round = userdata;
+        const Lease *other = leases_find(round, lease->registry, lease->helper);
+
+        return !was_listed(round, lease) || (other && other->listed);
+}
+
+int leases_take_fresh(Leases *l, const Leases *round) {
+        Leases asked = *round;
+        int r = 0;
+
+        leases_prune(l, is_still_listed, &asked);
+        for (size_t i = 0; r >= 0 && i < round->n_items; i++)
+                if (round->items[i].fresh || was_listed(round, &round->items[i]))
+                        r = take_lease(l, &round->items[i]);
+        return r;
+}
+
+/* --- one lease --- */
+
+int lease_describe(Lease *lease, const LeaseTerms *terms) {
+        int k = replace(&lease->key, terms->key), s = replace(&lease->source, terms->source);
+        bool same = k == 0 && s == 0 && lease->entered == terms->entered &&
+                    digest_equal(&lease->settings, &terms->settings);
+
+        lease->listed = terms->listed;
+        lease->entered = terms->entered;
+        lease->settings = terms->settings;
         if (k < 0 || s < 0)
                 return -ENOMEM;
-        if (k > 0 || s > 0) {
+        if (!same) {
                 lease->answered = false;
                 lease->due = 0;
                 lease->failures = 0;
@@ -109,35 +175,45 @@ int lease_describe(Lease *lease, const char *key, const char *source, bool liste
         return 0;
 }
 
-void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t refresh_usec, int64_t now) {
-        int64_t length = end > 0 ? end - now : refresh_usec;
+void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t refresh_usec, int64_t asked, int64_t now) {
+        int64_t length = end > 0 ? end - asked : refresh_usec;
 
         lease->answered = true;
         lease->digest = *digest;
-        lease->asked = now;
+        lease->asked = lease->given = asked;
         lease->end = end;
         lease->error = 0;
         lease->failures = 0;
         lease->complaint[0] = 0; /* of an earlier time */
+        lease->login = false;
         /* Early enough to try more than once, should it fail. */
-        lease->due = length > 0 ? now + length / 3 * 2 : 0;
+        lease->due = length > 0 ? asked + length / 3 * 2 : 0;
         /* However short it is: who gives such ones is not asked all the time. */
         if (length > 0 && lease->due < now + RETRY_MIN_USEC)
                 lease->due = now + RETRY_MIN_USEC;
 }
 
-int lease_failed(Lease *lease, int error, const char *complaint, int64_t now) {
+static int64_t pause_after(unsigned times) {
         int64_t pause = RETRY_MIN_USEC;
+
+        for (unsigned i = 0; i < times && pause < RETRY_MAX_USEC; i++)
+                pause *= 2;
+        return pause < RETRY_MAX_USEC ? pause : RETRY_MAX_USEC;
+}
+
+int64_t lease_restore_pause(const Lease *lease) {
+        return pause_after(lease->restored);
+}
+
+int lease_failed(Lease *lease, int error, const char *complaint, int64_t now) {
+        int64_t pause = pause_after(lease->failures);
         uint16_t chance = 0;
         int r;
 
-        for (unsigned i = 0; i < lease->failures && pause < RETRY_MAX_USEC; i++)
-                pause *= 2;
-        if (pause > RETRY_MAX_USEC)
-                pause = RETRY_MAX_USEC;
         lease->failures++;
         lease->error = error;
         lease->asked = now;
+        lease->login = false;
         /* Between three quarters of it and the whole: a fleet does not come back at once. */
         if (getrandom(&chance, sizeof(chance), 0) != (ssize_t) sizeof(chance))
                 chance = 0;
@@ -149,11 +225,11 @@ int lease_failed(Lease *lease, int error, const char *complaint, int64_t now) {
 int lease_not_written(Lease *lease, int64_t now) {
         if (lease->failures == 0)
                 lease->failures = lease->failures_before;
-        lease->restored = false;
         return lease_failed(lease, -ECANCELED, NULL, now);
 }
 
 void lease_bring_forward(Lease *lease, int64_t due) {
+        lease->login = true;
         if (lease->due == 0 || lease->due > due)
                 lease->due = due;
 }
@@ -188,14 +264,18 @@ static int describe_lease(const Lease *l, json_object *o) {
         r |= add(o, "helper", json_object_new_string(l->helper));
         r |= add(o, "source", json_object_new_string(l->source));
         r |= add(o, "listed", json_object_new_boolean(l->listed));
+        r |= add(o, "entered", json_object_new_boolean(l->entered));
+        r |= add(o, "settings", digest_to_json(&l->settings));
         r |= add(o, "answered", json_object_new_boolean(l->answered));
         r |= add(o, "asked", json_object_new_int64(l->asked));
+        r |= add(o, "given", json_object_new_int64(l->given));
         r |= add(o, "due", json_object_new_int64(l->due));
         r |= add(o, "end", json_object_new_int64(l->end));
         r |= add(o, "error", json_object_new_int(l->error));
         r |= add(o, "complaint", json_object_new_string(l->complaint));
-        r |= add(o, "restored", json_object_new_boolean(l->restored));
+        r |= add(o, "restored", json_object_new_int64(l->restored));
         r |= add(o, "failures", json_object_new_int64(l->failures));
+        r |= add(o, "login", json_object_new_boolean(l->login));
         r |= add(o, "digest", digest_to_json(&l->digest));
         return r;
 }
@@ -273,25 +353,32 @@ static const char *text_of(json_object *o, const char *name) {
 }
 
 static int parse_lease(json_object *o, Leases *l) {
+        LeaseTerms terms = {.key = text_of(o, "key"),
+                            .source = text_of(o, "source"),
+                            .listed = flag(o, "listed"),
+                            .entered = flag(o, "entered")};
         Digest digest;
         Lease *lease;
         int r;
 
         if (str_empty(json_get_string(o, "helper")) || digest_from_hex(text_of(o, "digest"), &digest) < 0)
                 return 0;
+        (void) digest_from_hex(text_of(o, "settings"), &terms.settings); /* of another version: other ones */
         lease = leases_add(l, text_of(o, "registry"), text_of(o, "helper"));
         if (!lease)
                 return -ENOMEM;
-        r = lease_describe(lease, text_of(o, "key"), text_of(o, "source"), flag(o, "listed"));
+        r = lease_describe(lease, &terms);
         if (r < 0)
                 return r;
         lease->answered = flag(o, "answered");
         lease->asked = number(o, "asked");
+        lease->given = number(o, "given");
         lease->due = number(o, "due");
         lease->end = number(o, "end");
         lease->failures = (unsigned) number(o, "failures");
         lease->error = (int) json_object_get_int64(json_get(o, "error", json_type_int));
-        lease->restored = flag(o, "restored");
+        lease->restored = (unsigned) number(o, "restored");
+        lease->login = flag(o, "login");
         lease->digest = digest;
         r = replace(&lease->complaint, text_of(o, "complaint"));
         return r < 0 ? r : 0;

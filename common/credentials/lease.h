@@ -10,24 +10,41 @@
  * entry that stands in the environment file is its answer. Leases are kept in the state directory, without secrets, so
  * that they outlive the daemon. Times are CLOCK_REALTIME in microseconds. */
 
+/* What an entry says of itself, and what the settings say for it: where that changes, its helper is asked. */
+typedef struct LeaseTerms {
+        const char *key;    /* as the helper is asked for it */
+        const char *source; /* the file that names the helper */
+        bool listed;        /* it is the store's list that names the registry, and no file */
+        bool entered;       /* "auths" has an entry for it, as docker login makes one */
+        Digest settings;    /* of those that its answer depends on */
+} LeaseTerms;
+
 typedef struct Lease {
         char *registry; /* registry_normalize() of the key; "" for a store, which was asked for its list */
-        char *key;      /* as the helper was asked for it */
         char *helper;
-        char *source;  /* the file that names the helper */
-        bool listed;   /* it is the store's list that names the registry, and no file */
-        bool answered; /* digest, asked and end are of an answer */
-        int64_t asked; /* when it last answered or failed */
+        char *key; /* these five: LeaseTerms */
+        char *source;
+        bool listed;
+        bool entered;
+        Digest settings;
+
+        bool answered; /* digest, given and end are of an answer */
+        int64_t asked; /* when it was last asked, whatever came of it */
+        int64_t given; /* when it last answered */
         int64_t due;   /* when it is asked again */
         int64_t end;   /* when its answer ends; 0: it does not say, nor does anybody */
-        int error; /* of the last time, as HelperCall has it; -ENOKEY: it has none; -EKEYEXPIRED: none that is good */
-        char *complaint;          /* its own last line about it; "" */
-        unsigned failures;        /* in a row */
-        bool fresh;               /* it was asked in this round; these two are not kept */
-        unsigned failures_before; /* that */
-        bool named;               /* by a file or store in this round; not kept */
-        bool restored;            /* it was asked again since its answer was not in the environment file, once */
-        Digest digest;            /* of the credentials that it gave (credential_digest) */
+        int error;     /* of the last time, as HelperCall has it; -ENOKEY: it has none; -EKEYEXPIRED: none that is good;
+                          -ECANCELED: what it gave could not be written */
+        char *complaint;   /* its own last line about it; "" */
+        unsigned failures; /* in a row */
+        unsigned restored; /* how often it was asked again since its answer was not in the environment file */
+        bool login;        /* somebody has logged in since it was asked; due says when it is asked for that */
+        Digest digest;     /* of the credentials that it gave (credential_digest) */
+
+        /* Of this round, and not kept. */
+        bool fresh; /* it was asked */
+        unsigned failures_before;
+        bool named; /* by a file or store */
 } Lease;
 
 /* A credential file as it was: one that is written again with the same content was a login to a registry whose secret a
@@ -68,20 +85,27 @@ FileMark *leases_mark(Leases *l, const char *path);
 /* Those of helpers that nobody names any more: keep() says of which that is not so. */
 void leases_prune(Leases *l, bool (*keep)(const Lease *lease, void *userdata), void *userdata);
 
-/* Asked for other credentials than before, or never. Returns 0 or -ENOMEM. */
-int lease_describe(Lease *lease, const char *key, const char *source, bool listed);
+/* Those that were asked in another round, and what a store listed in it; but where somebody has asked later, that
+ * counts, and a login since is not forgotten. -ENOMEM. */
+int leases_take_fresh(Leases *l, const Leases *round);
 
-/* It answered now: with credentials of this digest, that end then (0: nobody says) or are looked at again after this.
- * It is asked again at two thirds of that, and not sooner than after 5 s. */
-void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t refresh_usec, int64_t now);
+/* Where one of them is not what it was, it is due. Returns 0 or -ENOMEM. */
+int lease_describe(Lease *lease, const LeaseTerms *terms);
 
-/* It failed; the pause before it is asked again grows from 5 s to 5 min, with some chance in it. -ENOMEM. */
+/* It was asked then, and answered now: with credentials of this digest, that end then (0: nobody says) or are looked at
+ * again after this. It is asked again at two thirds of that, and not sooner than after 5 s. */
+void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t refresh_usec, int64_t asked, int64_t now);
+
+/* It failed now; the pause before it is asked again grows from 5 s to 5 min, with some chance in it. -ENOMEM. */
 int lease_failed(Lease *lease, int error, const char *complaint, int64_t now);
+
+/* The pause after which it is asked for an answer that somebody took out of the environment file; it grows likewise. */
+int64_t lease_restore_pause(const Lease *lease);
 
 /* Its answer of this round could not be written: as good as none. -ENOMEM. */
 int lease_not_written(Lease *lease, int64_t now);
 
-/* To be asked by then. */
+/* Somebody has logged in: it is to be asked by then. */
 void lease_bring_forward(Lease *lease, int64_t due);
 
 /* It has to be asked, also after a clock that went back. */

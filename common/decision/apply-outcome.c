@@ -26,6 +26,8 @@ Outcome outcome_of(const Facts *f, const Decision *d, bool tried, uint64_t deadl
 
         if (!f->file.known || f->file.writing || f->file.stale || f->job)
                 return OUTCOME_OPEN;
+        if (f->file.asking || (f->file.ask_all && f->file.pause_usec == 0))
+                return OUTCOME_OPEN;
         if (d->action == ACTION_DONE || d->reason == REASON_SILENT || leaves_agent_down(f, d))
                 return failed ? OUTCOME_FAILED : OUTCOME_DONE;
         if (d->action == ACTION_HOLD)

@@ -3,6 +3,8 @@
 
 /* An agent that refuses itself does so in the first seconds of its life; one that runs for longer has changed its mind,
  * or somebody has mended it. */
+#define ASK_PAUSE_USEC (30 * USEC_PER_SEC)
+
 #define REFUSAL_USEC (30 * USEC_PER_SEC)
 
 bool facts_agent_has_credentials(const Facts *f) {
@@ -44,12 +46,16 @@ void facts_wake_agent(Facts *f) {
 
 /* --- the job that writes --- */
 
-bool facts_begin_write(Facts *f) {
-        bool ask_all = f->file.ask_all;
-
-        f->file.stale = f->file.ask_all = false;
+void facts_begin_write(Facts *f) {
+        f->file.stale = false;
         f->file.writing = true;
-        return ask_all;
+}
+
+bool facts_begin_ask(Facts *f) {
+        f->file.asking = true;
+        f->file.asking_all = f->file.ask_all;
+        f->file.ask_all = false;
+        return f->file.asking_all;
 }
 
 static bool take_report(FileFacts *file, const SyncReport *report) {
@@ -76,13 +82,16 @@ static bool take_report(FileFacts *file, const SyncReport *report) {
         return changed;
 }
 
-void facts_end_write(Facts *f, const SyncReport *report, uint64_t now) {
-        bool changed = take_report(&f->file, report);
+static void end_job(Facts *f, const SyncReport *report, uint64_t now) {
+        bool changed;
 
-        f->file.writing = false;
+        /* One that was overtaken by the other. */
+        if (report->seen_usec > 0 && report->seen_usec < f->file.sync.seen_usec)
+                return;
+        changed = take_report(&f->file, report);
         f->file.known = true;
         f->file.written_usec = now;
-        f->file.ask_usec = report->ask_in_usec > 0 ? now + report->ask_in_usec : 0;
+        f->file.ask_usec = report->ask_in_usec > 0 ? now + report->ask_in_usec - SYNC_ASK_NOW : 0;
         if (!changed)
                 return;
 
@@ -97,6 +106,22 @@ void facts_end_write(Facts *f, const SyncReport *report, uint64_t now) {
                 f->overtaken = true;
         else
                 f->record.failures = 0;
+}
+
+void facts_end_write(Facts *f, const SyncReport *report, uint64_t now) {
+        f->file.writing = false;
+        end_job(f, report, now);
+}
+
+void facts_end_ask(Facts *f, const SyncReport *report, uint64_t now) {
+        f->file.asking = false;
+        /* A job that died asked nobody, for all that is known. */
+        if (!report->asked || report->forgotten)
+                f->file.pause_usec = now + ASK_PAUSE_USEC;
+        if (!report->asked && f->file.asking_all)
+                f->file.ask_all = true;
+        f->file.asking_all = false;
+        end_job(f, report, now);
 }
 
 /* --- the job that observes --- */
@@ -229,6 +254,7 @@ void facts_close(Facts *f, const Decision *d) {
 void facts_retry(Facts *f) {
         facts_wake_file(f);
         f->file.ask_all = true;
+        f->file.pause_usec = 0;
         facts_wake_agent(f);
         f->record.fruitless = false;
         f->not_recorded_usec = 0;

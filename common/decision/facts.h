@@ -123,15 +123,18 @@ typedef struct Decision {
 /* The environment file, and what it is made from. */
 typedef struct FileFacts {
         bool stale;   /* something woke us since the last look */
-        bool writing; /* the job is under way */
+        bool writing; /* the job is under way, */
+        bool asking;  /* and that which asks helpers */
         SyncReport sync;
         bool known;            /* there was a report */
         bool right_known;      /* it was as it should be, */
         Digest right;          /* with these credentials, when that could last be told */
         uint64_t written_usec; /* when the job last ended */
         uint64_t changed_usec; /* when what stands in the file last changed under our eyes */
-        uint64_t ask_usec;     /* when a helper is to be asked again */
-        bool ask_all;          /* somebody wants every helper asked */
+        uint64_t ask_usec;     /* when a helper is to be asked again, */
+        uint64_t pause_usec;   /* and until when none is, as nobody could keep what they said last */
+        bool ask_all;          /* somebody wants every helper asked, */
+        bool asking_all;       /* and they are */
 } FileFacts;
 
 typedef struct Facts {
@@ -166,9 +169,13 @@ void facts_forget_file(Facts *f);
 /* The agent, its unit or its tasks may have. */
 void facts_wake_agent(Facts *f);
 
-/* The job that writes. True: every helper is to be asked. */
-bool facts_begin_write(Facts *f);
+/* The job that writes, without asking anybody. */
+void facts_begin_write(Facts *f);
 void facts_end_write(Facts *f, const SyncReport *report, uint64_t now);
+
+/* The one that asks helpers. True: every helper is to be asked. */
+bool facts_begin_ask(Facts *f);
+void facts_end_ask(Facts *f, const SyncReport *report, uint64_t now);
 
 /* The job that observes, and the question to the service manager. */
 void facts_begin_observe(Facts *f);

@@ -18,6 +18,9 @@
 #define START_BACKOFF_MIN_USEC (5 * USEC_PER_SEC)
 #define START_BACKOFF_MAX_USEC (300 * USEC_PER_SEC)
 
+/* For what helpers are asked right now, so that one restart does for both. */
+#define ASKING_MAX_USEC (10 * USEC_PER_SEC)
+
 enum {
         SETTLE_MAX = 150, /* times SettleSec=, from the first change that the agent does not have */
 };
@@ -255,6 +258,8 @@ static Decision decide_restart(const Facts *f, const Policy *p, uint64_t now) {
                 d = decide_unit(f, now);
                 return d.action == ACTION_RESTART ? decide_silent(f, p, now) : d;
         }
+        if (f->file.asking && f->needed_usec > 0 && settled < f->needed_usec + ASKING_MAX_USEC)
+                settled = f->needed_usec + ASKING_MAX_USEC;
         if (now < settled)
                 return decision(ACTION_WAIT, REASON_SETTLE, settled);
 

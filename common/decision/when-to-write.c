@@ -1,21 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "decision/when-to-write.h"
 
-/* What could not be written (a full disk, a busy file) is tried again even if no event tells of the cure; not sooner,
- * since helpers may have to be asked. */
+/* What could not be written (a full disk, a busy file) is tried again even if no event tells of the cure. */
 #define RETRY_USEC (30 * USEC_PER_SEC)
 
 static uint64_t earlier(uint64_t a, uint64_t b) {
         return a == 0 || (b > 0 && b < a) ? b : a;
 }
 
+/* 0: not at all. */
+static uint64_t next_ask(const FileFacts *f) {
+        uint64_t next = f->ask_all ? 1 : f->ask_usec;
+
+        return next > 0 && next < f->pause_usec ? f->pause_usec : next;
+}
+
 FileDecision decide_files(const FileFacts *f, uint64_t now) {
         uint64_t retry = f->known && f->sync.outcome == SYNC_FAILED ? f->written_usec + RETRY_USEC : 0;
-        uint64_t next = earlier(retry, f->ask_usec);
+        uint64_t ask = next_ask(f);
 
-        if (f->writing)
-                return (FileDecision){0};
-        if (f->stale || (next > 0 && now >= next))
+        if (!f->writing && (f->stale || (retry > 0 && now >= retry)))
                 return (FileDecision){.write = true};
-        return (FileDecision){.look_again_usec = next};
+        if (f->writing || f->asking || !f->known)
+                return (FileDecision){.look_again_usec = f->writing ? 0 : retry};
+        if (ask > 0 && now >= ask)
+                return (FileDecision){.ask = true};
+        return (FileDecision){.look_again_usec = earlier(retry, ask)};
+}
+
+bool files_are_settled(const FileFacts *f, uint64_t now) {
+        FileDecision d = decide_files(f, now);
+
+        return f->known && !f->writing && !f->asking && !d.write && !d.ask;
 }

@@ -8,27 +8,29 @@
 #include "credentials/gather.h"
 #include "ecsconfig/environment-file.h"
 
-#define UNKEPT_USEC (30 * USEC_PER_SEC)
-
 /* How long another program may keep the environment file busy before we say so. */
 enum {
         BUSY_TRIES = 40,
         BUSY_WAIT_MSEC = 50,
 };
 
-static int64_t realtime_usec(void) {
+static int64_t clock_usec(clockid_t clock) {
         struct timespec t;
 
-        if (clock_gettime(CLOCK_REALTIME, &t) < 0)
+        if (clock_gettime(clock, &t) < 0)
                 return 0;
         return (int64_t) t.tv_sec * (int64_t) USEC_PER_SEC + t.tv_nsec / 1000;
+}
+
+static int64_t realtime_usec(void) {
+        return clock_usec(CLOCK_REALTIME);
 }
 
 /* 0: never. */
 static uint64_t until(int64_t when) {
         int64_t now = realtime_usec();
 
-        return when == 0 ? 0 : when > now ? (uint64_t) (when - now) : 1;
+        return when == 0 ? 0 : when > now ? (uint64_t) (when - now) : SYNC_ASK_NOW;
 }
 
 /* The two values of an environment file; each NULL when it is not set. */
@@ -58,14 +60,38 @@ static int read_current(const EnvFile *file, AuthEntries *ret) {
         return 0;
 }
 
+/* Somebody has logged in, and does not see why nothing comes of it. */
+static int explain_yielding(const Credential *c, const Credential *current, const DigestKey *key, Problems *problems) {
+        Digest ours, theirs;
+        int r;
+
+        r = credential_digest(c, key, &ours);
+        if (r >= 0)
+                r = credential_digest(current, key, &theirs);
+        if (r < 0)
+                return r;
+        if (!digest_equal(&ours, &theirs))
+                problems_add(problems, LOG_ERR,
+                             "%s: its credentials of %s are not used while a file that comes after it cannot be read; "
+                             "the entry that the environment file has for it stays. Mend that file, or take it out of "
+                             "[Credentials] File=",
+                             c->source, c->key);
+        return 0;
+}
+
 /* An entry whose secret cannot be had keeps the last good one; where not all is known, so does every other. */
-static int keep_last_good(const Credentials *current, Credentials *credentials) {
+static int keep_last_good(const Credentials *current, Credentials *credentials, const DigestKey *key,
+                          Problems *problems) {
         for (size_t i = 0; i < current->n_items; i++) {
                 const Credential *c = credentials_find(credentials, current->items[i].registry);
-                int r;
+                int r = 0;
 
                 if (c ? credential_is_usable(c) && !c->yields : !credentials->incomplete)
                         continue;
+                if (c && credential_is_usable(c))
+                        r = explain_yielding(c, &current->items[i], key, problems);
+                if (r < 0)
+                        return r;
                 r = credentials_put_copy(credentials, &current->items[i]);
                 if (r < 0)
                         return r;
@@ -73,24 +99,18 @@ static int keep_last_good(const Credentials *current, Credentials *credentials) 
         return 0;
 }
 
-/* file may be NULL: no environment file yet. */
-static int merge(const EcsConfigSettings *settings, const EnvFile *file, const Credentials *gathered,
-                 Credentials *credentials, const char **ret_type, char **ret_data, Problems *problems) {
-        _cleanup_(auth_entries_done) AuthEntries entries = {0};
-        _cleanup_(credentials_done) Credentials current = {0};
+/* current: what stands in the environment file now. */
+static int merge(const EcsConfigSettings *settings, const DigestKey *key, const Credentials *current,
+                 const Credentials *gathered, Credentials *credentials, const char **ret_type, char **ret_data,
+                 Problems *problems) {
         int r;
 
         r = credentials_copy(gathered, credentials);
-        if (r >= 0 && file)
-                r = read_current(file, &entries);
+        if (r >= 0)
+                r = keep_last_good(current, credentials, key, problems);
         if (r < 0)
                 return r;
-        /* What the agent would not take is nothing good to keep. */
-        if (authdata_parse(entries.type, entries.data, &current) >= 0)
-                r = keep_last_good(&current, credentials);
-        if (r < 0)
-                return r;
-        return authdata_format(credentials, &current, settings->auth_type, ret_type, ret_data, problems);
+        return authdata_format(credentials, current, settings->auth_type, ret_type, ret_data, problems);
 }
 
 /* Their names, separated by ", "; cut short after the last whole one. Returns how many there are. */
@@ -172,7 +192,7 @@ static void describe_lease(const Credential *c, const Leases *leases, SyncEntry 
                 return;
         copy_string(e->source, sizeof(e->source), l->source);
         copy_string(e->helper, sizeof(e->helper), l->helper);
-        e->asked_usec = l->answered ? l->asked : 0;
+        e->asked_usec = l->answered ? l->given : 0;
         e->end_usec = l->end;
         e->due_usec = l->due;
         e->failing = l->failures > 0;
@@ -197,8 +217,7 @@ static void describe_entries(const Credentials *credentials, const Leases *lease
         }
 }
 
-/* What the credential files and helpers say. They are asked once, before the environment file is opened: that takes
- * long, and the file may have to be read again. */
+/* What the credential files and helpers say. */
 typedef struct Gathered {
         int error;
         Credentials credentials;
@@ -212,73 +231,106 @@ static void gathered_done(Gathered *g) {
         leases_done(&g->leases);
 }
 
-/* False: nobody can tell; a file that cannot be read, or that somebody is writing right now. */
-static bool read_credentials(const char *path, Credentials *ret) {
+/* What the agent would not take is as good as nothing, and nothing to keep. */
+static int read_credentials(const EnvFile *file, Credentials *ret) {
         _cleanup_(auth_entries_done) AuthEntries entries = {0};
+        int r;
+
+        r = read_current(file, &entries);
+        if (r < 0)
+                return r;
+        r = authdata_parse(entries.type, entries.data, ret);
+        return r == -EBADMSG ? 0 : r;
+}
+
+/* False: nobody can tell; a file that cannot be read, or that somebody is writing right now. */
+static bool look_at_credentials(const char *path, Credentials *ret) {
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         Problems ignored = {0};
 
         if (access(path, F_OK) < 0)
                 return errno == ENOENT;
-        if (envfile_open(path, &file, &ignored) < 0 || read_current(file, &entries) < 0 || !envfile_is_whole(file))
-                return false;
-        /* What the agent would not take is as good as nothing. */
-        (void) authdata_parse(entries.type, entries.data, ret);
-        return true;
+        return envfile_open(path, &file, &ignored) >= 0 && read_credentials(file, ret) >= 0 && envfile_is_whole(file);
 }
 
-static void gather(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
-                   bool ask_all, Gathered *ret) {
-        _cleanup_(credentials_done) Credentials current = {0};
-        HelperRound round = {.key = key, .now = realtime_usec(), .ask_all = ask_all, .leases = &ret->leases};
-
-        if (read_credentials(settings->environment_file, &current))
-                round.current = &current;
+/* round: with what is asked, and what is known of the environment file and of answers before. */
+static void gather(const CredentialSettings *sources, HelperRound *round, const Leases *fresh, Gathered *ret) {
+        *ret = (Gathered){0};
+        round->now = realtime_usec();
+        round->leases = &ret->leases;
         ret->error = leases_load(&ret->leases);
+        if (ret->error >= 0 && fresh)
+                ret->error = leases_take_fresh(&ret->leases, fresh);
         if (ret->error >= 0)
-                ret->error = gather_credentials(sources, &round, &ret->credentials, &ret->problems);
-        ret->next = round.next;
+                ret->error = gather_credentials(sources, round, &ret->credentials, &ret->problems);
+        ret->next = round->next;
 }
 
-/* What could not be written is nobody's answer. */
-static void give_back_answers(Gathered *g) {
+/* Before the environment file is opened for a change: that takes long. */
+static void ask(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+                Asking asking, Gathered *ret) {
+        _cleanup_(credentials_done) Credentials current = {0};
+        HelperRound round = {.key = key, .ask = asking};
+
+        if (look_at_credentials(settings->environment_file, &current))
+                round.current = &current;
+        gather(sources, &round, NULL, ret);
+}
+
+static bool was_asked(const Gathered *g) {
+        for (size_t i = 0; i < g->leases.n_items; i++)
+                if (g->leases.items[i].fresh)
+                        return true;
+        return false;
+}
+
+/* An answer that does not stand in the environment file now is nobody's: it is asked for again, after a pause. current:
+ * what stands there; NULL: none of it, nothing was written. */
+static int give_back_answers(Gathered *g, const Credentials *current, const DigestKey *key) {
         int64_t now = realtime_usec();
 
         for (size_t i = 0; i < g->leases.n_items; i++) {
                 Lease *l = &g->leases.items[i];
+                const Credential *c = current ? credentials_find(current, l->registry) : NULL;
+                Digest digest;
+                int r;
 
-                if (!l->fresh || lease_not_written(l, now) < 0)
+                if (!l->fresh || l->failures > 0 || l->error != 0 || !*l->registry)
                         continue;
+                r = c ? credential_digest(c, key, &digest) : 0;
+                if (r < 0 || (c && digest_equal(&digest, &l->digest)))
+                        continue;
+                r = lease_not_written(l, now);
+                if (r < 0)
+                        return r;
                 if (g->next == 0 || l->due < g->next)
                         g->next = l->due;
         }
+        return 0;
 }
 
 /* So that who comes after us asks nobody again. */
 static void keep_leases(const Gathered *g, SyncReport *report) {
         int r = leases_save(&g->leases);
 
-        if (r >= 0 || g->leases.n_items == 0)
+        if (r >= 0 || report->forgotten || g->leases.n_items == 0)
                 return;
+        report->forgotten = was_asked(g);
         problems_add(&report->problems, LOG_WARNING,
                      "%s/leases: cannot be kept: %s; credential helpers are asked more often than they should be",
                      state_directory(), strerror(-r));
-        /* Nobody remembers how often it has failed. */
-        if (report->ask_in_usec > 0 && report->ask_in_usec < UNKEPT_USEC)
-                report->ask_in_usec = UNKEPT_USEC;
 }
 
 /* Credentials to the two lines, in memory. */
-static int prepare(const Gathered *gathered, const EcsConfigSettings *settings, EnvFile *file, SyncReport *report) {
+static int prepare(const Gathered *gathered, const Credentials *current, const EcsConfigSettings *settings,
+                   const DigestKey *key, EnvFile *file, SyncReport *report) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
         size_t line_max = settings->line_max;
         int r;
 
-        r = gathered->error;
-        if (r >= 0)
-                r = merge(settings, file, &gathered->credentials, &credentials, &type, &data, &report->problems);
+        r = merge(settings, key, current, &gathered->credentials, &credentials, &type, &data, &report->problems);
         if (r < 0)
                 return r;
         report->behind = true; /* until it is saved */
@@ -317,62 +369,103 @@ static int describe_current(const EnvFile *file, const DigestKey *key, SyncRepor
         return 0;
 }
 
-/* -EAGAIN: another program is writing it. patient: also where there would be nothing to write, since what was read may
- * be half of what it will be. */
-static int sync_once(const Gathered *gathered, const EcsConfigSettings *settings, const DigestKey *key, bool patient,
-                     SyncReport *report) {
+/* Into the file on disk, and what stands there then. */
+static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOutcome outcome, SyncReport *report) {
+        _cleanup_(credentials_done) Credentials current = {0};
+        int r;
+
+        /* Before the answers: one that is on record and was not written is asked for again; one that was written and
+         * is not on record would be taken for somebody else's doing. */
+        if (was_asked(gathered))
+                keep_leases(gathered, report);
+        r = envfile_save(file, &report->problems);
+        if (r < 0)
+                return r;
+        report->behind = false;
+        report->outcome = r > 0 ? outcome : SYNC_UNCHANGED;
+        envfile_identify(file, &report->identity);
+        if (r > 0)
+                r = describe_current(file, key, report);
+        if (r >= 0)
+                r = read_credentials(file, &current);
+        return r < 0 ? r : give_back_answers(gathered, &current, key);
+}
+
+/* answers: of helpers that were asked; or NULL. -EAGAIN: another program is writing it. patient: also where there would
+ * be nothing to write, since what was read may be half of what it will be. */
+static int sync_once(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+                     const Gathered *answers, bool patient, SyncReport *report) {
+        _cleanup_(gathered_done) Gathered gathered = {0};
+        _cleanup_(credentials_done) Credentials current = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
-        SyncOutcome outcome;
+        HelperRound round = {
+                .key = key, .current = &current, .answers = answers ? &answers->credentials : NULL, .ask = ASK_NOBODY};
         int r;
 
         r = envfile_open_for_change(settings->environment_file, &file, &report->problems);
         if (r < 0)
                 return r;
-
         if (patient && !envfile_is_whole(file))
                 return -EAGAIN;
+        report->seen_usec = (uint64_t) clock_usec(CLOCK_MONOTONIC);
 
         /* What stands there counts even if we fail below: the agent is to run with it. */
         r = describe_current(file, key, report);
+        if (r >= 0)
+                r = read_credentials(file, &current);
         if (r < 0)
                 return r;
 
-        r = prepare(gathered, settings, file, report);
-        if (r < 0)
+        gather(sources, &round, answers ? &answers->leases : NULL, &gathered);
+        problems_append(&report->problems, &gathered.problems);
+        r = gathered.error;
+        if (r >= 0)
+                r = prepare(&gathered, &current, settings, key, file, report);
+        if (r >= 0)
+                r = save(&gathered, key, file, (SyncOutcome) r, report);
+        if (r == -EAGAIN)
                 return r;
-        outcome = (SyncOutcome) r;
-
-        r = envfile_save(file, &report->problems);
-        if (r < 0)
-                return r;
-        report->behind = false;
-        if (r == 0) {
-                report->outcome = SYNC_UNCHANGED;
-                envfile_identify(file, &report->identity);
-                return 0;
-        }
-
-        report->outcome = outcome;
-        envfile_identify(file, &report->identity);
-        return describe_current(file, key, report);
+        if (r < 0 && gathered.error >= 0)
+                (void) give_back_answers(&gathered, NULL, key);
+        if (gathered.error >= 0)
+                keep_leases(&gathered, report);
+        report->ask_in_usec = until(gathered.next);
+        return r;
 }
 
-void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key, bool ask_all,
+/* Nobody will ask for them at once who finds the file busy, too. */
+static void give_up_answers(const EcsConfigSettings *settings, const DigestKey *key, Gathered *answers) {
+        _cleanup_(envfile_freep) EnvFile *lock = NULL;
+        _cleanup_(leases_done) Leases leases = {0};
+        Problems ignored = {0};
+
+        if (!was_asked(answers) || envfile_open_for_change(settings->environment_file, &lock, &ignored) < 0 ||
+            give_back_answers(answers, NULL, key) < 0 || leases_load(&leases) < 0 ||
+            leases_take_fresh(&leases, &answers->leases) < 0)
+                return;
+        (void) leases_save(&leases);
+}
+
+void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key, Asking asking,
               SyncReport *ret) {
         const struct timespec pause = {.tv_nsec = BUSY_WAIT_MSEC * 1000000L};
-        Gathered gathered = {0};
+        _cleanup_(gathered_done) Gathered answers = {0};
         SyncReport report = {0};
         int r = -EAGAIN;
 
-        gather(sources, settings, key, ask_all, &gathered);
+        if (asking != ASK_NOBODY)
+                ask(sources, settings, key, asking, &answers);
         for (unsigned tries = 0; r == -EAGAIN && tries < BUSY_TRIES; tries++) {
                 if (tries > 0)
                         (void) nanosleep(&pause, NULL);
-                report = (SyncReport){.outcome = SYNC_FAILED, .problems = gathered.problems};
+                report = (SyncReport){.outcome = SYNC_FAILED, .asked = asking != ASK_NOBODY};
                 /* One that is kept open for good, as by an editor, is read as it is in the end. */
-                r = sync_once(&gathered, settings, key, tries + 1 < BUSY_TRIES, &report);
+                r = sync_once(sources, settings, key, asking != ASK_NOBODY ? &answers : NULL, tries + 1 < BUSY_TRIES,
+                              &report);
         }
 
+        if (r == -EAGAIN)
+                give_up_answers(settings, key, &answers);
         if (r < 0) {
                 report.outcome = SYNC_FAILED;
                 if (r == -EAGAIN)
@@ -384,11 +477,6 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                         problems_add(&report.problems, LOG_ERR, "%s: nothing was written: %s",
                                      settings->environment_file, strerror(-r));
         }
-        if (r < 0 && gathered.error >= 0)
-                give_back_answers(&gathered);
-        report.ask_in_usec = until(gathered.next);
-        keep_leases(&gathered, &report);
-        gathered_done(&gathered);
         *ret = report;
 }
 
@@ -408,24 +496,27 @@ int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncRepor
 
 int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
                 Credentials *ret_credentials, const char **ret_type, char **ret_data, Problems *problems) {
-        _cleanup_(credentials_done) Credentials credentials = {0};
+        _cleanup_(credentials_done) Credentials credentials = {0}, current = {0};
+        HelperRound round = {.key = key, .current = &current, .ask = ASK_DUE};
         _cleanup_(gathered_done) Gathered gathered = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
-        int r;
+        int r = 0;
 
         if (access(settings->environment_file, F_OK) == 0) {
                 r = envfile_open(settings->environment_file, &file, problems);
-                if (r < 0)
-                        return r;
+                if (r >= 0)
+                        r = read_credentials(file, &current);
         }
+        if (r < 0)
+                return r;
 
-        gather(sources, settings, key, false, &gathered);
+        gather(sources, &round, NULL, &gathered);
         *problems = gathered.problems;
         r = gathered.error;
         if (r >= 0)
-                r = merge(settings, file, &gathered.credentials, &credentials, &type, &data, problems);
+                r = merge(settings, key, &current, &gathered.credentials, &credentials, &type, &data, problems);
         if (r < 0)
                 return r;
 

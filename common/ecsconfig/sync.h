@@ -27,6 +27,7 @@ typedef enum SyncOutcome {
 
 enum {
         SYNC_ENTRIES_MAX = 48,
+        SYNC_ASK_NOW = 1, /* ask_in_usec */
 };
 
 /* One registry of those that stand in the environment file, and where it came from. */
@@ -51,7 +52,10 @@ typedef struct SyncReport {
         char registries[1024]; /* their names, separated by ", "; cut short with "..." */
         SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
         EnvFileIdentity identity;            /* of the environment file as this report describes it */
-        uint64_t ask_in_usec;                /* from now, a helper is to be asked again; 0: none is */
+        uint64_t seen_usec;                  /* when that was, on CLOCK_MONOTONIC; 0: it was not looked at */
+        uint64_t ask_in_usec;                /* from now, a helper is to be asked again; 0: none is; or SYNC_ASK_NOW */
+        bool asked;                          /* those that were due have been, */
+        bool forgotten;                      /* and what they said of that could not be kept */
         Problems problems;
 } SyncReport;
 
@@ -66,8 +70,11 @@ static inline uint64_t sync_timeout_usec(const CredentialSettings *sources) {
         return 30 * USEC_PER_SEC + 2 * HELPER_RUN_TIMEOUTS * sources->helper_timeout_usec;
 }
 
-/* Always gives a report. ask_all: helpers are asked also where their lease is not due. */
-void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key, bool ask_all,
+/* Always gives a report. With ASK_NOBODY it takes no longer than the disk does: what a helper is due for stays as it
+ * is, and ask_in_usec says so. Several may run at once, also of other instances: helpers are asked before the
+ * environment file is opened, what they say and the credential files are brought together behind one lock, and of two
+ * answers the one that was asked for later counts. */
+void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key, Asking ask,
               SyncReport *ret);
 
 /* What stands in the environment file, as sync_run() reports it; -ENOENT and others: it cannot be read. */

@@ -12,7 +12,7 @@ struct Writer {
         const CredentialSettings *sources;
         const EcsConfigSettings *settings;
         const DigestKey *key;
-        bool ask_all;
+        Asking asking;
 
         char *path; /* of the environment file, for the message about a child that did not end well */
 };
@@ -70,17 +70,17 @@ static void on_done(void *userdata, int error, const void *report) {
 static void run(const void *context, void *report) {
         const Writer *w = context;
 
-        sync_run(w->sources, w->settings, w->key, w->ask_all, report);
+        sync_run(w->sources, w->settings, w->key, w->asking, report);
 }
 
 void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
-                  bool ask_all) {
+                  Asking asking) {
         int r;
 
         w->sources = sources;
         w->settings = settings;
         w->key = key;
-        w->ask_all = ask_all;
+        w->asking = asking;
         free(w->path);
         w->path = strdup(settings->environment_file);
         r = w->path ? worker_run(w->worker, run, w, sizeof(SyncReport), sync_timeout_usec(sources), on_done, w)

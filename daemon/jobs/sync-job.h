@@ -5,7 +5,8 @@
 
 #include "ecsconfig/sync.h"
 
-/* Runs the job that writes (sync_run()) in a worker of its own: it waits for nothing, and nothing waits for it. */
+/* Runs the job that writes (sync_run()) in a worker of its own: it waits for nothing, and nothing waits for it. Of two,
+ * one writes what is known and one asks helpers. */
 
 typedef struct Writer Writer;
 
@@ -18,5 +19,5 @@ DEFINE_CLEANUP_FUNC(Writer *, writer_free)
 
 /* done() is called in any case, later or at once. */
 void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
-                  bool ask_all);
+                  Asking asking);
 bool writer_is_running(const Writer *w);

@@ -12,6 +12,9 @@
 /* The Docker Engine tells that a container has ended a moment before its list says so (measured, 20.10). */
 #define DOCKER_SETTLE_USEC (300 * USEC_PER_MSEC)
 
+/* From the event of a write of ours to the report of its job. */
+#define EVENT_USEC (200 * USEC_PER_MSEC)
+
 static void manager_pass(Manager *m);
 
 uint64_t manager_now(const Manager *m) {
@@ -57,7 +60,8 @@ void manager_end(Manager *m) {
 }
 
 bool manager_is_busy(const Manager *m) {
-        return writer_is_running(m->writer) || (m->service && service_is_busy(m->service));
+        return writer_is_running(m->writer) || writer_is_running(m->asker) ||
+               (m->service && service_is_busy(m->service));
 }
 
 int manager_on_pass(sd_event_source *s _unused_, void *userdata) {
@@ -81,42 +85,79 @@ static int on_write_again(sd_event_source *s _unused_, uint64_t usec _unused_, v
         return 0;
 }
 
-void manager_on_written(void *userdata, const SyncReport *report) {
-        Manager *m = userdata;
-
-        facts_end_write(&m->facts, report, manager_now(m));
-        announcer_tell_sync(m->announcer, m->settings, &m->facts.file.sync);
-        manager_tell_ready(m);
-
+static void manager_tell_report(Manager *m, const SyncReport *report) {
+        announcer_tell_sync(m->announcer, m->settings, report);
         if (m->stopping && !manager_is_busy(m))
                 manager_end(m);
         else
                 manager_wake(m);
 }
 
-/* What our own write did to it is known. */
+void manager_on_written(void *userdata, const SyncReport *report) {
+        Manager *m = userdata;
+
+        facts_end_write(&m->facts, report, manager_now(m));
+        manager_tell_report(m, report);
+}
+
+void manager_on_asked(void *userdata, const SyncReport *report) {
+        Manager *m = userdata;
+
+        facts_end_ask(&m->facts, report, manager_now(m));
+        manager_tell_report(m, report);
+}
+
+/* What our own write did to it is known when its job has told. */
 static void manager_judge_event(Manager *m) {
         const EnvFileIdentity *known = &m->facts.file.sync.identity;
         EnvFileIdentity now;
 
-        if (!m->environment_event || writer_is_running(m->writer))
-                return;
         m->environment_event = false;
         envfile_identify_path(m->settings->ecsconfig.environment_file, &now);
         if (known->inode == 0 || now.inode != known->inode || now.mtime_nsec != known->mtime_nsec)
                 facts_wake_file(&m->facts);
 }
 
+static int on_event_judged(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        Manager *m = userdata;
+
+        manager_judge_event(m);
+        manager_wake(m);
+        return 0;
+}
+
+/* Helpers take long, and somebody else's change is not to wait for them. */
+static void manager_look_at_event(Manager *m) {
+        int armed = SD_EVENT_OFF;
+
+        if (!m->environment_event || writer_is_running(m->writer))
+                return;
+        if (m->event_judged)
+                (void) sd_event_source_get_enabled(m->event_judged, &armed);
+        if (!writer_is_running(m->asker))
+                manager_judge_event(m);
+        else if (armed == SD_EVENT_OFF)
+                (void) manager_arm_timer(m, &m->event_judged, manager_now(m) + EVENT_USEC, on_event_judged);
+}
+
+static void manager_start_job(Manager *m, Writer *writer, Asking asking) {
+        writer_start(writer, &m->settings->credentials, &m->settings->ecsconfig, &m->key, asking);
+}
+
 static void manager_pass_files(Manager *m) {
         FileDecision d;
 
-        manager_judge_event(m);
+        manager_look_at_event(m);
         d = decide_files(&m->facts.file, manager_now(m));
         (void) manager_arm_timer(m, &m->write_again, d.look_again_usec, on_write_again);
-        if (!d.write)
-                return;
-        writer_start(m->writer, &m->settings->credentials, &m->settings->ecsconfig, &m->key,
-                     facts_begin_write(&m->facts));
+        if (d.write) {
+                facts_begin_write(&m->facts);
+                manager_start_job(m, m->writer, ASK_NOBODY);
+        } else if (d.ask) {
+                manager_start_job(m, m->asker, facts_begin_ask(&m->facts) ? ASK_ALL : ASK_DUE);
+        }
+        if (files_are_settled(&m->facts.file, manager_now(m)))
+                manager_tell_ready(m);
 }
 
 /* --- the record of restarts --- */

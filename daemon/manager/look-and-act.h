@@ -15,6 +15,7 @@ int manager_on_pass(sd_event_source *s, void *userdata);
 
 /* What its jobs, the service manager and Docker tell. */
 void manager_on_written(void *userdata, const SyncReport *report);
+void manager_on_asked(void *userdata, const SyncReport *report);
 void manager_on_observed(void *userdata, const ObserveReport *agent, const UnitReport *unit);
 void manager_on_unit_queried(void *userdata, const UnitReport *unit);
 void manager_on_unit_changed(void *userdata);

@@ -22,6 +22,7 @@ struct Manager {
         sd_event *event;
         sd_event_source *pass;           /* deferred: runs the pass */
         sd_event_source *write_again;    /* the time that decide_files() named */
+        sd_event_source *event_judged;   /* what happened to the environment file while helpers are asked */
         sd_event_source *look_again;     /* the time that decide_agent() named */
         sd_event_source *refresh;        /* RefreshSec= */
         sd_event_source *docker_settled; /* one more look after an event */
@@ -29,6 +30,7 @@ struct Manager {
         sd_event_source *stop_limit;
 
         Writer *writer;
+        Writer *asker; /* of helpers */
         Observer *observer;
         Service *service; /* NULL: nothing is restarted */
         Watch *watch;

@@ -289,6 +289,8 @@ static int manager_build(Manager *m) {
         if (r >= 0)
                 r = writer_new(&m->writer, m->event, manager_on_written, m);
         if (r >= 0)
+                r = writer_new(&m->asker, m->event, manager_on_asked, m);
+        if (r >= 0)
                 r = observer_new(&m->observer, m->event, manager_on_observed, m);
         if (r >= 0)
                 r = announcer_new(&m->announcer, m->mode == MANAGER_RUN);
@@ -332,6 +334,7 @@ Manager *manager_free(Manager *m) {
                 return NULL;
 
         writer_free(m->writer);
+        writer_free(m->asker);
         observer_free(m->observer);
         watch_free(m->watch);
         docker_events_free(m->docker_events);
@@ -341,6 +344,7 @@ Manager *manager_free(Manager *m) {
         announcer_free(m->announcer);
         sd_event_source_disable_unref(m->pass);
         sd_event_source_disable_unref(m->write_again);
+        sd_event_source_disable_unref(m->event_judged);
         sd_event_source_disable_unref(m->look_again);
         sd_event_source_disable_unref(m->refresh);
         sd_event_source_disable_unref(m->docker_settled);

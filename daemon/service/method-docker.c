@@ -136,7 +136,8 @@ static int docker_step(DockerService *s, ContainerSwapGoal step) {
         if (worker_is_running(s->worker))
                 return -EBUSY;
         s->step = step;
-        return worker_run(s->worker, run_step, s, sizeof(ContainerSwapReport), CONTAINER_SWAP_TIMEOUT_USEC, on_step_done, s);
+        return worker_run(s->worker, run_step, s, sizeof(ContainerSwapReport), CONTAINER_SWAP_TIMEOUT_USEC,
+                          on_step_done, s);
 }
 
 static int docker_query(Service *service) {

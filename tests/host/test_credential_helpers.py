@@ -88,9 +88,11 @@ def test_a_helper_that_hangs_holds_up_neither_boot_nor_end(host):
     host.write("/usr/local/bin/docker-credential-hang", "#!/bin/sh\nsleep 1000\n", 0o755)
     host.write("/etc/ecs-authd.conf.d/30-hang.conf", "[Credentials]\nHelperTimeoutSec=1h\n")
     host.put("/root/.docker/config.json", '{"credHelpers": {"hang.example": "hang"}}')
-    host.shell("rm -f /var/lib/ecs-authd/leases")  # nobody is asked again before the pause after a failure is over
+    # Nobody is asked again before the pause after a failure is over.
+    host.run("systemctl", "stop", "ecs-authd", timeout=30)
+    host.shell("rm -f /var/lib/ecs-authd/leases")
     since = host.cursor()
-    host.run("systemctl", "restart", "ecs-authd", timeout=30)  # waits for READY
+    host.run("systemctl", "start", "ecs-authd", timeout=30)  # waits for READY
     host.wait_said("the agent is not kept waiting", since)
     host.run("systemctl", "stop", "ecs-authd", timeout=30)
     assert host.property("ecs-authd", "Result") == "success"

@@ -13,11 +13,8 @@ static int gather_once(const CredentialSettings *settings, Credentials *ret, Pro
         static const DigestKey key = {{1}};
         const Credentials none = {0};
         Leases leases = {0};
-        HelperRound round = {.key = &key,
-                             .current = &none,
-                             .now = 1000 * (int64_t) USEC_PER_SEC,
-                             .ask_all = true,
-                             .leases = &leases};
+        HelperRound round = {
+                .key = &key, .current = &none, .now = 1000 * (int64_t) USEC_PER_SEC, .ask = ASK_ALL, .leases = &leases};
         int r;
 
         r = gather_credentials(settings, &round, ret, problems);

@@ -10,11 +10,13 @@
 
 static const Digest digest = {{7}};
 
+static const LeaseTerms usual = {.key = "https://registry.example", .source = "/root/.docker/config.json"};
+
 static Lease *new_lease(Leases *l) {
         Lease *lease = leases_add(l, "registry.example", "vault");
 
         assert_non_null(lease);
-        assert_int_equal(lease_describe(lease, "https://registry.example", "/root/.docker/config.json", false), 0);
+        assert_int_equal(lease_describe(lease, &usual), 0);
         return lease;
 }
 
@@ -37,7 +39,7 @@ static void test_length(void **state _unused_) {
                 int64_t end = table[i].end > 0 ? NOW + SECONDS(table[i].end) : 0, due = NOW + SECONDS(table[i].due);
 
                 assert_true(lease_is_due(lease, NOW)); /* never asked */
-                lease_answered(lease, &digest, end, SECONDS(table[i].refresh), NOW);
+                lease_answered(lease, &digest, end, SECONDS(table[i].refresh), NOW, NOW);
                 assert_false(lease_is_due(lease, NOW));
                 if (table[i].due < 0) {
                         assert_false(lease_is_due(lease, NOW + SECONDS(1000000000)));
@@ -54,7 +56,7 @@ static void test_end_of_time(void **state _unused_) {
         _cleanup_(leases_done) Leases l = {0};
         Lease *lease = new_lease(&l);
 
-        lease_answered(lease, &digest, SECONDS(1000000000000), SECONDS(3600), NOW);
+        lease_answered(lease, &digest, SECONDS(1000000000000), SECONDS(3600), NOW, NOW);
         assert_true(lease->due > NOW && lease->due < lease->end);
 }
 
@@ -78,7 +80,7 @@ static void test_backoff(void **state _unused_) {
                 assert_string_equal(lease->complaint, "no answer");
 
                 /* An answer ends it, and what was complained of is no complaint any more. */
-                lease_answered(lease, &digest, 0, SECONDS(3600), NOW);
+                lease_answered(lease, &digest, 0, SECONDS(3600), NOW, NOW);
                 assert_int_equal(lease->failures, 0);
                 assert_int_equal(lease->error, 0);
                 assert_string_equal(lease->complaint, "");
@@ -101,13 +103,13 @@ static void test_clock_that_goes_back(void **state _unused_) {
         _cleanup_(leases_done) Leases l = {0};
         Lease *lease = new_lease(&l);
 
-        lease_answered(lease, &digest, 0, SECONDS(3600), NOW);
+        lease_answered(lease, &digest, 0, SECONDS(3600), NOW, NOW);
         assert_true(lease_is_due(lease, NOW - 1));
         /* Once. */
-        lease_answered(lease, &digest, 0, SECONDS(3600), NOW - SECONDS(86400));
+        lease_answered(lease, &digest, 0, SECONDS(3600), NOW - SECONDS(86400), NOW - SECONDS(86400));
         assert_false(lease_is_due(lease, NOW - SECONDS(86400)));
         /* Also where nothing else would ever have it asked. */
-        lease_answered(lease, &digest, 0, 0, NOW);
+        lease_answered(lease, &digest, 0, 0, NOW, NOW);
         assert_true(lease_is_due(lease, NOW - 1));
         /* And where it fails. */
         assert_int_equal(lease_failed(lease, -EIO, "", NOW), 0);
@@ -115,34 +117,122 @@ static void test_clock_that_goes_back(void **state _unused_) {
 }
 
 static void test_described_anew(void **state _unused_) {
-        static const struct {
-                const char *key, *source;
-                bool listed, due;
+        const struct {
+                LeaseTerms terms;
+                bool due;
         } table[] = {
-                {"https://registry.example", "/root/.docker/config.json", false, false},
-                {"https://registry.example", "/root/.docker/config.json", true, false},
-                {"registry.example", "/root/.docker/config.json", false, true},
-                {"https://registry.example", "/other/config.json", false, true},
+                {usual, false},
+                {{.key = usual.key, .source = usual.source, .listed = true}, false},
+                {{.key = "registry.example", .source = usual.source}, true},
+                {{.key = usual.key, .source = "/other/config.json"}, true},
+                /* docker login, and docker logout, of a registry that credHelpers names */
+                {{.key = usual.key, .source = usual.source, .entered = true}, true},
+                {{.key = usual.key, .source = usual.source, .settings = {{1}}}, true},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 _cleanup_(leases_done) Leases l = {0};
                 Lease *lease = new_lease(&l);
 
-                lease_answered(lease, &digest, 0, SECONDS(3600), NOW);
-                assert_int_equal(lease_describe(lease, table[i].key, table[i].source, table[i].listed), 0);
+                lease_answered(lease, &digest, 0, SECONDS(3600), NOW, NOW);
+                assert_int_equal(lease_describe(lease, &table[i].terms), 0);
+                assert_int_equal(lease_is_due(lease, NOW), table[i].due);
+                assert_int_equal(lease_describe(lease, &table[i].terms), 0);
                 assert_int_equal(lease_is_due(lease, NOW), table[i].due);
         }
 }
 
 /* Another entry of the same registry is asked at once, also in the middle of a pause. */
 static void test_described_anew_after_a_failure(void **state _unused_) {
+        const LeaseTerms other = {.key = "other", .source = usual.source};
         _cleanup_(leases_done) Leases l = {0};
         Lease *lease = new_lease(&l);
 
         assert_int_equal(lease_failed(lease, -EIO, "", NOW), 0);
-        assert_int_equal(lease_describe(lease, "other", lease->source, false), 0);
+        assert_int_equal(lease_describe(lease, &other), 0);
         assert_true(lease_is_due(lease, NOW));
+}
+
+/* A helper that takes longer than its answer is good. */
+static void test_slow_helper(void **state _unused_) {
+        _cleanup_(leases_done) Leases l = {0};
+        Lease *lease = new_lease(&l);
+
+        lease_answered(lease, &digest, NOW + SECONDS(5), SECONDS(3600), NOW, NOW + SECONDS(6));
+        assert_int_equal(lease->due, NOW + SECONDS(11));
+        assert_int_equal(lease->asked, NOW);
+}
+
+/* --- two rounds at once --- */
+
+static Lease *fresh_lease(Leases *l, int64_t asked) {
+        Lease *lease = new_lease(l);
+
+        lease_answered(lease, &digest, 0, SECONDS(3600), asked, asked);
+        lease->fresh = true;
+        return lease;
+}
+
+static void test_later_answer_counts(void **state _unused_) {
+        static const struct {
+                int64_t on_record; /* asked, in seconds from NOW; the round's was at NOW */
+                bool taken;
+        } table[] = {{-1, true}, {0, true}, {1, false}, {2399, false}, {2401, true}};
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(leases_done) Leases l = {0}, round = {0};
+                const Digest other = {{8}};
+                Lease *lease = new_lease(&l);
+
+                (void) fresh_lease(&round, NOW);
+                lease_answered(lease, &other, 0, SECONDS(3600), NOW + SECONDS(table[i].on_record),
+                               NOW + SECONDS(table[i].on_record));
+                assert_int_equal(leases_take_fresh(&l, &round), 0);
+                assert_int_equal(l.n_items, 1);
+                assert_int_equal(l.items[0].fresh, table[i].taken);
+                assert_int_equal(digest_equal(&l.items[0].digest, &digest), table[i].taken);
+        }
+}
+
+static void test_login_during_a_round(void **state _unused_) {
+        _cleanup_(leases_done) Leases l = {0}, round = {0};
+        Lease *lease = new_lease(&l);
+
+        (void) fresh_lease(&round, NOW);
+        lease_answered(lease, &digest, 0, SECONDS(3600), NOW - SECONDS(100), NOW - SECONDS(100));
+        lease_bring_forward(lease, NOW + SECONDS(1));
+        assert_int_equal(leases_take_fresh(&l, &round), 0);
+        assert_int_equal(l.items[0].due, NOW + SECONDS(1));
+        assert_int_equal(l.items[0].asked, NOW);
+        /* One before it was for that. */
+        l.items[0].due = NOW - SECONDS(1);
+        assert_int_equal(leases_take_fresh(&l, &round), 0);
+        assert_int_equal(l.items[0].due, NOW + SECONDS(2400));
+}
+
+static void test_list_of_a_round(void **state _unused_) {
+        static const char *const names[] = {"a.example", "b.example", "c.example"};
+        _cleanup_(leases_done) Leases l = {0}, round = {0};
+
+        for (unsigned i = 0; i < 3; i++) {
+                if (i != 2) {
+                        assert_non_null(leases_add(&l, names[i], "vault"));
+                        l.items[l.n_items - 1].listed = true;
+                }
+                if (i != 1) {
+                        assert_non_null(leases_add(&round, names[i], "vault"));
+                        round.items[round.n_items - 1].listed = true;
+                }
+        }
+        assert_int_equal(leases_take_fresh(&l, &round), 0);
+        assert_int_equal(l.n_items, 2);
+        /* Its store was asked, so that what it does not name is no more. */
+        assert_non_null(leases_add(&round, "", "vault"));
+        round.items[round.n_items - 1].fresh = true;
+        assert_int_equal(leases_take_fresh(&l, &round), 0);
+        assert_non_null(leases_find(&l, "a.example", "vault"));
+        assert_null(leases_find(&l, "b.example", "vault"));
+        assert_non_null(leases_find(&l, "c.example", "vault"));
 }
 
 static void test_brought_forward(void **state _unused_) {
@@ -197,9 +287,11 @@ static void test_kept_over_a_restart(void **state) {
         FileMark *mark;
         struct stat st, after;
 
-        lease_answered(lease, &digest, NOW + SECONDS(60), SECONDS(3600), NOW);
+        lease_answered(lease, &digest, NOW + SECONDS(60), SECONDS(3600), NOW, NOW);
         assert_int_equal(lease_failed(lease, -EKEYEXPIRED, "\"quoted\"\nand more \xc3\xa9", NOW + 1), 0);
-        lease->restored = lease->listed = true;
+        lease->restored = 3;
+        lease->listed = lease->entered = lease->login = true;
+        lease->settings = (Digest){{5}};
         mark = leases_mark(&l, "/root/.docker/config.json");
         assert_non_null(mark);
         mark->stamp = (CredFileStamp){.inode = UINT64_MAX, .mtime_nsec = INT64_MAX, .digest = {{9}}};
@@ -215,7 +307,10 @@ static void test_kept_over_a_restart(void **state) {
         assert_string_equal(again.items[0].helper, "vault");
         assert_string_equal(again.items[0].source, "/root/.docker/config.json");
         assert_string_equal(again.items[0].complaint, lease->complaint);
-        assert_true(again.items[0].answered && again.items[0].restored && again.items[0].listed);
+        assert_true(again.items[0].answered && again.items[0].listed && again.items[0].entered && again.items[0].login);
+        assert_int_equal(again.items[0].restored, 3);
+        assert_int_equal(again.items[0].given, NOW);
+        assert_int_equal(again.items[0].settings.bytes[0], 5);
         assert_int_equal(again.items[0].asked, NOW + 1);
         assert_int_equal(again.items[0].due, lease->due);
         assert_int_equal(again.items[0].end, NOW + SECONDS(60));
@@ -303,6 +398,10 @@ int main(void) {
                 cmocka_unit_test(test_clock_that_goes_back),
                 cmocka_unit_test(test_described_anew),
                 cmocka_unit_test(test_described_anew_after_a_failure),
+                cmocka_unit_test(test_slow_helper),
+                cmocka_unit_test(test_later_answer_counts),
+                cmocka_unit_test(test_login_during_a_round),
+                cmocka_unit_test(test_list_of_a_round),
                 cmocka_unit_test(test_brought_forward),
                 cmocka_unit_test(test_found_by_registry_and_helper),
                 cmocka_unit_test(test_pruned),

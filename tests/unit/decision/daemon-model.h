@@ -3,8 +3,8 @@
 
 #include "decision/host-model.h"
 
-/* What daemon/manager/look-and-act.c does, in the same order, on the host of host-model.h; and what has to be true of each
- * restart and each start at the moment when the service manager is asked for it. */
+/* What daemon/manager/look-and-act.c does, in the same order, on the host of host-model.h; and what has to be true of
+ * each restart and each start at the moment when the service manager is asked for it. */
 
 static Policy policy_of(unsigned i) {
         return (Policy){
@@ -227,29 +227,37 @@ static bool act(State *s, unsigned i, const Decision *decision) {
         }
 }
 
-static void finish_write(State *s, unsigned i, bool ask_all) {
+static void finish_write(State *s, unsigned i, bool asks) {
         World *w = &s->world;
         Daemon *d = &s->daemons[i];
-        SyncReport report = write_file(w, i, ask_all);
+        SyncReport report = write_file(w);
 
         if (w->disk != CREDENTIALS_BROKEN)
                 d->known_wrong = w->file != w->credentials;
-        facts_end_write(&facts, &report, SECONDS(NOW));
+        if (asks)
+                facts_end_ask(&facts, &report, SECONDS(NOW));
+        else
+                facts_end_write(&facts, &report, SECONDS(NOW));
 }
 
 static void pass_files(State *s, unsigned i, bool slow) {
         FileDecision decision = decide_files(&facts.file, SECONDS(NOW));
         Daemon *d = &s->daemons[i];
-        bool ask_all;
 
-        d->write_again = timer_of(decision.look_again_usec);
-        if (!decision.write)
-                return;
-        ask_all = facts_begin_write(&facts);
-        s->world.looks += i == SERVICE;
-        d->slow_asks_all = ask_all;
-        if (!slow)
-                finish_write(s, i, ask_all);
+        for (unsigned steps = 0; decision.write || decision.ask; steps++) {
+                if (steps > STEPS_MAX)
+                        broken("there is always more to write at once");
+                if (decision.write) {
+                        facts_begin_write(&facts);
+                        s->world.looks += i == SERVICE;
+                        if (slow)
+                                break;
+                } else {
+                        ask_helper(&s->world, i, facts_begin_ask(&facts));
+                }
+                finish_write(s, i, decision.ask);
+                decision = decide_files(&facts.file, SECONDS(NOW));
+        }
         d->write_again = timer_of(decide_files(&facts.file, SECONDS(NOW)).look_again_usec);
 }
 
@@ -306,7 +314,7 @@ static void end_slow_write(State *s) {
         Daemon *d = &s->daemons[SERVICE];
 
         unpack(d);
-        finish_write(s, SERVICE, d->slow_asks_all);
+        finish_write(s, SERVICE, false);
         pack(d);
         d->woken = true;
 }

@@ -43,16 +43,15 @@ typedef struct Record {
 typedef struct Daemon {
         Ago written, changed, needed, running, idle, silent, not_recorded, unit_started, unit_stopped, observed,
                 waiting_since;
-        Timer look_again, write_again, ask, deadline; /* deadline: apply's alone */
+        Timer look_again, write_again, ask, pause, deadline; /* deadline: apply's alone */
         Record record, saved;
         uint8_t alive, woken, holds_lock, tried;
         uint8_t file_stale, writing, outcome, digest_known, digest, known, right_known, right;
         uint8_t agent_stale, agent, agent_id, agent_digest, exit_status, answers, tasks, containers, tasks_error;
         uint8_t unit, refused, job, overtaken, action, reason;
-        uint8_t follows, waiting_for;   /* follows: Docker's events */
-        uint8_t known_wrong;            /* the file is not what the credentials say, and it has been told */
-        uint8_t ask_all, slow_asks_all; /* slow_asks_all: the write that is under way */
-        uint8_t padding;
+        uint8_t follows, waiting_for; /* follows: Docker's events */
+        uint8_t known_wrong;          /* the file is not what the credentials say, and it has been told */
+        uint8_t ask_all;
 } Daemon;
 
 enum { SERVICE, APPLY, N_DAEMONS };
@@ -154,6 +153,7 @@ static void pass_time(State *s, unsigned seconds) {
                 shift_timer(&d->look_again, seconds);
                 shift_timer(&d->write_again, seconds);
                 shift_timer(&d->ask, seconds);
+                shift_timer(&d->pause, seconds);
                 shift_timer(&d->deadline, seconds);
         }
 }
@@ -205,7 +205,9 @@ static void unpack(const Daemon *d) {
         f->right = digest_of(d->right);
         f->written_usec = moment(d->written);
         f->ask_usec = d->ask == 0 ? 0 : SECONDS((uint64_t) NOW + d->ask - 1);
+        f->pause_usec = d->pause == 0 ? 0 : SECONDS((uint64_t) NOW + d->pause - 1);
         f->ask_all = d->ask_all;
+        f->asking = false; /* that takes no time here */
         f->changed_usec = moment(d->changed);
         f->sync.outcome = d->outcome;
         f->sync.digest_known = d->digest_known;
@@ -247,6 +249,7 @@ static void pack(Daemon *d) {
         d->right = (uint8_t) (f->right.bytes[0] - 1);
         d->written = ago_of(f->written_usec);
         d->ask = timer_of(f->ask_usec);
+        d->pause = timer_of(f->pause_usec);
         d->ask_all = f->ask_all;
         d->changed = ago_of(f->changed_usec);
         d->outcome = (uint8_t) f->sync.outcome;
@@ -409,24 +412,26 @@ static void end_job(State *s, JobOutcome outcome, bool heard) {
         wake_agents(s);
 }
 
-/* What gather_credentials() does about the helper. Its answer is the same each time: what counts is when it is asked.
- */
-static uint64_t ask_helper(World *w, unsigned i, bool ask_all) {
+/* Its answer is the same each time: what counts is when it is asked. */
+static void ask_helper(World *w, unsigned i, bool ask_all) {
         if (ask_all && !(w->wanted & (1 << i)))
                 broken("every helper is asked, and nobody wanted that");
         if (ask_all)
                 w->wanted &= (uint8_t) ~(1 << i);
+        if (!kind->has_helper || w->disk == CREDENTIALS_BROKEN)
+                return; /* there is nobody to ask, or nobody knows whom */
+        /* Somebody else may have asked it since. */
         if (ask_all || w->lease <= 1)
                 w->lease = LEASE_SEC + 1;
-        return SECONDS((uint64_t) w->lease - 1);
 }
 
-static SyncReport write_file(World *w, unsigned i, bool ask_all) {
+static SyncReport write_file(World *w) {
         static SyncReport report;
 
-        if (w->disk == CREDENTIALS_BROKEN && ask_all)
-                w->wanted &= (uint8_t) ~(1 << i); /* nobody knows whom to ask */
-        report.ask_in_usec = kind->has_helper && w->disk != CREDENTIALS_BROKEN ? ask_helper(w, i, ask_all) : 0;
+        report.ask_in_usec = 0;
+        if (kind->has_helper && w->disk != CREDENTIALS_BROKEN)
+                report.ask_in_usec = w->lease <= 1 ? SYNC_ASK_NOW : SECONDS((uint64_t) w->lease - 1) + SYNC_ASK_NOW;
+        report.asked = true;
         report.outcome = SYNC_UNCHANGED;
         report.digest_known = w->disk != DISK_UNREADABLE;
         report.behind = w->disk == DISK_FULL && w->file != w->credentials;
