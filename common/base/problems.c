@@ -3,18 +3,29 @@
 
 #include <stdarg.h>
 
+/* Where one of this level goes; NULL: nowhere. In a full list it takes the place of a lesser one, so that no number of
+ * notes hides a failure. */
+static Problem *find_place(Problems *p, int level) {
+        Problem *least = &p->items[0];
+
+        if (p->n_items < PROBLEMS_MAX)
+                return &p->items[p->n_items++];
+
+        for (unsigned i = 1; i < p->n_items; i++)
+                if (p->items[i].level >= least->level)
+                        least = &p->items[i];
+        p->n_dropped++;
+        return level < least->level ? least : NULL;
+}
+
 void problems_add(Problems *p, int level, const char *format, ...) {
-        Problem *item;
+        Problem *item = find_place(p, level);
         va_list ap;
 
-        if (p->n_items >= PROBLEMS_MAX) {
-                p->n_dropped++;
+        if (!item)
                 return;
-        }
 
-        item = &p->items[p->n_items++];
         item->level = level;
-
         va_start(ap, format);
         (void) vsnprintf(item->text, sizeof(item->text), format, ap);
         va_end(ap);

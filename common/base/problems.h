@@ -22,7 +22,7 @@ typedef struct Problem {
 
 typedef struct Problems {
         unsigned n_items;
-        unsigned n_dropped; /* how many did not fit */
+        unsigned n_dropped; /* how many did not fit; none of them was worse than any that is here */
         Problem items[PROBLEMS_MAX];
 } Problems;
 

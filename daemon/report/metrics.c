@@ -27,12 +27,13 @@ static unsigned long long moment(uint64_t usec, uint64_t now) {
 }
 
 static unsigned count_problems(const Problems *problems) {
-        unsigned n = problems->n_dropped;
+        unsigned n = 0;
 
         for (unsigned i = 0; i < problems->n_items; i++)
                 if (problems->items[i].level <= LOG_WARNING)
                         n++;
-        return n;
+        /* Where a note is there still, nothing but notes was dropped. */
+        return n < problems->n_items ? n : n + problems->n_dropped;
 }
 
 /* A quote, a backslash or a newline ends no label: registries have none (registry-name.h). */

@@ -65,6 +65,16 @@ def test_problem(host, metrics):
     wait_for(lambda: values(metrics).get("ecs_authd_problems") == "1", 10, "there is a problem", host.seen)
 
 
+def test_what_is_left_out_is_no_problem(host, metrics):
+    """However much it is, and beside a problem, too."""
+    for n in range(20):
+        host.credentials.login(f"{100000000000 + n}.dkr.ecr.eu-west-1.amazonaws.com", "AWS", "x")
+    host.run_live()
+    wait_for(lambda: values(metrics).get("ecs_authd_problems") == "0", 10, "nothing is a problem", host.seen)
+    host.credentials.replace('{"credHelpers": {"b.example": "nowhere"}, ' + host.credentials.path.read_text()[1:])
+    wait_for(lambda: values(metrics).get("ecs_authd_problems") == "1", 10, "there is one problem", host.seen)
+
+
 def test_no_place(host):
     daemon = host.run_live(Status_MetricsFile="/nonexistent/ecs-authd.prom")
     daemon.wait_said("/nonexistent/ecs-authd.prom: cannot be written: No such file or directory; .*ReadWritePaths=")

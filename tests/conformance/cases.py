@@ -248,6 +248,10 @@ HELPERS = [
          says="docker-credential-test", problem=True),
     Case("a helper that is not there", [cli({"good.example": entry()}, credHelpers={R: "nowhere"})],
          {IMAGE: None, "good.example/x": PW}, says="docker-credential-nowhere", problem=True),
+    Case("a helper that is not there, behind many entries that are left out", [cli(
+        {f"{100000000000 + n}.dkr.ecr.eu-west-1.amazonaws.com": entry(Auth("AWS", "x")) for n in range(16)} | {
+            "good.example": entry()}, credHelpers={R: "nowhere"})],
+         {IMAGE: None, "good.example/x": PW}, says="docker-credential-nowhere", problem=True),
 ]
 
 CASES = [*FROM_TOOLS, *KEYS, *VALUES, *FILES, *HELPERS]

@@ -40,6 +40,31 @@ static void test_what_does_not_fit_is_counted(void **state _unused_) {
         assert_string_equal(p.items[PROBLEMS_MAX - 1].text, "number 15");
 }
 
+static void test_the_worst_are_kept(void **state _unused_) {
+        Problems p = {0};
+
+        for (int i = 0; i < PROBLEMS_MAX; i++)
+                problems_add(&p, i == 3 ? LOG_WARNING : LOG_INFO, "number %d", i);
+
+        /* It takes the place of the last of the least; one that is no worse takes nobody's. */
+        problems_add(&p, LOG_ERR, "worse");
+        problems_add(&p, LOG_INFO, "another note");
+        assert_int_equal(problems_worst_level(&p), LOG_ERR);
+        assert_int_equal(p.n_items, PROBLEMS_MAX);
+        assert_int_equal(p.n_dropped, 2);
+        assert_string_equal(p.items[PROBLEMS_MAX - 1].text, "worse");
+        assert_string_equal(p.items[PROBLEMS_MAX - 2].text, "number 14");
+
+        /* The notes go first, and of the errors none. */
+        for (int i = 0; i < PROBLEMS_MAX; i++)
+                problems_add(&p, LOG_ERR, "error %d", i);
+        for (int i = 0; i < PROBLEMS_MAX; i++)
+                assert_int_equal(p.items[i].level, LOG_ERR);
+        assert_string_equal(p.items[PROBLEMS_MAX - 1].text, "worse");
+        assert_string_equal(p.items[3].text, "error 14");
+        assert_int_equal(p.n_dropped, 2 + PROBLEMS_MAX);
+}
+
 static void test_equal(void **state _unused_) {
         Problems a = {0}, b = {0};
 
@@ -70,11 +95,9 @@ static void test_worst_level(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_text_and_level),
-                cmocka_unit_test(test_control_characters_are_not_shown),
-                cmocka_unit_test(test_long_text_is_cut),
-                cmocka_unit_test(test_what_does_not_fit_is_counted),
-                cmocka_unit_test(test_equal),
+                cmocka_unit_test(test_text_and_level),     cmocka_unit_test(test_control_characters_are_not_shown),
+                cmocka_unit_test(test_long_text_is_cut),   cmocka_unit_test(test_what_does_not_fit_is_counted),
+                cmocka_unit_test(test_the_worst_are_kept), cmocka_unit_test(test_equal),
                 cmocka_unit_test(test_worst_level),
         };
 
