@@ -19,7 +19,7 @@ struct Announcer {
         Reason reason;
         char container_id[65];
         Digest digest;
-        bool failed;                     /* the write before it */
+        const ReasonText *text;          /* one reason may have several */
         uint64_t told_usec[_REASON_MAX]; /* when each was last said */
         int record_error;
         int metrics_error;
@@ -112,7 +112,7 @@ static bool told_before(Announcer *s, const Facts *facts, const Decision *d, uin
         if (waits)
                 return same && digest_equal(&s->digest, &facts->file.sync.digest);
         if (d->reason == REASON_WRITE_ONLY)
-                return same && s->failed == (facts->file.sync.outcome == SYNC_FAILED);
+                return same && s->text == reason_text(facts, d);
         return same && streq(s->container_id, facts->agent.container_id) &&
                digest_equal(&s->digest, &facts->file.sync.digest);
 }
@@ -155,7 +155,7 @@ void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts
         s->told_usec[d->reason] = now;
         (void) snprintf(s->container_id, sizeof(s->container_id), "%s", facts->agent.container_id);
         s->digest = facts->file.sync.digest;
-        s->failed = facts->file.sync.outcome == SYNC_FAILED;
+        s->text = text;
 }
 
 void announcer_tell_not_recorded(Announcer *s, int error) {

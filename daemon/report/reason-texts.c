@@ -107,6 +107,9 @@ static const ReasonText texts[_REASON_MAX] = {
 
 static const ReasonText write_failed = {"problem", LOG_ERR, MESSAGE_WAITING,
                                         "{file} could not be brought up to date, for the reason named before"};
+static const ReasonText written_in_part = {"problem", LOG_WARNING, MESSAGE_PROBLEM,
+                                           "{file} is up to date but for what was named before; nothing is restarted, "
+                                           "as asked"};
 static const ReasonText start_waits = {"waiting", LOG_WARNING, MESSAGE_STARTING,
                                        "{agent} is down since our restart; it is started again in {seconds} s. See "
                                        "{logs}"};
@@ -114,9 +117,16 @@ static const ReasonText live_with_problem = {"problem", LOG_INFO, MESSAGE_LIVE,
                                              "Container {container} ({id}) runs {credentials}; {version} in cluster "
                                              "{cluster}"};
 
-const ReasonText *reason_text(const Facts *f, const Decision *d) {
-        if (d->reason == REASON_WRITE_ONLY && f->file.sync.outcome == SYNC_FAILED)
+/* Where nothing is restarted, the file is all that there is to tell of. */
+static const ReasonText *write_only_text(const FileFacts *file) {
+        if (file->sync.outcome == SYNC_FAILED)
                 return &write_failed;
+        return sync_is_well(&file->sync) ? &texts[REASON_WRITE_ONLY] : &written_in_part;
+}
+
+const ReasonText *reason_text(const Facts *f, const Decision *d) {
+        if (d->reason == REASON_WRITE_ONLY)
+                return write_only_text(&f->file);
         if (d->reason == REASON_LIVE && !sync_is_well(&f->file.sync))
                 return &live_with_problem;
         if (d->reason == REASON_OWED && d->action == ACTION_WAIT)

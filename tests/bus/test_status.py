@@ -100,6 +100,34 @@ def test_problem(host):
     assert "Problems:" in host.run_verb("status").stdout
 
 
+def test_problem_where_nothing_is_restarted(host):
+    """The same is a problem with each method."""
+    host.login()
+    daemon = host.run(Restart_Method="none")
+    assert "is up to date; nothing is restarted" in wait_state(host, "written")["sentence"]
+    assert host.run_verb("status").returncode == 0
+
+    before = host.credentials.path.read_text()
+    host.credentials.replace('{"credHelpers": {"b.example": "nowhere"}, ' + before[1:])
+    status = wait_state(host, "problem")
+    assert "is up to date but for what was named before; nothing is restarted" in status["sentence"]
+    assert "docker-credential-nowhere" in status["problems"][0]["text"]
+    assert host.run_verb("status").returncode == 3
+    daemon.wait_said("docker-credential-nowhere")
+    daemon.wait_said("up to date but for what was named before")
+
+    since = daemon.mark()
+    host.credentials.replace("{")
+    daemon.wait_said("could not be brought up to date", since)
+    assert "could not be brought up to date" in wait_state(host, "problem")["sentence"]
+
+    since = daemon.mark()
+    host.credentials.replace(before)
+    daemon.wait_said("is up to date; nothing is restarted", since)
+    wait_state(host, "written")
+    assert host.run_verb("status").returncode == 0 and host.restarts() == 0
+
+
 def test_no_service(host):
     result = host.run_verb("status")
     assert result.returncode == 1 and "the service does not run" in result.stderr
