@@ -117,8 +117,10 @@ static const ReasonText live_with_problem = {"problem", LOG_INFO, MESSAGE_LIVE,
                                              "Container {container} ({id}) runs {credentials}; {version} in cluster "
                                              "{cluster}"};
 
-/* Where nothing is restarted, the file is all that there is to tell of. */
+/* Where nothing is restarted, the file is all that there is to tell of; and nothing is before the first report. */
 static const ReasonText *write_only_text(const FileFacts *file) {
+        if (!file->known)
+                return &texts[REASON_LOOKING];
         if (file->sync.outcome == SYNC_FAILED)
                 return &write_failed;
         return sync_is_well(&file->sync) ? &texts[REASON_WRITE_ONLY] : &written_in_part;

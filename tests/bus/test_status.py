@@ -128,6 +128,16 @@ def test_problem_where_nothing_is_restarted(host):
     assert host.run_verb("status").returncode == 0 and host.restarts() == 0
 
 
+def test_nothing_has_failed_before_the_first_look(host):
+    host.login()
+    daemon = host.run(Restart_Method="none")
+    daemon.wait_said("is up to date; nothing is restarted")
+    wait_state(host, "written")
+    told = [text for text, _ in host.notify.messages if text.startswith("STATUS=")]
+    assert told[0] == "STATUS=Looking"
+    assert "could not" not in "".join(told) and not daemon.said("could not")
+
+
 def test_no_service(host):
     result = host.run_verb("status")
     assert result.returncode == 1 and "the service does not run" in result.stderr

@@ -119,8 +119,19 @@ def test_apply_without_restart(host):
     host.login()
     result = host.run_verb("apply", "--no-restart")
     assert result.returncode == 0, result.stderr
+    assert "is up to date; nothing is restarted" in result.stderr and "could not" not in result.stderr
     assert host.environment_file.read_text() == OTHERS + host.our_lines()
     assert host.restarts() == 0
+
+
+def test_apply_without_restart_names_the_failure_first(host):
+    host.login()
+    host.credentials.replace("{")
+    result = host.run_verb("apply", "--no-restart")
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    failure, *_ = [n for n, line in enumerate(lines) if line.startswith(f"{host.credentials.path}:1:")]
+    assert [n for n, line in enumerate(lines) if "could not be brought up to date" in line] == [failure + 1]
 
 
 def test_apply_without_restart_needs_neither_systemd_nor_docker(host):
