@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/container-swap-steps.h"
 
+#include <fcntl.h>
 #include <limits.h>
+
+#include "agent/container-create-body.h"
+#include "base/secret.h"
+
+enum {
+        ENVIRONMENT_SIZE_MAX = 1024 * 1024,
+};
 
 void swap_containers_done(SwapContainers *c) {
         json_object_put(c->old);
@@ -29,12 +37,12 @@ int swap_look(const Swap *x, SwapContainers *ret) {
 
 /* --- the record --- */
 
-static void name_leftovers(Swap *x) {
+void swap_name_leftovers(Swap *x) {
         (void) snprintf(x->fresh_name, sizeof(x->fresh_name), "%s.ecs-authd-new", x->record.container);
         (void) snprintf(x->previous_name, sizeof(x->previous_name), "%s.ecs-authd-previous", x->record.container);
 }
 
-static int complain_of_record(const Swap *x, int level, int error, const char *what) {
+int swap_complain_of_record(const Swap *x, int level, int error, const char *what) {
         char path[PATH_MAX];
 
         swap_record_path(path, sizeof(path));
@@ -42,14 +50,15 @@ static int complain_of_record(const Swap *x, int level, int error, const char *w
         return error;
 }
 
-int swap_note(Swap *x, SwapStage stage) {
+/* For the steps that must not be taken without the record. */
+static int note(Swap *x, SwapStage stage) {
         SwapRecord next = x->record;
         int r;
 
         next.stage = stage;
         r = swap_record_save(&next);
         if (r < 0)
-                return complain_of_record(x, LOG_ERR, r, "written, and no container is replaced without");
+                return swap_complain_of_record(x, LOG_ERR, r, "written, and no container is replaced without");
         x->record = next;
         return 0;
 }
@@ -61,7 +70,7 @@ void swap_try_note(Swap *x, SwapStage stage) {
         next.stage = stage;
         r = swap_record_save(&next);
         if (r < 0)
-                (void) complain_of_record(x, LOG_WARNING, r, "written");
+                (void) swap_complain_of_record(x, LOG_WARNING, r, "written");
         x->record.stage = stage;
 }
 
@@ -69,16 +78,16 @@ int swap_forget(Swap *x) {
         int r = swap_record_remove();
 
         if (r < 0)
-                return complain_of_record(x, LOG_ERR, r, "removed");
+                return swap_complain_of_record(x, LOG_ERR, r, "removed");
         x->record = (SwapRecord){0};
         return 0;
 }
 
-static void copy_id(json_object *container, char *ret, size_t size) {
+void swap_copy_id(json_object *container, char *ret, size_t size) {
         (void) snprintf(ret, size, "%s", container ? container_id(container) : "");
 }
 
-static void take_policy(SwapRecord *s, json_object *container) {
+void swap_take_policy(SwapRecord *s, json_object *container) {
         json_object *policy = json_get(container_host_config(container), "RestartPolicy", json_type_object);
         const char *name = json_get_string(policy, "Name");
 
@@ -86,92 +95,194 @@ static void take_policy(SwapRecord *s, json_object *container) {
         s->retries = json_object_get_int(json_get(policy, "MaximumRetryCount", json_type_int));
 }
 
-static bool has_policy(const SwapRecord *s, json_object *container) {
+bool swap_has_policy(const SwapRecord *s, json_object *container) {
         SwapRecord other = {0};
 
-        take_policy(&other, container);
+        swap_take_policy(&other, container);
         return streq(s->restart_policy, other.restart_policy) && s->retries == other.retries;
 }
 
-void swap_begin(Swap *x, const char *container, json_object *old) {
+/* --- begin: what is left of a swap before goes --- */
+
+/* A new one, of this container. old: what it is now. Nothing is written yet. */
+static void begin_record(Swap *x, const char *container, json_object *old) {
         x->record = (SwapRecord){0};
         (void) snprintf(x->record.container, sizeof(x->record.container), "%s", container);
-        copy_id(old, x->record.old_id, sizeof(x->record.old_id));
-        take_policy(&x->record, old);
-        name_leftovers(x);
+        swap_copy_id(old, x->record.old_id, sizeof(x->record.old_id));
+        swap_take_policy(&x->record, old);
+        swap_name_leftovers(x);
 }
 
-/* How far it came, by what there is under the three names: where the record was lost, or was none. 0: all is well. */
-static int guess_record(Swap *x) {
-        _cleanup_json_ json_object *named = NULL, *fresh = NULL, *previous = NULL;
-        SwapRecord s = {0};
-        json_object *successor;
-        int r;
+/* What is left of a swap before: one that runs, with another kept from before, has served. */
+static int clear(Swap *x, const char *container) {
+        _cleanup_json_ json_object *fresh = NULL, *previous = NULL;
+        int r = 0;
 
-        r = container_inspect(&x->engine, x->record.container, &named);
+        if (*x->record.old_id && streq(x->record.container, container))
+                r = swap_remove_leftover(x);
+        else if (*x->record.old_id)
+                (void) swap_remove_leftover(x); /* of one that is the agent no more */
+        begin_record(x, container, NULL);
         if (r >= 0)
                 r = container_inspect(&x->engine, x->fresh_name, &fresh);
         if (r >= 0)
+                r = container_remove(&x->engine, fresh);
+        if (r >= 0)
                 r = container_inspect(&x->engine, x->previous_name, &previous);
-        if (r < 0 || (!fresh && !previous))
-                return r < 0 ? r : 0;
-
-        successor = previous && named ? named : fresh;
-        memcpy(s.container, x->record.container, sizeof(s.container));
-        copy_id(previous ? previous : named, s.old_id, sizeof(s.old_id));
-        copy_id(successor, s.new_id, sizeof(s.new_id));
-        if (successor)
-                take_policy(&s, successor); /* it was made with that of the old one */
-        if (previous && named)
-                s.stage = container_is_running(named) ? SWAP_STARTED : SWAP_STARTING;
-        else if (previous)
-                s.stage = fresh ? SWAP_RENAMING : SWAP_UNDOING;
-        else
-                s.stage = named && !has_policy(&s, named) ? SWAP_STOPPING : SWAP_PREPARED;
-        x->record = s;
-        return 1;
+        return r < 0 ? r : container_remove(&x->engine, previous);
 }
 
-int swap_find(Swap *x, const char *container) {
-        bool useless;
+int swap_begin(Swap *x, const char *container, json_object *old) {
         int r;
 
-        r = swap_record_load(&x->record);
-        useless = r == -EBADMSG;
-        if (useless)
-                (void) complain_of_record(x, LOG_WARNING, r, "understood, and the containers say how far it came");
-        else if (r < 0)
-                return complain_of_record(x, LOG_ERR, r, "read");
-        if (r <= 0)
-                (void) snprintf(x->record.container, sizeof(x->record.container), "%s", container);
-        name_leftovers(x);
-        if (r > 0)
-                return 1;
+        if (!container_is_running(old))
+                return -ESTALE;
+        if (json_object_get_boolean(json_get(container_host_config(old), "AutoRemove", json_type_boolean)))
+                return container_complain(
+                        &x->engine, -EOPNOTSUPP, "replace", container,
+                        "it was started with --rm and would be gone before the new one runs; start it without");
 
-        r = guess_record(x);
-        return r == 0 && useless ? swap_forget(x) : r;
+        r = clear(x, container);
+        if (r < 0)
+                return r;
+        begin_record(x, container, old);
+        return note(x, SWAP_CREATING);
 }
 
-/* --- the end of a swap --- */
+int swap_begin_again(Swap *x) {
+        _cleanup_json_ json_object *fresh = NULL;
+        int r;
 
-int swap_remove_leftover(Swap *x) {
+        r = container_inspect(&x->engine, x->fresh_name, &fresh);
+        if (r >= 0)
+                r = container_remove(&x->engine, fresh);
+        if (r >= 0)
+                x->record.new_id[0] = 0;
+        return r;
+}
+
+/* --- prepare: the new one is made, and the old one loses its restart policy --- */
+
+static int read_file(const Swap *x, const char *path, char **ret, size_t *ret_size) {
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        int r;
+
+        r = fd < 0 ? negative_errno() : secret_read_fd(fd, ENVIRONMENT_SIZE_MAX, ret, ret_size);
+        if (r < 0)
+                problems_add(x->problems, LOG_ERR, "%s: cannot be read: %s; the container stays as it is", path,
+                             strerror(-r));
+        return r;
+}
+
+static int create(const Swap *x, json_object *old, const char *environment_file) {
+        _cleanup_json_ json_object *body = NULL;
+        char *environment = NULL;
+        const char *image = NULL;
+        size_t size = 0;
+        int r;
+
+        r = container_image(&x->engine, old, &image);
+        if (r >= 0)
+                r = read_file(x, environment_file, &environment, &size);
+        if (r < 0)
+                return r;
+        r = container_body(old, environment, image, engine_is_at_least(&x->engine.engine, 1, 44), &body);
+        secret_free_sized(environment, size);
+        if (r < 0)
+                return container_complain(&x->engine, r, "describe", x->record.container, strerror(-r));
+        return container_create(&x->engine, x->fresh_name, body);
+}
+
+/* Those that it could not be created with. */
+static int connect_networks(const Swap *x, json_object *old) {
+        json_object *networks =
+                json_get(json_get(old, "NetworkSettings", json_type_object), "Networks", json_type_object);
+        int r = 0;
+
+        if (!networks)
+                return 0;
+        json_object_object_foreach(networks, name, network) {
+                _cleanup_json_ json_object *body = NULL;
+
+                (void) network;
+                r = container_connection(old, name, x->record.new_id, engine_is_at_least(&x->engine.engine, 1, 44),
+                                         &body);
+                if (r > 0)
+                        r = container_connect(&x->engine, name, body, x->fresh_name);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : 0;
+}
+
+int swap_prepare(Swap *x, json_object *old, const char *environment_file) {
+        _cleanup_json_ json_object *fresh = NULL;
+        int r;
+
+        r = create(x, old, environment_file);
+        if (r >= 0)
+                r = container_inspect(&x->engine, x->fresh_name, &fresh);
+        if (r == 0)
+                r = container_complain(&x->engine, -EREMOTEIO, "find", x->fresh_name, "it is gone");
+        if (r < 0)
+                return r;
+        (void) snprintf(x->record.new_id, sizeof(x->record.new_id), "%s", container_id(fresh));
+        /* The old one has lost it already where this is not the first time. */
+        if (x->record.stage > SWAP_PREPARED && *x->record.restart_policy)
+                r = container_set_restart_policy(&x->engine, fresh, x->record.restart_policy, x->record.retries);
+        if (r >= 0)
+                r = connect_networks(x, old);
+        if (r >= 0)
+                r = note(x, x->record.stage > SWAP_PREPARED ? x->record.stage : SWAP_PREPARED);
+        /* So that an engine that starts in between does not start both. */
+        return r < 0 ? r : container_set_restart_policy(&x->engine, old, "no", 0);
+}
+
+/* --- carry on: the old one is stopped, the new one gets the name and is started --- */
+
+static int carry_on(Swap *x) {
         _cleanup_containers_ SwapContainers c = {0};
+        const SwapRecord *s = &x->record;
         int r;
 
         r = swap_look(x, &c);
         if (r < 0)
                 return r;
-        if (!c.named) {
-                problems_add(x->problems, LOG_ERR, "Container %s is gone; what is kept of it stays: see docker ps -a",
-                             x->record.container);
-                return -ESTALE;
-        }
-        if (c.old && !container_is_named(c.old, x->record.container))
-                r = container_remove(&x->engine, c.old);
-        if (r >= 0 && c.fresh && !container_is_named(c.fresh, x->record.container))
-                r = container_remove(&x->engine, c.fresh);
-        return r < 0 ? r : swap_forget(x);
+        if (!c.fresh)
+                return container_complain(&x->engine, -EREMOTEIO, "find", x->fresh_name, "it is gone");
+
+        if (s->stage < SWAP_STOPPING)
+                r = note(x, SWAP_STOPPING);
+        if (r >= 0 && c.old && container_is_running(c.old))
+                r = container_stop(&x->engine, c.old);
+        if (r < 0)
+                return r;
+
+        swap_try_note(x, SWAP_RENAMING);
+        if (c.old && container_is_named(c.old, s->container))
+                r = container_rename(&x->engine, c.old, x->previous_name);
+        if (r >= 0 && !container_is_named(c.fresh, s->container))
+                r = container_rename(&x->engine, c.fresh, s->container);
+        if (r < 0)
+                return r;
+
+        swap_try_note(x, SWAP_STARTING);
+        r = container_start(&x->engine, c.fresh);
+        if (r < 0)
+                return r;
+        swap_try_note(x, SWAP_STARTED);
+        return 0;
 }
+
+int swap_carry_on_or_undo(Swap *x) {
+        int r = carry_on(x);
+
+        if (r == -EREMOTEIO || (r < 0 && x->record.stage < SWAP_STOPPING))
+                (void) swap_undo(x);
+        return r;
+}
+
+/* --- undo: the old one gets it all back --- */
 
 /* Before it was asked to stop: nothing has happened to the old one but that it has lost its restart policy. */
 static int drop_new(Swap *x) {
@@ -179,7 +290,7 @@ static int drop_new(Swap *x) {
         int r;
 
         r = swap_look(x, &c);
-        if (r >= 0 && c.old && *x->record.restart_policy && !has_policy(&x->record, c.old))
+        if (r >= 0 && c.old && *x->record.restart_policy && !swap_has_policy(&x->record, c.old))
                 r = container_set_restart_policy(&x->engine, c.old, x->record.restart_policy, x->record.retries);
         if (r < 0)
                 return r;
@@ -205,7 +316,7 @@ static int put_old_back(const Swap *x, json_object *old, json_object *fresh) {
                 r = container_rename(&x->engine, fresh, x->fresh_name);
         if (r >= 0 && !container_is_named(old, s->container))
                 r = container_rename(&x->engine, old, s->container);
-        if (r >= 0 && *s->restart_policy && !has_policy(s, old))
+        if (r >= 0 && *s->restart_policy && !swap_has_policy(s, old))
                 r = container_set_restart_policy(&x->engine, old, s->restart_policy, s->retries);
         return r < 0 ? r : container_start(&x->engine, old);
 }
@@ -239,44 +350,23 @@ int swap_undo(Swap *x) {
         return 0;
 }
 
-static int carry_on(Swap *x) {
+/* --- the end: of the two one goes --- */
+
+int swap_remove_leftover(Swap *x) {
         _cleanup_containers_ SwapContainers c = {0};
-        const SwapRecord *s = &x->record;
         int r;
 
         r = swap_look(x, &c);
         if (r < 0)
                 return r;
-        if (!c.fresh)
-                return container_complain(&x->engine, -EREMOTEIO, "find", x->fresh_name, "it is gone");
-
-        if (s->stage < SWAP_STOPPING)
-                r = swap_note(x, SWAP_STOPPING);
-        if (r >= 0 && c.old && container_is_running(c.old))
-                r = container_stop(&x->engine, c.old);
-        if (r < 0)
-                return r;
-
-        swap_try_note(x, SWAP_RENAMING);
-        if (c.old && container_is_named(c.old, s->container))
-                r = container_rename(&x->engine, c.old, x->previous_name);
-        if (r >= 0 && !container_is_named(c.fresh, s->container))
-                r = container_rename(&x->engine, c.fresh, s->container);
-        if (r < 0)
-                return r;
-
-        swap_try_note(x, SWAP_STARTING);
-        r = container_start(&x->engine, c.fresh);
-        if (r < 0)
-                return r;
-        swap_try_note(x, SWAP_STARTED);
-        return 0;
-}
-
-int swap_carry_on_or_undo(Swap *x) {
-        int r = carry_on(x);
-
-        if (r == -EREMOTEIO || (r < 0 && x->record.stage < SWAP_STOPPING))
-                (void) swap_undo(x);
-        return r;
+        if (!c.named) {
+                problems_add(x->problems, LOG_ERR, "Container %s is gone; what is kept of it stays: see docker ps -a",
+                             x->record.container);
+                return -ESTALE;
+        }
+        if (c.old && !container_is_named(c.old, x->record.container))
+                r = container_remove(&x->engine, c.old);
+        if (r >= 0 && c.fresh && !container_is_named(c.fresh, x->record.container))
+                r = container_remove(&x->engine, c.fresh);
+        return r < 0 ? r : swap_forget(x);
 }

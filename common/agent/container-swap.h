@@ -8,20 +8,21 @@
  * that somebody started with "docker run --env-file". The one of before is stopped, renamed to NAME.ecs-authd-previous
  * and kept until the new one is confirmed.
  *
- * Each step is written down before it is done (agent/container-swap-record.h), looks at what there is and goes on from
- * there: one that was cut off at any point is brought to its end by the next. Until the old one is asked to stop it is
- * undone, as nothing has happened to the agent; from there on it is finished, which has the agent back soonest; and
- * undone where Docker refuses that. In the end there is one container under the name, with the restart policy that it
- * had, and it runs.
+ * Each step (agent/container-swap-steps.h, in their order) is written down before it is done
+ * (agent/container-swap-record.h), looks at what there is and goes on from there: one that was cut off at any point is
+ * brought to its end by the next (agent/container-swap-recovery.h). In the end there is one container under the name,
+ * with the restart policy that it had, and it runs.
  *
  * Only who holds the restart lock may run one. Blocks; the requests carry secrets, so it belongs into a worker. */
 
 typedef enum ContainerSwapGoal {
-        CONTAINER_SWAP_FINISH,  /* of an agent that is down: brings to its end what was left half done, and starts what
-                             does  not  run then */
-        CONTAINER_SWAP_REPLACE, /* of one that runs: the same, and then another one; what fails half way is undone */
-        CONTAINER_SWAP_CONFIRM, /* of one that runs, and is to: the other container is removed. Does nothing where the
-                             old one may be about to end */
+        /* Of an agent that is down: brings to its end what was left half done, and starts what does not run then. */
+        CONTAINER_SWAP_FINISH,
+        /* Of one that runs: the same but for the start, and then another one; what fails half way is undone. */
+        CONTAINER_SWAP_REPLACE,
+        /* Of one that runs, and is to: the other container is removed. Does nothing where the old one may be about to
+         * end. */
+        CONTAINER_SWAP_CONFIRM,
 } ContainerSwapGoal;
 
 /* The longest that a step takes: the end of a container, and each other request at its slowest. */
@@ -33,7 +34,7 @@ typedef struct ContainerSwapReport {
         Problems problems;
 } ContainerSwapReport;
 
-void container_swap_run(const AgentSettings *settings, const char *environment_file, ContainerSwapGoal step,
+void container_swap_run(const AgentSettings *settings, const char *environment_file, ContainerSwapGoal goal,
                         ContainerSwapReport *ret);
 
 /* Something is half done: CONTAINER_SWAP_FINISH is needed. Asks nobody but the state directory. */
