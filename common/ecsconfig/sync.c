@@ -198,6 +198,12 @@ static void describe_lease(const Credential *c, const Leases *leases, SyncEntry 
         e->failing = l->failures > 0;
 }
 
+static bool fails(const Credential *c, const Leases *leases) {
+        const Lease *l = leases && c->helper ? leases_find(leases, c->registry, c->helper) : NULL;
+
+        return l && l->failures > 0;
+}
+
 static void describe_entries(const Credentials *credentials, const Leases *leases, SyncReport *report) {
         unsigned n = 0;
 
@@ -206,12 +212,13 @@ static void describe_entries(const Credentials *credentials, const Leases *lease
                 const Credential *c = &credentials->items[i];
                 SyncEntry *e = &report->entries[n];
 
-                if (!credential_is_usable(c))
+                if (!credential_is_usable(c) && !fails(c, leases))
                         continue;
                 copy_string(e->registry, sizeof(e->registry), c->registry);
                 copy_string(e->source, sizeof(e->source), c->source);
                 copy_string(e->helper, sizeof(e->helper), c->helper);
                 e->token = c->identity_token != NULL;
+                e->missing = !credential_is_usable(c);
                 describe_lease(c, leases, e);
                 n++;
         }

@@ -30,7 +30,8 @@ enum {
         SYNC_ASK_NOW = 1, /* ask_in_usec */
 };
 
-/* One registry of those that stand in the environment file, and where it came from. */
+/* One registry of those that stand in the environment file, and where it came from; or one that is to, and whose helper
+ * fails. */
 typedef struct SyncEntry {
         char registry[160]; /* cut short where they are longer */
         char source[200];   /* a credential file; empty: it stood in the environment file, and was kept */
@@ -40,7 +41,8 @@ typedef struct SyncEntry {
                                nobody knows); CLOCK_REALTIME */
         int64_t end_usec;
         int64_t due_usec;
-        bool failing; /* its helper */
+        bool failing; /* its helper, */
+        bool missing; /* which has never given anything */
 } SyncEntry;
 
 typedef struct SyncReport {

@@ -137,7 +137,7 @@ static void describe_lease(json_object *o, char *ret, size_t size) {
 static void show_registries(const Screen *screen, json_object *status) {
         json_object *list = json_get(status, "registries", json_type_array);
         size_t n = list ? json_object_array_length(list) : 0;
-        int hidden = integer_of(status, "registry_count") - (int) n;
+        int hidden = integer_of(status, "registry_count");
         char text[1024];
         size_t n_text;
 
@@ -147,7 +147,9 @@ static void show_registries(const Screen *screen, json_object *status) {
                 json_object *o = json_object_array_get_idx(list, i);
                 const char *source = string_of(o, "source"), *helper = string_of(o, "helper");
 
-                n_text = (size_t) snprintf(text, sizeof(text), "%s from %s%s%s%s", string_of(o, "name"),
+                hidden -= !is_true(o, "missing");
+                n_text = (size_t) snprintf(text, sizeof(text), "%s%s from %s%s%s%s", string_of(o, "name"),
+                                           is_true(o, "missing") ? " (not there yet)" : "",
                                            str_empty(source) ? "the environment file, kept" : source,
                                            str_empty(helper) ? "" : ", docker-credential-", helper,
                                            is_true(o, "identity_token") ? ", an identity token" : "");

@@ -82,6 +82,7 @@ static json_object *describe_registries(const Facts *f) {
                 add(o, "ends", moment_string(e->end_usec));
                 add(o, "asked_again", moment_string(e->due_usec));
                 add(o, "failing", json_object_new_boolean(e->failing));
+                add(o, "missing", json_object_new_boolean(e->missing));
                 (void) json_object_array_add(list, o);
         }
         return list;

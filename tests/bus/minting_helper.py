@@ -12,9 +12,15 @@ PROGRAMS = Path("/usr/local/bin")  # HELPER_PATH: root owns what it leads to
 SCRIPT = """#!/bin/sh
 read -r server
 echo "$1 $server $(date +%s.%N)" >> "$MINT/calls"
+n=$(grep -c "^get $server " "$MINT/calls")
 [ ! -e "$MINT/hang-$server" ] || exec sleep 100
 if [ -e "$MINT/fail-$server" ]; then echo no luck >&2; exit 1; fi
-n=$(grep -c "^get $server " "$MINT/calls")
+if [ -e "$MINT/none-$server" ]; then echo credentials not found in native keychain; exit 1; fi
+if [ -e "$MINT/wait-$server" ]; then
+	seconds=$(cat "$MINT/wait-$server")
+	touch "$MINT/waits-$server"
+	sleep "$seconds"
+fi
 token=token-$n
 if [ -e "$MINT/seconds" ]; then
 	claims=$(printf '{"exp":%d,"n":%d}' $(($(date +%s) + $(cat "$MINT/seconds"))) "$n" | base64 -w0 | tr '+/' '-_' | tr -d '=')
@@ -50,8 +56,11 @@ class MintingHelper:
             return None
         return answer["Username"], answer["Secret"]
 
-    def does(self, what, registry):
-        (self.directory / f"{what}-{registry}").touch()
+    def does(self, what, registry, text=""):
+        (self.directory / f"{what}-{registry}").write_text(text)
+
+    def waits(self, registry):
+        return (self.directory / f"waits-{registry}").exists()
 
     def stops(self, what, registry):
         (self.directory / f"{what}-{registry}").unlink()

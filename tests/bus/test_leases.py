@@ -178,8 +178,25 @@ def test_one_of_two_hangs(host, helper):
     assert len(helper.calls(OTHER)) == 1 and host.restarts() == 2
 
 
+def test_nothing_waits_for_a_helper_that_hangs(host, helper):
+    """Neither the first write nor one in the middle of the next try."""
+    helper.does("hang", OTHER)
+    begin = time.monotonic()
+    host.credentials.replace(config(helper, (OTHER,), {REGISTRY: {"auth": encode(USER, "first")}}))
+    host.run(Credentials_HelperTimeoutSec="8s")
+    host.expected[REGISTRY] = (USER, "first")
+    host.wait_written()
+    assert time.monotonic() - begin < 5
+    wait_calls(host, helper, 2, 30, OTHER)
+    begin = time.monotonic()
+    host.credentials.replace(config(helper, (OTHER,), {REGISTRY: {"auth": encode(USER, "second")}}))
+    host.expected[REGISTRY] = (USER, "second")
+    host.wait_written()
+    assert time.monotonic() - begin < 5 and len(helper.calls(OTHER)) == 2
+
+
 def test_answer_that_vanished(host, helper):
-    """Somebody took our lines out: asked once more, and not within 5 s of the last time."""
+    """Somebody took our lines out: asked again each time, with pauses that grow from 5 s, and never called live without."""
     run_live(host, helper)
     asked = helper.calls()[0]
     host.environment_file.write_text(OTHERS)
@@ -187,6 +204,112 @@ def test_answer_that_vanished(host, helper):
     expect_last(host, helper, REGISTRY)
     host.wait_live()
     assert helper.calls()[1] - asked > 4.9 and len(helper.calls()) == 2
+    host.wait_idle()
+    host.environment_file.write_text(OTHERS)
+    wait_state(host, "problem")
+    wait_calls(host, helper, 3)
+    assert helper.calls()[2] - helper.calls()[1] > 9.9
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+    wait_state(host, "live")
+
+
+def test_first_login_of_a_named_helper(host, helper):
+    """credHelpers names the registry, and docker login adds an empty entry to "auths"; docker logout takes it away."""
+    helper.does("none", REGISTRY)
+    host.credentials.replace(config(helper))
+    host.run()
+    wait_calls(host, helper, 1)
+    host.wait_idle()
+    helper.stops("none", REGISTRY)
+    host.credentials.replace(config(helper, auths={REGISTRY: {}}))
+    wait_calls(host, helper, 2)
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+    helper.does("none", REGISTRY)
+    host.credentials.replace(config(helper))
+    del host.expected[REGISTRY]
+    host.wait_live()
+    assert len(helper.calls()) == 3
+
+
+def test_stale_secret_beside_a_helper(host, helper):
+    """The helper fails for once: its last answer stays, not what stands in the file since before there was one."""
+    host.credentials.replace(config(helper, auths={REGISTRY: {"auth": encode(USER, "stale")}}))
+    host.run(Credentials_HelperLifetime="9s")
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+    helper.does("fail", REGISTRY)
+    wait_state(host, "problem")
+    host.look_again()
+    assert host.written() == host.expected
+
+
+def test_registry_without_any_answer_is_shown(host, helper):
+    helper.does("fail", REGISTRY)
+    host.credentials.replace(config(helper))
+    host.run()
+    wait_state(host, "problem")
+    [entry] = host.status()["registries"]
+    assert entry["name"] == REGISTRY and entry["failing"] and entry["missing"]
+    assert f"{REGISTRY} (not there yet)" in host.run_verb("status").stdout
+
+
+# --- beside an apply ---
+
+
+def test_apply_is_not_undone_by_the_service(host, helper):
+    """It knows that the helper has nothing; apply learns otherwise."""
+    helper.does("none", REGISTRY)
+    host.credentials.replace(config(helper))
+    host.run()
+    wait_calls(host, helper, 1)
+    host.wait_idle()
+    helper.stops("none", REGISTRY)
+    for n in range(4):
+        assert host.run_verb("apply", "--no-restart").returncode == 0
+        expect_last(host, helper, REGISTRY)
+        host.wait_live()
+        host.wait_idle()
+        assert host.written() == host.expected and len(helper.calls()) == n + 2
+
+
+@pytest.mark.parametrize("first", ["service", "apply"])
+def test_the_later_of_two_answers_counts(host, helper, first):
+    """Whoever was asked first is the last to answer."""
+    run_live(host, helper)
+    helper.does("wait", REGISTRY, "4")
+    slow = None
+    if first == "service":
+        host.daemon.hang_up()
+    else:
+        slow = host.start_verb("apply", "--no-restart")
+    wait_for(lambda: helper.waits(REGISTRY), 10, "the first is asking", host.seen)
+    helper.stops("wait", REGISTRY)
+    assert host.run_verb("apply", "--no-restart").returncode == 0
+    expect_last(host, helper, REGISTRY)
+    if slow:
+        slow.communicate(timeout=30)
+    wait_for(lambda: (helper.directory / f"answer-{REGISTRY}-2").exists(), 10, "the slow one has answered", host.seen)
+    host.wait_live()
+    host.wait_idle()
+    host.look_again()
+    assert host.written() == host.expected and len(helper.calls()) == 3
+
+
+def test_apply_with_other_files_leaves_leases_alone(host, helper):
+    run_live(host, helper)
+    other = host.directory / "other.json"
+    other.write_text(config(helper, (OTHER,)))
+    environment_file = host.directory / "other.config"
+    environment_file.write_text(OTHERS)
+    assert host.run_verb("apply", "--no-restart", Credentials_File=other,
+                         Agent_EnvironmentFile=environment_file).returncode == 0
+    assert len(helper.calls(OTHER)) == 1
+    with host.environment_file.open("a") as f:
+        f.write("# another line\n")
+    host.look_again()
+    assert len(helper.calls(REGISTRY)) == 1
 
 
 # --- when it is not asked ---
@@ -281,8 +404,12 @@ def test_broken_file_among_others(host, helper):
     # Neither one that an older, good file names, nor one that only the broken one named.
     names[0].write_text(config(helper, auths={OTHER: {"auth": encode(USER, "older")}}))
     host.daemon.hang_up()
+    # A helper's own last answer is renewed as ever.
+    wait_calls(host, helper, 2)
+    expect_last(host, helper, REGISTRY)
+    host.wait_written()
     host.look_again()
-    assert host.written() == host.expected and len(helper.calls()) == 1
+    assert host.written() == host.expected and len(helper.calls()) == 2
     names[1].unlink()
     names[1].write_text("{}")
     host.expected[OTHER] = (USER, "older")

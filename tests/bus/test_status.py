@@ -64,7 +64,7 @@ def test_shown(host):
     shown, kept = json.loads(host.run_verb("status", "--json").stdout), host.status()
     # Times of the monotonic clock, told in those of the calendar: they may round to the second beside it.
     for status in shown, kept:
-        assert status.pop("since")
+        assert all(status.pop(name) for name in ("since", "last_restart", "last_change"))
     assert shown == kept
 
 

@@ -87,7 +87,12 @@ class Sandbox:
         """What the service tells everybody."""
         return json.loads((self.directory / "run" / "status.json").read_text())
 
+    def start_verb(self, verb, *more, **settings):
+        """Another verb than run; the caller waits for its end."""
+        return subprocess.Popen(self.arguments(verb, *more, **settings), env=self.environment(), text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
     def run_verb(self, verb, *more, timeout=30, **settings):
-        """Another verb than run, to its end."""
+        """The same, to its end."""
         return subprocess.run(self.arguments(verb, *more, **settings), env=self.environment(), check=False, text=True,
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
