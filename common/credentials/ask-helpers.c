@@ -91,8 +91,7 @@ static int take_list(const CredentialSettings *settings, HelperRound *round, con
         static const Digest none;
         int r = call->error;
 
-        lease->fresh = true;
-        lease->failures_before = lease->failures;
+        lease_begin(lease);
         if (r >= 0)
                 r = credfile_parse_list(c, store, call->output, problems);
         if (r == -ENOMEM)
@@ -246,8 +245,7 @@ static int conclude(const CredentialSettings *settings, const HelperRound *round
         Digest digest;
         int r;
 
-        lease->fresh = true;
-        lease->failures_before = lease->failures;
+        lease_begin(lease);
         r = take_answer(c, call, round->now, &end);
         if (r == -ENOMEM)
                 return r;
@@ -269,10 +267,14 @@ static int conclude(const CredentialSettings *settings, const HelperRound *round
         return 0;
 }
 
-static bool answered_with(const HelperRound *round, const Lease *lease, const Credential *c) {
+static bool has_digest(const HelperRound *round, const Credential *c, const Digest *expected) {
         Digest digest;
 
-        return c && credential_digest(c, round->key, &digest) >= 0 && digest_equal(&digest, &lease->digest);
+        return c && credential_digest(c, round->key, &digest) >= 0 && digest_equal(&digest, expected);
+}
+
+static bool answered_with(const HelperRound *round, const Lease *lease, const Credential *c) {
+        return has_digest(round, c, &lease->digest);
 }
 
 /* With credentials, whatever has come since. */
@@ -297,7 +299,10 @@ static bool is_no_use(const HelperRound *round, const Credential *c, const Lease
 
         if (!c->yields || (round->current && !current))
                 return false;
-        return !lease->answered || lease->error == -ENOKEY || !answered_with(round, lease, current);
+        /* One that is new is not there yet. */
+        if (lease->fresh)
+                return !lease->answered_before || !has_digest(round, current, &lease->digest_before);
+        return !has_answered(lease) || !answered_with(round, lease, current);
 }
 
 static bool is_due(HelperRound *round, const Lease *lease) {

@@ -175,6 +175,13 @@ int lease_describe(Lease *lease, const LeaseTerms *terms) {
         return 0;
 }
 
+void lease_begin(Lease *lease) {
+        lease->fresh = true;
+        lease->failures_before = lease->failures;
+        lease->answered_before = lease->answered && lease->error != -ENOKEY;
+        lease->digest_before = lease->digest;
+}
+
 void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t refresh_usec, int64_t asked, int64_t now) {
         int64_t length = end > 0 ? end - asked : refresh_usec;
 

@@ -42,8 +42,10 @@ typedef struct Lease {
         Digest digest;     /* of the credentials that it gave (credential_digest) */
 
         /* Of this round, and not kept. */
-        bool fresh; /* it was asked */
+        bool fresh; /* it was asked; these three are as they were before */
         unsigned failures_before;
+        bool answered_before;
+        Digest digest_before;
         bool named; /* by a file or store */
 } Lease;
 
@@ -88,6 +90,9 @@ void leases_prune(Leases *l, bool (*keep)(const Lease *lease, void *userdata), v
 /* Those that were asked in another round, and what a store listed in it; but where somebody has asked later, that
  * counts, and a login since is not forgotten. -ENOMEM. */
 int leases_take_fresh(Leases *l, const Leases *round);
+
+/* It is asked in this round. */
+void lease_begin(Lease *lease);
 
 /* Where one of them is not what it was, it is due. Returns 0 or -ENOMEM. */
 int lease_describe(Lease *lease, const LeaseTerms *terms);

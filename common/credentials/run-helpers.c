@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 #include "base/secret.h"
-#include "credentials/helper-guard.h"
+#include "credentials/helper-reaper.h"
 #include "credentials/helper-environment.h"
 #include "credentials/helper-stderr.h"
 
@@ -26,7 +26,7 @@ enum {
 /* One program, from its start until the end of all. */
 typedef struct Running {
         HelperCall *call; /* NULL: it has not begun, or has ended */
-        Guard *guard;
+        Reaper *guard;
         size_t written;
         uint64_t deadline_usec;
         char complaints[1024]; /* the end of its standard error */
@@ -139,7 +139,7 @@ static void finish(Running *r, int error, int status) {
                 call->complaint = helper_complaint(r->complaints, r->n_complaints, !r->complaints_cut);
         }
         if (error < 0)
-                guard_kill(r->guard);
+                reaper_kill(r->guard);
 
         OPENSSL_cleanse(r->complaints, sizeof(r->complaints));
         close_end(&r->guard->in);
@@ -184,7 +184,7 @@ static void attend(Running *r, const struct pollfd *fds) {
                 return;
         }
 
-        e = fds[3].revents != 0 || late ? guard_status(r->guard, &status) : -EAGAIN;
+        e = fds[3].revents != 0 || late ? reaper_status(r->guard, &status) : -EAGAIN;
         if (e == 0)
                 take_end(r, status);
         else if (e != -EAGAIN)
@@ -236,7 +236,7 @@ static int begin(Running *r, HelperCall *call, char *const *environment, uint64_
                 return -ETIMEDOUT;
 
         (void) snprintf(program, sizeof(program), "docker-credential-%s", call->helper);
-        e = guard_start(arguments, environment, r->guard);
+        e = reaper_start(arguments, environment, r->guard);
         if (e < 0)
                 return e;
         r->call = call;
@@ -264,7 +264,7 @@ static void run_all(HelperCall *calls, Running *running, size_t n_calls, char *c
 void helper_run(HelperCall *calls, size_t n_calls, const char *home, char *const *environment, uint64_t timeout_usec) {
         _cleanup_(helper_environment_freep) char **variables = helper_environment_new(home, environment);
         _cleanup_free_ Running *running = calloc(n_calls + 1, sizeof(Running));
-        _cleanup_free_ Guard *guards = calloc(n_calls + 1, sizeof(Guard));
+        _cleanup_free_ Reaper *guards = calloc(n_calls + 1, sizeof(Reaper));
 
         if (!variables || !running || !guards) {
                 for (size_t i = 0; i < n_calls; i++)
@@ -277,7 +277,7 @@ void helper_run(HelperCall *calls, size_t n_calls, const char *home, char *const
         for (size_t i = 0; i < n_calls; i++)
                 running[i].guard = &guards[i];
         run_all(calls, running, n_calls, variables, timeout_usec);
-        guard_end(guards, n_calls);
+        reaper_end(guards, n_calls);
 }
 
 void helper_calls_done(HelperCall *calls, size_t n_calls) {

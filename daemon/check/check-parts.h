@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "check/finding.h"
+#include "check/check-output.h"
 
 /* What ecs-authd check looks at, part by part. */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "check/finding.h"
+#include "check/check-output.h"
 
 #include <stdarg.h>
 

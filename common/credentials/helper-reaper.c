@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "credentials/helper-guard.h"
+#include "credentials/helper-reaper.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -176,7 +176,7 @@ static void close_lines(const Lines *l, unsigned end) {
                         (void) close(fds[i]);
 }
 
-int guard_start(char *const *arguments, char *const *environment, Guard *ret) {
+int reaper_start(char *const *arguments, char *const *environment, Reaper *ret) {
         Lines l = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
         pid_t pid = -1;
         int r;
@@ -194,11 +194,11 @@ int guard_start(char *const *arguments, char *const *environment, Guard *ret) {
                 close_lines(&l, 0);
                 return r;
         }
-        *ret = (Guard){.pid = pid, .control = l.control[0], .in = l.in[0], .out = l.out[0], .err = l.err[0]};
+        *ret = (Reaper){.pid = pid, .control = l.control[0], .in = l.in[0], .out = l.out[0], .err = l.err[0]};
         return 0;
 }
 
-int guard_status(Guard *g, int *ret_status) {
+int reaper_status(Reaper *g, int *ret_status) {
         int status;
         ssize_t n = recv(g->control, &status, sizeof(status), MSG_DONTWAIT);
 
@@ -210,7 +210,7 @@ int guard_status(Guard *g, int *ret_status) {
         return 0;
 }
 
-void guard_kill(const Guard *g) {
+void reaper_kill(const Reaper *g) {
         (void) send(g->control, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -222,7 +222,7 @@ static int64_t now_msec(void) {
 }
 
 /* True: it has ended. */
-static bool wait_for_end(const Guard *g, int64_t until) {
+static bool wait_for_end(const Reaper *g, int64_t until) {
         struct pollfd fd = {.fd = g->control, .events = POLLIN};
 
         for (;;) {
@@ -236,7 +236,7 @@ static bool wait_for_end(const Guard *g, int64_t until) {
         }
 }
 
-void guard_end(Guard *guards, size_t n) {
+void reaper_end(Reaper *guards, size_t n) {
         const int64_t until = now_msec() + END_WAIT_MSEC;
 
         for (size_t i = 0; i < n; i++)
@@ -244,7 +244,7 @@ void guard_end(Guard *guards, size_t n) {
                         (void) shutdown(guards[i].control, SHUT_WR);
 
         for (size_t i = 0; i < n; i++) {
-                Guard *g = &guards[i];
+                Reaper *g = &guards[i];
 
                 if (g->pid <= 0)
                         continue;

@@ -14,28 +14,28 @@ enum {
         GUARD_EXIT_NOT_RUN = 126,
 };
 
-typedef struct Guard {
+typedef struct Reaper {
         pid_t pid;    /* 0: there is none (any more) */
         int control;  /* readable when there is a status, or the guard has ended */
         int in;       /* standard input of the program; the three are ours to close */
         int out, err; /* what it writes; not blocking */
-} Guard;
+} Reaper;
 
 #define GUARD_NONE                                            \
-        (Guard) {                                             \
+        (Reaper) {                                            \
                 .control = -1, .in = -1, .out = -1, .err = -1 \
         }
 
 /* arguments[0] is looked for on the PATH of environment. */
-int guard_start(char *const *arguments, char *const *environment, Guard *ret);
+int reaper_start(char *const *arguments, char *const *environment, Reaper *ret);
 
-/* The program's status as wait(2) has it, once it has ended. What it has left running goes on until guard_end(), as
+/* The program's status as wait(2) has it, once it has ended. What it has left running goes on until reaper_end(), as
  * others may use it: the agent of gpg. -EAGAIN: it still runs; -ECHILD: nobody knows, the guard is gone. */
-int guard_status(Guard *g, int *ret_status);
+int reaper_status(Reaper *g, int *ret_status);
 
-/* The program itself, and its process group, at once; what else it has started at guard_end(). */
-void guard_kill(const Guard *g);
+/* The program itself, and its process group, at once; what else it has started at reaper_end(). */
+void reaper_kill(const Reaper *g);
 
 /* Ends all that is left of all of these. Waits for it, but no longer than a second: what the kernel does not let go
  * ends later, the guard sees to it. */
-void guard_end(Guard *guards, size_t n);
+void reaper_end(Reaper *guards, size_t n);
