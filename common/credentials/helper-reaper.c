@@ -20,13 +20,13 @@ typedef struct Lines {
         int control[2], in[2], out[2], err[2];
 } Lines;
 
-static _Noreturn void run_program(const Lines *l, pid_t guard, char *const *arguments, char *const *environment) {
+static _Noreturn void run_program(const Lines *l, pid_t reaper, char *const *arguments, char *const *environment) {
         sigset_t none;
 
         /* A group of its own, so that no signal for it reaches others, and the other way round. */
         (void) setpgid(0, 0);
-        /* Were the guard killed, it at least would end. */
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != guard)
+        /* Were the reaper killed, it at least would end. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != reaper)
                 _exit(GUARD_EXIT_NOT_RUN);
         for (int s = 1; s < NSIG; s++)
                 (void) signal(s, SIG_DFL);
@@ -43,7 +43,7 @@ static _Noreturn void run_program(const Lines *l, pid_t guard, char *const *argu
         _exit(errno == ENOENT ? GUARD_EXIT_NOT_FOUND : GUARD_EXIT_NOT_RUN);
 }
 
-/* The guard's own children: the program, and whatever below it has lost its parent. */
+/* The reaper's own children: the program, and whatever below it has lost its parent. */
 static void kill_children(void) {
         _cleanup_fclose_ FILE *f = fopen("/proc/thread-self/children", "re");
         char word[32];
@@ -123,12 +123,12 @@ static bool close_all_but(int *a, int *b) {
         return close_range((unsigned) low + 2, ~0U, 0) == 0;
 }
 
-static _Noreturn void run_guard(const Lines *l, char *const *arguments, char *const *environment) {
+static _Noreturn void run_reaper(const Lines *l, char *const *arguments, char *const *environment) {
         int control = l->control[1], children;
         sigset_t all, child;
         pid_t self = getpid(), program;
 
-        (void) prctl(PR_SET_NAME, "ecs-authd-guard");
+        (void) prctl(PR_SET_NAME, "ecs-authd-reap");
         (void) setpgid(0, 0);
         /* It ends when its work is done, and by no signal that is meant for others. The program starts with none
          * blocked. */
@@ -187,7 +187,7 @@ int reaper_start(char *const *arguments, char *const *environment, Reaper *ret) 
                 r = pid < 0 ? negative_errno() : 0;
         }
         if (pid == 0)
-                run_guard(&l, arguments, environment);
+                run_reaper(&l, arguments, environment);
 
         close_lines(&l, 1);
         if (r < 0) {
@@ -236,15 +236,15 @@ static bool wait_for_end(const Reaper *g, int64_t until) {
         }
 }
 
-void reaper_end(Reaper *guards, size_t n) {
+void reaper_end(Reaper *reapers, size_t n) {
         const int64_t until = now_msec() + END_WAIT_MSEC;
 
         for (size_t i = 0; i < n; i++)
-                if (guards[i].pid > 0)
-                        (void) shutdown(guards[i].control, SHUT_WR);
+                if (reapers[i].pid > 0)
+                        (void) shutdown(reapers[i].control, SHUT_WR);
 
         for (size_t i = 0; i < n; i++) {
-                Reaper *g = &guards[i];
+                Reaper *g = &reapers[i];
 
                 if (g->pid <= 0)
                         continue;

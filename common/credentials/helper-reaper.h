@@ -6,7 +6,7 @@
 #include "base/macro.h"
 
 /* A program that ends with everything it has started, whatever it did to get away (setsid(2), a double fork), and
- * whatever becomes of us: a process between us and it, the guard, inherits what is orphaned below it
+ * whatever becomes of us: a process between us and it, the reaper, inherits what is orphaned below it
  * (PR_SET_CHILD_SUBREAPER) and kills it when it is told to, or when we are gone. */
 
 enum {
@@ -16,7 +16,7 @@ enum {
 
 typedef struct Reaper {
         pid_t pid;    /* 0: there is none (any more) */
-        int control;  /* readable when there is a status, or the guard has ended */
+        int control;  /* readable when there is a status, or the reaper has ended */
         int in;       /* standard input of the program; the three are ours to close */
         int out, err; /* what it writes; not blocking */
 } Reaper;
@@ -30,12 +30,12 @@ typedef struct Reaper {
 int reaper_start(char *const *arguments, char *const *environment, Reaper *ret);
 
 /* The program's status as wait(2) has it, once it has ended. What it has left running goes on until reaper_end(), as
- * others may use it: the agent of gpg. -EAGAIN: it still runs; -ECHILD: nobody knows, the guard is gone. */
+ * others may use it: the agent of gpg. -EAGAIN: it still runs; -ECHILD: nobody knows, the reaper is gone. */
 int reaper_status(Reaper *g, int *ret_status);
 
 /* The program itself, and its process group, at once; what else it has started at reaper_end(). */
 void reaper_kill(const Reaper *g);
 
 /* Ends all that is left of all of these. Waits for it, but no longer than a second: what the kernel does not let go
- * ends later, the guard sees to it. */
-void reaper_end(Reaper *guards, size_t n);
+ * ends later, the reaper sees to it. */
+void reaper_end(Reaper *reapers, size_t n);

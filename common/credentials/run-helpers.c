@@ -26,7 +26,7 @@ enum {
 /* One program, from its start until the end of all. */
 typedef struct Running {
         HelperCall *call; /* NULL: it has not begun, or has ended */
-        Reaper *guard;
+        Reaper *reaper;
         size_t written;
         uint64_t deadline_usec;
         char complaints[1024]; /* the end of its standard error */
@@ -74,20 +74,20 @@ static bool is_passing(ssize_t n) {
 static void feed(Running *r) {
         const char *input = r->call->input;
         size_t left = strlen(input) - r->written;
-        ssize_t n = left > 0 ? write(r->guard->in, input + r->written, left) : 0;
+        ssize_t n = left > 0 ? write(r->reaper->in, input + r->written, left) : 0;
 
         if (n > 0)
                 r->written += (size_t) n;
         /* One that does not want to read may answer all the same. */
         if (r->written == strlen(input) || (n < 0 && !is_passing(n)))
-                close_end(&r->guard->in);
+                close_end(&r->reaper->in);
 }
 
 /* 1: there may be more; 0: the end; negative: no answer. */
 static int collect(Running *r) {
         HelperCall *call = r->call;
         char buffer[4096];
-        ssize_t n = read(r->guard->out, buffer, sizeof(buffer));
+        ssize_t n = read(r->reaper->out, buffer, sizeof(buffer));
         char *output;
 
         if (n < 0)
@@ -114,7 +114,7 @@ static int collect(Running *r) {
 static int listen_to(Running *r) {
         const size_t room = sizeof(r->complaints);
         char buffer[sizeof(r->complaints)];
-        ssize_t n = read(r->guard->err, buffer, sizeof(buffer));
+        ssize_t n = read(r->reaper->err, buffer, sizeof(buffer));
         size_t keep;
 
         if (n <= 0)
@@ -139,12 +139,12 @@ static void finish(Running *r, int error, int status) {
                 call->complaint = helper_complaint(r->complaints, r->n_complaints, !r->complaints_cut);
         }
         if (error < 0)
-                reaper_kill(r->guard);
+                reaper_kill(r->reaper);
 
         OPENSSL_cleanse(r->complaints, sizeof(r->complaints));
-        close_end(&r->guard->in);
-        close_end(&r->guard->out);
-        close_end(&r->guard->err);
+        close_end(&r->reaper->in);
+        close_end(&r->reaper->out);
+        close_end(&r->reaper->err);
         r->call = NULL;
 }
 
@@ -158,9 +158,9 @@ static bool has_more(int fd) {
 static void take_end(Running *r, int status) {
         int more = 1;
 
-        while (more > 0 && has_more(r->guard->out))
+        while (more > 0 && has_more(r->reaper->out))
                 more = collect(r);
-        for (unsigned i = 0; i < COMPLAINT_READS_MAX && has_more(r->guard->err); i++)
+        for (unsigned i = 0; i < COMPLAINT_READS_MAX && has_more(r->reaper->err); i++)
                 if (listen_to(r) == 0)
                         break;
         finish(r, more < 0 ? more : 0, status);
@@ -176,15 +176,15 @@ static void attend(Running *r, const struct pollfd *fds) {
                 more = collect(r);
         /* One that has closed its output had its time, too. */
         if (more == 0)
-                close_end(&r->guard->out);
+                close_end(&r->reaper->out);
         if (fds[2].revents != 0 && listen_to(r) == 0)
-                close_end(&r->guard->err);
+                close_end(&r->reaper->err);
         if (more < 0) {
                 finish(r, more, 0);
                 return;
         }
 
-        e = fds[3].revents != 0 || late ? reaper_status(r->guard, &status) : -EAGAIN;
+        e = fds[3].revents != 0 || late ? reaper_status(r->reaper, &status) : -EAGAIN;
         if (e == 0)
                 take_end(r, status);
         else if (e != -EAGAIN)
@@ -205,10 +205,10 @@ static void attend_all(Running *running, size_t n_running) {
 
                 if (!r->call)
                         continue;
-                fds[FDS_EACH * n] = (struct pollfd){.fd = r->guard->in, .events = POLLOUT};
-                fds[FDS_EACH * n + 1] = (struct pollfd){.fd = r->guard->out, .events = POLLIN};
-                fds[FDS_EACH * n + 2] = (struct pollfd){.fd = r->guard->err, .events = POLLIN};
-                fds[FDS_EACH * n + 3] = (struct pollfd){.fd = r->guard->control, .events = POLLIN};
+                fds[FDS_EACH * n] = (struct pollfd){.fd = r->reaper->in, .events = POLLOUT};
+                fds[FDS_EACH * n + 1] = (struct pollfd){.fd = r->reaper->out, .events = POLLIN};
+                fds[FDS_EACH * n + 2] = (struct pollfd){.fd = r->reaper->err, .events = POLLIN};
+                fds[FDS_EACH * n + 3] = (struct pollfd){.fd = r->reaper->control, .events = POLLIN};
                 if (r->deadline_usec < next)
                         next = r->deadline_usec;
                 busy[n++] = r;
@@ -236,7 +236,7 @@ static int begin(Running *r, HelperCall *call, char *const *environment, uint64_
                 return -ETIMEDOUT;
 
         (void) snprintf(program, sizeof(program), "docker-credential-%s", call->helper);
-        e = reaper_start(arguments, environment, r->guard);
+        e = reaper_start(arguments, environment, r->reaper);
         if (e < 0)
                 return e;
         r->call = call;
@@ -264,9 +264,9 @@ static void run_all(HelperCall *calls, Running *running, size_t n_calls, char *c
 void helper_run(HelperCall *calls, size_t n_calls, const char *home, char *const *environment, uint64_t timeout_usec) {
         _cleanup_(helper_environment_freep) char **variables = helper_environment_new(home, environment);
         _cleanup_free_ Running *running = calloc(n_calls + 1, sizeof(Running));
-        _cleanup_free_ Reaper *guards = calloc(n_calls + 1, sizeof(Reaper));
+        _cleanup_free_ Reaper *reapers = calloc(n_calls + 1, sizeof(Reaper));
 
-        if (!variables || !running || !guards) {
+        if (!variables || !running || !reapers) {
                 for (size_t i = 0; i < n_calls; i++)
                         calls[i].error = -ENOMEM;
                 return;
@@ -275,9 +275,9 @@ void helper_run(HelperCall *calls, size_t n_calls, const char *home, char *const
         /* One that ends before it has read its input must not end us. */
         (void) signal(SIGPIPE, SIG_IGN);
         for (size_t i = 0; i < n_calls; i++)
-                running[i].guard = &guards[i];
+                running[i].reaper = &reapers[i];
         run_all(calls, running, n_calls, variables, timeout_usec);
-        reaper_end(guards, n_calls);
+        reaper_end(reapers, n_calls);
 }
 
 void helper_calls_done(HelperCall *calls, size_t n_calls) {

@@ -1,70 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "base/digest.h"
-#include "base/problems.h"
-#include "credentials/run-helpers.h"
 #include "credentials/gather.h"
-#include "ecsconfig/auth-data.h"
-#include "ecsconfig/environment-file.h"
+#include "credentials/run-helpers.h"
+#include "ecsconfig/sync-report.h"
 
-/* The first job: credential files -> the auth entries of the environment file. The report has no pointers and no
- * secret, so that a worker can send it as it is. */
-
-/* The settings of [Agent] that say what is written, and where. */
-typedef struct EcsConfigSettings {
-        char *environment_file; /* an absolute path */
-        AuthType auth_type;
-        size_t line_max; /* the longest line that its reader takes (environment-file.h) */
-} EcsConfigSettings;
-
-typedef enum SyncOutcome {
-        SYNC_FAILED,    /* nothing was written: the file is what it was */
-        SYNC_UNCHANGED, /* it already says what the credentials say */
-        SYNC_WRITTEN,
-        SYNC_REMOVED, /* no credentials: our two lines are gone */
-} SyncOutcome;
-
-enum {
-        SYNC_ENTRIES_MAX = 48,
-        SYNC_ASK_NOW = 1, /* ask_in_usec */
-};
-
-/* One registry of those that stand in the environment file, and where it came from; or one that is to, and whose helper
- * fails. */
-typedef struct SyncEntry {
-        char registry[160]; /* cut short where they are longer */
-        char source[200];   /* a credential file; empty: it stood in the environment file, and was kept */
-        char helper[64];    /* "X" of docker-credential-X; empty: none */
-        bool token;
-        int64_t asked_usec; /* when its helper answered, when that ends (0: nobody says), and when it is asked again (0:
-                               nobody knows); CLOCK_REALTIME */
-        int64_t end_usec;
-        int64_t due_usec;
-        bool failing; /* its helper, */
-        bool missing; /* which has never given anything */
-} SyncEntry;
-
-typedef struct SyncReport {
-        SyncOutcome outcome;
-        bool digest_known;     /* false: not even the environment file could be read */
-        bool behind;           /* the credentials are known, and the environment file does not have them */
-        Digest digest;         /* of the credentials that stand in the environment file now (authdata_digest) */
-        unsigned n_registries; /* in it, that the agent would use */
-        char registries[1024]; /* their names, separated by ", "; cut short with "..." */
-        SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
-        EnvFileIdentity identity;            /* of the environment file as this report describes it */
-        uint64_t seen_usec;                  /* when that was, on CLOCK_MONOTONIC; 0: it was not looked at */
-        uint64_t ask_in_usec;                /* from now, a helper is to be asked again; 0: none is; or SYNC_ASK_NOW */
-        bool asked;                          /* those that were due have been, */
-        bool forgotten;                      /* and what they said of that could not be kept */
-        Problems problems;
-} SyncReport;
-
-/* Everything is as it should be: what is not stands among the problems. */
-static inline bool sync_is_well(const SyncReport *r) {
-        return r->outcome != SYNC_FAILED && problems_worst_level(&r->problems) > LOG_ERR;
-}
+/* The first job: credential files -> the auth entries of the environment file. */
 
 /* Longer than that, and something on the way hangs (a file system, a lock): beside the time that the helpers have,
  * twice (list and get), each as helper_run() bounds it. */

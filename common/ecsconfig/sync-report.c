@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ecsconfig/sync-report.h"
+
+unsigned sync_list_registries(const Credentials *credentials, char *ret, size_t size) {
+        unsigned n_registries = 0;
+        bool cut = false;
+        size_t used = 0;
+
+        ret[0] = 0;
+        for (size_t i = 0; i < credentials->n_items; i++) {
+                const Credential *c = &credentials->items[i];
+
+                if (!credential_is_usable(c))
+                        continue;
+                n_registries++;
+                if (cut)
+                        continue;
+
+                cut = used + strlen(", ") + strlen(c->registry) + sizeof("...") > size;
+                used += (size_t) snprintf(ret + used, size - used, "%s%s", used > 0 && !cut ? ", " : "",
+                                          cut ? "..." : c->registry);
+        }
+        return n_registries;
+}
+
+/* About what an entry adds to the line. */
+static size_t weigh(const Credential *c) {
+        size_t n = strlen(c->registry);
+
+        n += c->username ? strlen(c->username) : 0;
+        n += c->password ? strlen(c->password) : 0;
+        return n + (c->identity_token ? strlen(c->identity_token) : 0);
+}
+
+static int compare_weights(const void *a, const void *b) {
+        size_t x = weigh(a), y = weigh(b);
+
+        return x < y ? 1 : x > y ? -1 : 0;
+}
+
+void sync_explain_refused_line(const EcsConfigSettings *settings, int error, Credentials *credentials, const char *data,
+                               Problems *problems) {
+        size_t size = sizeof(AUTHDATA_DATA_KEY) + strlen(data), max = settings->line_max;
+        char names[200];
+        unsigned n;
+
+        if (credentials->n_items > 0)
+                qsort(credentials->items, credentials->n_items, sizeof(Credential), compare_weights);
+        n = sync_list_registries(credentials, names, sizeof(names));
+
+        if (error == -E2BIG)
+                problems_add(
+                        problems, LOG_ERR,
+                        "%s: the line for %u registries would have %zu bytes, %zu more than the %zu that its reader "
+                        "takes; nothing was written. Log out of registries that this host does not pull from; the "
+                        "heaviest come first: %s",
+                        settings->environment_file, n, size, size - max, max, names);
+        else if (error == -EINVAL)
+                problems_add(problems, LOG_ERR,
+                             "%s: the line for %s has a byte that its readers would take each in another way; nothing "
+                             "was written",
+                             settings->environment_file, names);
+}
+
+static void copy_string(char *ret, size_t size, const char *s) {
+        (void) snprintf(ret, size, "%s", s ? s : "");
+}
+
+/* Of an entry that was kept the source is told by the lease, where there is one. */
+static void describe_lease(const Credential *c, const Leases *leases, SyncEntry *e) {
+        const Lease *l = NULL;
+
+        for (size_t i = 0; !l && leases && i < leases->n_items; i++)
+                if (streq(leases->items[i].registry, c->registry) && (leases->items[i].named || !c->source) &&
+                    (!c->helper || streq(leases->items[i].helper, c->helper)))
+                        l = &leases->items[i];
+        if (!l || (c->source && !c->helper))
+                return;
+        copy_string(e->source, sizeof(e->source), l->source);
+        copy_string(e->helper, sizeof(e->helper), l->helper);
+        e->asked_usec = l->answered ? l->given : 0;
+        e->end_usec = l->end;
+        e->due_usec = l->due;
+        e->failing = l->failures > 0;
+}
+
+static bool fails(const Credential *c, const Leases *leases) {
+        const Lease *l = leases && c->helper ? leases_find(leases, c->registry, c->helper) : NULL;
+
+        return l && l->failures > 0;
+}
+
+void sync_describe_entries(const Credentials *credentials, const Leases *leases, SyncReport *report) {
+        unsigned n = 0;
+
+        memset(report->entries, 0, sizeof(report->entries));
+        for (size_t i = 0; i < credentials->n_items && n < SYNC_ENTRIES_MAX; i++) {
+                const Credential *c = &credentials->items[i];
+                SyncEntry *e = &report->entries[n];
+
+                if (!credential_is_usable(c) && !fails(c, leases))
+                        continue;
+                copy_string(e->registry, sizeof(e->registry), c->registry);
+                copy_string(e->source, sizeof(e->source), c->source);
+                copy_string(e->helper, sizeof(e->helper), c->helper);
+                e->token = c->identity_token != NULL;
+                e->missing = !credential_is_usable(c);
+                describe_lease(c, leases, e);
+                n++;
+        }
+}
