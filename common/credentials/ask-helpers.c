@@ -199,7 +199,7 @@ static void explain_failure(const Credential *c, const Lease *lease, Problems *p
 
 static void warn_of_short_lease(const Credential *c, const Lease *lease, Problems *problems) {
         /* As of its answer: when it is due may be the pause after a failure, or a login since. */
-        int64_t length = (lease->end - lease->given) / 3 * 2;
+        int64_t length = lease_used_of(lease->end - lease->given);
 
         if (lease->end == 0 || lease->failures > 0 || length >= SHORT_LEASE_USEC)
                 return;

@@ -27,7 +27,7 @@ static _Noreturn void run_program(const Lines *l, pid_t reaper, char *const *arg
         (void) setpgid(0, 0);
         /* Were the reaper killed, it at least would end. */
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != reaper)
-                _exit(GUARD_EXIT_NOT_RUN);
+                _exit(REAPER_EXIT_NOT_RUN);
         for (int s = 1; s < NSIG; s++)
                 (void) signal(s, SIG_DFL);
         (void) sigemptyset(&none);
@@ -35,12 +35,12 @@ static _Noreturn void run_program(const Lines *l, pid_t reaper, char *const *arg
 
         if (dup2(l->in[1], STDIN_FILENO) < 0 || dup2(l->out[1], STDOUT_FILENO) < 0 ||
             dup2(l->err[1], STDERR_FILENO) < 0)
-                _exit(GUARD_EXIT_NOT_RUN);
+                _exit(REAPER_EXIT_NOT_RUN);
         (void) close_range(STDERR_FILENO + 1, ~0U, 0);
 
         environ = (char **) environment; /* its PATH is where execvp(3) looks */
         (void) execvp(arguments[0], arguments);
-        _exit(errno == ENOENT ? GUARD_EXIT_NOT_FOUND : GUARD_EXIT_NOT_RUN);
+        _exit(errno == ENOENT ? REAPER_EXIT_NOT_FOUND : REAPER_EXIT_NOT_RUN);
 }
 
 /* The reaper's own children: the program, and whatever below it has lost its parent. */
@@ -254,6 +254,6 @@ void reaper_end(Reaper *reapers, size_t n) {
                 closep(&g->in);
                 closep(&g->out);
                 closep(&g->err);
-                *g = GUARD_NONE;
+                *g = REAPER_NONE;
         }
 }

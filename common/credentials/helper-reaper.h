@@ -10,8 +10,8 @@
  * (PR_SET_CHILD_SUBREAPER) and kills it when it is told to, or when we are gone. */
 
 enum {
-        GUARD_EXIT_NOT_FOUND = 127, /* as a shell has it */
-        GUARD_EXIT_NOT_RUN = 126,
+        REAPER_EXIT_NOT_FOUND = 127, /* as a shell has it */
+        REAPER_EXIT_NOT_RUN = 126,
 };
 
 typedef struct Reaper {
@@ -21,7 +21,7 @@ typedef struct Reaper {
         int out, err; /* what it writes; not blocking */
 } Reaper;
 
-#define GUARD_NONE                                            \
+#define REAPER_NONE                                           \
         (Reaper) {                                            \
                 .control = -1, .in = -1, .out = -1, .err = -1 \
         }

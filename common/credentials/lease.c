@@ -193,8 +193,7 @@ void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t ref
         lease->failures = 0;
         lease->complaint[0] = 0; /* of an earlier time */
         lease->login = false;
-        /* Early enough to try more than once, should it fail. */
-        lease->due = length > 0 ? asked + length / 3 * 2 : 0;
+        lease->due = length > 0 ? asked + lease_used_of(length) : 0;
         /* However short it is: who gives such ones is not asked all the time. */
         if (length > 0 && lease->due < now + RETRY_MIN_USEC)
                 lease->due = now + RETRY_MIN_USEC;

@@ -97,6 +97,11 @@ void lease_begin(Lease *lease);
 /* Where one of them is not what it was, it is due. Returns 0 or -ENOMEM. */
 int lease_describe(Lease *lease, const LeaseTerms *terms);
 
+/* After how much of its length it is asked again: early enough to try more than once, should it fail. */
+static inline int64_t lease_used_of(int64_t length) {
+        return length / 3 * 2;
+}
+
 /* It was asked then, and answered now: with credentials of this digest, that end then (0: nobody says) or are looked at
  * again after this. It is asked again at two thirds of that, and not sooner than after 5 s. */
 void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t refresh_usec, int64_t asked, int64_t now);

@@ -52,9 +52,9 @@ static int judge_status(const HelperCall *call, int status) {
         switch (WEXITSTATUS(status)) {
         case 0:
                 return 0;
-        case GUARD_EXIT_NOT_FOUND:
+        case REAPER_EXIT_NOT_FOUND:
                 return -ENOENT;
-        case GUARD_EXIT_NOT_RUN:
+        case REAPER_EXIT_NOT_RUN:
                 return -EACCES;
         default:
                 return call->output && strstr(call->output, NOT_FOUND_MESSAGE) ? -ENOKEY : -EPROTO;
