@@ -14,30 +14,39 @@ DEFINE_CLEANUP_FUNC(CURL *, curl_easy_cleanup)
 
 void http_response_done(HttpResponse *r) {
         r->body = secret_free_sized(r->body, r->size);
-        r->size = 0;
+        r->size = r->room = 0;
+}
+
+/* realloc(3) would leave a copy of the old body behind. */
+static int make_room(HttpResponse *r, size_t size) {
+        size_t room = r->room > 0 ? r->room : 16 * 1024;
+        char *body;
+
+        if (size <= r->room)
+                return 0;
+        while (room < size)
+                room *= 2;
+        body = malloc(room + 1);
+        if (!body)
+                return -ENOMEM;
+        if (r->size > 0)
+                memcpy(body, r->body, r->size);
+        secret_free_sized(r->body, r->size);
+        r->body = body;
+        r->room = room;
+        return 0;
 }
 
 static size_t receive_body(char *data, size_t size, size_t n, void *userdata) {
         HttpResponse *r = userdata;
         size_t length = size * n;
-        char *body;
 
-        if (length > BODY_MAX - r->size)
-                return 0; /* ends the transfer with CURLE_WRITE_ERROR */
-
-        /* realloc(3) would leave a copy of the old body behind. */
-        body = malloc(r->size + length + 1);
-        if (!body)
+        /* 0 ends the transfer with CURLE_WRITE_ERROR. */
+        if (length > BODY_MAX - r->size || make_room(r, r->size + length) < 0)
                 return 0;
-
-        if (r->size > 0)
-                memcpy(body, r->body, r->size);
-        memcpy(body + r->size, data, length);
-        body[r->size + length] = 0;
-
-        secret_free_sized(r->body, r->size);
-        r->body = body;
+        memcpy(r->body + r->size, data, length);
         r->size += length;
+        r->body[r->size] = 0;
         return length;
 }
 

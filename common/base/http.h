@@ -13,6 +13,7 @@ typedef struct HttpResponse {
         char challenge[512];  /* the header WWW-Authenticate, or empty */
         char *body;           /* NUL-terminated; may hold secrets (the environment of a container) */
         size_t size;
+        size_t room; /* of body, beside its NUL */
 } HttpResponse;
 
 void http_response_done(HttpResponse *r);
