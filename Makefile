@@ -17,8 +17,11 @@ PYTHON  ?= /usr/bin/python3
 PACKAGES := libsystemd json-c libcurl libcrypto inih
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
             -Wundef -Wformat=2 -Wvla
-# What distributions build with; only with optimization, and not beside the sanitizers.
-HARDENING := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+# What distributions build with, as far as this compiler knows it; only with optimization, and not beside the
+# sanitizers.
+knows     = $(shell printf '\043include <string.h>\n' | $(CC) -O2 -Werror $(1) -x c -c - -o /dev/null 2>/dev/null && echo '$(1)')
+HARDENING := -O2 $(or $(call knows,-D_FORTIFY_SOURCE=3),-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE \
+             $(foreach f,-fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero,$(call knows,$f))
 SANITIZE  := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 COVERAGE  := -O0 --coverage
 
