@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/ask-helpers.h"
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "base/directories.h"
 #include "base/secret.h"
 #include "credentials/credential-file.h"
@@ -50,14 +49,11 @@ static int digest_settings(const CredentialSettings *settings, const DigestKey *
 /* The pause after a helper that failed, and took its time, begins when that is over. */
 static void run_helpers(const CredentialSettings *settings, HelperRound *round, HelperCall *calls, size_t n,
                         const char *home) {
-        struct timespec before = {0}, after = {0};
+        int64_t before = clock_usec(CLOCK_MONOTONIC);
 
-        (void) clock_gettime(CLOCK_MONOTONIC, &before);
         helper_run(calls, n, home, settings->helper_environment, settings->helper_timeout_usec);
-        (void) clock_gettime(CLOCK_MONOTONIC, &after);
         if (n > 0)
-                round->took += (int64_t) (after.tv_sec - before.tv_sec) * (int64_t) USEC_PER_SEC +
-                               (after.tv_nsec - before.tv_nsec) / 1000;
+                round->took += clock_usec(CLOCK_MONOTONIC) - before;
 }
 
 /* --- stores --- */

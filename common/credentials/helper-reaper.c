@@ -8,7 +8,8 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 enum {
         END_WAIT_MSEC = 1000,
@@ -215,10 +216,7 @@ void reaper_kill(const Reaper *g) {
 }
 
 static int64_t now_msec(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+        return clock_usec(CLOCK_MONOTONIC) / 1000;
 }
 
 /* True: it has ended. */

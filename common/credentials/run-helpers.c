@@ -5,8 +5,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/secret.h"
 #include "credentials/helper-reaper.h"
@@ -33,13 +33,6 @@ typedef struct Running {
         size_t n_complaints;
         bool complaints_cut;
 } Running;
-
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
 
 static bool is_helper_name(const char *s) {
         return *s && strlen(s) < 128 && !strpbrk(s, "/") &&
@@ -167,7 +160,7 @@ static void take_end(Running *r, int status) {
 }
 
 static void attend(Running *r, const struct pollfd *fds) {
-        bool late = now_usec() >= r->deadline_usec;
+        bool late = clock_monotonic_usec() >= r->deadline_usec;
         int more = 1, status, e;
 
         if (fds[0].revents != 0)
@@ -196,7 +189,7 @@ static void attend(Running *r, const struct pollfd *fds) {
 /* Waits until one of them has something to say, or is out of time. */
 static void attend_all(Running *running, size_t n_running) {
         struct pollfd fds[FDS_EACH * HELPER_PARALLEL_MAX];
-        uint64_t now = now_usec(), next = UINT64_MAX;
+        uint64_t now = clock_monotonic_usec(), next = UINT64_MAX;
         Running *busy[HELPER_PARALLEL_MAX];
         size_t n = 0;
 
@@ -232,7 +225,7 @@ static int begin(Running *r, HelperCall *call, char *const *environment, uint64_
 
         if (!is_helper_name(call->helper))
                 return -EINVAL;
-        if (now_usec() > last_usec)
+        if (clock_monotonic_usec() > last_usec)
                 return -ETIMEDOUT;
 
         (void) snprintf(program, sizeof(program), "docker-credential-%s", call->helper);
@@ -240,13 +233,13 @@ static int begin(Running *r, HelperCall *call, char *const *environment, uint64_
         if (e < 0)
                 return e;
         r->call = call;
-        r->deadline_usec = now_usec() + timeout_usec;
+        r->deadline_usec = clock_monotonic_usec() + timeout_usec;
         return 0;
 }
 
 static void run_all(HelperCall *calls, Running *running, size_t n_calls, char *const *environment,
                     uint64_t timeout_usec) {
-        const uint64_t last_usec = now_usec() + (HELPER_RUN_TIMEOUTS - 1) * timeout_usec;
+        const uint64_t last_usec = clock_monotonic_usec() + (HELPER_RUN_TIMEOUTS - 1) * timeout_usec;
         size_t next = 0, busy;
 
         do {

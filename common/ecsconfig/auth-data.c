@@ -224,8 +224,8 @@ static int parse_docker_entry(json_object *entry, Credential *c) {
         return r;
 }
 
-/* How an entry is named in the list: as registry-name.h does it, to be matched with a credential file, or as the agent does
- * it, which cuts off the scheme and compares what is left. */
+/* How an entry is named in the list: as registry-name.h does it, to be matched with a credential file, or as the agent
+ * does it, which cuts off the scheme and compares what is left. */
 typedef enum Naming {
         NAMING_REGISTRY,
         NAMING_AGENT,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ecsconfig/sync.h"
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "base/directories.h"
 #include "base/secret.h"
 #include "credentials/gather.h"
@@ -15,21 +14,9 @@ enum {
         BUSY_WAIT_MSEC = 50,
 };
 
-static int64_t clock_usec(clockid_t clock) {
-        struct timespec t;
-
-        if (clock_gettime(clock, &t) < 0)
-                return 0;
-        return (int64_t) t.tv_sec * (int64_t) USEC_PER_SEC + t.tv_nsec / 1000;
-}
-
-static int64_t realtime_usec(void) {
-        return clock_usec(CLOCK_REALTIME);
-}
-
 /* 0: never. */
 static uint64_t until(int64_t when) {
-        int64_t now = realtime_usec();
+        int64_t now = clock_usec(CLOCK_REALTIME);
 
         return when == 0 ? 0 : when > now ? (uint64_t) (when - now) : SYNC_ASK_NOW;
 }
@@ -153,7 +140,7 @@ static bool look_at_credentials(const char *path, Credentials *ret) {
 /* round: with what is asked, and what is known of the environment file and of answers before. */
 static void gather(const CredentialSettings *sources, HelperRound *round, const Leases *fresh, Gathered *ret) {
         *ret = (Gathered){0};
-        round->now = realtime_usec();
+        round->now = clock_usec(CLOCK_REALTIME);
         round->leases = &ret->leases;
         ret->error = leases_load(&ret->leases);
         if (ret->error >= 0 && fresh)
@@ -184,7 +171,7 @@ static bool was_asked(const Gathered *g) {
 /* An answer that does not stand in the environment file now is nobody's: it is asked for again, after a pause. current:
  * what stands there; NULL: none of it, nothing was written. */
 static int give_back_answers(Gathered *g, const Credentials *current, const DigestKey *key) {
-        int64_t now = realtime_usec();
+        int64_t now = clock_usec(CLOCK_REALTIME);
 
         for (size_t i = 0; i < g->leases.n_items; i++) {
                 Lease *l = &g->leases.items[i];
@@ -304,7 +291,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
                 return r;
         if (patient && !envfile_is_whole(file))
                 return -EAGAIN;
-        report->seen_usec = (uint64_t) clock_usec(CLOCK_MONOTONIC);
+        report->seen_usec = clock_monotonic_usec();
 
         /* What stands there counts even if we fail below: the agent is to run with it. */
         r = describe_current(file, key, report);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
 #include "base/secret.h"
 #include "check/check-parts.h"
 #include "ecsconfig/environment-file.h"
-#include "service/restart-lock-and-record.h"
-#include "report/sentence.h"
 #include "report/reason-texts.h"
-
-#include <time.h>
+#include "report/sentence.h"
+#include "service/restart-lock-and-record.h"
 
 static void check_state(Check *c, const ObserveReport *r) {
         static const struct {
@@ -134,18 +133,10 @@ static void say_decision(Check *c, const Facts *f, uint64_t now) {
         }
 }
 
-static uint64_t monotonic_usec(void) {
-        struct timespec t;
-
-        if (clock_gettime(CLOCK_MONOTONIC, &t) < 0)
-                return 0;
-        return (uint64_t) t.tv_sec * USEC_PER_SEC + (uint64_t) t.tv_nsec / 1000;
-}
-
 void check_agent(Check *c, const UnitReport *unit) {
         const Settings *s = c->settings;
         const ObserveReport *r;
-        uint64_t now = monotonic_usec();
+        uint64_t now = clock_monotonic_usec();
         Facts f;
 
         if (gather_facts(c, unit, now, &f) < 0)

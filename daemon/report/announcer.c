@@ -117,11 +117,11 @@ static bool told_before(Announcer *s, const Facts *facts, const Decision *d, uin
                digest_equal(&s->digest, &facts->file.sync.digest);
 }
 
-static void tell_metrics(Announcer *s, const Settings *settings, const Facts *facts, const Decision *d, uint64_t now) {
+static void tell_metrics(Announcer *s, const Settings *settings, const Facts *facts, const Decision *d) {
         int r = 0;
 
         if (settings->metrics_file)
-                r = metrics_write(settings->metrics_file, facts, reason_text(facts, d)->state, now);
+                r = metrics_write(settings->metrics_file, facts, reason_text(facts, d)->state);
         if (r < 0 && r != s->metrics_error)
                 log_warning("%s: cannot be written: %s; its directory has to be in ReadWritePaths= of the unit",
                             settings->metrics_file, strerror(-r));
@@ -142,8 +142,8 @@ void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts
 
                 sentence_describe_briefly(settings, facts, d, now, brief, sizeof(brief));
                 (void) sd_notifyf(false, "STATUS=%s", brief);
-                (void) status_file_write(settings, facts, d, brief, now, &s->file);
-                tell_metrics(s, settings, facts, d, now);
+                (void) status_file_write(settings, facts, d, brief, &s->file);
+                tell_metrics(s, settings, facts, d);
         }
         /* A person in front of it is told what is waited for. */
         if (!text->message_id || (s->notify && d->reason == REASON_UNIT_CHANGING) || told_before(s, facts, d, now))

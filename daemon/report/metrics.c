@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "report/reason-texts.h"
 
 #ifndef VERSION
@@ -22,8 +22,8 @@ static void gauge(FILE *f, const char *name, const char *help, unsigned long lon
 }
 
 /* Seconds since 1970; 0 where it has not happened. */
-static unsigned long long moment(uint64_t usec, uint64_t now) {
-        return usec == 0 ? 0 : (unsigned long long) time(NULL) - (now - usec) / USEC_PER_SEC;
+static unsigned long long moment(uint64_t usec) {
+        return usec == 0 ? 0 : (unsigned long long) clock_realtime_of(usec) / USEC_PER_SEC;
 }
 
 static unsigned count_problems(const Problems *problems) {
@@ -53,7 +53,7 @@ static void ends(FILE *f, const SyncReport *sync) {
                                        sync->entries[i].registry, sync->entries[i].failing);
 }
 
-static void write_all(FILE *f, const Facts *facts, const char *state, uint64_t now) {
+static void write_all(FILE *f, const Facts *facts, const char *state) {
         begin(f, "build_info", "Version of ecs-authd, as a label.");
         (void) fprintf(f, "ecs_authd_build_info{version=\"" VERSION "\"} 1\n");
         begin(f, "state", "Whether this is the state: see ecs-authd(8).");
@@ -71,12 +71,12 @@ static void write_all(FILE *f, const Facts *facts, const char *state, uint64_t n
               facts->agent.state_kept == STATE_KEPT);
         gauge(f, "task_containers", "Running containers of tasks.", facts->agent.n_containers);
         gauge(f, "last_change_timestamp_seconds", "When the credentials in the environment file last changed, or 0.",
-              moment(facts->file.changed_usec, now));
+              moment(facts->file.changed_usec));
         gauge(f, "last_restart_timestamp_seconds", "When the agent was last restarted by ecs-authd, or 0.",
-              moment(facts->record.restart_usec, now));
+              moment(facts->record.restart_usec));
 }
 
-int metrics_write(const char *path, const Facts *facts, const char *state, uint64_t now) {
+int metrics_write(const char *path, const Facts *facts, const char *state) {
         _cleanup_fclose_ FILE *f = NULL;
         char temporary[PATH_MAX];
         int fd;
@@ -94,7 +94,7 @@ int metrics_write(const char *path, const Facts *facts, const char *state, uint6
                 return -ENOMEM;
         }
 
-        write_all(f, facts, state, now);
+        write_all(f, facts, state);
         if (fflush(f) != 0 || ferror(f) || rename(temporary, path) < 0)
                 return negative_errno();
         return 0;

@@ -4,5 +4,5 @@
 #include "decision/when-to-restart.h"
 
 /* A text file for the Prometheus node exporter (textfile collector), replaced as a whole: names and units by
- * Prometheus' conventions. now: CLOCK_MONOTONIC, as the facts. state: the word of reason-texts.h. */
-int metrics_write(const char *path, const Facts *facts, const char *state, uint64_t now);
+ * Prometheus' conventions. state: the word of reason-texts.h. */
+int metrics_write(const char *path, const Facts *facts, const char *state);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/sentence.h"
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "base/directories.h"
 #include "report/reason-texts.h"
 
@@ -187,7 +186,7 @@ void sentence_describe(const Settings *settings, const Facts *facts, const Decis
 
 void sentence_describe_briefly(const Settings *settings, const Facts *facts, const Decision *d, uint64_t now, char *ret,
                                size_t size) {
-        time_t since = time(NULL) - (time_t) ((now - facts->waiting_since_usec) / USEC_PER_SEC);
+        time_t since = (time_t) (clock_realtime_of(facts->waiting_since_usec) / (int64_t) USEC_PER_SEC);
         unsigned n_files = 0, n = facts->file.sync.n_registries;
         char clock[16] = "?";
         struct tm tm;

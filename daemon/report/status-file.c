@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/directories.h"
 #include "base/json.h"
 #include "report/reason-texts.h"
@@ -52,10 +52,8 @@ static json_object *moment_string(int64_t usec) {
 }
 
 /* Of CLOCK_MONOTONIC, likewise. */
-static json_object *time_string(uint64_t usec, uint64_t now) {
-        if (usec == 0)
-                return NULL;
-        return moment_string((int64_t) time(NULL) * (int64_t) USEC_PER_SEC - ((int64_t) now - (int64_t) usec));
+static json_object *time_string(uint64_t usec) {
+        return usec == 0 ? NULL : moment_string(clock_realtime_of(usec));
 }
 
 static void add(json_object *o, const char *name, json_object *value) {
@@ -118,7 +116,7 @@ static json_object *describe_agent(const Settings *c, const Facts *f) {
         return o;
 }
 
-static json_object *describe(const Settings *c, const Facts *f, const Decision *d, const char *sentence, uint64_t now) {
+static json_object *describe(const Settings *c, const Facts *f, const Decision *d, const char *sentence) {
         json_object *o = json_object_new_object(), *sources = json_object_new_array();
 
         for (char **file = c->credentials.files; *file; file++)
@@ -129,14 +127,14 @@ static json_object *describe(const Settings *c, const Facts *f, const Decision *
         add(o, "pid", json_object_new_int(getpid()));
         add_string(o, "state", reason_text(f, d)->state);
         add_string(o, "sentence", sentence);
-        add(o, "since", time_string(f->waiting_since_usec, now));
+        add(o, "since", time_string(f->waiting_since_usec));
         add(o, "sources", sources);
         add_string(o, "environment_file", c->ecsconfig.environment_file);
         add(o, "registry_count", json_object_new_int((int) f->file.sync.n_registries));
         add(o, "registries", describe_registries(f));
         add(o, "problems", describe_problems(f));
-        add(o, "last_change", time_string(f->file.changed_usec, now));
-        add(o, "last_restart", time_string(f->record.restart_usec, now));
+        add(o, "last_change", time_string(f->file.changed_usec));
+        add(o, "last_restart", time_string(f->record.restart_usec));
         add(o, "failed_restarts", json_object_new_int((int) f->record.failures));
         add(o, "agent", describe_agent(c, f));
         return o;
@@ -160,8 +158,8 @@ static int write_text(const char *text) {
 }
 
 int status_file_write(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence,
-                      uint64_t now, char **last) {
-        _cleanup_json_ json_object *o = describe(settings, facts, d, sentence, now);
+                      char **last) {
+        _cleanup_json_ json_object *o = describe(settings, facts, d, sentence);
         const char *json = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
                                                                      JSON_C_TO_STRING_NOSLASHESCAPE);
         char *text = NULL;

@@ -11,10 +11,9 @@
 /* Where it stands. */
 void status_file_path(char *ret, size_t size);
 
-/* now: CLOCK_MONOTONIC, as the facts. *last: what was written last, or NULL; the same is not written again. The caller
- * frees it. */
+/* *last: what was written last, or NULL; the same is not written again. The caller frees it. */
 int status_file_write(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence,
-                      uint64_t now, char **last);
+                      char **last);
 
 /* The service ends: there is nothing to see any more. last: what it wrote last; that of another one stays. */
 void status_file_remove(const char *last);

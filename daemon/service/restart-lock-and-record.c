@@ -6,8 +6,8 @@
 #include <limits.h>
 #include <sys/file.h>
 #include <systemd/sd-id128.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/directories.h"
 #include "base/state-file.h"
 
@@ -80,18 +80,10 @@ static int64_t realtime_sec(void) {
         return (int64_t) time(NULL);
 }
 
-static uint64_t monotonic_usec(void) {
-        struct timespec t;
-
-        if (clock_gettime(CLOCK_MONOTONIC, &t) < 0)
-                return 0;
-        return (uint64_t) t.tv_sec * USEC_PER_SEC + (uint64_t) t.tv_nsec / 1000;
-}
-
 /* The boot starts the agent by itself, with what stands in the file: nothing of a restart before it is open. */
 static void move_to_this_boot(RestartRecord *record, int64_t realtime) {
         int64_t ago = realtime_sec() - realtime;
-        uint64_t now = monotonic_usec(), ago_usec = ago > 0 ? (uint64_t) ago * USEC_PER_SEC : 0;
+        uint64_t now = clock_monotonic_usec(), ago_usec = ago > 0 ? (uint64_t) ago * USEC_PER_SEC : 0;
 
         record->open = false;
         record->restart_usec = ago >= 0 && ago_usec < now ? now - ago_usec : 0;
@@ -159,7 +151,7 @@ void restart_record_load(const RestartRecordFile *r _unused_, RestartRecord *ret
 
 int restart_record_save(const RestartRecordFile *r _unused_, const RestartRecord *record) {
         char text[TEXT_MAX], boot[SD_ID128_STRING_MAX], digest[65];
-        uint64_t now = monotonic_usec();
+        uint64_t now = clock_monotonic_usec();
         int64_t ago = (int64_t) ((now - record->restart_usec) / USEC_PER_SEC);
         int n;
 

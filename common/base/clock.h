@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+#include <time.h>
+
+#include "base/macro.h"
+
+/* In microseconds. 0 only for a clock that there is not. */
+static inline int64_t clock_usec(clockid_t clock) {
+        struct timespec t = {0};
+
+        (void) clock_gettime(clock, &t);
+        return (int64_t) t.tv_sec * (int64_t) USEC_PER_SEC + t.tv_nsec / 1000;
+}
+
+static inline uint64_t clock_monotonic_usec(void) {
+        return (uint64_t) clock_usec(CLOCK_MONOTONIC);
+}
+
+/* What the calendar said, or would have said, at that time of CLOCK_MONOTONIC: the same each time that it is asked for,
+ * but for some microseconds, until somebody sets the clock. */
+static inline int64_t clock_realtime_of(uint64_t monotonic_usec) {
+        return clock_usec(CLOCK_REALTIME) - (clock_usec(CLOCK_MONOTONIC) - (int64_t) monotonic_usec);
+}
