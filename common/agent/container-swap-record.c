@@ -65,6 +65,7 @@ static int parse(const char *text, size_t size, SwapRecord *ret) {
         if (r < 0)
                 return r;
         record.retries = json_object_get_int(json_get(o, "retries", json_type_int));
+        record.since_usec = json_object_get_int64(json_get(o, "since", json_type_int));
         *ret = record;
         return 0;
 }
@@ -103,6 +104,8 @@ static int format(const SwapRecord *record, json_object **ret) {
                 r = set(o, "restart_policy", json_object_new_string(record->restart_policy));
         if (r >= 0)
                 r = set(o, "retries", json_object_new_int(record->retries));
+        if (r >= 0)
+                r = set(o, "since", json_object_new_int64(record->since_usec));
         if (r < 0)
                 return r;
         *ret = json_object_get(o);
@@ -131,4 +134,10 @@ bool swap_record_is_pending(void) {
 
         /* One that says nothing has to be looked into. */
         return r == -EBADMSG || (r > 0 && record.stage <= SWAP_UNDOING);
+}
+
+bool swap_record_exists(void) {
+        SwapRecord record = {0};
+
+        return swap_record_load(&record) != 0;
 }

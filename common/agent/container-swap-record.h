@@ -29,6 +29,7 @@ typedef struct SwapRecord {
         char new_id[65];         /* empty while it is made */
         char restart_policy[64]; /* of the old one: always, ...; empty: it is not known */
         int retries;             /* of the policy "on-failure" */
+        int64_t since_usec;      /* when this stage began, on CLOCK_REALTIME */
 } SwapRecord;
 
 /* 1 there is one, 0 there is none. -EBADMSG: it is none of ours. */
@@ -40,6 +41,9 @@ int swap_record_remove(void);
 
 /* The path, for messages. */
 void swap_record_path(char *ret, size_t size);
+
+/* There is one, whatever it says. */
+bool swap_record_exists(void);
 
 /* There is one that says that a swap is half done. Asks nobody but the state directory. */
 bool swap_record_is_pending(void);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/container-swap-recovery.h"
 
+#include "base/clock.h"
+
 /* --- what is found --- */
 
 /* How far it came, by what there is under the three names: where the record was lost, or was none. 0: all is well. */
@@ -56,13 +58,38 @@ static int find(Swap *x, const char *container) {
         return r == 0 && useless ? swap_forget(x) : r;
 }
 
+/* Somebody has made another one by hand: that is the agent now. */
+static bool is_somebody_elses(const Swap *x, const SwapContainers *c) {
+        return c->named && !container_is(c->named, x->record.old_id) &&
+               !(c->fresh && container_is(c->named, container_id(c->fresh)));
+}
+
+/* Where it was asked to stop, it still may: the engine goes on with that. */
+static bool may_be_ending(const Swap *x, json_object *old) {
+        int64_t since = clock_usec(CLOCK_REALTIME) - x->record.since_usec;
+
+        return container_is_running(old) && since >= 0 &&
+               since < (int64_t) (container_stop_usec(old) + CONTAINER_REQUEST_USEC);
+}
+
 /* --- what becomes of it --- */
+
+static int leave_to_somebody(Swap *x) {
+        problems_add(x->problems, LOG_WARNING, "Somebody else has made container %s; it stays as it is",
+                     x->record.container);
+        swap_try_note(x, SWAP_CONFIRMED);
+        return swap_remove_leftover(x);
+}
+
+static int ended(int r) {
+        return r < 0 ? r : SWAP_ENDED;
+}
 
 /* The new one was started, and has been taken down since. */
 static int start_again(Swap *x, const SwapContainers *c) {
         if (!c->named)
-                return c->old ? swap_undo(x) : swap_forget(x);
-        return container_is_running(c->named) ? 0 : swap_carry_on_or_undo(x);
+                return c->old ? ended(swap_undo(x)) : swap_forget(x);
+        return container_is_running(c->named) ? 0 : ended(swap_carry_on_or_undo(x));
 }
 
 int swap_recover(Swap *x, const char *container) {
@@ -75,27 +102,24 @@ int swap_recover(Swap *x, const char *container) {
         r = swap_look(x, &c);
         if (r < 0)
                 return r;
-
-        /* Somebody has made another one by hand: that is the agent now. */
-        if (c.named && !container_is(c.named, x->record.old_id) &&
-            !(c.fresh && container_is(c.named, container_id(c.fresh)))) {
-                problems_add(x->problems, LOG_WARNING, "Somebody else has made container %s; it stays as it is",
-                             x->record.container);
-                swap_try_note(x, SWAP_CONFIRMED);
-                (void) swap_remove_leftover(x);
+        if (is_somebody_elses(x, &c)) {
+                (void) leave_to_somebody(x);
                 return 0;
         }
 
         switch (x->record.stage) {
         case SWAP_CREATING:
         case SWAP_PREPARED:
-        case SWAP_UNDOING:
                 return swap_undo(x);
         case SWAP_STOPPING:
-                return container_is_running(c.old) ? 1 : swap_carry_on_or_undo(x);
+                if (!container_is_running(c.old))
+                        return ended(swap_carry_on_or_undo(x));
+                return may_be_ending(x, c.old) ? SWAP_MAY_BE_ENDING : swap_take_back(x);
         case SWAP_RENAMING:
         case SWAP_STARTING:
-                return swap_carry_on_or_undo(x);
+                return ended(swap_carry_on_or_undo(x));
+        case SWAP_UNDOING:
+                return ended(swap_undo(x));
         case SWAP_STARTED:
                 return start_again(x, &c);
         default:
@@ -108,7 +132,14 @@ int swap_start_agent(const Swap *x, const char *container) {
         int r;
 
         r = container_inspect(&x->engine, container, &named);
-        return r > 0 && !container_is_running(named) ? container_start(&x->engine, named) : r;
+        if (r <= 0)
+                return r < 0 ? r : -ESTALE;
+        return container_is_running(named) ? 0 : container_start(&x->engine, named);
+}
+
+/* The old one got it all back; what is not needed any more may be there still. */
+static int remove_rest(Swap *x, int r) {
+        return r < 0 || !*x->record.old_id ? r : swap_remove_leftover(x);
 }
 
 int swap_confirm(Swap *x, const char *container) {
@@ -119,18 +150,19 @@ int swap_confirm(Swap *x, const char *container) {
         if (r <= 0)
                 return r;
         if (x->record.stage < SWAP_STOPPING)
-                return swap_undo(x);
+                return remove_rest(x, swap_undo(x));
         if (x->record.stage > SWAP_STARTED)
                 return swap_remove_leftover(x);
 
         r = swap_look(x, &c);
         if (r < 0)
                 return r;
+        if (is_somebody_elses(x, &c))
+                return leave_to_somebody(x);
         if (!container_is_running(c.named))
                 return -ESTALE;
-        /* The old one, and it is not known whether it was asked to stop: see swap_recover(). */
         if (!c.fresh || !container_is(c.named, container_id(c.fresh)))
-                return 0;
+                return may_be_ending(x, c.named) ? 0 : remove_rest(x, swap_take_back(x));
         /* From here on one that is stopped is stopped by somebody else. */
         swap_try_note(x, SWAP_CONFIRMED);
         return swap_remove_leftover(x);

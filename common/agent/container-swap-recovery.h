@@ -7,14 +7,17 @@
  * nothing has happened to the agent; from there on it is finished, which has the agent back soonest; and undone where
  * Docker refuses that. */
 
-/* Brings it to one of its two ends; where there is none, that is all. 1: the old one runs, and it is not known whether
- * it was asked to stop. One that was is down soon, and then this is finished; one that was not may have tasks by now.
- */
+enum {
+        SWAP_ENDED = 1,     /* the agent was started for it */
+        SWAP_MAY_BE_ENDING, /* the old one runs, and may have been asked to stop: it is down soon, and then this is
+                               finished, or it was not, and then it is undone */
+};
+
+/* Brings it to one of its two ends. 0: there is none, or nothing has happened to the agent; or as above. */
 int swap_recover(Swap *s, const char *container);
 
-/* Nothing is half done any more, and it is down all the same: it has ended before it was to be stopped. */
+/* Nothing is half done, and it is down all the same. -ESTALE: there is none. */
 int swap_start_agent(const Swap *s, const char *container);
 
-/* The agent runs: what is not needed any more goes. Where swap_recover() would say 1 nothing is done. -ESTALE: it does
- * not run. */
+/* The agent runs: what is not needed any more goes, but where it may be ending. -ESTALE: it does not run. */
 int swap_confirm(Swap *s, const char *container);

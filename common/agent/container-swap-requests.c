@@ -123,8 +123,7 @@ int container_start(const ContainerEngine *e, json_object *container) {
         return act(e, container, "POST", "/start", NULL, "start");
 }
 
-/* One that may take for ever (-1) is not waited for so long. */
-static uint64_t stop_timeout_usec(json_object *container) {
+uint64_t container_stop_usec(json_object *container) {
         json_object *o = json_get(json_get(container, "Config", json_type_object), "StopTimeout", json_type_int);
         int64_t seconds = o ? json_object_get_int64(o) : STOP_TIMEOUT_DEFAULT_SEC;
 
@@ -136,7 +135,7 @@ static uint64_t stop_timeout_usec(json_object *container) {
 int container_stop(const ContainerEngine *e, json_object *container) {
         ContainerEngine patient = *e;
 
-        patient.engine.timeout_usec += stop_timeout_usec(container);
+        patient.engine.timeout_usec += container_stop_usec(container);
         return act(&patient, container, "POST", "/stop", NULL, "stop");
 }
 

@@ -31,6 +31,9 @@ int container_start(const ContainerEngine *e, json_object *container);
 /* Returns when it has ended. The time that the container itself says, in which the agent saves its state. */
 int container_stop(const ContainerEngine *e, json_object *container);
 
+/* How long that may take; one that may take for ever (-1) is not waited for so long. */
+uint64_t container_stop_usec(json_object *container);
+
 /* Volumes stay. NULL, and one that is gone already, are fine. */
 int container_remove(const ContainerEngine *e, json_object *container);
 int container_set_restart_policy(const ContainerEngine *e, json_object *container, const char *policy, int retries);

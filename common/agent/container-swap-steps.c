@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "agent/container-create-body.h"
+#include "base/clock.h"
 #include "base/secret.h"
 
 enum {
@@ -56,6 +57,7 @@ static int note(Swap *x, SwapStage stage) {
         int r;
 
         next.stage = stage;
+        next.since_usec = clock_usec(CLOCK_REALTIME);
         r = swap_record_save(&next);
         if (r < 0)
                 return swap_complain_of_record(x, LOG_ERR, r, "written, and no container is replaced without");
@@ -68,6 +70,7 @@ void swap_try_note(Swap *x, SwapStage stage) {
         int r;
 
         next.stage = stage;
+        next.since_usec = clock_usec(CLOCK_REALTIME);
         r = swap_record_save(&next);
         if (r < 0)
                 (void) swap_complain_of_record(x, LOG_WARNING, r, "written");
@@ -153,12 +156,11 @@ int swap_begin_again(Swap *x) {
         _cleanup_json_ json_object *fresh = NULL;
         int r;
 
-        r = container_inspect(&x->engine, x->fresh_name, &fresh);
+        x->record.new_id[0] = 0;
+        r = note(x, x->record.stage);
         if (r >= 0)
-                r = container_remove(&x->engine, fresh);
-        if (r >= 0)
-                x->record.new_id[0] = 0;
-        return r;
+                r = container_inspect(&x->engine, x->fresh_name, &fresh);
+        return r < 0 ? r : container_remove(&x->engine, fresh);
 }
 
 /* --- prepare: the new one is made, and the old one loses its restart policy --- */
@@ -215,11 +217,29 @@ static int connect_networks(const Swap *x, json_object *old) {
         return r < 0 ? r : 0;
 }
 
+/* The new one is to have the policy that the old one had: where this is not the first time, it has lost it already. */
+static int describe_policy(const SwapRecord *s, json_object *old) {
+        json_object *policy = json_object_new_object(), *config = container_host_config(old);
+
+        if (!config || !policy ||
+            json_object_object_add(policy, "Name", json_object_new_string(s->restart_policy)) < 0 ||
+            json_object_object_add(policy, "MaximumRetryCount", json_object_new_int(s->retries)) < 0 ||
+            json_object_object_add(config, "RestartPolicy", json_object_get(policy)) < 0) {
+                json_object_put(policy);
+                return -ENOMEM;
+        }
+        json_object_put(policy);
+        return 0;
+}
+
 int swap_prepare(Swap *x, json_object *old, const char *environment_file) {
         _cleanup_json_ json_object *fresh = NULL;
-        int r;
+        int r = 0;
 
-        r = create(x, old, environment_file);
+        if (*x->record.restart_policy)
+                r = describe_policy(&x->record, old);
+        if (r >= 0)
+                r = create(x, old, environment_file);
         if (r >= 0)
                 r = container_inspect(&x->engine, x->fresh_name, &fresh);
         if (r == 0)
@@ -227,11 +247,7 @@ int swap_prepare(Swap *x, json_object *old, const char *environment_file) {
         if (r < 0)
                 return r;
         (void) snprintf(x->record.new_id, sizeof(x->record.new_id), "%s", container_id(fresh));
-        /* The old one has lost it already where this is not the first time. */
-        if (x->record.stage > SWAP_PREPARED && *x->record.restart_policy)
-                r = container_set_restart_policy(&x->engine, fresh, x->record.restart_policy, x->record.retries);
-        if (r >= 0)
-                r = connect_networks(x, old);
+        r = connect_networks(x, old);
         if (r >= 0)
                 r = note(x, x->record.stage > SWAP_PREPARED ? x->record.stage : SWAP_PREPARED);
         /* So that an engine that starts in between does not start both. */
@@ -285,7 +301,7 @@ int swap_carry_on_or_undo(Swap *x) {
 /* --- undo: the old one gets it all back --- */
 
 /* Before it was asked to stop: nothing has happened to the old one but that it has lost its restart policy. */
-static int drop_new(Swap *x) {
+int swap_take_back(Swap *x) {
         _cleanup_containers_ SwapContainers c = {0};
         int r;
 
@@ -326,7 +342,7 @@ int swap_undo(Swap *x) {
         int r;
 
         if (x->record.stage < SWAP_STOPPING)
-                return drop_new(x);
+                return swap_take_back(x);
 
         swap_try_note(x, SWAP_UNDOING);
         r = swap_look(x, &c);

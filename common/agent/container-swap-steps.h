@@ -52,6 +52,9 @@ int swap_carry_on_or_undo(Swap *s);
 /* However far it came: the old one runs under its name, as it was. */
 int swap_undo(Swap *s);
 
+/* The same of one that runs under its name, and was not asked to stop: it goes on running. */
+int swap_take_back(Swap *s);
+
 /* Of the two the one that does not have the name goes, and the record. */
 int swap_remove_leftover(Swap *s);
 int swap_forget(Swap *s);

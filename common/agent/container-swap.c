@@ -4,31 +4,39 @@
 #include "agent/container-swap-recovery.h"
 #include "agent/container-swap-steps.h"
 
-static int finish(Swap *x, const char *container) {
-        int r = swap_recover(x, container);
-
-        return r == 0 ? swap_start_agent(x, container) : r;
+static int begin(Swap *x, const char *container, json_object *old, bool again) {
+        if (again && !streq(x->record.container, container))
+                return container_complain(&x->engine, -EBUSY, "replace", container,
+                                          "another one is half replaced, and may be ending");
+        return again ? swap_begin_again(x) : swap_begin(x, container, old);
 }
 
 static int replace(Swap *x, const char *container, const char *environment_file) {
         _cleanup_json_ json_object *old = NULL;
-        bool cut_off;
+        bool again;
         int r;
 
         r = swap_recover(x, container);
-        cut_off = r > 0;
+        if (r == SWAP_ENDED)
+                return container_complain(&x->engine, -EALREADY, "replace", container,
+                                          "one that was cut off before was brought to its end first");
+        again = r == SWAP_MAY_BE_ENDING;
         if (r >= 0)
                 r = container_inspect(&x->engine, container, &old);
+        if (r >= 0 && !old)
+                r = -ESTALE;
         if (r >= 0)
-                r = cut_off ? swap_begin_again(x) : swap_begin(x, container, old);
+                r = begin(x, container, old, again);
         if (r < 0)
                 return r;
+
         r = swap_prepare(x, old, environment_file);
-        if (r < 0) {
+        if (r >= 0)
+                return swap_carry_on_or_undo(x);
+        /* One that may be ending is not to be stopped for it. */
+        if (!again)
                 (void) swap_undo(x);
-                return r;
-        }
-        return swap_carry_on_or_undo(x);
+        return r;
 }
 
 static int run(const AgentSettings *settings, const char *environment_file, ContainerSwapGoal goal,
@@ -42,7 +50,9 @@ static int run(const AgentSettings *settings, const char *environment_file, Cont
 
         switch (goal) {
         case CONTAINER_SWAP_FINISH:
-                return finish(&x, settings->container);
+                return swap_recover(&x, settings->container);
+        case CONTAINER_SWAP_START:
+                return swap_start_agent(&x, settings->container);
         case CONTAINER_SWAP_REPLACE:
                 return replace(&x, settings->container, environment_file);
         case CONTAINER_SWAP_CONFIRM:
@@ -62,4 +72,8 @@ void container_swap_run(const AgentSettings *settings, const char *environment_f
 
 bool container_swap_is_pending(void) {
         return swap_record_is_pending();
+}
+
+bool container_swap_is_on_record(void) {
+        return swap_record_exists();
 }

@@ -16,9 +16,12 @@
  * Only who holds the restart lock may run one. Blocks; the requests carry secrets, so it belongs into a worker. */
 
 typedef enum ContainerSwapGoal {
-        /* Of an agent that is down: brings to its end what was left half done, and starts what does not run then. */
+        /* Of an agent that is down: brings to its end what was left half done. */
         CONTAINER_SWAP_FINISH,
-        /* Of one that runs: the same but for the start, and then another one; what fails half way is undone. */
+        /* Of one that is down with nothing half done. */
+        CONTAINER_SWAP_START,
+        /* Of one that runs: another one; what fails half way is undone. What was left half done is brought to its end
+         * first, and if the agent was started for that, that is all (-EALREADY). */
         CONTAINER_SWAP_REPLACE,
         /* Of one that runs, and is to: the other container is removed. Does nothing where the old one may be about to
          * end. */
@@ -39,3 +42,6 @@ void container_swap_run(const AgentSettings *settings, const char *environment_f
 
 /* Something is half done: CONTAINER_SWAP_FINISH is needed. Asks nobody but the state directory. */
 bool container_swap_is_pending(void);
+
+/* Something is to be finished, confirmed or removed. */
+bool container_swap_is_on_record(void);

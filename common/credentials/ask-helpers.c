@@ -273,13 +273,8 @@ static bool answered_with(const HelperRound *round, const Lease *lease, const Cr
         return has_digest(round, c, &lease->digest);
 }
 
-/* With credentials, whatever has come since. */
-static bool has_answered(const Lease *lease) {
-        return lease->answered && lease->error != -ENOKEY;
-}
-
 static bool has_answer(const Lease *lease) {
-        return has_answered(lease) && lease->failures == 0;
+        return lease_has_answered(lease) && lease->failures == 0;
 }
 
 /* What the helper gave is not in the environment file any more. */
@@ -297,8 +292,8 @@ static bool is_no_use(const HelperRound *round, const Credential *c, const Lease
                 return false;
         /* One that is new is not there yet. */
         if (lease->fresh)
-                return !lease->answered_before || !has_digest(round, current, &lease->digest_before);
-        return !has_answered(lease) || !answered_with(round, lease, current);
+                return !lease->before.answered || !has_digest(round, current, &lease->before.digest);
+        return !lease_has_answered(lease) || !answered_with(round, lease, current);
 }
 
 static bool is_due(HelperRound *round, const Lease *lease) {
@@ -394,7 +389,7 @@ static int take_one(const CredentialSettings *settings, HelperRound *round, Cred
         if (call)
                 r = conclude(settings, round, item, lease, call);
         /* The secret that stands beside a helper in the file is older than what that has given, or is about to give. */
-        if (r >= 0 && ((q->due && !call) || ((!call || lease->failures > 0) && has_answered(lease))))
+        if (r >= 0 && ((q->due && !call) || ((!call || lease->failures > 0) && lease_has_answered(lease))))
                 credential_forget_secrets(item);
         if (r >= 0 && !call && has_answer(lease))
                 r = take_earlier_answer(round, item, lease);
@@ -405,7 +400,7 @@ static int take_one(const CredentialSettings *settings, HelperRound *round, Cred
                 note_next(round, q->due && !call ? round->now : lease->due);
         if (lease->failures > 0 || lease->error == -ENOKEY)
                 explain_failure(item, lease, problems);
-        else if (!q->due && !q->useless && is_lost(round, lease))
+        else if (!call && !q->useless && is_lost(round, lease))
                 explain_lost(item, lease, problems);
         if (lease->fresh && lease->failures == 0)
                 credfile_check_characters(item, problems);

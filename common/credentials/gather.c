@@ -36,7 +36,7 @@ static int note_stamp(HelperRound *round, const char *path, const CredFileStamp 
         due = login_due(mark, round->now);
         for (size_t i = 0; i < round->leases->n_items; i++)
                 if (streq(round->leases->items[i].source, path))
-                        lease_bring_forward(&round->leases->items[i], due);
+                        lease_bring_forward(&round->leases->items[i], due, round->now);
         return 0;
 }
 

@@ -109,24 +109,27 @@ static int copy_lease(Lease *target, const Lease *l) {
                        : 0;
 }
 
-static bool is_overtaken(const Lease *ours, const Lease *fresh) {
-        /* One that is ahead of the clock was asked before that was set back. */
-        return ours->asked > fresh->asked && ours->asked <= fresh->due;
+/* One that is ahead of the clock was asked before that was set back. */
+static bool is_overtaken(const Lease *ours, const Lease *fresh, int64_t now) {
+        bool others = ours->given > fresh->before.given && ours->given <= now;
+
+        if (fresh->failures > 0)
+                return others && ours->failures == 0;
+        return ours->failures == 0 && ours->asked > fresh->asked && ours->asked <= now;
 }
 
-static int take_lease(Leases *l, const Lease *fresh) {
+static int take_lease(Leases *l, const Lease *fresh, int64_t now) {
         Lease *lease = leases_add(l, fresh->registry, fresh->helper);
-        int64_t due;
-        bool login;
+        int64_t due, login;
         int r;
 
-        if (!lease || is_overtaken(lease, fresh))
+        if (!lease || is_overtaken(lease, fresh, now))
                 return lease ? 0 : -ENOMEM;
         due = lease->due;
-        login = lease->login && due > fresh->asked;
+        login = lease->login;
         r = copy_lease(lease, fresh);
-        if (r >= 0 && login)
-                lease_bring_forward(lease, due);
+        if (r >= 0 && login > fresh->asked && login <= now)
+                lease_bring_forward(lease, due, login);
         return r;
 }
 
@@ -144,14 +147,14 @@ static bool is_still_listed(const Lease *lease, void *userdata) {
         return !was_listed(round, lease) || (other && other->listed);
 }
 
-int leases_take_fresh(Leases *l, const Leases *round) {
+int leases_take_fresh(Leases *l, const Leases *round, int64_t now) {
         Leases asked = *round;
         int r = 0;
 
         leases_prune(l, is_still_listed, &asked);
         for (size_t i = 0; r >= 0 && i < round->n_items; i++)
                 if (round->items[i].fresh || was_listed(round, &round->items[i]))
-                        r = take_lease(l, &round->items[i]);
+                        r = take_lease(l, &round->items[i], now);
         return r;
 }
 
@@ -175,11 +178,19 @@ int lease_describe(Lease *lease, const LeaseTerms *terms) {
         return 0;
 }
 
+bool lease_has_answered(const Lease *lease) {
+        static const Digest none; /* that it has none is an answer, too */
+
+        return lease->answered && !digest_equal(&lease->digest, &none);
+}
+
 void lease_begin(Lease *lease) {
         lease->fresh = true;
-        lease->failures_before = lease->failures;
-        lease->answered_before = lease->answered && lease->error != -ENOKEY;
-        lease->digest_before = lease->digest;
+        lease->before.failures = lease->failures;
+        lease->before.answered = lease_has_answered(lease);
+        lease->before.digest = lease->digest;
+        lease->before.given = lease->given;
+        lease->before.end = lease->end;
 }
 
 void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t refresh_usec, int64_t asked, int64_t now) {
@@ -192,7 +203,7 @@ void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t ref
         lease->error = 0;
         lease->failures = 0;
         lease->complaint[0] = 0; /* of an earlier time */
-        lease->login = false;
+        lease->login = 0;
         lease->due = length > 0 ? asked + lease_used_of(length) : 0;
         /* However short it is: who gives such ones is not asked all the time. */
         if (length > 0 && lease->due < now + RETRY_MIN_USEC)
@@ -219,7 +230,7 @@ int lease_failed(Lease *lease, int error, const char *complaint, int64_t now) {
         lease->failures++;
         lease->error = error;
         lease->asked = now;
-        lease->login = false;
+        lease->login = 0;
         /* Between three quarters of it and the whole: a fleet does not come back at once. */
         if (getrandom(&chance, sizeof(chance), 0) != (ssize_t) sizeof(chance))
                 chance = 0;
@@ -229,13 +240,22 @@ int lease_failed(Lease *lease, int error, const char *complaint, int64_t now) {
 }
 
 int lease_not_written(Lease *lease, int64_t now) {
+        int64_t asked = lease->asked;
+        int r;
+
         if (lease->failures == 0)
-                lease->failures = lease->failures_before;
-        return lease_failed(lease, -ECANCELED, NULL, now);
+                lease->failures = lease->before.failures;
+        lease->answered = lease->before.answered;
+        lease->digest = lease->before.digest;
+        lease->given = lease->before.given;
+        lease->end = lease->before.end;
+        r = lease_failed(lease, -ECANCELED, NULL, now);
+        lease->asked = asked;
+        return r;
 }
 
-void lease_bring_forward(Lease *lease, int64_t due) {
-        lease->login = true;
+void lease_bring_forward(Lease *lease, int64_t due, int64_t now) {
+        lease->login = now;
         if (lease->due == 0 || lease->due > due)
                 lease->due = due;
 }
@@ -281,7 +301,7 @@ static int describe_lease(const Lease *l, json_object *o) {
         r |= add(o, "complaint", json_object_new_string(l->complaint));
         r |= add(o, "restored", json_object_new_int64(l->restored));
         r |= add(o, "failures", json_object_new_int64(l->failures));
-        r |= add(o, "login", json_object_new_boolean(l->login));
+        r |= add(o, "login", json_object_new_int64(l->login));
         r |= add(o, "digest", digest_to_json(&l->digest));
         return r;
 }
@@ -384,7 +404,7 @@ static int parse_lease(json_object *o, Leases *l) {
         lease->failures = (unsigned) number(o, "failures");
         lease->error = (int) json_object_get_int64(json_get(o, "error", json_type_int));
         lease->restored = (unsigned) number(o, "restored");
-        lease->login = flag(o, "login");
+        lease->login = number(o, "login");
         lease->digest = digest;
         r = replace(&lease->complaint, text_of(o, "complaint"));
         return r < 0 ? r : 0;

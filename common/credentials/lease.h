@@ -38,14 +38,17 @@ typedef struct Lease {
         char *complaint;   /* its own last line about it; "" */
         unsigned failures; /* in a row */
         unsigned restored; /* how often it was asked again since its answer was not in the environment file */
-        bool login;        /* somebody has logged in since it was asked; due says when it is asked for that */
+        int64_t login;     /* when somebody last logged in, as far as it was not asked since */
         Digest digest;     /* of the credentials that it gave (credential_digest) */
 
         /* Of this round, and not kept. */
-        bool fresh; /* it was asked; these three are as they were before */
-        unsigned failures_before;
-        bool answered_before;
-        Digest digest_before;
+        bool fresh; /* it was asked; before: as it was */
+        struct {
+                unsigned failures;
+                bool answered;
+                Digest digest;
+                int64_t given, end;
+        } before;
         bool named; /* by a file or store */
 } Lease;
 
@@ -87,9 +90,9 @@ FileMark *leases_mark(Leases *l, const char *path);
 /* Those of helpers that nobody names any more: keep() says of which that is not so. */
 void leases_prune(Leases *l, bool (*keep)(const Lease *lease, void *userdata), void *userdata);
 
-/* Those that were asked in another round, and what a store listed in it; but where somebody has asked later, that
- * counts, and a login since is not forgotten. -ENOMEM. */
-int leases_take_fresh(Leases *l, const Leases *round);
+/* Those that were asked in another round, and what a store listed in it; but where somebody else has asked later, or
+ * had an answer where that one failed, that counts, and a login since is not forgotten. -ENOMEM. */
+int leases_take_fresh(Leases *l, const Leases *round, int64_t now);
 
 /* It is asked in this round. */
 void lease_begin(Lease *lease);
@@ -112,11 +115,14 @@ int lease_failed(Lease *lease, int error, const char *complaint, int64_t now);
 /* The pause after which it is asked for an answer that somebody took out of the environment file; it grows likewise. */
 int64_t lease_restore_pause(const Lease *lease);
 
-/* Its answer of this round could not be written: as good as none. -ENOMEM. */
+/* Its answer of this round could not be written: as good as none, and the one before stands. -ENOMEM. */
 int lease_not_written(Lease *lease, int64_t now);
 
 /* Somebody has logged in: it is to be asked by then. */
-void lease_bring_forward(Lease *lease, int64_t due);
+void lease_bring_forward(Lease *lease, int64_t due, int64_t now);
+
+/* It has given credentials, whatever has come since. */
+bool lease_has_answered(const Lease *lease);
 
 /* It has to be asked, also after a clock that went back. */
 bool lease_is_due(const Lease *lease, int64_t now);

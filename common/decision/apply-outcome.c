@@ -21,6 +21,12 @@ static bool leaves_agent_down(const Facts *f, const Decision *d) {
         }
 }
 
+Outcome outcome_at_deadline(const Facts *f) {
+        bool down = f->record.open && (f->agent.agent == AGENT_STOPPED || f->agent.agent == AGENT_ABSENT);
+
+        return sync_is_well(&f->file.sync) && !down ? OUTCOME_HELD : OUTCOME_FAILED;
+}
+
 Outcome outcome_of(const Facts *f, const Decision *d, bool tried, uint64_t deadline) {
         bool failed = !sync_is_well(&f->file.sync);
 

@@ -14,3 +14,6 @@ typedef enum Outcome {
 
 /* tried: the restart was ours. deadline: when the pass is over in any case. */
 Outcome outcome_of(const Facts *f, const Decision *d, bool tried, uint64_t deadline);
+
+/* When that has come: written, and the agent not seen with it; or taken down by us, and not up again. */
+Outcome outcome_at_deadline(const Facts *f);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "decision/facts.h"
 
+#define ASK_PAUSE_USEC (30 * USEC_PER_SEC)
+#define ASK_AGAIN_USEC (5 * USEC_PER_SEC) /* whatever it is that has one asked right after it was */
+
 /* An agent that refuses itself does so in the first seconds of its life; one that runs for longer has changed its mind,
  * or somebody has mended it. */
-#define ASK_PAUSE_USEC (30 * USEC_PER_SEC)
-
 #define REFUSAL_USEC (30 * USEC_PER_SEC)
 
 bool facts_agent_has_credentials(const Facts *f) {
@@ -32,6 +33,17 @@ bool facts_swap_can_end(const Facts *f) {
 
 void facts_wake_file(Facts *f) {
         f->file.stale = true;
+}
+
+void facts_lose_write(Facts *f) {
+        f->file.writing = false;
+        f->file.stale = true;
+}
+
+void facts_lose_ask(Facts *f) {
+        f->file.ask_all |= f->file.asking_all;
+        f->file.asking = f->file.asking_all = false;
+        f->file.stale = true; /* what it has left behind */
 }
 
 void facts_forget_file(Facts *f) {
@@ -82,18 +94,18 @@ static bool take_report(FileFacts *file, const SyncReport *report) {
         return changed;
 }
 
-static void end_job(Facts *f, const SyncReport *report, uint64_t now) {
+static bool end_job(Facts *f, const SyncReport *report, uint64_t now) {
         bool changed;
 
         /* One that was overtaken by the other. */
         if (report->seen_usec > 0 && report->seen_usec < f->file.sync.seen_usec)
-                return;
+                return false;
         changed = take_report(&f->file, report);
         f->file.known = true;
         f->file.written_usec = now;
         f->file.ask_usec = report->ask_in_usec > 0 ? now + report->ask_in_usec - SYNC_ASK_NOW : 0;
         if (!changed)
-                return;
+                return true;
 
         f->file.changed_usec = now;
         /* One that is under way is fresh enough: files that change all the time must not have it begun anew all the
@@ -106,22 +118,25 @@ static void end_job(Facts *f, const SyncReport *report, uint64_t now) {
                 f->overtaken = true;
         else
                 f->record.failures = 0;
+        return true;
 }
 
-void facts_end_write(Facts *f, const SyncReport *report, uint64_t now) {
+bool facts_end_write(Facts *f, const SyncReport *report, uint64_t now) {
         f->file.writing = false;
-        end_job(f, report, now);
+        return end_job(f, report, now);
 }
 
-void facts_end_ask(Facts *f, const SyncReport *report, uint64_t now) {
+bool facts_end_ask(Facts *f, const SyncReport *report, uint64_t now) {
         f->file.asking = false;
         /* A job that died asked nobody, for all that is known. */
         if (!report->asked || report->forgotten)
                 f->file.pause_usec = now + ASK_PAUSE_USEC;
+        else if (report->ask_in_usec == SYNC_ASK_NOW)
+                f->file.pause_usec = now + ASK_AGAIN_USEC;
         if (!report->asked && f->file.asking_all)
                 f->file.ask_all = true;
         f->file.asking_all = false;
-        end_job(f, report, now);
+        return end_job(f, report, now);
 }
 
 /* --- the job that observes --- */
@@ -247,7 +262,9 @@ void facts_close(Facts *f, const Decision *d) {
         f->overtaken = false;
         /* One that was not even done is tried again, after a pause. */
         f->record.fruitless = d->reason == REASON_WITHOUT_THEM || (d->reason == REASON_NO_EFFECT && f->record.done);
-        if (d->reason == REASON_RESTARTED || d->reason == REASON_STOPPED || d->reason == REASON_CUT_OFF)
+        /* For the first that is cut off nobody waits. */
+        if (d->reason == REASON_RESTARTED || d->reason == REASON_STOPPED ||
+            (d->reason == REASON_CUT_OFF && f->record.failures <= 1))
                 f->record.failures = 0;
 }
 

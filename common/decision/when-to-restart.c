@@ -104,7 +104,10 @@ static Decision decide_start(const Facts *f, uint64_t now) {
 
 /* It has ended itself, was down before our restart, or has been up since we last tried: then it is not down because of
  * us. */
-static bool somebody_stopped_it(const Facts *f) {
+static bool somebody_stopped_it(const Facts *f, const Policy *p) {
+        /* A swap leaves none without a container, but where it is half done. */
+        if (p->settings.method == RESTART_METHOD_DOCKER && f->agent.agent == AGENT_ABSENT)
+                return true;
         return (f->agent.agent == AGENT_STOPPED && f->agent.exit_status == AGENT_EXIT_TERMINAL) ||
                (f->unit.stopped_usec > 0 && f->unit.stopped_usec < f->record.restart_usec) ||
                f->unit.started_usec > f->record.tried_usec;
@@ -116,7 +119,7 @@ static Decision decide_owed(const Facts *f, const Policy *p, uint64_t now) {
 
         switch (d.reason) {
         case REASON_UNIT_INACTIVE:
-                if (somebody_stopped_it(f))
+                if (somebody_stopped_it(f, p))
                         return decision(ACTION_CLOSE, REASON_STOPPED, 0);
                 return decide_start(f, now);
         case REASON_UNIT_FAILED:
@@ -159,7 +162,8 @@ static Decision decide_open(const Facts *f, const Policy *p, uint64_t now) {
                 return decision(ACTION_CLOSE, reason, 0);
         if (f->unit.state == UNIT_CHANGING || f->unit.state == UNIT_UNKNOWN)
                 return decide_unit(f, now);
-        if (runs && !f->record.done && p->settings.method == RESTART_METHOD_DOCKER)
+        if (runs && !f->record.done && p->settings.method == RESTART_METHOD_DOCKER &&
+            f->record.tried_usec == f->record.restart_usec)
                 return decision(ACTION_CLOSE, REASON_CUT_OFF, 0);
         if (left_it_alone(f))
                 return decision(ACTION_CLOSE, REASON_NO_EFFECT, 0);

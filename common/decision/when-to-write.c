@@ -8,23 +8,26 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
         return a == 0 || (b > 0 && b < a) ? b : a;
 }
 
+/* While files change all the time. */
+#define ASK_LATE_USEC (2 * USEC_PER_SEC)
+
 /* 0: not at all. */
 static uint64_t next_ask(const FileFacts *f) {
-        uint64_t next = f->ask_all ? 1 : f->ask_usec;
+        uint64_t next = !f->ask_all ? f->ask_usec : f->written_usec > 0 ? f->written_usec : 1;
 
         return next > 0 && next < f->pause_usec ? f->pause_usec : next;
 }
 
 FileDecision decide_files(const FileFacts *f, uint64_t now) {
         uint64_t retry = f->known && f->sync.outcome == SYNC_FAILED ? f->written_usec + RETRY_USEC : 0;
-        uint64_t ask = next_ask(f);
+        uint64_t ask = f->known && !f->asking ? next_ask(f) : 0;
+        bool write = !f->writing && (f->stale || (retry > 0 && now >= retry));
 
-        if (!f->writing && (f->stale || (retry > 0 && now >= retry)))
-                return (FileDecision){.write = true};
-        if (f->writing || f->asking || !f->known)
-                return (FileDecision){.look_again_usec = f->writing ? 0 : retry};
-        if (ask > 0 && now >= ask)
-                return (FileDecision){.ask = true};
+        /* When all else is written. */
+        if (ask > 0 && now >= ask && ((!write && !f->writing) || now >= ask + ASK_LATE_USEC))
+                return (FileDecision){.write = write, .ask = true};
+        if (write || f->writing)
+                return (FileDecision){.write = write};
         return (FileDecision){.look_again_usec = earlier(retry, ask)};
 }
 

@@ -144,7 +144,7 @@ static void gather(const CredentialSettings *sources, HelperRound *round, const 
         round->leases = &ret->leases;
         ret->error = leases_load(&ret->leases);
         if (ret->error >= 0 && fresh)
-                ret->error = leases_take_fresh(&ret->leases, fresh);
+                ret->error = leases_take_fresh(&ret->leases, fresh, round->now);
         if (ret->error >= 0)
                 ret->error = gather_credentials(sources, round, &ret->credentials, &ret->problems);
         ret->next = round->next;
@@ -311,6 +311,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
                 return r;
         if (r < 0 && gathered.error >= 0)
                 (void) give_back_answers(&gathered, NULL, key);
+        report->asked = answers != NULL;
         if (gathered.error >= 0)
                 keep_leases(&gathered, report);
         report->ask_in_usec = until(gathered.next);
@@ -325,7 +326,7 @@ static void give_up_answers(const EcsConfigSettings *settings, const DigestKey *
 
         if (!was_asked(answers) || envfile_open_for_change(settings->environment_file, &lock, &ignored) < 0 ||
             give_back_answers(answers, NULL, key) < 0 || leases_load(&leases) < 0 ||
-            leases_take_fresh(&leases, &answers->leases) < 0)
+            leases_take_fresh(&leases, &answers->leases, clock_usec(CLOCK_REALTIME)) < 0)
                 return;
         (void) leases_save(&leases);
 }
@@ -342,14 +343,16 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
         for (unsigned tries = 0; r == -EAGAIN && tries < BUSY_TRIES; tries++) {
                 if (tries > 0)
                         (void) nanosleep(&pause, NULL);
-                report = (SyncReport){.outcome = SYNC_FAILED, .asked = asking != ASK_NOBODY};
+                report = (SyncReport){.outcome = SYNC_FAILED};
                 /* One that is kept open for good, as by an editor, is read as it is in the end. */
                 r = sync_once(sources, settings, key, asking != ASK_NOBODY ? &answers : NULL, tries + 1 < BUSY_TRIES,
                               &report);
         }
 
-        if (r == -EAGAIN)
+        if (r == -EAGAIN && asking != ASK_NOBODY) {
                 give_up_answers(settings, key, &answers);
+                report.asked = true;
+        }
         if (r < 0) {
                 report.outcome = SYNC_FAILED;
                 if (r == -EAGAIN)

@@ -57,8 +57,8 @@ static void on_done(void *userdata, int error, const void *report) {
         Writer *w = userdata;
         SyncReport failure = {.outcome = SYNC_FAILED};
 
-        if (error >= 0) {
-                w->done(w->userdata, report);
+        if (error >= 0 || error == -ECANCELED) {
+                w->done(w->userdata, error >= 0 ? report : NULL);
                 return;
         }
         problems_add(&failure.problems, LOG_ERR,
@@ -87,6 +87,10 @@ void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigS
                     : -ENOMEM;
         if (r < 0)
                 on_done(w, r, NULL);
+}
+
+void writer_cancel(Writer *w) {
+        worker_cancel(w->worker);
 }
 
 bool writer_is_running(const Writer *w) {

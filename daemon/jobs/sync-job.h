@@ -10,7 +10,7 @@
 
 typedef struct Writer Writer;
 
-/* A worker that does not end well gives a report that says so. */
+/* A worker that does not end well gives a report that says so; NULL: writer_cancel(). */
 typedef void (*writer_done_t)(void *userdata, const SyncReport *report);
 
 int writer_new(Writer **ret, sd_event *event, writer_done_t done, void *userdata);
@@ -21,3 +21,6 @@ DEFINE_CLEANUP_FUNC(Writer *, writer_free)
 void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
                   Asking asking);
 bool writer_is_running(const Writer *w);
+
+/* Kills it: the file on disk is whole at any moment. */
+void writer_cancel(Writer *w);

@@ -85,8 +85,7 @@ static int on_write_again(sd_event_source *s _unused_, uint64_t usec _unused_, v
         return 0;
 }
 
-static void manager_tell_report(Manager *m, const SyncReport *report) {
-        announcer_tell_sync(m->announcer, m->settings, report);
+static void manager_go_on(Manager *m) {
         if (m->stopping && !manager_is_busy(m))
                 manager_end(m);
         else
@@ -96,15 +95,21 @@ static void manager_tell_report(Manager *m, const SyncReport *report) {
 void manager_on_written(void *userdata, const SyncReport *report) {
         Manager *m = userdata;
 
-        facts_end_write(&m->facts, report, manager_now(m));
-        manager_tell_report(m, report);
+        if (!report)
+                facts_lose_write(&m->facts);
+        else if (facts_end_write(&m->facts, report, manager_now(m)))
+                announcer_tell_sync(m->announcer, m->settings, report);
+        manager_go_on(m);
 }
 
 void manager_on_asked(void *userdata, const SyncReport *report) {
         Manager *m = userdata;
 
-        facts_end_ask(&m->facts, report, manager_now(m));
-        manager_tell_report(m, report);
+        if (!report)
+                facts_lose_ask(&m->facts);
+        else if (facts_end_ask(&m->facts, report, manager_now(m)))
+                announcer_tell_sync(m->announcer, m->settings, report);
+        manager_go_on(m);
 }
 
 /* What our own write did to it is known when its job has told. */
@@ -153,9 +158,9 @@ static void manager_pass_files(Manager *m) {
         if (d.write) {
                 facts_begin_write(&m->facts);
                 manager_start_job(m, m->writer, ASK_NOBODY);
-        } else if (d.ask) {
-                manager_start_job(m, m->asker, facts_begin_ask(&m->facts) ? ASK_ALL : ASK_DUE);
         }
+        if (d.ask)
+                manager_start_job(m, m->asker, facts_begin_ask(&m->facts) ? ASK_ALL : ASK_DUE);
         if (files_are_settled(&m->facts.file, manager_now(m)))
                 manager_tell_ready(m);
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/state-file.h"
+#include "decision/apply-outcome.h"
 #include "manager/look-and-act.h"
 
 /* Where inotify fails us, the files are looked at this often instead. */
@@ -154,6 +155,9 @@ static int manager_reload(Manager *m) {
                 return r;
         }
 
+        /* What they do is of the settings before. */
+        writer_cancel(m->writer);
+        writer_cancel(m->asker);
         docker_events_set(m->docker_events, NULL, NULL);
         old = m->settings;
         m->settings = STEAL_POINTER(settings);
@@ -197,6 +201,7 @@ static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo
 
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
         m->stopping = true;
+        writer_cancel(m->asker); /* a helper may take long; its lease says that it is still to be asked */
         /* A write in hand is finished first, and a container that is half replaced. */
         if (!manager_is_busy(m))
                 manager_end(m);
@@ -211,8 +216,13 @@ static int on_deadline(sd_event_source *s _unused_, uint64_t usec, void *userdat
         /* What is half done has a limit of its own. */
         if (manager_is_busy(m))
                 return manager_arm_timer(m, &m->stop_limit, usec + STOP_BUSY_LIMIT_USEC, on_deadline);
-        log_warning("Not waiting any longer: written, but the agent was not seen with the new credentials");
-        manager_exit(userdata, EXIT_STATUS_HELD);
+        if (outcome_at_deadline(&m->facts) == OUTCOME_HELD) {
+                log_warning("Not waiting any longer: written, but the agent was not seen with the new credentials");
+                manager_exit(m, EXIT_STATUS_HELD);
+                return 0;
+        }
+        log_error("Not waiting any longer: see what was said before");
+        manager_exit(m, EXIT_STATUS_FAILED);
         return 0;
 }
 

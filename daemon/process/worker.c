@@ -13,6 +13,7 @@ struct Worker {
         sd_event_source *timeout;
         pid_t pid;
         bool timed_out;
+        bool canceled;
 
         int report_fd; /* memory shared with the child: nothing it writes can block it or us */
         size_t report_size;
@@ -36,7 +37,7 @@ static void worker_reset(Worker *w) {
         w->child = sd_event_source_disable_unref(w->child);
         w->timeout = sd_event_source_disable_unref(w->timeout);
         w->pid = 0;
-        w->timed_out = false;
+        w->timed_out = w->canceled = false;
         closep(&w->report_fd);
         w->report_fd = -1;
 }
@@ -57,6 +58,13 @@ Worker *worker_free(Worker *w) {
 
 bool worker_is_running(const Worker *w) {
         return w->pid > 0;
+}
+
+void worker_cancel(Worker *w) {
+        if (w->pid <= 0)
+                return;
+        w->canceled = true;
+        (void) kill(w->pid, SIGKILL);
 }
 
 typedef struct Job {
@@ -84,6 +92,8 @@ static int on_timeout(sd_event_source *s _unused_, uint64_t usec _unused_, void 
 }
 
 static int read_report(const Worker *w, const siginfo_t *si, void *report) {
+        if (w->canceled)
+                return -ECANCELED;
         if (w->timed_out)
                 return -ETIMEDOUT;
         if (si->si_code != CLD_EXITED || si->si_status != EXIT_SUCCESS)

@@ -14,7 +14,8 @@ typedef struct Worker Worker;
 /* Runs in the child; context is the parent's object as it was at the fork. */
 typedef void (*worker_function_t)(const void *context, void *report);
 
-/* report is NULL unless error is 0. -ETIMEDOUT: killed at its time limit; -ECONNABORTED: it crashed. */
+/* report is NULL unless error is 0. -ETIMEDOUT: killed at its time limit; -ECONNABORTED: it crashed; -ECANCELED:
+ * worker_cancel(). */
 typedef void (*worker_done_t)(void *userdata, int error, const void *report);
 
 int worker_new(Worker **ret, sd_event *event);
@@ -25,3 +26,6 @@ DEFINE_CLEANUP_FUNC(Worker *, worker_free)
 int worker_run(Worker *w, worker_function_t function, const void *context, size_t report_size, uint64_t timeout_usec,
                worker_done_t done, void *userdata);
 bool worker_is_running(const Worker *w);
+
+/* Kills the child that runs; done() is called when it has ended. */
+void worker_cancel(Worker *w);

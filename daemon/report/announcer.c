@@ -48,8 +48,14 @@ Announcer *announcer_free(Announcer *s) {
         return NULL;
 }
 
-static void tell_problems(Announcer *s, const Settings *settings, const Problems *problems) {
+static void tell_problems(Announcer *s, const Settings *settings, const SyncReport *report) {
+        const Problems *problems = &report->problems;
+        bool better = problems_worst_level(problems) > problems_worst_level(&s->problems);
+
         if (problems_equal(&s->problems, problems))
+                return;
+        /* A helper is about to be asked: whether that is so is seen then. */
+        if (better && !report->asked && report->ask_in_usec == SYNC_ASK_NOW)
                 return;
 
         for (unsigned i = 0; i < problems->n_items; i++)
@@ -65,7 +71,7 @@ static void tell_problems(Announcer *s, const Settings *settings, const Problems
 void announcer_tell_sync(Announcer *s, const Settings *settings, const SyncReport *report) {
         char count[16];
 
-        tell_problems(s, settings, &report->problems);
+        tell_problems(s, settings, report);
 
         (void) snprintf(count, sizeof(count), "%u", report->n_registries);
         if (report->outcome == SYNC_WRITTEN)

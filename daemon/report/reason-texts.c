@@ -20,7 +20,7 @@ static const ReasonText texts[_REASON_MAX] = {
         [REASON_RESTARTED] = {"waiting", LOG_INFO, NULL, "{agent} was restarted"},
         [REASON_STOPPED] = {"waiting", LOG_INFO, NULL, "{agent} was stopped by somebody"},
         [REASON_CUT_OFF] = {"waiting", LOG_WARNING, MESSAGE_PROBLEM,
-                            "The restart of {agent} was cut off before its container had ended"},
+                            "The restart of {agent} was cut off: container {container} is still the old one"},
         [REASON_NO_EFFECT] = {"problem", LOG_ERR, MESSAGE_NO_EFFECT,
                               "The restart of {agent} had no effect: container {container} is still the old one. See "
                               "{logs}"},

@@ -16,6 +16,8 @@ typedef struct DockerService {
         Worker *worker;
         ContainerSwapGoal step; /* the one that the worker does */
         bool restarting;
+        bool waiting; /* for the end of a confirmation; then this is done: */
+        ContainerSwapGoal next;
         sd_event_source *answer;
 
         bool confirmed; /* the previous container is gone */
@@ -107,19 +109,33 @@ static void docker_confirm_later(DockerService *s) {
 static void docker_finish_confirm(DockerService *s, int error, const ContainerSwapReport *report) {
         const char *why = describe(error, report);
 
-        s->confirmed = !why;
-        if (!why) {
+        s->confirmed = !why && !container_swap_is_on_record();
+        if (s->confirmed) {
                 s->confirm_failures = 0;
                 s->confirm_after_usec = 0;
                 s->confirm_why[0] = 0;
                 return;
         }
         docker_confirm_later(s);
-        if (streq(s->confirm_why, why))
+        if (!why || streq(s->confirm_why, why)) /* NULL: the old one may be ending */
                 return;
         (void) snprintf(s->confirm_why, sizeof(s->confirm_why), "%s", why);
         log_event(LOG_WARNING, MESSAGE_PROBLEM, NULL,
                   "The agent's previous container is kept until it can be removed; it is tried again: %s", why);
+}
+
+static int docker_step(DockerService *s, ContainerSwapGoal step);
+
+/* What had to wait for a confirmation. */
+static void docker_begin_waiting(DockerService *s) {
+        int r;
+
+        s->waiting = false;
+        r = docker_step(s, s->next);
+        if (r >= 0)
+                return;
+        s->restarting = false;
+        s->service.handlers->finished(s->service.userdata, JOB_REFUSED, NULL, strerror(-r));
 }
 
 static void on_step_done(void *userdata, int error, const void *report) {
@@ -129,6 +145,8 @@ static void on_step_done(void *userdata, int error, const void *report) {
                 docker_finish_confirm(s, error, report);
         else
                 docker_finish_restart(s, error, report);
+        if (s->waiting)
+                docker_begin_waiting(s);
         s->service.handlers->changed(s->service.userdata);
 }
 
@@ -151,7 +169,9 @@ static int docker_query(Service *service) {
 static int docker_begin(DockerService *s, ContainerSwapGoal step) {
         int r;
 
-        r = docker_step(s, step);
+        s->waiting = worker_is_running(s->worker) && s->step == CONTAINER_SWAP_CONFIRM;
+        s->next = step;
+        r = s->waiting ? 0 : docker_step(s, step);
         if (r < 0)
                 return r;
         s->restarting = true;
@@ -164,11 +184,14 @@ static int docker_restart(Service *service) {
 }
 
 static int docker_start(Service *service) {
-        return docker_begin((DockerService *) service, CONTAINER_SWAP_FINISH);
+        return docker_begin((DockerService *) service,
+                            container_swap_is_pending() ? CONTAINER_SWAP_FINISH : CONTAINER_SWAP_START);
 }
 
 static void docker_abandon_job(Service *service) {
-        ((DockerService *) service)->restarting = false;
+        DockerService *s = (DockerService *) service;
+
+        s->restarting = s->waiting = false;
 }
 
 static void docker_confirm(Service *service) {
@@ -176,7 +199,8 @@ static void docker_confirm(Service *service) {
         uint64_t now = 0;
 
         (void) sd_event_now(s->service.event, CLOCK_MONOTONIC, &now);
-        if (!s->confirmed && now >= s->confirm_after_usec)
+        /* Another ecs-authd may have left something, too. */
+        if ((!s->confirmed || container_swap_is_on_record()) && now >= s->confirm_after_usec)
                 (void) docker_step(s, CONTAINER_SWAP_CONFIRM);
 }
 

@@ -11,7 +11,7 @@ import pytest
 from bus_host import OTHERS, REGISTRY, USER
 from minting_helper import MintingHelper, Opens
 from standin.credential_file import encode
-from standin.wait import wait_for
+from standin.wait import never, wait_for
 
 OTHER = "other.example.com"
 WAKE_UPS = int(os.environ.get("ECS_AUTHD_WAKE_UPS", "2000"))
@@ -253,6 +253,71 @@ def test_registry_without_any_answer_is_shown(host, helper):
     [entry] = host.status()["registries"]
     assert entry["name"] == REGISTRY and entry["failing"] and entry["missing"]
     assert f"{REGISTRY} (not there yet)" in host.run_verb("status").stdout
+
+
+def test_login_while_the_helper_is_asked(host, helper):
+    """What it is about to say may be of before."""
+    run_live(host, helper)
+    helper.does("wait", REGISTRY, "3")
+    host.credentials.replace(config(helper))
+    wait_for(lambda: helper.waits(REGISTRY), 10, "it is asked", host.seen)
+    helper.stops("wait", REGISTRY)
+    host.credentials.replace(config(helper))
+    wait_calls(host, helper, 3, 45)
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+
+
+def test_reload_while_the_helper_is_asked(host, helper):
+    """From then on nothing is written from the files of before."""
+    other = host.directory / "other.json"
+    other.write_text(host.credentials.text({OTHER: {"auth": encode(USER, "new")}}))
+    run_live(host, helper)
+    host.config.write_text(f"[Credentials]\nFile={host.credentials.path}\n")
+    assert host.daemon.stop() == 0
+    host.run(Credentials_File=None)
+    host.wait_live()
+    helper.does("wait", REGISTRY, "3")
+    host.daemon.hang_up()
+    wait_for(lambda: helper.waits(REGISTRY), 10, "it is asked", host.seen)
+    host.config.write_text(f"[Credentials]\nFile={other}\n")
+    host.daemon.hang_up()
+    host.expected = {OTHER: (USER, "new")}
+    host.wait_live()
+    never(lambda: host.written() != host.expected, 4, "the job of before writes")
+
+
+def test_stop_while_the_helper_is_asked(host, helper):
+    """It has not failed, and is asked at the next start."""
+    helper.does("hang", REGISTRY)
+    host.credentials.replace(config(helper))
+    host.run()
+    wait_calls(host, helper, 1)
+    begin = time.monotonic()
+    assert host.daemon.stop() == 0 and time.monotonic() - begin < 5
+    helper.stops("hang", REGISTRY)
+    host.run()
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+    assert len(helper.calls()) == 2
+
+
+def test_clock_that_was_set_back(host, helper):
+    """One more call, and not one after the other."""
+    run_live(host, helper)
+    assert host.daemon.stop() == 0
+    path = host.directory / "state/leases"
+    leases = json.loads(path.read_text())
+    for lease in leases["leases"]:
+        for name in "asked", "given", "due":
+            lease[name] += 600 * 1000000
+    path.write_text(json.dumps(leases))
+    host.run()
+    wait_calls(host, helper, 2)
+    expect_last(host, helper, REGISTRY)
+    host.wait_live()
+    host.look_again()
+    assert len(helper.calls()) == 2
 
 
 # --- beside an apply ---

@@ -16,24 +16,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent))
 
-from standin.wait import wait_for  # noqa: E402
+from standin.wait import never, wait_for  # noqa: E402,F401
 
 ECS_AUTHD = Path(os.environ.get("ECS_AUTHD", TOP / "build" / "ecs-authd"))
-
-
-def never(condition, seconds, what):
-    """For what must not happen: fails as soon as it does, and is sure only of the time that it looked."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert not condition(), what
-        time.sleep(0.1)
 
 
 def run(*command, **kwargs):

@@ -292,7 +292,7 @@ static void test_what_is_no_short_lease(void **state) {
         h->settings.helper_lifetimes = (HelperLifetimes){.items = h->lifetimes, .n_items = 1};
         unit_write_file(h->first, HELPERS(OF("one.example")));
         look(h);
-        lease_bring_forward(&h->leases.items[0], NOW + SECONDS(30));
+        lease_bring_forward(&h->leases.items[0], NOW + SECONDS(30), h->now);
         look(h);
         assert_false(warned(h));
         put(h, "fail-one.example", "");

@@ -177,7 +177,7 @@ static void test_later_answer_counts(void **state _unused_) {
         static const struct {
                 int64_t on_record; /* asked, in seconds from NOW; the round's was at NOW */
                 bool taken;
-        } table[] = {{-1, true}, {0, true}, {1, false}, {2399, false}, {2401, true}};
+        } table[] = {{-1, true}, {0, true}, {1, false}, {2999, false}, {3001, true}};
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 _cleanup_(leases_done) Leases l = {0}, round = {0};
@@ -187,27 +187,64 @@ static void test_later_answer_counts(void **state _unused_) {
                 (void) fresh_lease(&round, NOW);
                 lease_answered(lease, &other, 0, SECONDS(3600), NOW + SECONDS(table[i].on_record),
                                NOW + SECONDS(table[i].on_record));
-                assert_int_equal(leases_take_fresh(&l, &round), 0);
+                assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(3000)), 0);
                 assert_int_equal(l.n_items, 1);
                 assert_int_equal(l.items[0].fresh, table[i].taken);
                 assert_int_equal(digest_equal(&l.items[0].digest, &digest), table[i].taken);
         }
 }
 
+/* Also where it was due, so that the time when it is to be asked tells nothing. */
 static void test_login_during_a_round(void **state _unused_) {
+        static const struct {
+                int64_t due, login, expected; /* in seconds from NOW, when the round asked */
+        } table[] = {{1, 1, 1}, {-50, 1, -50}, {-50, -1, 2400}, {30, 2, 30}, {5000, 9, 2400}};
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(leases_done) Leases l = {0}, round = {0};
+                Lease *lease = new_lease(&l);
+
+                (void) fresh_lease(&round, NOW);
+                lease_answered(lease, &digest, 0, SECONDS(3600), NOW - SECONDS(100), NOW - SECONDS(100));
+                lease->due = NOW + SECONDS(table[i].due);
+                lease->login = NOW + SECONDS(table[i].login);
+                assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
+                assert_int_equal(l.items[0].due, NOW + SECONDS(table[i].expected));
+                assert_int_equal(l.items[0].asked, NOW);
+        }
+}
+
+/* What could not be had, or not be written, is no reason to forget what somebody else had. */
+static void test_failure_beside_an_answer(void **state _unused_) {
         _cleanup_(leases_done) Leases l = {0}, round = {0};
+        Lease *lease = new_lease(&l), *other = new_lease(&round);
+
+        lease_begin(other);
+        assert_int_equal(lease_failed(other, -EIO, "", NOW + 1), 0);
+        lease_answered(lease, &digest, 0, SECONDS(3600), NOW, NOW);
+        assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
+        assert_int_equal(l.items[0].failures, 0);
+        /* And the other way round. */
+        lease_answered(other, &digest, 0, SECONDS(3600), NOW, NOW);
+        assert_int_equal(lease_failed(&l.items[0], -EIO, "", NOW + 2), 0);
+        assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
+        assert_int_equal(l.items[0].failures, 0);
+}
+
+static void test_not_written(void **state _unused_) {
+        _cleanup_(leases_done) Leases l = {0};
+        const Digest other = {{8}};
         Lease *lease = new_lease(&l);
 
-        (void) fresh_lease(&round, NOW);
-        lease_answered(lease, &digest, 0, SECONDS(3600), NOW - SECONDS(100), NOW - SECONDS(100));
-        lease_bring_forward(lease, NOW + SECONDS(1));
-        assert_int_equal(leases_take_fresh(&l, &round), 0);
-        assert_int_equal(l.items[0].due, NOW + SECONDS(1));
-        assert_int_equal(l.items[0].asked, NOW);
-        /* One before it was for that. */
-        l.items[0].due = NOW - SECONDS(1);
-        assert_int_equal(leases_take_fresh(&l, &round), 0);
-        assert_int_equal(l.items[0].due, NOW + SECONDS(2400));
+        lease_answered(lease, &other, NOW + SECONDS(500), SECONDS(3600), NOW - SECONDS(100), NOW - SECONDS(100));
+        lease_begin(lease);
+        lease_answered(lease, &digest, NOW + SECONDS(900), SECONDS(3600), NOW, NOW);
+        assert_int_equal(lease_not_written(lease, NOW + SECONDS(3)), 0);
+        assert_true(digest_equal(&lease->digest, &other));
+        assert_int_equal(lease->end, NOW + SECONDS(500));
+        assert_int_equal(lease->given, NOW - SECONDS(100));
+        assert_int_equal(lease->asked, NOW);
+        assert_in_range(lease->due, NOW + SECONDS(6), NOW + SECONDS(8));
 }
 
 static void test_list_of_a_round(void **state _unused_) {
@@ -224,12 +261,12 @@ static void test_list_of_a_round(void **state _unused_) {
                         round.items[round.n_items - 1].listed = true;
                 }
         }
-        assert_int_equal(leases_take_fresh(&l, &round), 0);
+        assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
         assert_int_equal(l.n_items, 2);
         /* Its store was asked, so that what it does not name is no more. */
         assert_non_null(leases_add(&round, "", "vault"));
         round.items[round.n_items - 1].fresh = true;
-        assert_int_equal(leases_take_fresh(&l, &round), 0);
+        assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
         assert_non_null(leases_find(&l, "a.example", "vault"));
         assert_null(leases_find(&l, "b.example", "vault"));
         assert_non_null(leases_find(&l, "c.example", "vault"));
@@ -243,7 +280,7 @@ static void test_brought_forward(void **state _unused_) {
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 Lease lease = {.due = table[i].due};
 
-                lease_bring_forward(&lease, table[i].to);
+                lease_bring_forward(&lease, table[i].to, NOW);
                 assert_int_equal(lease.due, table[i].expected);
         }
 }
@@ -290,7 +327,8 @@ static void test_kept_over_a_restart(void **state) {
         lease_answered(lease, &digest, NOW + SECONDS(60), SECONDS(3600), NOW, NOW);
         assert_int_equal(lease_failed(lease, -EKEYEXPIRED, "\"quoted\"\nand more \xc3\xa9", NOW + 1), 0);
         lease->restored = 3;
-        lease->listed = lease->entered = lease->login = true;
+        lease->listed = lease->entered = true;
+        lease->login = NOW + 3;
         lease->settings = (Digest){{5}};
         mark = leases_mark(&l, "/root/.docker/config.json");
         assert_non_null(mark);
@@ -307,7 +345,8 @@ static void test_kept_over_a_restart(void **state) {
         assert_string_equal(again.items[0].helper, "vault");
         assert_string_equal(again.items[0].source, "/root/.docker/config.json");
         assert_string_equal(again.items[0].complaint, lease->complaint);
-        assert_true(again.items[0].answered && again.items[0].listed && again.items[0].entered && again.items[0].login);
+        assert_true(again.items[0].answered && again.items[0].listed && again.items[0].entered);
+        assert_int_equal(again.items[0].login, NOW + 3);
         assert_int_equal(again.items[0].restored, 3);
         assert_int_equal(again.items[0].given, NOW);
         assert_int_equal(again.items[0].settings.bytes[0], 5);
@@ -401,6 +440,8 @@ int main(void) {
                 cmocka_unit_test(test_slow_helper),
                 cmocka_unit_test(test_later_answer_counts),
                 cmocka_unit_test(test_login_during_a_round),
+                cmocka_unit_test(test_failure_beside_an_answer),
+                cmocka_unit_test(test_not_written),
                 cmocka_unit_test(test_list_of_a_round),
                 cmocka_unit_test(test_brought_forward),
                 cmocka_unit_test(test_found_by_registry_and_helper),

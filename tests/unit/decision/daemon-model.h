@@ -255,7 +255,7 @@ static void pass_files(State *s, unsigned i, bool slow) {
                 } else {
                         ask_helper(&s->world, i, facts_begin_ask(&facts));
                 }
-                finish_write(s, i, decision.ask);
+                finish_write(s, i, !decision.write);
                 decision = decide_files(&facts.file, SECONDS(NOW));
         }
         d->write_again = timer_of(decide_files(&facts.file, SECONDS(NOW)).look_again_usec);

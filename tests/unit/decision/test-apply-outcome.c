@@ -113,9 +113,22 @@ static void test_queued_start(void **state _unused_) {
         assert_int_equal(outcome_of(&f, &d, false, SECONDS(9)), OUTCOME_OPEN);
 }
 
+static void test_deadline(void **state _unused_) {
+        Facts f = {.file.sync.outcome = SYNC_UNCHANGED, .agent.agent = AGENT_RUNNING};
+
+        assert_int_equal(outcome_at_deadline(&f), OUTCOME_HELD);
+        f.agent.agent = AGENT_STOPPED;
+        assert_int_equal(outcome_at_deadline(&f), OUTCOME_HELD);
+        f.record.open = true; /* then it is down because of us */
+        assert_int_equal(outcome_at_deadline(&f), OUTCOME_FAILED);
+        f = (Facts){.file.sync.outcome = SYNC_FAILED};
+        assert_int_equal(outcome_at_deadline(&f), OUTCOME_FAILED);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_outcomes),
+                cmocka_unit_test(test_deadline),
                 cmocka_unit_test(test_runs_outside_its_unit),
                 cmocka_unit_test(test_not_over_before_the_jobs_are),
                 cmocka_unit_test(test_queued_start),

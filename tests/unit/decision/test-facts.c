@@ -416,7 +416,7 @@ static void test_close(void **state _unused_) {
                 {REASON_RESTARTED, true, false, 0},   {REASON_STOPPED, true, false, 0},
                 {REASON_WITHOUT_THEM, true, true, 3}, {REASON_WITHOUT_THEM, false, true, 3},
                 {REASON_NO_EFFECT, true, true, 3},    {REASON_NO_EFFECT, false, false, 3},
-                {REASON_CUT_OFF, false, false, 0},    {REASON_RESTARTED, false, false, 0},
+                {REASON_CUT_OFF, false, false, 3},    {REASON_RESTARTED, false, false, 0},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {

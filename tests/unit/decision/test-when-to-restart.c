@@ -342,11 +342,18 @@ static void test_half_a_container_beside_the_agent(void **state _unused_) {
         f.agent.n_tasks = 1;
         expect(&f, &p, ACTION_HOLD, REASON_TASKS, SECONDS(NOW + 5));
 
-        f.record = (RestartRecord){.open = true, .restart_usec = SECONDS(NOW - 1)};
+        f.record = (RestartRecord){.open = true, .restart_usec = SECONDS(NOW - 1), .tried_usec = SECONDS(NOW - 1)};
         memcpy(f.record.old_container_id, f.agent.container_id, sizeof(f.record.old_container_id));
         expect(&f, &p, ACTION_CLOSE, REASON_CUT_OFF, 0);
         f.unit.state = UNIT_ACTIVE; /* before anything was begun */
         expect(&f, &p, ACTION_CLOSE, REASON_CUT_OFF, 0);
+        /* One that had ended, and was put back, is another matter. */
+        f.record.tried_usec = SECONDS(NOW);
+        expect(&f, &p, ACTION_CLOSE, REASON_NO_EFFECT, 0);
+        /* And one that is not there at all was taken away by somebody. */
+        f.unit.state = UNIT_INACTIVE;
+        f.agent.agent = AGENT_ABSENT;
+        expect(&f, &p, ACTION_CLOSE, REASON_STOPPED, 0);
 }
 
 /* --- whether a restart is needed, and may be --- */

@@ -41,6 +41,9 @@ static void test_what_is_done(void **state _unused_) {
                 /* One is asked, and what changes meanwhile is written all the same. */
                 {{.known = true, .sync.outcome = SYNC_UNCHANGED, .ask_all = true, .asking = true}, NOTHING, 0, false},
                 {{.known = true, .ask_usec = SECONDS(999), .asking = true, .stale = true}, WRITE, 0, false},
+                /* Files that change all the time do not put it off for ever. */
+                {{.known = true, .ask_usec = SECONDS(999), .writing = true, .stale = true}, NOTHING, 0, false},
+                {{.known = true, .ask_usec = SECONDS(998), .writing = true, .stale = true}, ASK, 0, false},
                 /* What they said could not be kept. */
                 {{.known = true, .sync.outcome = SYNC_UNCHANGED, .ask_usec = SECONDS(999), .pause_usec = SECONDS(1003)},
                  NOTHING,
