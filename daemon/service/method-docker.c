@@ -175,7 +175,10 @@ static int docker_begin(DockerService *s, ContainerSwapGoal step) {
         if (r < 0)
                 return r;
         s->restarting = true;
+        /* There is something else to confirm from now on. */
         s->confirmed = false;
+        s->confirm_failures = 0;
+        s->confirm_after_usec = 0;
         return 0;
 }
 
