@@ -15,7 +15,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[3]
 FILES = ["when-to-restart", "facts", "when-to-write", "apply-outcome"]
 TESTS = ["when-to-restart", "facts", "when-to-write", "apply-outcome", "every-history"]  # the slow one last: it is asked only if the others pass
-SHARED = ["common/base/digest.c", "common/base/directories.c", "common/base/log.c"]
+SHARED = [f"common/base/{name}.c" for name in ("digest", "directories", "log", "problems", "state-file", "write-all", "secret")]
 
 SWAPS = [
     (r" < ", [" <= ", " >= "]), (r" > ", [" >= ", " <= "]), (r" <= ", [" < ", " > "]), (r" >= ", [" > ", " < "]),
@@ -96,6 +96,14 @@ def is_noticed(mutant, objects, work):
     return False
 
 
+def check_original(objects, work):
+    """What does not pass as it is would catch everything, or nothing."""
+    name = FILES[0]
+    lines = (TOP / f"common/decision/{name}.c").read_text().split("\n")
+    if is_noticed((name, 0, lines[0]), objects, work) is not False:
+        sys.exit("the decision as it is does not pass its own tests, or is not linked with all that it needs")
+
+
 def main():
     word = sys.argv[1] if len(sys.argv) > 1 else ""
     work = Path(tempfile.mkdtemp())
@@ -107,6 +115,7 @@ def main():
                       for number, line in mutants((TOP / f"common/decision/{name}.c").read_text())]
         originals = {name: (TOP / f"common/decision/{name}.c").read_text().split("\n") for name in FILES}
         everything = [m for m in everything if word in originals[m[0]][m[1]]]
+        check_original(objects, work)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             noticed = list(pool.map(lambda m: is_noticed(m, objects, work), everything))
     finally:
