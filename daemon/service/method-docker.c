@@ -126,11 +126,19 @@ static void docker_finish_confirm(DockerService *s, int error, const ContainerSw
 
 static int docker_step(DockerService *s, ContainerSwapGoal step);
 
+/* There is something else to confirm from now on. */
+static void docker_forget_confirmation(DockerService *s) {
+        s->confirmed = false;
+        s->confirm_failures = 0;
+        s->confirm_after_usec = 0;
+}
+
 /* What had to wait for a confirmation. */
 static void docker_begin_waiting(DockerService *s) {
         int r;
 
         s->waiting = false;
+        docker_forget_confirmation(s);
         r = docker_step(s, s->next);
         if (r >= 0)
                 return;
@@ -175,10 +183,7 @@ static int docker_begin(DockerService *s, ContainerSwapGoal step) {
         if (r < 0)
                 return r;
         s->restarting = true;
-        /* There is something else to confirm from now on. */
-        s->confirmed = false;
-        s->confirm_failures = 0;
-        s->confirm_after_usec = 0;
+        docker_forget_confirmation(s);
         return 0;
 }
 
