@@ -360,7 +360,7 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                                      "%s: another program has it open for writing, or changes it all the time; nothing "
                                      "was written. It is tried again as soon as that program closes it",
                                      settings->environment_file);
-                else if (report.problems.n_items == 0)
+                else if (problems_worst_level(&report.problems) > LOG_WARNING) /* notes say nothing of it */
                         problems_add(&report.problems, LOG_ERR, "%s: nothing was written: %s",
                                      settings->environment_file, strerror(-r));
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include "agent/observe.h"
+#include "agent/observe-tasks.h"
 #include "base/secret.h"
 #include "credentials/run-helpers.h"
 #include "credentials/credentials.h"
