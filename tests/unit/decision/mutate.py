@@ -37,6 +37,8 @@ SAME = [
     ("f->waiting_since_usec > f->idle_usec ?", "equal is equal"),
     ("(settled > f->needed_usec ?", "equal is equal"),
     ("if (settled > latest)", "equal is equal"),
+    ("f->needed_usec + ASKING_MAX_USEC)", "equal is equal"),
+    ("next < f->pause_usec ?", "equal is equal"),
 ]
 
 

@@ -113,6 +113,21 @@ static void test_queued_start(void **state _unused_) {
         assert_int_equal(outcome_of(&f, &d, false, SECONDS(9)), OUTCOME_OPEN);
 }
 
+/* Helpers are asked, or are to be; but for one that died over it nobody waits. */
+static void test_asking(void **state _unused_) {
+        const Decision done = {.action = ACTION_DONE, .reason = REASON_LIVE};
+        Facts f = {.file = {.known = true, .sync.outcome = SYNC_UNCHANGED}};
+
+        assert_int_equal(outcome_of(&f, &done, false, UINT64_MAX), OUTCOME_DONE);
+        f.file.asking = true;
+        assert_int_equal(outcome_of(&f, &done, false, UINT64_MAX), OUTCOME_OPEN);
+        f.file.asking = false;
+        f.file.ask_all = true;
+        assert_int_equal(outcome_of(&f, &done, false, UINT64_MAX), OUTCOME_OPEN);
+        f.file.pause_usec = 1;
+        assert_int_equal(outcome_of(&f, &done, false, UINT64_MAX), OUTCOME_DONE);
+}
+
 static void test_deadline(void **state _unused_) {
         Facts f = {.file.sync.outcome = SYNC_UNCHANGED, .agent.agent = AGENT_RUNNING};
 
@@ -121,6 +136,10 @@ static void test_deadline(void **state _unused_) {
         assert_int_equal(outcome_at_deadline(&f), OUTCOME_HELD);
         f.record.open = true; /* then it is down because of us */
         assert_int_equal(outcome_at_deadline(&f), OUTCOME_FAILED);
+        f.agent.agent = AGENT_ABSENT;
+        assert_int_equal(outcome_at_deadline(&f), OUTCOME_FAILED);
+        f.agent.agent = AGENT_RUNNING;
+        assert_int_equal(outcome_at_deadline(&f), OUTCOME_HELD);
         f = (Facts){.file.sync.outcome = SYNC_FAILED};
         assert_int_equal(outcome_at_deadline(&f), OUTCOME_FAILED);
 }
@@ -128,6 +147,7 @@ static void test_deadline(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_outcomes),
+                cmocka_unit_test(test_asking),
                 cmocka_unit_test(test_deadline),
                 cmocka_unit_test(test_runs_outside_its_unit),
                 cmocka_unit_test(test_not_over_before_the_jobs_are),

@@ -358,6 +358,37 @@ static void test_half_a_container_beside_the_agent(void **state _unused_) {
 
 /* --- whether a restart is needed, and may be --- */
 
+/* One restart for what stands there and for what a helper is about to say; which may take too long for that. */
+static void test_settling_while_helpers_are_asked(void **state _unused_) {
+        static const struct {
+                unsigned needed_ago; /* 0: not known */
+                unsigned until;      /* 0: it has settled */
+        } table[] = {{0, 0}, {9, 1}, {10, 0}, {3, 7}};
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Facts f = needy_facts();
+
+                f.file.asking = true;
+                f.needed_usec = table[i].needed_ago ? SECONDS(NOW - table[i].needed_ago) : 0;
+                if (table[i].until)
+                        expect_usual(&f, ACTION_WAIT, REASON_SETTLE, NOW + table[i].until);
+                else
+                        expect_usual(&f, ACTION_RESTART, REASON_OTHER_CREDENTIALS, 0);
+                f.file.asking = false;
+                expect_usual(&f, ACTION_RESTART, REASON_OTHER_CREDENTIALS, 0);
+        }
+        /* It does not shorten what is longer. */
+        {
+                Policy p = usual_policy();
+                Facts f = needy_facts();
+
+                p.settings.jitter_usec = SECONDS(100);
+                f.file.asking = true;
+                f.needed_usec = SECONDS(NOW - 1);
+                expect(&f, &p, ACTION_WAIT, REASON_SETTLE, SECONDS(NOW + 99));
+        }
+}
+
 static void test_settling(void **state _unused_) {
         static const struct {
                 unsigned changed_ago, needed_ago; /* 0: not known */
@@ -596,6 +627,7 @@ int main(void) {
                 cmocka_unit_test(test_pace_of_starts),
                 cmocka_unit_test(test_half_a_container),
                 cmocka_unit_test(test_half_a_container_beside_the_agent),
+                cmocka_unit_test(test_settling_while_helpers_are_asked),
                 cmocka_unit_test(test_settling),
                 cmocka_unit_test(test_unit_in_the_way),
                 cmocka_unit_test(test_silent_agent),

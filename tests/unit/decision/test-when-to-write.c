@@ -53,6 +53,7 @@ static void test_what_is_done(void **state _unused_) {
                  ASK,
                  0,
                  false},
+                {{.known = true, .sync.outcome = SYNC_UNCHANGED, .pause_usec = SECONDS(1003)}, NOTHING, 0, true},
                 /* Whatever comes first. */
                 {{.known = true, .sync.outcome = SYNC_FAILED, .written_usec = SECONDS(975), .ask_usec = SECONDS(1002)},
                  NOTHING,
@@ -145,6 +146,39 @@ static void test_answers_that_cannot_be_kept(void **state _unused_) {
         expect(&f, SECONDS(1001), ASK);
 }
 
+/* What is due right after it was asked would be asked for all the time. */
+static void test_due_right_after_it_was_asked(void **state _unused_) {
+        static const SyncReport report = {
+                .outcome = SYNC_UNCHANGED, .digest_known = true, .asked = true, .ask_in_usec = SYNC_ASK_NOW};
+        static Facts f = {.file = {.known = true}};
+
+        (void) facts_begin_ask(&f);
+        facts_end_ask(&f, &report, SECONDS(1000));
+        expect(&f, SECONDS(1004), NOTHING);
+        expect(&f, SECONDS(1005), ASK);
+}
+
+/* A job that was killed, as by a reload: what it was to do is to be done. */
+static void test_lost_jobs(void **state _unused_) {
+        static Facts f = {.file = {.known = true, .sync.outcome = SYNC_UNCHANGED, .ask_all = true}};
+
+        assert_true(facts_begin_ask(&f));
+        facts_begin_write(&f);
+        facts_lose_ask(&f);
+        assert_true(f.file.ask_all && f.file.writing && !f.file.asking && !f.file.asking_all);
+        facts_lose_write(&f);
+        assert_true(f.file.stale && !f.file.writing);
+        f.file.ask_all = false;
+        (void) facts_begin_ask(&f);
+        facts_lose_ask(&f);
+        assert_false(f.file.ask_all);
+        /* And one that ended well has done it. */
+        f.file.ask_all = true;
+        (void) facts_begin_ask(&f);
+        (void) facts_end_ask(&f, &(SyncReport){.asked = true, .digest_known = true}, SECONDS(1000));
+        assert_false(f.file.ask_all || f.file.asking_all);
+}
+
 /* Of two jobs that ran at once the one that saw the file last tells what stands in it. */
 static void test_report_that_was_overtaken(void **state _unused_) {
         static const SyncReport
@@ -160,6 +194,11 @@ static void test_report_that_was_overtaken(void **state _unused_) {
         assert_false(f.file.writing || f.file.asking);
         assert_true(digest_equal(&f.file.sync.digest, &second.digest));
         assert_int_equal(f.file.changed_usec, SECONDS(1000));
+
+        /* The same moment is none before; and one that did not get to see it tells why. */
+        assert_true(facts_end_write(&f, &second, SECONDS(1002)));
+        assert_true(facts_end_write(&f, &(SyncReport){.outcome = SYNC_FAILED}, SECONDS(1003)));
+        assert_int_equal(f.file.sync.outcome, SYNC_FAILED);
 }
 
 int main(void) {
@@ -168,6 +207,8 @@ int main(void) {
                 cmocka_unit_test(test_helpers_are_asked_once),
                 cmocka_unit_test(test_ask_that_died),
                 cmocka_unit_test(test_answers_that_cannot_be_kept),
+                cmocka_unit_test(test_due_right_after_it_was_asked),
+                cmocka_unit_test(test_lost_jobs),
                 cmocka_unit_test(test_report_that_was_overtaken),
         };
 
