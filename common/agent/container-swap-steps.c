@@ -51,27 +51,28 @@ int swap_complain_of_record(const Swap *x, int level, int error, const char *wha
         return error;
 }
 
-/* For the steps that must not be taken without the record. */
-static int note(Swap *x, SwapStage stage) {
+static int save_stage(Swap *x, SwapStage stage) {
         SwapRecord next = x->record;
         int r;
 
         next.stage = stage;
         next.since_usec = clock_usec(CLOCK_REALTIME);
         r = swap_record_save(&next);
-        if (r < 0)
-                return swap_complain_of_record(x, LOG_ERR, r, "written, and no container is replaced without");
-        x->record = next;
-        return 0;
+        if (r >= 0)
+                x->record = next;
+        return r;
+}
+
+/* For the steps that must not be taken without the record. */
+static int note(Swap *x, SwapStage stage) {
+        int r = save_stage(x, stage);
+
+        return r < 0 ? swap_complain_of_record(x, LOG_ERR, r, "written, and no container is replaced without") : 0;
 }
 
 void swap_try_note(Swap *x, SwapStage stage) {
-        SwapRecord next = x->record;
-        int r;
+        int r = save_stage(x, stage);
 
-        next.stage = stage;
-        next.since_usec = clock_usec(CLOCK_REALTIME);
-        r = swap_record_save(&next);
         if (r < 0)
                 (void) swap_complain_of_record(x, LOG_WARNING, r, "written");
         x->record.stage = stage;

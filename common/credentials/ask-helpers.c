@@ -56,6 +56,22 @@ static void run_helpers(const CredentialSettings *settings, HelperRound *round, 
                 round->took += clock_usec(CLOCK_MONOTONIC) - before;
 }
 
+/* The lease of what a file or store names in this round. terms: but for the settings. */
+static int name_lease(const CredentialSettings *settings, const HelperRound *round, const char *registry,
+                      const char *helper, LeaseTerms terms, size_t *ret) {
+        Lease *lease = leases_add(round->leases, registry, helper);
+        int r;
+
+        r = lease ? digest_settings(settings, round->key, registry, &terms.settings) : -ENOMEM;
+        if (r >= 0)
+                r = lease_describe(lease, &terms);
+        if (r < 0)
+                return r;
+        lease->named = true;
+        *ret = (size_t) (lease - round->leases->items);
+        return 0;
+}
+
 /* --- stores --- */
 
 /* As the store said when it was last asked. */
@@ -105,22 +121,6 @@ static void explain_store(const CredentialStore *store, const Lease *lease, Prob
                      str_empty(lease->complaint) ? "" : ": ", lease->complaint);
 }
 
-static int describe_store(const CredentialSettings *settings, const HelperRound *round, const CredentialStore *store,
-                          size_t *ret_lease) {
-        LeaseTerms terms = {.key = "", .source = store->source};
-        Lease *lease = leases_add(round->leases, "", store->helper);
-        int r;
-
-        r = lease ? digest_settings(settings, round->key, "", &terms.settings) : -ENOMEM;
-        if (r >= 0)
-                r = lease_describe(lease, &terms);
-        if (r < 0)
-                return r;
-        lease->named = true;
-        *ret_lease = (size_t) (lease - round->leases->items);
-        return 0;
-}
-
 static bool store_is_due(const HelperRound *round, const Lease *lease) {
         return round->ask == ASK_ALL || lease_is_due(lease, round->now);
 }
@@ -154,7 +154,8 @@ int ask_stores(const CredentialSettings *settings, HelperRound *round, Credentia
         int r = calls && leases && home ? 0 : -ENOMEM;
 
         for (size_t i = 0; r >= 0 && i < c->n_stores; i++) {
-                r = describe_store(settings, round, &c->stores[i], &leases[i]);
+                r = name_lease(settings, round, "", c->stores[i].helper,
+                               (LeaseTerms){.key = "", .source = c->stores[i].source}, &leases[i]);
                 if (r >= 0 && round->ask != ASK_NOBODY && store_is_due(round, &round->leases->items[leases[i]]))
                         calls[n_calls++] = (HelperCall){.helper = c->stores[i].helper, .verb = "list", .input = ""};
         }
@@ -318,22 +319,6 @@ typedef struct Question {
         bool asked;
 } Question;
 
-static int describe_item(const CredentialSettings *settings, const HelperRound *round, const Credential *item,
-                         Lease **ret) {
-        LeaseTerms terms = {.key = item->key, .source = item->source, .listed = item->listed, .entered = item->entered};
-        Lease *lease = leases_add(round->leases, item->registry, item->helper);
-        int r;
-
-        r = lease ? digest_settings(settings, round->key, item->registry, &terms.settings) : -ENOMEM;
-        if (r >= 0)
-                r = lease_describe(lease, &terms);
-        if (r < 0)
-                return r;
-        lease->named = true;
-        *ret = lease;
-        return 0;
-}
-
 static int collect_questions(const CredentialSettings *settings, HelperRound *round, Credentials *c, Question *ret,
                              size_t *ret_n) {
         size_t n = 0;
@@ -341,15 +326,21 @@ static int collect_questions(const CredentialSettings *settings, HelperRound *ro
 
         for (size_t i = 0; i < c->n_items; i++) {
                 Credential *item = &c->items[i];
-                Lease *lease;
                 Question *q = &ret[n];
+                Lease *lease;
 
                 if (!item->helper)
                         continue;
-                r = describe_item(settings, round, item, &lease);
+                *q = (Question){.item = i};
+                r = name_lease(settings, round, item->registry, item->helper,
+                               (LeaseTerms){.key = item->key,
+                                            .source = item->source,
+                                            .listed = item->listed,
+                                            .entered = item->entered},
+                               &q->lease);
                 if (r < 0)
                         return r;
-                *q = (Question){.item = i, .lease = (size_t) (lease - round->leases->items)};
+                lease = &round->leases->items[q->lease];
                 q->useless = is_no_use(round, item, lease);
                 q->due = !q->useless && is_due(round, lease);
                 q->asked = q->due && round->ask != ASK_NOBODY;

@@ -57,6 +57,16 @@ def run_live(host, helper, registries=(REGISTRY,), **settings):
     assert len(helper.calls()) == len(registries)
 
 
+def run_without_answer(host, helper):
+    """The helper has said that it has nothing; from here on it has."""
+    helper.does("none", REGISTRY)
+    host.credentials.replace(config(helper))
+    host.run()
+    wait_calls(host, helper, 1)
+    host.wait_idle()
+    helper.stops("none", REGISTRY)
+
+
 def wait_calls(host, helper, n, seconds=20, registry=None):
     wait_for(lambda: len(helper.calls(registry)) >= n, seconds, f"{n} calls of the helper, not {helper.calls()}", host.seen)
 
@@ -216,12 +226,7 @@ def test_answer_that_vanished(host, helper):
 
 def test_first_login_of_a_named_helper(host, helper):
     """credHelpers names the registry, and docker login adds an empty entry to "auths"; docker logout takes it away."""
-    helper.does("none", REGISTRY)
-    host.credentials.replace(config(helper))
-    host.run()
-    wait_calls(host, helper, 1)
-    host.wait_idle()
-    helper.stops("none", REGISTRY)
+    run_without_answer(host, helper)
     host.credentials.replace(config(helper, auths={REGISTRY: {}}))
     wait_calls(host, helper, 2)
     expect_last(host, helper, REGISTRY)
@@ -325,12 +330,7 @@ def test_clock_that_was_set_back(host, helper):
 
 def test_apply_is_not_undone_by_the_service(host, helper):
     """It knows that the helper has nothing; apply learns otherwise."""
-    helper.does("none", REGISTRY)
-    host.credentials.replace(config(helper))
-    host.run()
-    wait_calls(host, helper, 1)
-    host.wait_idle()
-    helper.stops("none", REGISTRY)
+    run_without_answer(host, helper)
     for n in range(4):
         assert host.run_verb("apply", "--no-restart").returncode == 0
         expect_last(host, helper, REGISTRY)
