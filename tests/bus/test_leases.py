@@ -288,8 +288,10 @@ def test_reload_while_the_helper_is_asked(host, helper):
     host.config.write_text(f"[Credentials]\nFile={other}\n")
     host.daemon.hang_up()
     host.expected = {OTHER: (USER, "new")}
+    before = writes(host)
     host.wait_live()
     never(lambda: host.written() != host.expected, 4, "the job of before writes")
+    assert writes(host) == before + 1
 
 
 def test_stop_while_the_helper_is_asked(host, helper):
