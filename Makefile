@@ -151,6 +151,12 @@ host-check: all ## a real systemd, Docker Engine and registry
 host-long-check: all ## the same, for what takes too long to be part of check
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider $(HOST_LONG)
 
+torture: all ## half an hour: failing calls, hostile files and peers, kills at each step, and a table of what held
+	@ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) tests/torture/torture.py
+
+torture-check: all ## a sample of it, a minute or two
+	@ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) tests/torture/torture.py --short
+
 # --- fuzzing: libFuzzer comes with clang ---
 
 FUZZERS      := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
@@ -208,7 +214,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate-decision conformance-check bus-check recipes-check host-check host-long-check fuzz fuzz-check coverage pictures \
+.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate-decision conformance-check bus-check recipes-check host-check host-long-check torture torture-check fuzz fuzz-check coverage pictures \
         install uninstall compile_commands.json clean
 .SECONDARY:
 
