@@ -1,404 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "watch-files.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <inotifytools/inotify.h>
-#include <inotifytools/inotifytools.h>
-#include <limits.h>
-#include <sys/epoll.h>
-#include <sys/stat.h>
-
-enum {
-        /* As the kernel follows: path_resolution(7). */
-        SYMLINKS_MAX = 40,
-};
-
-/* A file is looked at when its writer is done with it: not IN_MODIFY. */
-#define WATCH_EVENTS                                                                                         \
-        (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | \
-         IN_MOVE_SELF | IN_ONLYDIR)
-
-#define CREATED_USEC (1 * USEC_PER_SEC)
-
-/* One name in one directory on the way to a file. */
-typedef struct Step {
-        int wd;
-        char *directory; /* without symbolic links, with a slash at its end */
-        char *name;
-        size_t file;  /* of the list */
-        bool is_last; /* the file itself, and no link to it: what happens to it changes no other step */
-} Step;
+#include "process/long-running-child.h"
 
 struct Watch {
-        sd_event *event;
-        sd_event_source *io;
-        sd_event_source *created; /* a file was made, and nobody has told yet that it is whole */
+        LongRunningChild *child;
         watch_handler_t handler;
         void *userdata;
 
-        char **files;
-        Step *steps;
-        size_t n_steps;
-        uint64_t created_files; /* that look_later() is about */
+        const char **files;
+        bool failed; /* and said so */
 };
 
-static void watch_forget_steps(Watch *w) {
-        for (size_t i = 0; i < w->n_steps; i++) {
-                free(w->steps[i].directory);
-                free(w->steps[i].name);
-        }
-        free(w->steps);
-        w->steps = NULL;
-        w->n_steps = 0;
+static int watch_in_child(const void *context, int fd) {
+        const Watch *w = context;
+
+        return watch_paths(w->files, fd) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static void watch_stop(Watch *w) {
-        w->io = sd_event_source_disable_unref(w->io);
-        w->created = sd_event_source_disable_unref(w->created);
-        w->created_files = 0;
-        inotifytools_cleanup();
-        watch_forget_steps(w);
-}
+static void on_message(void *userdata, const void *bytes, size_t size) {
+        const WatchMessage ended = {.kind = WATCH_FAILED, .error = -ECONNABORTED};
+        WatchMessage message = ended;
+        Watch *w = userdata;
 
-/* The library opens one inotify descriptor and does not tell which: it is the one that was not there before. */
-static int list_inotify_fds(int *fds, size_t max, size_t *ret_n) {
-        _cleanup_closedir_ DIR *dir = opendir("/proc/self/fd");
-        const struct dirent *entry;
-        size_t n = 0;
-
-        if (!dir)
-                return negative_errno();
-
-        while ((entry = readdir(dir))) {
-                char target[64];
-                ssize_t length = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
-
-                if (length < 0)
-                        continue;
-                target[length] = 0;
-                if (streq(target, "anon_inode:inotify") && n < max)
-                        fds[n++] = (int) strtol(entry->d_name, NULL, 10);
-        }
-
-        *ret_n = n;
-        return 0;
-}
-
-static bool contains(const int *fds, size_t n, int fd) {
-        for (size_t i = 0; i < n; i++)
-                if (fds[i] == fd)
-                        return true;
-        return false;
-}
-
-static int library_error(void) {
-        int e = inotifytools_error();
-
-        return e > 0 ? -e : -EIO;
-}
-
-static int open_library(int *ret_fd) {
-        int before[8] = {0}, after[8] = {0};
-        size_t n_before = 0, n_after = 0;
-        int r;
-
-        r = list_inotify_fds(before, ELEMENTSOF(before), &n_before);
-        if (r < 0)
-                return r;
-        if (!inotifytools_initialize())
-                return library_error();
-        r = list_inotify_fds(after, ELEMENTSOF(after), &n_after);
-        if (r < 0)
-                return r;
-
-        for (size_t i = 0; i < n_after; i++)
-                if (!contains(before, n_before, after[i])) {
-                        /* The library opens it without close-on-exec. */
-                        if (fcntl(after[i], F_SETFD, FD_CLOEXEC) < 0)
-                                return negative_errno();
-                        *ret_fd = after[i];
-                        return 0;
-                }
-        return -EBADF;
-}
-
-/* Watches the directory unless it is watched already. Returns its watch descriptor. */
-static int watch_directory(const Watch *w, const char *directory) {
-        for (size_t i = 0; i < w->n_steps; i++)
-                if (streq(w->steps[i].directory, directory))
-                        return w->steps[i].wd;
-
-        if (!inotifytools_watch_file(directory, WATCH_EVENTS))
-                return library_error();
-        return inotifytools_wd_from_filename(directory);
-}
-
-static int watch_add_step(Watch *w, size_t file, const char *directory, const char *name) {
-        _cleanup_free_ char *directory_copy = strdup(directory), *name_copy = strdup(name);
-        int wd = watch_directory(w, directory);
-        Step *steps;
-
-        if (wd < 0)
-                return wd;
-
-        steps = reallocarray(w->steps, w->n_steps + 1, sizeof(Step));
-        if (!steps)
-                return -ENOMEM;
-        w->steps = steps;
-
-        if (!directory_copy || !name_copy)
-                return -ENOMEM;
-        steps[w->n_steps++] = (Step){
-                .wd = wd, .file = file, .directory = STEAL_POINTER(directory_copy), .name = STEAL_POINTER(name_copy)};
-        return 0;
-}
-
-/* Where a walk along a path stands: below directory, with rest still to go. */
-typedef struct Walk {
-        char directory[PATH_MAX]; /* ends in a slash */
-        char rest[PATH_MAX];
-        unsigned n_symlinks;
-} Walk;
-
-static void walk_up(Walk *walk) {
-        size_t n = strlen(walk->directory);
-
-        if (n <= 1)
+        if (bytes && size != sizeof(message))
                 return;
-        for (n--; n > 0 && walk->directory[n - 1] != '/'; n--)
-                ;
-        walk->directory[n] = 0;
-}
-
-/* Cuts the next name off the rest; false at the end of the path. */
-static bool walk_next(Walk *walk, char name[static NAME_MAX + 1]) {
-        const char *start = walk->rest + strspn(walk->rest, "/");
-        size_t n = strcspn(start, "/");
-
-        if (n == 0 || n > NAME_MAX)
-                return false;
-
-        memcpy(name, start, n);
-        name[n] = 0;
-        memmove(walk->rest, start + n, strlen(start + n) + 1);
-        return true;
-}
-
-static int walk_into_directory(Walk *walk, const char *name) {
-        size_t n = strlen(walk->directory);
-
-        if (n + strlen(name) + 2 > sizeof(walk->directory))
-                return -ENAMETOOLONG;
-        (void) snprintf(walk->directory + n, sizeof(walk->directory) - n, "%s/", name);
-        return 0;
-}
-
-static int walk_into_symlink(Walk *walk, const char *path) {
-        char target[PATH_MAX], rest[PATH_MAX];
-        ssize_t n = readlink(path, target, sizeof(target) - 1);
-
-        if (n < 0)
-                return negative_errno();
-        target[n] = 0;
-
-        if (++walk->n_symlinks > SYMLINKS_MAX)
-                return -ELOOP;
-        if ((size_t) snprintf(rest, sizeof(rest), "%s/%s", target, walk->rest) >= sizeof(rest))
-                return -ENAMETOOLONG;
-
-        memcpy(walk->rest, rest, strlen(rest) + 1);
-        if (target[0] == '/')
-                walk->directory[1] = 0; /* "/" */
-        return 0;
-}
-
-/* It leads nowhere else: a file, or nothing. */
-static bool is_end(const char *path) {
-        struct stat st;
-
-        return lstat(path, &st) < 0 || (!S_ISLNK(st.st_mode) && !S_ISDIR(st.st_mode));
-}
-
-/* Watches every directory on the way to file, as far as there is one. Each directory is watched before it is looked
- * into, so that nothing that appears in between is missed. */
-static int watch_add_file(Watch *w, size_t number, const char *file) {
-        char name[NAME_MAX + 1], path[2 * PATH_MAX];
-        Walk walk = {.directory = "/"};
-        struct stat st;
-        int r;
-
-        if (strlen(file) >= sizeof(walk.rest))
-                return -ENAMETOOLONG;
-        (void) snprintf(walk.rest, sizeof(walk.rest), "%s", file);
-
-        while (walk_next(&walk, name)) {
-                if (streq(name, "."))
-                        continue;
-                if (streq(name, "..")) {
-                        walk_up(&walk);
-                        continue;
-                }
-
-                r = watch_add_step(w, number, walk.directory, name);
-                if (r == -ENOENT || r == -ENOTDIR || r == -EACCES)
-                        return 0; /* gone meanwhile (the step above it is watched), or not ours to look into */
-                if (r < 0)
-                        return r;
-
-                (void) snprintf(path, sizeof(path), "%s%s", walk.directory, name);
-                w->steps[w->n_steps - 1].is_last = !walk.rest[strspn(walk.rest, "/")] && is_end(path);
-                if (lstat(path, &st) < 0)
-                        return 0;
-
-                if (S_ISLNK(st.st_mode))
-                        r = walk_into_symlink(&walk, path);
-                else if (S_ISDIR(st.st_mode))
-                        r = walk_into_directory(&walk, name);
-                else
-                        return 0;
-                if (r < 0)
-                        return 0; /* a path that leads nowhere; the steps so far tell when that changes */
-        }
-        return 0;
-}
-
-/* A file that was just created is still being written: IN_CLOSE_WRITE follows, but for one that was linked whole into
- * its place (linkat(2)). */
-static bool is_being_written(const Step *step) {
-        char path[2 * PATH_MAX];
-        struct stat st;
-
-        (void) snprintf(path, sizeof(path), "%s%s", step->directory, step->name);
-        return lstat(path, &st) >= 0 && S_ISREG(st.st_mode) && st.st_nlink == 1;
-}
-
-static int on_created(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
-        Watch *w = userdata;
-
-        w->created = sd_event_source_disable_unref(w->created);
-        w->handler(w->userdata, w->created_files, 0);
-        w->created_files = 0;
-        return 0;
-}
-
-/* Looks a moment later, if nothing else makes us look before. */
-static void look_later(Watch *w) {
-        w->created = sd_event_source_disable_unref(w->created);
-        (void) sd_event_add_time_relative(w->event, &w->created, CLOCK_MONOTONIC, CREATED_USEC, 0, on_created, w);
-}
-
-static uint64_t bit_of(const Step *step) {
-        return UINT64_C(1) << (step->file < 63 ? step->file : 63);
-}
-
-/* What happened to it may have changed what the steps after it mean. */
-static bool changes_steps(const Step *step) {
-        char path[2 * PATH_MAX];
-
-        (void) snprintf(path, sizeof(path), "%s%s", step->directory, step->name);
-        return !step->is_last || !is_end(path);
-}
-
-/* The files that it concerns; all of them where the steps are not right any more. */
-static uint64_t concerned_files(Watch *w, const struct inotify_event *e) {
-        uint64_t files = 0, later = 0;
-
-        if (e->mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))
-                return WATCH_ALL_FILES;
-        if (e->len == 0)
-                return 0;
-
-        for (size_t i = 0; i < w->n_steps; i++) {
-                if (w->steps[i].wd != e->wd || !streq(w->steps[i].name, e->name))
-                        continue;
-                if (changes_steps(&w->steps[i]))
-                        return WATCH_ALL_FILES;
-                if (!(e->mask & IN_CREATE) || !is_being_written(&w->steps[i]))
-                        files |= bit_of(&w->steps[i]);
-                else
-                        later |= bit_of(&w->steps[i]);
-        }
-        if (later) {
-                w->created_files |= later;
-                look_later(w);
-        }
-        return files;
-}
-
-static int watch_start(Watch *w);
-
-static int on_events(sd_event_source *s _unused_, int fd _unused_, uint32_t revents _unused_, void *userdata) {
-        Watch *w = userdata;
-        const struct inotify_event *e;
-        uint64_t concerned = 0;
-        int r = 0;
-
-        /* The library reads ahead into a buffer of its own: what is left there would not wake us again. */
-        while ((e = inotifytools_next_events(0, 1)))
-                concerned |= concerned_files(w, e);
-
-        if (!concerned)
-                return 0;
-
-        /* The library cannot forget a watch that the kernel has dropped by itself: begin anew. What happens to any file
-         * meanwhile is seen by the look that follows. */
-        if (concerned == WATCH_ALL_FILES)
-                r = watch_start(w);
-        w->handler(w->userdata, concerned, r);
-        return 0;
-}
-
-static int watch_start(Watch *w) {
-        int fd = -1, r;
-
-        watch_stop(w);
-
-        r = open_library(&fd);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; w->files && w->files[i]; i++) {
-                r = watch_add_file(w, i, w->files[i]);
-                if (r < 0)
-                        return r;
-        }
-        return sd_event_add_io(w->event, &w->io, fd, EPOLLIN, on_events, w);
-}
-
-static void watch_forget_files(Watch *w) {
-        for (char **file = w->files; file && *file; file++)
-                free(*file);
-        free(w->files);
-        w->files = NULL;
-}
-
-int watch_set_files(Watch *w, const char *const *files) {
-        size_t n = 0;
-
-        watch_forget_files(w);
-        while (files[n])
-                n++;
-        w->files = calloc(n + 1, sizeof(char *));
-        if (!w->files)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++) {
-                w->files[i] = strdup(files[i]);
-                if (!w->files[i])
-                        return -ENOMEM;
-        }
-        return watch_start(w);
+        if (bytes)
+                memcpy(&message, bytes, sizeof(message));
+        else if (w->failed)
+                return; /* it has told why before it ended */
+        w->failed = message.kind == WATCH_FAILED;
+        w->handler(w->userdata, &message);
 }
 
 int watch_new(Watch **ret, sd_event *event, watch_handler_t handler, void *userdata) {
-        Watch *w = calloc(1, sizeof(Watch));
+        _cleanup_(watch_freep) Watch *w = calloc(1, sizeof(Watch));
+        int r;
 
         if (!w)
                 return -ENOMEM;
 
-        w->event = sd_event_ref(event);
         w->handler = handler;
         w->userdata = userdata;
-        *ret = w;
+        r = long_running_child_new(&w->child, event, "ecs-authd-watch", watch_in_child, on_message, w);
+        if (r < 0)
+                return r;
+        *ret = STEAL_POINTER(w);
         return 0;
 }
 
@@ -406,9 +53,16 @@ Watch *watch_free(Watch *w) {
         if (!w)
                 return NULL;
 
-        watch_stop(w);
-        watch_forget_files(w);
-        sd_event_unref(w->event);
+        long_running_child_free(w->child);
+        free(w->files);
         free(w);
         return NULL;
+}
+
+void watch_set_files(Watch *w, const char **files) {
+        long_running_child_stop(w->child);
+        free(w->files);
+        w->files = files;
+        w->failed = false;
+        long_running_child_start(w->child, w);
 }

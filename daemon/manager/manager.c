@@ -20,20 +20,7 @@
 
 /* --- what wakes us --- */
 
-static void manager_start_watching(Manager *m);
-
-static int on_refresh(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
-        Manager *m = userdata;
-
-        if (!m->watching)
-                manager_start_watching(m);
-        else
-                (void) manager_arm_timer(m, &m->refresh, manager_now(m) + m->settings->credentials.refresh_usec,
-                                         on_refresh);
-        facts_wake_file(&m->facts);
-        manager_wake_agent(m);
-        return 0;
-}
+static int on_refresh(sd_event_source *s, uint64_t usec, void *userdata);
 
 static void manager_arm_refresh(Manager *m) {
         uint64_t interval = m->settings->credentials.refresh_usec;
@@ -43,27 +30,13 @@ static void manager_arm_refresh(Manager *m) {
         (void) manager_arm_timer(m, &m->refresh, interval > 0 ? manager_now(m) + interval : 0, on_refresh);
 }
 
-static void on_files_changed(void *userdata, uint64_t files, int error) {
+static int on_refresh(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
         Manager *m = userdata;
 
-        if (error < 0) {
-                m->watching = false;
-                log_warning("The files cannot be watched any more: %s; looking at them every minute", strerror(-error));
-                manager_arm_refresh(m);
-        }
-        if (error >= 0 && files == m->environment_bit)
-                m->environment_event = true; /* it may be our own */
-        else
-                facts_wake_file(&m->facts);
-        manager_wake(m);
-}
-
-/* Leases end at a time of day. */
-static void on_clock_changed(void *userdata) {
-        Manager *m = userdata;
-
+        manager_arm_refresh(m);
         facts_wake_file(&m->facts);
         manager_wake_agent(m);
+        return 0;
 }
 
 static const char *watch_advice(int error) {
@@ -77,33 +50,66 @@ static const char *watch_advice(int error) {
         }
 }
 
-static void manager_start_watching(Manager *m) {
+static void manager_tell_watching(Manager *m, int error) {
         char *const *credentials = m->settings->credentials.files;
-        _cleanup_free_ const char **files = NULL;
+
+        if (error < 0 && error != m->watch_error)
+                log_warning("The files cannot be watched: %s%s; looking at them every minute",
+                            error == -ECONNABORTED ? "the process that watches them has ended" : strerror(-error),
+                            watch_advice(error));
+        m->watch_error = error;
+        if (error >= 0)
+                log_event(LOG_INFO, MESSAGE_WATCHING,
+                          LOG_FIELDS({"FILE", m->settings->ecsconfig.environment_file}, {"UNIT", m->settings->unit}),
+                          "Watching %s%s and %s", credentials[0], credentials[1] ? " (and more)" : "",
+                          m->settings->ecsconfig.environment_file);
+}
+
+static void on_watch(void *userdata, const WatchMessage *message) {
+        Manager *m = userdata;
+
+        if (message->kind != WATCH_CHANGED) {
+                m->watching = message->kind == WATCH_STARTED;
+                manager_tell_watching(m, message->error);
+                manager_arm_refresh(m);
+        }
+        if (message->kind == WATCH_CHANGED && message->files == m->environment_bit)
+                m->environment_event = true; /* it may be our own */
+        else
+                facts_wake_file(&m->facts); /* also for what has happened before the start */
+        manager_wake(m);
+}
+
+/* Leases end at a time of day. */
+static void on_clock_changed(void *userdata) {
+        Manager *m = userdata;
+
+        facts_wake_file(&m->facts);
+        manager_wake_agent(m);
+}
+
+static int list_watched_files(const Settings *settings, const char ***ret) {
+        char *const *credentials = settings->credentials.files;
+        const char **files;
         size_t n = 0;
-        int r = -ENOMEM;
 
         while (credentials[n])
                 n++;
         files = calloc(n + 2, sizeof(char *));
-        if (files) {
-                /* The first, so that its bit is its own however many there are. */
-                files[0] = m->settings->ecsconfig.environment_file;
-                memcpy(files + 1, credentials, n * sizeof(char *));
-                m->environment_bit = 1;
-                r = watch_set_files(m->watch, files);
-        }
+        if (!files)
+                return -ENOMEM;
+        /* The first, so that its bit is its own however many there are. */
+        files[0] = settings->ecsconfig.environment_file;
+        memcpy(files + 1, credentials, n * sizeof(char *));
+        *ret = files;
+        return 0;
+}
 
-        m->watching = r >= 0;
-        if (r < 0 && r != m->watch_error)
-                log_warning("The files cannot be watched: %s%s; looking at them every minute", strerror(-r),
-                            watch_advice(r));
-        m->watch_error = r;
-        if (r >= 0)
-                log_event(LOG_INFO, MESSAGE_WATCHING,
-                          LOG_FIELDS({"FILE", m->settings->ecsconfig.environment_file}, {"UNIT", m->settings->unit}),
-                          "Watching %s%s and %s", credentials[0], n > 1 ? " (and more)" : "",
-                          m->settings->ecsconfig.environment_file);
+/* Takes the list. Nothing waits for the child: where it hangs, the files are looked at every minute. */
+static void manager_start_watching(Manager *m, const char **files) {
+        m->environment_bit = 1;
+        m->watching = false;
+        watch_set_files(m->watch, files);
         manager_arm_refresh(m);
 }
 
@@ -144,6 +150,7 @@ static int manager_reconnect(Manager *m) {
 /* The new settings, or why they are not taken. */
 static int manager_reload(Manager *m) {
         _cleanup_(settings_freep) Settings *settings = NULL, *old = NULL;
+        const char **files = NULL;
         Problems problems = {0};
         int r;
 
@@ -155,6 +162,10 @@ static int manager_reload(Manager *m) {
                 return r;
         }
 
+        r = list_watched_files(settings, &files);
+        if (r < 0)
+                return r;
+
         /* What they do is of the settings before. */
         writer_cancel(m->writer);
         writer_cancel(m->asker);
@@ -163,7 +174,7 @@ static int manager_reload(Manager *m) {
         m->settings = STEAL_POINTER(settings);
         if (!streq(old->ecsconfig.environment_file, m->settings->ecsconfig.environment_file))
                 facts_forget_file(&m->facts);
-        manager_start_watching(m);
+        manager_start_watching(m, files);
 
         if (m->service && streq(old->unit, m->settings->unit) && old->restart.method == m->settings->restart.method) {
                 const ServiceSettings same = service_settings(m->settings);
@@ -263,17 +274,20 @@ static int on_ready_limit(sd_event_source *s _unused_, uint64_t usec _unused_, v
 }
 
 static int manager_start_run(Manager *m) {
+        const char **files = NULL;
         int r;
 
         r = sd_event_set_watchdog(m->event, true);
         if (r < 0)
                 return r;
-        r = watch_new(&m->watch, m->event, on_files_changed, m);
+        r = watch_new(&m->watch, m->event, on_watch, m);
         if (r >= 0)
                 r = clock_change_new(&m->clock_change, m->event, on_clock_changed, m);
+        if (r >= 0)
+                r = list_watched_files(m->settings, &files);
         if (r < 0)
                 return r;
-        manager_start_watching(m);
+        manager_start_watching(m, files);
         return manager_arm_timer(m, &m->ready_limit, manager_now(m) + READY_LIMIT_USEC, on_ready_limit);
 }
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "process/fork.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "base/secret.h"
 
@@ -46,4 +49,18 @@ int fork_child(pid_t *ret, const char *name, int fd, child_function_t function, 
                 run(parent, name, fd, function, context);
         *ret = pid;
         return 0;
+}
+
+enum {
+        KILL_WAIT_MSEC = 200,
+};
+
+void fork_kill(pid_t pid) {
+        /* glibc 2.35 and older have no function for it. */
+        _cleanup_close_ int fd = (int) syscall(SYS_pidfd_open, pid, 0);
+        struct pollfd ended = {.fd = fd, .events = POLLIN};
+
+        (void) kill(pid, SIGKILL);
+        if (fd < 0 || poll(&ended, 1, KILL_WAIT_MSEC) > 0)
+                (void) waitpid(pid, NULL, fd < 0 ? 0 : WNOHANG);
 }

@@ -12,3 +12,7 @@ typedef int (*child_function_t)(const void *context, int fd);
  * fd and the standard streams, leaves no core, dies with the parent, and does not hear the signals that are meant for
  * it. */
 int fork_child(pid_t *ret, const char *name, int fd, child_function_t function, const void *context);
+
+/* Kills a child of fork_child() and waits for its end, but not for one that the kernel keeps in a call on a file system
+ * that hangs: that one ends when it can. */
+void fork_kill(pid_t pid);

@@ -46,10 +46,8 @@ Worker *worker_free(Worker *w) {
         if (!w)
                 return NULL;
 
-        if (w->pid > 0) {
-                (void) kill(w->pid, SIGKILL);
-                (void) waitpid(w->pid, NULL, 0);
-        }
+        if (w->pid > 0)
+                fork_kill(w->pid);
         worker_reset(w);
         sd_event_unref(w->event);
         free(w);
@@ -142,8 +140,7 @@ int worker_run(Worker *w, worker_function_t function, const void *context, size_
         if (r >= 0)
                 r = sd_event_add_time_relative(w->event, &w->timeout, CLOCK_MONOTONIC, timeout_usec, 0, on_timeout, w);
         if (r < 0) {
-                (void) kill(pid, SIGKILL);
-                (void) waitpid(pid, NULL, 0);
+                fork_kill(pid);
                 worker_reset(w);
                 return r;
         }

@@ -32,6 +32,13 @@ def name_of(pid):
         return None
 
 
+def sleeps(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 class BusHost(Sandbox):
     def __init__(self):
         super().__init__(ECS_AUTHD)
@@ -132,16 +139,25 @@ class BusHost(Sandbox):
         wait_for(lambda: self.looks() > before, 10, "the daemon looks again", self.seen)
         self.wait_idle()
 
+    def children(self):
+        """{pid: name} of the daemon's."""
+        pids = Path(f"/proc/{self.daemon.pid}/task/{self.daemon.pid}/children").read_text().split()
+        return {int(pid): name_of(pid) for pid in pids}
+
+    def child(self, name):
+        """The one of that name."""
+        return next(pid for pid, found in self.children().items() if found == name)
+
     def wait_idle(self):
-        """No child does a job for the daemon, and it sleeps: five times in a row, for what is still on its way to it."""
-        children = Path(f"/proc/{self.daemon.pid}/task/{self.daemon.pid}/children")
-        stat = Path(f"/proc/{self.daemon.pid}/stat")
+        """No child does a job for the daemon, and it sleeps, as does the child that watches the files: five times in a row, for
+        what is still on its way to it."""
         in_a_row = 0
 
         def idle():
             nonlocal in_a_row
-            asleep = stat.read_text().rpartition(")")[2].split()[0] == "S" and not any(
-                name_of(child) == "ecs-authd-job" for child in children.read_text().split())
+            children = self.children()
+            watchers = [pid for pid, name in children.items() if name == "ecs-authd-watch"]
+            asleep = all(sleeps(pid) for pid in (self.daemon.pid, *watchers)) and "ecs-authd-job" not in children.values()
             in_a_row = in_a_row + 1 if asleep else 0
             return in_a_row >= 5
 

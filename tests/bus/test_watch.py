@@ -180,16 +180,30 @@ def test_queue_overflow(host):
         limit = int(f.read())
     if limit > 200000:
         pytest.skip(f"fs.inotify.max_queued_events is {limit}: too many to make")
-    daemon = host.run_live()
+    host.run_live()
     noise = [os.open(host.credentials.path.with_name(name), os.O_CREAT | os.O_WRONLY) for name in ("a", "b")]
     host.wait_idle()
-    daemon.process.send_signal(signal.SIGSTOP)
+    watcher = host.child("ecs-authd-watch")
+    os.kill(watcher, signal.SIGSTOP)
     for n in range(limit + 10):
         os.fchmod(noise[n % 2], 0o600 + n % 4)
     host.login()
-    daemon.process.send_signal(signal.SIGCONT)
+    os.kill(watcher, signal.SIGCONT)
     for fd in noise:
         os.close(fd)
+    host.wait_live()
+
+
+def test_watcher_killed(host):
+    """It is begun again, and what happens meanwhile is seen."""
+    daemon = host.run_live()
+    since = daemon.mark()
+    os.kill(host.child("ecs-authd-watch"), signal.SIGKILL)
+    daemon.wait_said("cannot be watched: the process that watches them has ended", since)
+    host.login()
+    host.wait_live()
+    daemon.wait_said("^Watching ", since)
+    host.login()
     host.wait_live()
 
 

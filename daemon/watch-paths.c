@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "watch-paths.h"
+
+#include <fcntl.h>
+#include <inotifytools/inotify.h>
+#include <inotifytools/inotifytools.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "process/long-running-child.h"
+
+enum {
+        /* As the kernel follows: path_resolution(7). */
+        SYMLINKS_MAX = 40,
+};
+
+/* A file is looked at when its writer is done with it: not IN_MODIFY. */
+#define WATCH_EVENTS                                                                                         \
+        (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | \
+         IN_MOVE_SELF | IN_ONLYDIR)
+
+#define CREATED_USEC (1 * USEC_PER_SEC)
+
+/* One name in one directory on the way to a file. */
+typedef struct Step {
+        int wd;
+        char *directory; /* without symbolic links, with a slash at its end */
+        char *name;
+        size_t file;  /* of the list */
+        bool is_last; /* the file itself, and no link to it: what happens to it changes no other step */
+} Step;
+
+typedef struct Watch {
+        const char *const *files;
+        int fd; /* for messages */
+        int inotify_fd;
+        Step *steps;
+        size_t n_steps;
+
+        /* Files that were made, and of which nobody has told yet that they are whole. */
+        uint64_t created_files;
+        uint64_t created_usec; /* when they are looked at, if nothing else happens before */
+} Watch;
+
+static void watch_forget(Watch *w) {
+        inotifytools_cleanup();
+        for (size_t i = 0; i < w->n_steps; i++) {
+                free(w->steps[i].directory);
+                free(w->steps[i].name);
+        }
+        free(w->steps);
+        w->steps = NULL;
+        w->n_steps = 0;
+        w->created_files = 0;
+}
+
+/* The library does not tell which its descriptor is: it is the only one of its kind in this process. */
+static int find_inotify_fd(int *ret_fd) {
+        _cleanup_closedir_ DIR *dir = opendir("/proc/self/fd");
+        const struct dirent *entry;
+
+        if (!dir)
+                return negative_errno();
+
+        while ((entry = readdir(dir))) {
+                char target[64];
+                ssize_t length = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+
+                if (length < 0)
+                        continue;
+                target[length] = 0;
+                if (streq(target, "anon_inode:inotify")) {
+                        *ret_fd = (int) strtol(entry->d_name, NULL, 10);
+                        return 0;
+                }
+        }
+        return -EBADF;
+}
+
+static int library_error(void) {
+        int e = inotifytools_error();
+
+        return e > 0 ? -e : -EIO;
+}
+
+static int open_library(int *ret_fd) {
+        return inotifytools_initialize() ? find_inotify_fd(ret_fd) : library_error();
+}
+
+/* Watches the directory unless it is watched already. Returns its watch descriptor. */
+static int watch_directory(const Watch *w, const char *directory) {
+        for (size_t i = 0; i < w->n_steps; i++)
+                if (streq(w->steps[i].directory, directory))
+                        return w->steps[i].wd;
+
+        if (!inotifytools_watch_file(directory, WATCH_EVENTS))
+                return library_error();
+        return inotifytools_wd_from_filename(directory);
+}
+
+static int watch_add_step(Watch *w, size_t file, const char *directory, const char *name) {
+        _cleanup_free_ char *directory_copy = strdup(directory), *name_copy = strdup(name);
+        int wd = watch_directory(w, directory);
+        Step *steps;
+
+        if (wd < 0)
+                return wd;
+
+        steps = reallocarray(w->steps, w->n_steps + 1, sizeof(Step));
+        if (!steps)
+                return -ENOMEM;
+        w->steps = steps;
+
+        if (!directory_copy || !name_copy)
+                return -ENOMEM;
+        steps[w->n_steps++] = (Step){
+                .wd = wd, .file = file, .directory = STEAL_POINTER(directory_copy), .name = STEAL_POINTER(name_copy)};
+        return 0;
+}
+
+/* Where a walk along a path stands: below directory, with rest still to go. */
+typedef struct Walk {
+        char directory[PATH_MAX]; /* ends in a slash */
+        char rest[PATH_MAX];
+        unsigned n_symlinks;
+} Walk;
+
+static void walk_up(Walk *walk) {
+        size_t n = strlen(walk->directory);
+
+        if (n <= 1)
+                return;
+        for (n--; n > 0 && walk->directory[n - 1] != '/'; n--)
+                ;
+        walk->directory[n] = 0;
+}
+
+/* Cuts the next name off the rest; false at the end of the path. */
+static bool walk_next(Walk *walk, char name[static NAME_MAX + 1]) {
+        const char *start = walk->rest + strspn(walk->rest, "/");
+        size_t n = strcspn(start, "/");
+
+        if (n == 0 || n > NAME_MAX)
+                return false;
+
+        memcpy(name, start, n);
+        name[n] = 0;
+        memmove(walk->rest, start + n, strlen(start + n) + 1);
+        return true;
+}
+
+static int walk_into_directory(Walk *walk, const char *name) {
+        size_t n = strlen(walk->directory);
+
+        if (n + strlen(name) + 2 > sizeof(walk->directory))
+                return -ENAMETOOLONG;
+        (void) snprintf(walk->directory + n, sizeof(walk->directory) - n, "%s/", name);
+        return 0;
+}
+
+static int walk_into_symlink(Walk *walk, const char *path) {
+        char target[PATH_MAX], rest[PATH_MAX];
+        ssize_t n = readlink(path, target, sizeof(target) - 1);
+
+        if (n < 0)
+                return negative_errno();
+        target[n] = 0;
+
+        if (++walk->n_symlinks > SYMLINKS_MAX)
+                return -ELOOP;
+        if ((size_t) snprintf(rest, sizeof(rest), "%s/%s", target, walk->rest) >= sizeof(rest))
+                return -ENAMETOOLONG;
+
+        memcpy(walk->rest, rest, strlen(rest) + 1);
+        if (target[0] == '/')
+                walk->directory[1] = 0; /* "/" */
+        return 0;
+}
+
+/* It leads nowhere else: a file, or nothing. */
+static bool is_end(const char *path) {
+        struct stat st;
+
+        return lstat(path, &st) < 0 || (!S_ISLNK(st.st_mode) && !S_ISDIR(st.st_mode));
+}
+
+/* Watches every directory on the way to file, as far as there is one. Each directory is watched before it is looked
+ * into, so that nothing that appears in between is missed. */
+static int watch_add_file(Watch *w, size_t number, const char *file) {
+        char name[NAME_MAX + 1], path[2 * PATH_MAX];
+        Walk walk = {.directory = "/"};
+        struct stat st;
+        int r;
+
+        if (strlen(file) >= sizeof(walk.rest))
+                return -ENAMETOOLONG;
+        (void) snprintf(walk.rest, sizeof(walk.rest), "%s", file);
+
+        while (walk_next(&walk, name)) {
+                if (streq(name, "."))
+                        continue;
+                if (streq(name, "..")) {
+                        walk_up(&walk);
+                        continue;
+                }
+
+                r = watch_add_step(w, number, walk.directory, name);
+                if (r == -ENOENT || r == -ENOTDIR || r == -EACCES)
+                        return 0; /* gone meanwhile (the step above it is watched), or not ours to look into */
+                if (r < 0)
+                        return r;
+
+                (void) snprintf(path, sizeof(path), "%s%s", walk.directory, name);
+                w->steps[w->n_steps - 1].is_last = !walk.rest[strspn(walk.rest, "/")] && is_end(path);
+                if (lstat(path, &st) < 0)
+                        return 0;
+
+                if (S_ISLNK(st.st_mode))
+                        r = walk_into_symlink(&walk, path);
+                else if (S_ISDIR(st.st_mode))
+                        r = walk_into_directory(&walk, name);
+                else
+                        return 0;
+                if (r < 0)
+                        return 0; /* a path that leads nowhere; the steps so far tell when that changes */
+        }
+        return 0;
+}
+
+/* A file that was just created is still being written: IN_CLOSE_WRITE follows, but for one that was linked whole into
+ * its place (linkat(2)). */
+static bool is_being_written(const Step *step) {
+        char path[2 * PATH_MAX];
+        struct stat st;
+
+        (void) snprintf(path, sizeof(path), "%s%s", step->directory, step->name);
+        return lstat(path, &st) >= 0 && S_ISREG(st.st_mode) && st.st_nlink == 1;
+}
+
+static uint64_t bit_of(const Step *step) {
+        return UINT64_C(1) << (step->file < 63 ? step->file : 63);
+}
+
+/* What happened to it may have changed what the steps after it mean. */
+static bool changes_steps(const Step *step) {
+        char path[2 * PATH_MAX];
+
+        (void) snprintf(path, sizeof(path), "%s%s", step->directory, step->name);
+        return !step->is_last || !is_end(path);
+}
+
+/* The files that it concerns; all of them where the steps are not right any more. */
+static uint64_t concerned_files(Watch *w, const struct inotify_event *e) {
+        uint64_t files = 0, later = 0;
+
+        if (e->mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))
+                return WATCH_ALL_FILES;
+        if (e->len == 0)
+                return 0;
+
+        for (size_t i = 0; i < w->n_steps; i++) {
+                if (w->steps[i].wd != e->wd || !streq(w->steps[i].name, e->name))
+                        continue;
+                if (changes_steps(&w->steps[i]))
+                        return WATCH_ALL_FILES;
+                if (!(e->mask & IN_CREATE) || !is_being_written(&w->steps[i]))
+                        files |= bit_of(&w->steps[i]);
+                else
+                        later |= bit_of(&w->steps[i]);
+        }
+        if (later) {
+                w->created_files |= later;
+                w->created_usec = clock_monotonic_usec() + CREATED_USEC;
+        }
+        return files;
+}
+
+static int watch_start(Watch *w) {
+        int r;
+
+        watch_forget(w);
+
+        r = open_library(&w->inotify_fd);
+        for (size_t i = 0; r >= 0 && w->files[i]; i++)
+                r = watch_add_file(w, i, w->files[i]);
+        return r;
+}
+
+static int watch_tell(const Watch *w, WatchKind kind, uint64_t files, int error) {
+        const WatchMessage message = {.kind = kind, .files = files, .error = error};
+
+        return child_send(w->fd, &message, sizeof(message), true);
+}
+
+/* Until something happens, or a file that was created has been left alone for long enough. */
+static int watch_wait(const Watch *w) {
+        struct pollfd p = {.fd = w->inotify_fd, .events = POLLIN};
+        uint64_t now = clock_monotonic_usec();
+        int timeout = -1;
+
+        if (w->created_files)
+                timeout = w->created_usec > now ? (int) ((w->created_usec - now) / USEC_PER_MSEC) + 1 : 0;
+        return poll(&p, 1, timeout) < 0 && errno != EINTR ? negative_errno() : 0;
+}
+
+static uint64_t watch_take_events(Watch *w) {
+        const struct inotify_event *e;
+        uint64_t concerned = 0;
+
+        /* The library reads ahead into a buffer of its own: what is left there would not wake us again. */
+        while ((e = inotifytools_next_events(0, 1)))
+                concerned |= concerned_files(w, e);
+        if (w->created_files && clock_monotonic_usec() >= w->created_usec) {
+                concerned |= w->created_files;
+                w->created_files = 0;
+        }
+        return concerned;
+}
+
+static int watch_loop(Watch *w) {
+        uint64_t concerned;
+        int r;
+
+        r = watch_start(w);
+        if (r >= 0)
+                r = watch_tell(w, WATCH_STARTED, 0, 0);
+        while (r >= 0) {
+                r = watch_wait(w);
+                if (r < 0)
+                        break;
+                concerned = watch_take_events(w);
+                /* The library cannot forget a watch that the kernel has dropped by itself: begin anew. What happens to
+                 * any file meanwhile is seen by the look that follows. */
+                if (concerned == WATCH_ALL_FILES)
+                        r = watch_start(w);
+                if (r >= 0 && concerned)
+                        r = watch_tell(w, WATCH_CHANGED, concerned, 0);
+        }
+        return r;
+}
+
+int watch_paths(const char *const *files, int fd) {
+        Watch w = {.files = files, .fd = fd, .inotify_fd = -1};
+        int r = watch_loop(&w);
+
+        watch_forget(&w);
+        (void) watch_tell(&w, WATCH_FAILED, 0, r);
+        return r;
+}
