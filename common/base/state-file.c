@@ -11,10 +11,16 @@
 #include "base/secret.h"
 #include "base/write-all.h"
 
+/* Where somebody else may put files, nothing is believed. */
 static int open_directory(void) {
-        int fd = open(state_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int fd = open(state_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct stat st;
 
-        return fd < 0 ? negative_errno() : fd;
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return negative_errno();
+        if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)))
+                return -EPERM;
+        return steal_fd(&fd);
 }
 
 /* What somebody else has put there is not believed. */

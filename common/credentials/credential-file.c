@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/credential-file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
+#include "base/foreign-file.h"
 #include "base/json.h"
 #include "base/secret.h"
 #include "credentials/credential-entry.h"
@@ -12,6 +10,9 @@
 enum {
         FILE_SIZE_MAX = 4 * 1024 * 1024,
 };
+
+/* No disk takes that long; a file system over the network that has gone away takes for ever. */
+#define READ_TIMEOUT_USEC (2 * USEC_PER_SEC)
 
 /* What is being read, for messages. */
 typedef struct Source {
@@ -341,21 +342,6 @@ int credfile_parse_list(Credentials *c, const CredentialStore *store, const char
         return 0;
 }
 
-static int open_file(const char *path) {
-        /* Not blocking: it may be a FIFO that nobody writes to. */
-        int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), r;
-        struct stat st;
-
-        if (fd < 0)
-                return negative_errno();
-        r = fstat(fd, &st) < 0 ? negative_errno() : S_ISDIR(st.st_mode) ? -EISDIR : S_ISREG(st.st_mode) ? 0 : -ENOTSUP;
-        if (r < 0) {
-                (void) close(fd);
-                return r;
-        }
-        return fd;
-}
-
 static const char *advise(int r) {
         switch (r) {
         case -ENOENT:
@@ -369,51 +355,59 @@ static const char *advise(int r) {
                 return "It has to be a regular file";
         case -EFBIG:
                 return "No credential file is that long";
+        case -ETIMEDOUT:
+                return "The file system that it lies on does not answer";
         default:
                 return "See what the error says";
         }
 }
 
-static int make_stamp(int fd, const DigestKey *key, const char *text, size_t size, CredFileStamp *ret) {
-        CredFileStamp stamp = {0};
-        struct stat st;
-        int r;
+static void complain(const char *path, int error, const Distrust *distrust, Problems *problems) {
+        char why[PROBLEM_TEXT_MAX];
 
-        if (fstat(fd, &st) < 0)
-                return negative_errno();
-        stamp.inode = st.st_ino;
-        stamp.mtime_nsec = (int64_t) st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-        r = digest_compute(key, text, size, &stamp.digest);
-        if (r < 0)
-                return r;
-        *ret = stamp;
-        return 0;
+        if (error == -EKEYREJECTED) {
+                distrust_describe(distrust, why, sizeof(why));
+                problems_add(
+                        problems, LOG_ERR,
+                        "%s: is not read, since others can change it: %s, or see StrictModes= in ecs-authd.conf(5); "
+                        "the last good credentials stay in use",
+                        path, why);
+                return;
+        }
+        problems_add(problems, error == -ENOENT ? LOG_WARNING : LOG_ERR,
+                     "%s: cannot be read: %s; the last good credentials stay in use. %s", path, strerror(-error),
+                     advise(error));
 }
 
-int credfile_load_stamped(Credentials *c, const char *path, const DigestKey *key, CredFileStamp *ret_stamp,
-                          Problems *problems) {
-        _cleanup_close_ int fd = -1;
+static int make_stamp(const struct stat *st, const DigestKey *key, const char *text, size_t size, CredFileStamp *ret) {
+        ret->inode = st->st_ino;
+        ret->mtime_nsec = (int64_t) st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+        return digest_compute(key, text, size, &ret->digest);
+}
+
+int credfile_load(Credentials *c, const char *path, bool strict, const DigestKey *key, CredFileStamp *ret_stamp,
+                  Problems *problems) {
+        CredFileStamp stamp = {0};
+        Distrust distrust;
+        ForeignFile file;
         char *text = NULL;
         size_t size = 0;
         int r;
 
-        r = fd = open_file(path);
-        if (r >= 0)
-                r = secret_read_fd(fd, FILE_SIZE_MAX, &text, &size);
+        r = foreign_file_read(path, FILE_SIZE_MAX, READ_TIMEOUT_USEC, &text, &size, &file, strict ? &distrust : NULL);
         if (r < 0) {
-                problems_add(problems, r == -ENOENT ? LOG_WARNING : LOG_ERR,
-                             "%s: cannot be read: %s; the last good credentials stay in use. %s", path, strerror(-r),
-                             advise(r));
+                complain(path, r, &distrust, problems);
                 return r;
         }
+        if (file.is_exposed)
+                problems_add(problems, LOG_WARNING,
+                             "%s: everybody on this host can read the passwords in it; run 'chmod 600 %s'", path, path);
 
         r = credfile_parse(c, path, text, size, problems);
         if (r >= 0 && ret_stamp)
-                r = make_stamp(fd, key, text, size, ret_stamp);
+                r = make_stamp(&file.st, key, text, size, &stamp);
         secret_free_sized(text, size);
+        if (r >= 0 && ret_stamp)
+                *ret_stamp = stamp;
         return r;
-}
-
-int credfile_load(Credentials *c, const char *path, Problems *problems) {
-        return credfile_load_stamped(c, path, NULL, NULL, problems);
 }

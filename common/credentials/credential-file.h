@@ -7,14 +7,6 @@
 /* What Docker credential files say: config.json with "auths" (Docker CLI, Podman auth.json, Kubernetes
  * .dockerconfigjson) and the older ~/.dockercfg, which is the inner object alone. */
 
-/* Merges one file into c; an entry that is there already is replaced (the later file wins), but never by one that holds
- * nothing. Returns 0, or a negative errno after adding one problem that names file, line and column, with c as it was:
- * -ENOENT no such file; -EBADMSG not JSON or not of this form; -EFBIG; others as open(2) and read(2).
- * An entry that cannot be used (does not decode, refused key) is a problem of its own and is left out, or, where the
- * registry is known, stands in the list without username and password. As in Docker, credHelpers come before
- * credsStore, and both before what the entry itself holds: such an entry names its helper. */
-int credfile_load(Credentials *c, const char *path, Problems *problems);
-
 /* What tells a file that was written anew from one that was not. */
 typedef struct CredFileStamp {
         uint64_t inode;
@@ -22,9 +14,15 @@ typedef struct CredFileStamp {
         Digest digest; /* of its content */
 } CredFileStamp;
 
-/* The same, with the stamp of the file. */
-int credfile_load_stamped(Credentials *c, const char *path, const DigestKey *key, CredFileStamp *ret_stamp,
-                          Problems *problems);
+/* Merges one file into c; an entry that is there already is replaced (the later file wins), but never by one that holds
+ * nothing. strict: not one that others can change (base/foreign-file.h). ret_stamp may be NULL. Returns 0, or a
+ * negative errno after adding one problem that names file, line and column, with c as it was: -ENOENT no such file;
+ * -EBADMSG not JSON or not of this form; others as foreign_file_read(). An entry that cannot be used (does not decode,
+ * refused key) is a problem of its own and is left out, or, where the registry is known, stands in the list without
+ * username and password. As in Docker, credHelpers come before credsStore, and both before what the entry itself holds:
+ * such an entry names its helper. */
+int credfile_load(Credentials *c, const char *path, bool strict, const DigestKey *key, CredFileStamp *ret_stamp,
+                  Problems *problems);
 
 /* The same from memory; path is for messages only. */
 int credfile_parse(Credentials *c, const char *path, const char *text, size_t size, Problems *problems);

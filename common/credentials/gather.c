@@ -57,7 +57,7 @@ static int load_files(const CredentialSettings *settings, HelperRound *round, Cr
         for (char **file = settings->files; *file; file++) {
                 CredFileStamp stamp;
 
-                r = credfile_load_stamped(c, *file, round->key, &stamp, problems);
+                r = credfile_load(c, *file, settings->strict, round->key, &stamp, problems);
                 if (r >= 0)
                         r = note_stamp(round, *file, &stamp);
                 if (r == -ENOMEM)

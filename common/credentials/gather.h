@@ -21,6 +21,7 @@ typedef struct HelperLifetimes {
 /* The settings of [Credentials]. */
 typedef struct CredentialSettings {
         char **files;          /* NULL-terminated, absolute paths; where two name a registry, the later one counts */
+        bool strict;           /* a file that others can change is not read (base/foreign-file.h) */
         char **exclude;        /* NULL-terminated shell patterns of hosts that are left out, or NULL */
         uint64_t refresh_usec; /* look again this often, even if nothing tells of a change; 0 = never */
         uint64_t helper_timeout_usec;     /* how long docker-credential-* may take for one answer */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ecsconfig/sync.h"
 
+#include <signal.h>
+
 #include "base/clock.h"
 #include "base/directories.h"
+#include "base/foreign-file.h"
 #include "base/secret.h"
 #include "credentials/gather.h"
 #include "ecsconfig/environment-file.h"
@@ -253,11 +256,31 @@ static int describe_current(const EnvFile *file, const DigestKey *key, SyncRepor
         return 0;
 }
 
+/* Its mode is kept as it is, whoever chose it. */
+static void warn_if_exposed(const char *path, Problems *problems) {
+        _cleanup_close_ int fd = -1;
+        ForeignFile file;
+
+        if (foreign_file_open(path, &fd, &file, NULL) >= 0 && file.is_exposed)
+                problems_add(problems, LOG_WARNING,
+                             "%s: everybody on this host can read the passwords in it; run 'chmod 600 %s'", path, path);
+}
+
+/* Who is told to end (SIGTERM) does so before it has begun to write, or after it has reported. */
+static void go_through_with_it(void) {
+        sigset_t mask;
+
+        (void) sigemptyset(&mask);
+        (void) sigaddset(&mask, SIGTERM);
+        (void) sigprocmask(SIG_BLOCK, &mask, NULL);
+}
+
 /* Into the file on disk, and what stands there then. */
 static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOutcome outcome, SyncReport *report) {
         _cleanup_(credentials_done) Credentials current = {0};
         int r;
 
+        go_through_with_it();
         /* Before the answers: one that is on record and was not written is asked for again; one that was written and
          * is not on record would be taken for somebody else's doing. */
         if (was_asked(gathered))
@@ -307,6 +330,8 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
                 r = prepare(&gathered, &current, settings, key, file, report);
         if (r >= 0)
                 r = save(&gathered, key, file, (SyncOutcome) r, report);
+        if (r >= 0 && report->n_registries > 0)
+                warn_if_exposed(settings->environment_file, &report->problems);
         if (r == -EAGAIN)
                 return r;
         if (r < 0 && gathered.error >= 0)

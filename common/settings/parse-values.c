@@ -189,6 +189,19 @@ int parse_timespan(void *target, const char *value, const char **ret_expected) {
         return timespan_parse(value, target);
 }
 
+int parse_boolean(void *target, const char *value, const char **ret_expected) {
+        static const char *const yes[] = {"yes", "y", "true", "t", "on", "1"}, *const no[] = {"no", "n",   "false",
+                                                                                              "f",  "off", "0"};
+
+        for (size_t i = 0; i < ELEMENTSOF(yes); i++)
+                if (strcasecmp(value, yes[i]) == 0 || strcasecmp(value, no[i]) == 0) {
+                        *(bool *) target = strcasecmp(value, yes[i]) == 0;
+                        return 0;
+                }
+        *ret_expected = "yes or no";
+        return -EINVAL;
+}
+
 int parse_auth_type(void *target, const char *value, const char **ret_expected) {
         *ret_expected = "auto, dockercfg or docker";
         return auth_type_from_string(value, target);

@@ -19,6 +19,8 @@ int parse_path_list(void *target, const char *value, const char **ret_expected);
 int parse_pattern_list(void *target, const char *value, const char **ret_expected);
 /* uint64_t, in microseconds */
 int parse_timespan(void *target, const char *value, const char **ret_expected);
+/* bool, as systemd's: yes, true, on, 1 and their opposites */
+int parse_boolean(void *target, const char *value, const char **ret_expected);
 /* AuthType */
 int parse_auth_type(void *target, const char *value, const char **ret_expected);
 /* char * */

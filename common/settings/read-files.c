@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "settings/read-files.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-
+#include "base/foreign-file.h"
 #include "base/secret.h"
 #include "settings/parse-values.h"
 
@@ -12,35 +9,31 @@ enum {
         FILE_SIZE_MAX = 1024 * 1024,
 };
 
-static int complain(const char *path, int error, Problems *problems) {
-        const char *why = error == -ENOTSUP ? "not a regular file"
-                          : error == -EFBIG ? "longer than 1 MiB"
-                                            : strerror(-error);
+static int complain(const char *path, int error, const Distrust *distrust, Problems *problems) {
+        char why[PROBLEM_TEXT_MAX];
 
+        if (error == -EKEYREJECTED)
+                distrust_describe(distrust, why, sizeof(why));
+        else
+                (void) snprintf(why, sizeof(why), "%s",
+                                error == -ENOTSUP ? "not a regular file"
+                                : error == -EFBIG ? "longer than 1 MiB"
+                                                  : strerror(-error));
         problems_add(problems, LOG_ERR, "%s: cannot read the settings: %s", path, why);
         return error;
 }
 
-/* 1: it is /dev/null, which masks a drop-in. */
-static int check_kind(int fd) {
-        struct stat st;
-
-        if (fstat(fd, &st) < 0)
-                return negative_errno();
-        if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
-                return 1;
-        return S_ISDIR(st.st_mode) ? -EISDIR : S_ISREG(st.st_mode) ? 0 : -ENOTSUP;
-}
-
 int settings_read_file(const char *path, char **ret, size_t *ret_size, Problems *problems) {
-        /* Not blocking: it may be a FIFO that nobody writes to. */
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        _cleanup_close_ int fd = -1;
+        Distrust distrust;
+        ForeignFile file;
         int r;
 
-        r = fd < 0 ? negative_errno() : check_kind(fd);
+        r = foreign_file_open(path, &fd, &file, &distrust);
+        /* /dev/null masks a drop-in. */
         if (r >= 0)
-                r = secret_read_fd(fd, r == 0 ? FILE_SIZE_MAX : 0, ret, ret_size);
-        return r < 0 ? complain(path, r, problems) : 0;
+                r = secret_read_fd(fd, S_ISREG(file.st.st_mode) ? FILE_SIZE_MAX : 0, ret, ret_size);
+        return r < 0 ? complain(path, r, &distrust, problems) : 0;
 }
 
 static const char *name_of(const char *path) {

@@ -36,6 +36,7 @@ static void *setting_target(Settings *s, const Setting *setting) {
 static const Setting table[] = {
         /* clang-format off */
         { "Credentials", "File",             "/root/.docker/config.json", parse_path_list,     offsetof(Settings, credentials.files), true, false },
+        { "Credentials", "StrictModes",      "yes",                       parse_boolean,       offsetof(Settings, credentials.strict), false, false },
         { "Credentials", "HelperTimeoutSec", "10s",                       parse_timespan,      offsetof(Settings, credentials.helper_timeout_usec), false, false },
         { "Credentials", "HelperEnvironment", "",                         parse_helper_environment, offsetof(Settings, credentials.helper_environment), true, true },
         { "Credentials", "HelperLifetime",   "",                          parse_helper_lifetime, offsetof(Settings, credentials.helper_lifetimes), true, false },

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "base/foreign-file.h"
 #include "base/json.h"
 #include "base/secret.h"
 #include "check/check-parts.h"
@@ -23,14 +24,15 @@ static void check_mode(Check *c, const char *path, const struct stat *st) {
 
 /* What the library says of it comes as problems; here is the rest. */
 void check_credential_files(Check *c) {
-        for (char **file = c->settings->credentials.files; *file; file++) {
-                struct stat st;
+        for (char **path = c->settings->credentials.files; *path; path++) {
+                _cleanup_close_ int fd = -1;
+                ForeignFile file;
 
-                if (stat(*file, &st) < 0)
+                if (foreign_file_open(*path, &fd, &file, NULL) < 0)
                         continue;
-                check_mode(c, *file, &st);
-                if (S_ISREG(st.st_mode))
-                        say(c, OK, text("%s is there", *file).s, NULL);
+                if (!file.is_exposed)
+                        check_mode(c, *path, &file.st);
+                say(c, OK, text("%s is there", *path).s, NULL);
         }
 }
 

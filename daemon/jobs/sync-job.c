@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobs/sync-job.h"
 
+#include <signal.h>
+
 #include "process/worker.h"
 
 struct Writer {
@@ -70,6 +72,8 @@ static void on_done(void *userdata, int error, const void *report) {
 static void run(const void *context, void *report) {
         const Writer *w = context;
 
+        /* Whatever hangs is not waited for; a write is (sync_run()). */
+        (void) signal(SIGTERM, SIG_DFL);
         sync_run(w->sources, w->settings, w->key, w->asking, report);
 }
 
@@ -87,6 +91,10 @@ void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigS
                     : -ENOMEM;
         if (r < 0)
                 on_done(w, r, NULL);
+}
+
+void writer_tell_to_end(Writer *w) {
+        worker_tell_to_end(w->worker);
 }
 
 void writer_cancel(Writer *w) {

@@ -102,11 +102,23 @@ static void test_cannot_be_replaced(void **state) {
         assert_int_equal(mkdir(*state, 0700), 0);
 }
 
+/* Where others may put files, nothing is believed, and nothing kept. */
+static void test_directory_for_all(void **state) {
+        char *text = NULL;
+
+        assert_int_equal(state_file_write("some", "x"), 0);
+        assert_int_equal(chmod(*state, 0777), 0);
+        assert_int_equal(state_file_read("some", 10, &text), -EPERM);
+        assert_int_equal(state_file_write("some", "y"), -EPERM);
+        assert_null(text);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, unit_make_state_directory, unit_remove_state_directory)
         const struct CMUnitTest tests[] = {
                 TEST(test_written_and_read), TEST(test_longest),      TEST(test_not_ours),
                 TEST(test_holds_a_nul),      TEST(test_no_such_file), TEST(test_cannot_be_replaced),
+                TEST(test_directory_for_all),
         };
 
         return cmocka_run_group_tests_name("state file", tests, NULL, NULL);

@@ -412,7 +412,7 @@ static void expect_load(const char *path, int r, const char *part) {
         _cleanup_(credentials_done) Credentials c = {0};
         Problems problems = {0};
 
-        assert_int_equal(credfile_load(&c, path, &problems), r);
+        assert_int_equal(credfile_load(&c, path, true, NULL, NULL, &problems), r);
         assert_int_equal(c.n_items, 0);
         assert_int_equal(problems.n_items, 1);
         unit_assert_problem(&problems, path);
@@ -427,7 +427,7 @@ static void test_load(void **state) {
 
         unit_write_file(path, "{\"auths\":{\"a\":" ENTRY "}}");
         assert_int_equal(symlink("config.json", link), 0);
-        assert_int_equal(credfile_load(&c, link, &problems), 0);
+        assert_int_equal(credfile_load(&c, link, true, NULL, NULL, &problems), 0);
         assert_int_equal(c.n_items, 1);
         assert_string_equal(c.items[0].source, link);
         assert_int_equal(problems.n_items, 0);

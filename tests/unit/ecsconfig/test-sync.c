@@ -38,6 +38,8 @@ static int set_up(void **state) {
         h->credentials = unit_path(h->directory, "config.json");
         h->environment = unit_path(h->directory, "ecs.config");
         h->state = unit_path(h->directory, "state");
+        if (setenv("STATE_DIRECTORY", h->state, true) < 0)
+                return -1;
         h->files[0] = h->credentials;
         h->sources = (CredentialSettings){.files = h->files};
         h->settings = (EcsConfigSettings){.environment_file = h->environment, .line_max = ENVFILE_LINE_MAX_EXEC};

@@ -22,6 +22,7 @@ static void test_defaults(void **state) {
         assert_int_equal(problems.n_items, 0);
         assert_string_equal(c->credentials.files[0], "/root/.docker/config.json");
         assert_null(c->credentials.files[1]);
+        assert_true(c->credentials.strict);
         assert_int_equal(c->credentials.helper_timeout_usec, 10 * USEC_PER_SEC);
         assert_string_equal(c->credentials.exclude[0], "*.dkr?ecr*.amazonaws.*");
         assert_int_equal(c->credentials.refresh_usec, 3600 * USEC_PER_SEC);
@@ -45,7 +46,7 @@ static void test_every_setting(void **state) {
                 load(*state,
                      "# comment\n; comment\n\n[Credentials]\nFile=/a/b.json\n  File = /c.json\n"
                      "Exclude=a.example\nExclude= b.example  c.example \n"
-                     "HelperTimeoutSec=3s\n"
+                     "HelperTimeoutSec=3s\nStrictModes=off\n"
                      "RefreshSec=10min\n[Agent]\nEnvironmentFile=/e\nAuthType=docker\n"
                      "Container=my-agent_1.2\nDockerSocket=unix:///run/d.sock\n"
                      "IntrospectionURL=http://127.0.0.1:1/\n[Restart]\nMethod=none\n"
@@ -61,6 +62,7 @@ static void test_every_setting(void **state) {
         assert_string_equal(c->credentials.exclude[1], "b.example");
         assert_string_equal(c->credentials.exclude[2], "c.example");
         assert_null(c->credentials.exclude[3]);
+        assert_false(c->credentials.strict);
         assert_int_equal(c->credentials.helper_timeout_usec, 3 * USEC_PER_SEC);
         assert_int_equal(c->credentials.refresh_usec, 600 * USEC_PER_SEC);
         assert_string_equal(c->ecsconfig.environment_file, "/e");
@@ -199,6 +201,19 @@ static void test_files_that_are_none(void **state) {
         assert_int_equal(settings_load("/dev/null", NULL, &empty, &none), 0);
 }
 
+/* They decide what this process does as root. */
+static void test_files_that_others_can_write(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "ecs-authd.conf");
+        Settings *c = NULL;
+        Problems problems = {0};
+
+        unit_write_file(path, "");
+        assert_int_equal(chmod(path, 0666), 0);
+        assert_int_equal(settings_load(path, NULL, &c, &problems), -EKEYREJECTED);
+        assert_null(c);
+        unit_assert_problem(&problems, "ecs-authd.conf can be written by others; run 'chmod go-w /");
+}
+
 static void test_nul(void **state) {
         static const char text[] = "[Restart]\nUnit=a\0b.service\n#\0\nSettleSec=1s\n";
         _cleanup_free_ char *path = unit_path(*state, "nul.conf");
@@ -328,6 +343,7 @@ static void test_mistakes(void **state) {
                 {"SettleSec=2s\n", ":1: SettleSec= stands before the first [Section]"},
                 {"[Restart]\nSettleSec=soon\n", ":2: SettleSec=soon: not a time such as 2s, 5min or 1h"},
                 {"[Restart]\nSettleSec=-1\n", ":2: SettleSec=-1: not a time"},
+                {"[Credentials]\nStrictModes=maybe\n", ":2: StrictModes=maybe: not yes or no"},
                 {"[Restart]\nMethod=upstar\n", ":2: Method=upstar: not systemd, upstart, docker or none"},
                 {"[Restart]\nUnit=\n", ":2: Unit=: not the name of a unit"},
                 {"[Agent]\nAuthType=json\n", ":2: AuthType=json: not auto, dockercfg or docker"},
@@ -426,7 +442,7 @@ static void test_shipped_file_shows_the_defaults(void **state) {
 
         _cleanup_(settings_freep) Settings *shown = load(*state, text, NULL, &problems);
         _cleanup_(settings_freep) Settings *c = load(*state, "", NULL, &problems);
-        assert_int_equal(n_keys, 20);
+        assert_int_equal(n_keys, 21);
         assert_non_null(shown);
         assert_string_equal(shown->credentials.files[0], c->credentials.files[0]);
         assert_null(shown->credentials.files[1]);
@@ -505,6 +521,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_directory_that_cannot_be_read, unit_make_directory,
                                                 unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_files_that_are_none, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_files_that_others_can_write, unit_make_directory,
+                                                unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_nul, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_last_line_without_a_newline, unit_make_directory,
                                                 unit_remove_directory),

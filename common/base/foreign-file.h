@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <limits.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/macro.h"
+
+/* Files that somebody else keeps for us, and that decide what we do: the settings, the credential files.
+ *
+ * Such a file is trusted if nobody but its keeper can have written it, judged as OpenSSH's StrictModes= does, and on
+ * every directory on the way, symbolic links included. Their owners may be root, whom we run as, and one more user: the
+ * keeper of a home, whose file it may be, too. Nobody else may write into any of them, but for a sticky directory
+ * (/tmp), where everybody may make files of their own and nobody may replace those of others. A group that may write is
+ * somebody else, unless it is root's. An access control list that lets others write shows in the mode of the group. */
+
+/* Who may change the file, and how. */
+typedef struct Distrust {
+        char path[PATH_MAX]; /* the file, or a directory or link on the way to it */
+        bool is_owner;       /* uid, its owner; else others by its mode */
+        uid_t uid;
+} Distrust;
+
+typedef struct ForeignFile {
+        struct stat st;
+        bool is_exposed; /* everybody on this host can read it, by its mode and those of the directories */
+} ForeignFile;
+
+/* Opens a regular file (or /dev/null) to be read, and never waits for who writes it. -EISDIR, -ENOTSUP: something else;
+ * -EKEYREJECTED: it is not trusted (ret_distrust; NULL: anything is trusted); others as open(2). */
+int foreign_file_open(const char *path, int *ret_fd, ForeignFile *ret, Distrust *ret_distrust);
+
+/* What to do about it, as a sentence: "PATH can be written by others; run 'chmod go-w PATH'". */
+void distrust_describe(const Distrust *d, char *ret, size_t size);
+
+/* The same, and reads it to its end, as secret_read_fd(). -ETIMEDOUT: it takes longer than timeout_usec (a file system
+ * that hangs); what was begun is left to a thread that ends with this process. */
+int foreign_file_read(const char *path, size_t max, uint64_t timeout_usec, char **ret, size_t *ret_size,
+                      ForeignFile *ret_file, Distrust *ret_distrust);

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that somebody else could have written, and file systems that do not answer."""
+
+import ctypes
+import os
+
+import pytest
+from standin.wait import wait_for
+
+NOBODY = 65534
+
+
+def give_away(host):
+    os.chown(host.credentials.path, NOBODY, -1)
+
+
+def give_directory_away(host):
+    os.chown(host.credentials.path.parent, NOBODY, -1)
+    os.chown(host.credentials.path.parent.parent, NOBODY - 1, -1)
+
+
+def open_to_all(host):
+    host.credentials.path.chmod(0o666)
+
+
+def open_directory_to_all(host):
+    host.credentials.path.parent.chmod(0o777)
+
+
+@pytest.mark.parametrize("how, why", [
+    (give_away, r"config.json belongs to user nobody \(uid 65534\); run 'chown root "),
+    (give_directory_away, r"\.docker belongs to user nobody \(uid 65534\); run 'chown root "),
+    (open_to_all, "config.json can be written by others; run 'chmod go-w "),
+    (open_directory_to_all, r"\.docker can be written by others; run 'chmod go-w "),
+])
+def test_a_file_that_others_can_change_is_not_read(host, how, why):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    daemon = host.run_live()
+    host.login()
+    host.wait_live()
+    before = host.written()
+    how(host)
+    daemon.wait_said(f"config.json: is not read, since others can change it: .*{why}")
+    host.credentials.login("planted.example.com", "mallory", "x")
+    how(host)
+    host.look_again()
+    assert host.written() == before
+    assert "planted.example.com" not in (host.directory / "run" / "status.json").read_text()
+
+
+def test_strict_modes_can_be_turned_off(host):
+    host.login()
+    open_to_all(host)
+    host.run(Credentials_StrictModes="no")
+    host.wait_live()
+
+
+def test_settings_that_others_can_change_are_not_taken(host):
+    daemon = host.run_live()
+    host.config.write_text("[Restart]\nMethod=none\n")
+    host.config.chmod(0o666)
+    daemon.hang_up()
+    daemon.wait_said("ecs-authd.conf: cannot read the settings: .* can be written by others; run 'chmod go-w ")
+    daemon.wait_said("The settings in use stay in use")
+    daemon.stop()
+    result = host.run_verb("apply")
+    assert result.returncode == 78 and "can be written by others" in result.stderr
+
+
+def test_files_that_everybody_can_read(host):
+    """They are used, and it is said."""
+    host.login()
+    for path in (host.directory, host.credentials.path.parent, host.credentials.path.parent.parent):
+        path.chmod(0o755)
+    for path in (host.credentials.path, host.environment_file):
+        path.chmod(0o644)
+    daemon = host.run()
+    host.wait_live()
+    for path in (host.credentials.path, host.environment_file):
+        daemon.wait_said(f"{path}: everybody on this host can read the passwords in it; run 'chmod 600 {path}'")
+        path.chmod(0o600)
+    daemon.hang_up()
+    daemon.wait_said("are in order again")
+
+
+def test_a_state_directory_for_all(host):
+    """What somebody may have put there is not believed."""
+    (host.directory / "state").mkdir(0o777)
+    (host.directory / "state").chmod(0o777)
+    host.login()
+    daemon = host.run()
+    host.wait_written()
+    daemon.wait_said("a restart cannot be written down there: Operation not permitted")
+
+
+# --- a file system that hangs ---
+
+class HungDirectory:
+    """A FUSE mount whose server answers nothing."""
+
+    def __init__(self, path):
+        self.path = path
+        path.mkdir()
+        self.fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        options = f"fd={self.fd},rootmode=40000,user_id=0,group_id=0".encode()
+        if ctypes.CDLL(None, use_errno=True).mount(b"hung", bytes(path), b"fuse", 0, options) < 0:
+            error = ctypes.get_errno()
+            os.close(self.fd)
+            raise OSError(error, os.strerror(error))
+
+    def end(self):
+        if self.fd < 0:
+            return
+        os.close(self.fd)  # and each call that waits for it fails
+        self.fd = -1
+        ctypes.CDLL(None).umount2(bytes(self.path), 2)
+
+
+@pytest.fixture(name="hung")
+def make_hung_directory(host):
+    try:
+        hung = HungDirectory(host.directory / "hung")
+    except OSError as e:
+        pytest.skip(f"no FUSE here: {e}")
+    yield hung
+    hung.end()
+
+
+def test_hung_file_system(host, hung):
+    """It delays neither the start, nor what the other files say, nor a reload, nor the end."""
+    del host.settings["Credentials.File"]
+    host.config.write_text(f"[Credentials]\nFile={hung.path}/config.json\nFile={host.credentials.path}\n")
+    host.login()
+    daemon = host.run()
+    wait_for(lambda: host.notify.count("READY=1"), 4, "it is ready", host.seen)
+    host.wait_written()
+    daemon.wait_said("hung/config.json: cannot be read: Connection timed out")
+
+    daemon.hang_up()
+    daemon.wait_said("Reading the settings again", seconds=1)
+    daemon.process.terminate()
+    assert daemon.process.wait(2) == 0
+
+
+def test_file_system_answers_again(host, hung):
+    host.settings["Credentials.File"] = hung.path / "config.json"
+    daemon = host.run()
+    daemon.wait_said("hung/config.json: cannot be read: Connection timed out")
+    hung.end()
+    host.credentials.path.parent.mkdir(parents=True)
+    host.credentials.path = hung.path / "config.json"
+    host.login()
+    host.wait_written()

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <fcntl.h>
+
+#include "base/foreign-file.h"
+#include "base/secret.h"
+
+/* Below the directory of the test: home/.docker/config.json, and more as each case says. The user numbers are nobody's.
+ */
+enum {
+        ALICE = 61234,
+        MALLORY = 61235,
+};
+
+typedef struct Case {
+        const char *name;
+        void (*arrange)(void);
+        const char *path;
+        int r;
+        const char *rejected; /* part of what is said */
+} Case;
+
+static void own(const char *path, uid_t uid) {
+        assert_int_equal(lchown(path, uid, 0), 0);
+}
+
+static void allow(const char *path, mode_t mode) {
+        assert_int_equal(chmod(path, mode), 0);
+}
+
+static void nothing(void) {
+}
+
+static void home_of_alice(void) {
+        own("home", ALICE);
+        own("home/.docker", ALICE);
+        own("home/.docker/config.json", ALICE);
+}
+
+static void directory_of_root(void) {
+        home_of_alice();
+        own("home/.docker", 0);
+}
+
+static void file_of_mallory(void) {
+        own("home/.docker/config.json", MALLORY);
+}
+
+static void directory_of_mallory(void) {
+        own("home", ALICE);
+        own("home/.docker", MALLORY);
+}
+
+static void file_for_all(void) {
+        allow("home/.docker/config.json", 0666);
+}
+
+static void file_for_group(void) {
+        allow("home/.docker/config.json", 0660);
+        assert_int_equal(chown("home/.docker/config.json", 0, ALICE), 0);
+}
+
+static void file_for_group_of_root(void) {
+        allow("home/.docker/config.json", 0660);
+}
+
+static void directory_for_all(void) {
+        allow("home", 0777);
+}
+
+static void sticky_directory(void) {
+        allow("home", 01777);
+}
+
+static void file_of_mallory_in_sticky_directory(void) {
+        allow("home/.docker", 01777);
+        own("home/.docker/config.json", MALLORY);
+}
+
+static void link_of_root(void) {
+        assert_int_equal(mkdir("etc", 0755), 0);
+        assert_int_equal(symlink("../home/.docker/config.json", "etc/config.json"), 0);
+        home_of_alice();
+}
+
+static void link_of_mallory(void) {
+        assert_int_equal(mkdir("etc", 01777), 0);
+        allow("etc", 01777);
+        assert_int_equal(symlink("../home/.docker/config.json", "etc/config.json"), 0);
+        own("etc/config.json", MALLORY);
+}
+
+static void link_through_mallory(void) {
+        assert_int_equal(mkdir("mallory", 0755), 0);
+        own("mallory", MALLORY);
+        assert_int_equal(symlink("../home/.docker/config.json", "mallory/config.json"), 0);
+        home_of_alice();
+}
+
+static void dangling(void) {
+        assert_int_equal(symlink("nowhere", "home/link"), 0);
+}
+
+static void loop(void) {
+        assert_int_equal(symlink("link", "home/link"), 0);
+}
+
+static const Case cases[] = {
+        {"as it is", nothing, "home/.docker/config.json", 0, NULL},
+        {"slashes and dots", nothing, "home//./.docker/../.docker/config.json", 0, NULL},
+        {"a home", home_of_alice, "home/.docker/config.json", 0, NULL},
+        {"a home with a directory of root's", directory_of_root, "home/.docker/config.json", 0, NULL},
+        {"a file of mallory's", file_of_mallory, "home/.docker/config.json", -EKEYREJECTED,
+         "/home/.docker/config.json belongs to user (uid 61235); run 'chown root "},
+        {"a directory of mallory's in a home", directory_of_mallory, "home/.docker/config.json", -EKEYREJECTED,
+         "/home/.docker belongs to user (uid 61235)"},
+        {"a file for all", file_for_all, "home/.docker/config.json", -EKEYREJECTED,
+         "/home/.docker/config.json can be written by others; run 'chmod go-w /"},
+        {"a file for a group", file_for_group, "home/.docker/config.json", -EKEYREJECTED, "can be written by others"},
+        {"a file for root's group", file_for_group_of_root, "home/.docker/config.json", 0, NULL},
+        {"a directory for all", directory_for_all, "home/.docker/config.json", -EKEYREJECTED,
+         "/home can be written by others"},
+        {"a sticky directory", sticky_directory, "home/.docker/config.json", 0, NULL},
+        {"a file of mallory's in one", file_of_mallory_in_sticky_directory, "home/.docker/config.json", -EKEYREJECTED,
+         "config.json belongs to user (uid 61235)"},
+        {"a link of root's into a home", link_of_root, "etc/config.json", 0, NULL},
+        {"a link of mallory's in a sticky directory", link_of_mallory, "etc/config.json", -EKEYREJECTED,
+         "/etc/config.json belongs to user (uid 61235)"},
+        {"a link in a directory of mallory's", link_through_mallory, "mallory/config.json", -EKEYREJECTED,
+         "/home belongs to user (uid 61234)"},
+        {"a link to nowhere", dangling, "home/link", -ENOENT, NULL},
+        {"a link to itself", loop, "home/link", -ELOOP, NULL},
+        {"a directory", nothing, "home/.docker", -EISDIR, NULL},
+        {"below a file", nothing, "home/.docker/config.json/x", -ENOTDIR, NULL},
+};
+
+static void make_home(const char *directory) {
+        assert_int_equal(chdir(directory), 0);
+        assert_int_equal(system("rm -rf home etc mallory && mkdir -p -m 755 home/.docker && "
+                                "printf '{}' > home/.docker/config.json && chmod 600 home/.docker/config.json"),
+                         0);
+}
+
+static void test_trust(void **state) {
+        if (geteuid() != 0)
+                skip(); /* only root can give files away */
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *path = unit_path(*state, cases[i].path);
+                _cleanup_close_ int fd = -1, lenient = -1;
+                char why[8192] = "";
+                Distrust distrust;
+                ForeignFile file;
+                int r;
+
+                make_home(*state);
+                cases[i].arrange();
+                r = foreign_file_open(path, &fd, &file, &distrust);
+                if (r != cases[i].r)
+                        fail_msg("%s: %d", cases[i].name, r);
+                if (r == -EKEYREJECTED)
+                        distrust_describe(&distrust, why, sizeof(why));
+                if (cases[i].rejected && !strstr(why, cases[i].rejected))
+                        fail_msg("%s: %s", cases[i].name, why);
+                /* Who must can do without. */
+                r = foreign_file_open(path, &lenient, &file, NULL);
+                if (r != (cases[i].r == -EKEYREJECTED ? 0 : cases[i].r))
+                        fail_msg("%s, not strict: %d", cases[i].name, r);
+        }
+}
+
+static void test_exposed(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "home/.docker/config.json");
+        const struct {
+                mode_t directory, file;
+                bool exposed;
+        } modes[] = {{0755, 0644, true}, {0755, 0640, false}, {0700, 0644, false}, {0711, 0604, true}};
+
+        make_home(*state);
+        allow(*state, 0755); /* else nobody gets in at all */
+        for (size_t i = 0; i < ELEMENTSOF(modes); i++) {
+                _cleanup_close_ int fd = -1;
+                ForeignFile file;
+
+                allow("home", modes[i].directory);
+                allow("home/.docker/config.json", modes[i].file);
+                assert_int_equal(foreign_file_open(path, &fd, &file, NULL), 0);
+                assert_int_equal(file.is_exposed, modes[i].exposed);
+        }
+}
+
+static void test_read(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "home/.docker/config.json"),
+                            *fifo = unit_path(*state, "home/fifo");
+        ForeignFile file;
+        char *text = NULL;
+        size_t size = 0;
+
+        make_home(*state);
+        assert_int_equal(foreign_file_read(path, 100, 10 * USEC_PER_SEC, &text, &size, &file, NULL), 0);
+        assert_int_equal(size, 2);
+        assert_string_equal(text, "{}");
+        secret_free_sized(text, size);
+
+        assert_int_equal(foreign_file_read(path, 1, 10 * USEC_PER_SEC, &text, &size, &file, NULL), -EFBIG);
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+        assert_int_equal(foreign_file_read(fifo, 100, 10 * USEC_PER_SEC, &text, &size, &file, NULL), -ENOTSUP);
+        assert_int_equal(foreign_file_read("/dev/zero", 100, 10 * USEC_PER_SEC, &text, &size, &file, NULL), -ENOTSUP);
+        assert_int_equal(foreign_file_read("/dev/null", 100, 10 * USEC_PER_SEC, &text, &size, &file, NULL), 0);
+        assert_int_equal(size, 0);
+        secret_free_sized(text, size);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_trust, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_exposed, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_read, unit_make_directory, unit_remove_directory),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
