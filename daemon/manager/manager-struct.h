@@ -4,11 +4,11 @@
 #include "jobs/observe-job.h"
 #include "jobs/sync-job.h"
 #include "manager/manager.h"
-#include "watch-clock.h"
+#include "watch/watch-clock.h"
 #include "process/docker-events.h"
 #include "service/restart-lock-and-record.h"
 #include "report/announcer.h"
-#include "watch-files.h"
+#include "watch/watch-files.h"
 
 /* The manager's own state, for manager.c (its life) and look-and-act.c (what it does). */
 

@@ -39,6 +39,11 @@ static int on_refresh(sd_event_source *s _unused_, uint64_t usec _unused_, void 
         return 0;
 }
 
+/* Looking at it all again tells it again. */
+static void on_announcement_stale(void *userdata) {
+        manager_wake(userdata);
+}
+
 static const char *watch_advice(int error) {
         switch (error) {
         case -EMFILE:
@@ -318,7 +323,7 @@ static int manager_build(Manager *m) {
         if (r >= 0)
                 r = observer_new(&m->observer, m->event, manager_on_observed, m);
         if (r >= 0)
-                r = announcer_new(&m->announcer, m->mode == MANAGER_RUN);
+                r = announcer_new(&m->announcer, m->mode == MANAGER_RUN ? m->event : NULL, on_announcement_stale, m);
         if (r >= 0)
                 r = docker_events_new(&m->docker_events, m->event, manager_on_docker_event, m);
         if (r >= 0)

@@ -5,10 +5,9 @@
 
 #include "base/directories.h"
 #include "base/log.h"
-#include "report/metrics.h"
+#include "report/publisher.h"
 #include "report/sentence.h"
 #include "report/reason-texts.h"
-#include "report/status-file.h"
 
 struct Announcer {
         bool notify;
@@ -22,18 +21,21 @@ struct Announcer {
         const ReasonText *text;          /* one reason may have several */
         uint64_t told_usec[_REASON_MAX]; /* when each was last said */
         int record_error;
-        int metrics_error;
-        char *file; /* what status_file_write() wrote */
+        Publisher *publisher; /* NULL without notify */
 };
 
-int announcer_new(Announcer **ret, bool notify) {
-        Announcer *s = calloc(1, sizeof(Announcer));
+int announcer_new(Announcer **ret, sd_event *event, void (*stale)(void *userdata), void *userdata) {
+        _cleanup_(announcer_freep) Announcer *s = calloc(1, sizeof(Announcer));
+        int r;
 
         if (!s)
                 return -ENOMEM;
 
-        s->notify = notify;
-        *ret = s;
+        s->notify = event != NULL;
+        r = event ? publisher_new(&s->publisher, event, stale, userdata) : 0;
+        if (r < 0)
+                return r;
+        *ret = STEAL_POINTER(s);
         return 0;
 }
 
@@ -41,9 +43,7 @@ Announcer *announcer_free(Announcer *s) {
         if (!s)
                 return NULL;
 
-        if (s->notify)
-                status_file_remove(s->file);
-        free(s->file);
+        publisher_free(s->publisher);
         free(s);
         return NULL;
 }
@@ -123,17 +123,6 @@ static bool told_before(Announcer *s, const Facts *facts, const Decision *d, uin
                digest_equal(&s->digest, &facts->file.sync.digest);
 }
 
-static void tell_metrics(Announcer *s, const Settings *settings, const Facts *facts, const Decision *d) {
-        int r = 0;
-
-        if (settings->metrics_file)
-                r = metrics_write(settings->metrics_file, facts, reason_text(facts, d)->state);
-        if (r < 0 && r != s->metrics_error)
-                log_warning("%s: cannot be written: %s; its directory has to be in ReadWritePaths= of the unit",
-                            settings->metrics_file, strerror(-r));
-        s->metrics_error = r;
-}
-
 void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts *facts, const Decision *d,
                              uint64_t now) {
         const ReasonText *text = reason_text(facts, d);
@@ -148,8 +137,7 @@ void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts
 
                 sentence_describe_briefly(settings, facts, d, now, brief, sizeof(brief));
                 (void) sd_notifyf(false, "STATUS=%s", brief);
-                (void) status_file_write(settings, facts, d, brief, &s->file);
-                tell_metrics(s, settings, facts, d);
+                publisher_tell(s->publisher, settings, facts, d, brief);
         }
         /* A person in front of it is told what is waited for. */
         if (!text->message_id || (s->notify && d->reason == REASON_UNIT_CHANGING) || told_before(s, facts, d, now))
@@ -174,6 +162,8 @@ void announcer_say_again(Announcer *s) {
         memset(s->told_usec, 0, sizeof(s->told_usec));
         if (s->action == ACTION_HOLD)
                 s->reason = REASON_NONE;
+        if (s->publisher)
+                publisher_tell_again(s->publisher);
 }
 
 void announcer_tell_job(const Settings *settings, JobOutcome outcome, const char *result, const char *message) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <systemd/sd-event.h>
+
 #include "settings/settings.h"
 
 /* What the outside sees: one journal line for each event that matters, and one sentence for systemctl status. What was
@@ -8,8 +10,9 @@
 
 typedef struct Announcer Announcer;
 
-/* notify: tell the service manager too (sd_notify(3)). */
-int announcer_new(Announcer **ret, bool notify);
+/* event: of the service, which tells the service manager (sd_notify(3)) and writes the files of publisher.h, too;
+ * stale() is called when announcer_tell_decision() is to be called again for those. NULL: none of that. */
+int announcer_new(Announcer **ret, sd_event *event, void (*stale)(void *userdata), void *userdata);
 Announcer *announcer_free(Announcer *s);
 DEFINE_CLEANUP_FUNC(Announcer *, announcer_free)
 

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/metrics.h"
 
-#include <fcntl.h>
-#include <limits.h>
-#include <sys/stat.h>
-
 #include "base/clock.h"
+#include "report/public-file.h"
 #include "report/reason-texts.h"
 
 #ifndef VERSION
@@ -53,7 +50,7 @@ static void ends(FILE *f, const SyncReport *sync) {
                                        sync->entries[i].registry, sync->entries[i].failing);
 }
 
-static void write_all(FILE *f, const Facts *facts, const char *state) {
+static void write_metrics(FILE *f, const Facts *facts, const char *state) {
         begin(f, "build_info", "Version of ecs-authd, as a label.");
         (void) fprintf(f, "ecs_authd_build_info{version=\"" VERSION "\"} 1\n");
         begin(f, "state", "Whether this is the state: see ecs-authd(8).");
@@ -77,25 +74,18 @@ static void write_all(FILE *f, const Facts *facts, const char *state) {
 }
 
 int metrics_write(const char *path, const Facts *facts, const char *state) {
-        _cleanup_fclose_ FILE *f = NULL;
-        char temporary[PATH_MAX];
-        int fd;
+        _cleanup_free_ char *text = NULL;
+        FileIdentity written;
+        size_t size = 0;
+        FILE *f = open_memstream(&text, &size);
+        bool complete;
 
-        /* The collector reads *.prom only. */
-        if ((size_t) snprintf(temporary, sizeof(temporary), "%s.new", path) >= sizeof(temporary))
-                return -ENAMETOOLONG;
-        fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (fd < 0)
-                return negative_errno();
-        (void) fchmod(fd, 0644);
-        f = fdopen(fd, "w");
-        if (!f) {
-                (void) close(fd);
+        if (!f)
                 return -ENOMEM;
-        }
-
-        write_all(f, facts, state);
-        if (fflush(f) != 0 || ferror(f) || rename(temporary, path) < 0)
-                return negative_errno();
-        return 0;
+        write_metrics(f, facts, state);
+        complete = !ferror(f);
+        if (fclose(f) != 0 || !complete)
+                return -ENOMEM;
+        /* The collector reads *.prom only. */
+        return public_file_replace(path, text, size, &written);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/status-file.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
 
@@ -38,149 +37,168 @@ static const char *level_word(int level) {
         return level <= LOG_ERR ? "error" : level <= LOG_WARNING ? "warning" : "note";
 }
 
-/* --- writing --- */
+/* --- its text --- */
 
-/* Of CLOCK_REALTIME, in microseconds; 0: none. */
-static json_object *moment_string(int64_t usec) {
-        time_t t = (time_t) (usec / (int64_t) USEC_PER_SEC);
-        char text[32];
-        struct tm tm;
+/* An object under construction. json-c takes what does not fit into memory for nothing: a member that is missing would
+ * say that something is not so. */
+typedef struct Builder {
+        json_object *object;
+        bool failed;
+} Builder;
 
-        if (usec == 0 || !gmtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-                return NULL;
-        return json_object_new_string(text);
+static Builder builder_new(void) {
+        json_object *o = json_object_new_object();
+
+        return (Builder){.object = o, .failed = !o};
 }
 
-/* Of CLOCK_MONOTONIC, likewise. */
-static json_object *time_string(uint64_t usec) {
-        return usec == 0 ? NULL : moment_string(clock_realtime_of(usec));
+/* Takes the value. */
+static void add(Builder *b, const char *name, json_object *value) {
+        if (!value || b->failed || json_object_object_add(b->object, name, value) < 0) {
+                json_object_put(value);
+                b->failed = true;
+        }
 }
 
-static void add(json_object *o, const char *name, json_object *value) {
-        (void) json_object_object_add(o, name, value);
+static void add_null(Builder *b, const char *name) {
+        if (b->failed || json_object_object_add(b->object, name, NULL) < 0)
+                b->failed = true;
 }
 
 /* null where there is none. */
-static void add_string(json_object *o, const char *name, const char *s) {
-        add(o, name, str_empty(s) ? NULL : json_object_new_string(s));
+static void add_string(Builder *b, const char *name, const char *s) {
+        if (str_empty(s))
+                add_null(b, name);
+        else
+                add(b, name, json_object_new_string(s));
 }
 
-static json_object *describe_registries(const Facts *f) {
+static void add_number(Builder *b, const char *name, unsigned n) {
+        add(b, name, json_object_new_int64((int64_t) n));
+}
+
+static void add_boolean(Builder *b, const char *name, bool value) {
+        add(b, name, json_object_new_boolean(value));
+}
+
+/* Of CLOCK_REALTIME, in microseconds; 0: none. */
+static void add_moment(Builder *b, const char *name, int64_t usec) {
+        time_t t = (time_t) (usec / (int64_t) USEC_PER_SEC);
+        char text[32] = "";
+        struct tm tm;
+
+        if (usec != 0 && gmtime_r(&t, &tm))
+                (void) strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+        add_string(b, name, text);
+}
+
+/* Of CLOCK_MONOTONIC, likewise. */
+static void add_time(Builder *b, const char *name, uint64_t usec) {
+        add_moment(b, name, usec == 0 ? 0 : clock_realtime_of(usec));
+}
+
+/* Adds the list, of which every item has been appended. */
+static void append(Builder *b, json_object *list, json_object *item) {
+        if (!list || !item || json_object_array_add(list, item) < 0) {
+                json_object_put(item);
+                b->failed = true;
+        }
+}
+
+static void append_object(Builder *b, json_object *list, Builder *item) {
+        b->failed |= item->failed;
+        append(b, list, item->object);
+}
+
+static void add_registries(Builder *b, const Facts *f) {
         json_object *list = json_object_new_array();
 
         for (size_t i = 0; i < SYNC_ENTRIES_MAX && !str_empty(f->file.sync.entries[i].registry); i++) {
                 const SyncEntry *e = &f->file.sync.entries[i];
-                json_object *o = json_object_new_object();
+                Builder o = builder_new();
 
-                add_string(o, "name", e->registry);
-                add_string(o, "source", e->source);
-                add_string(o, "helper", e->helper);
-                add(o, "identity_token", json_object_new_boolean(e->token));
-                add(o, "asked", moment_string(e->asked_usec));
-                add(o, "ends", moment_string(e->end_usec));
-                add(o, "asked_again", moment_string(e->due_usec));
-                add(o, "failing", json_object_new_boolean(e->failing));
-                add(o, "missing", json_object_new_boolean(e->missing));
-                (void) json_object_array_add(list, o);
+                add_string(&o, "name", e->registry);
+                add_string(&o, "source", e->source);
+                add_string(&o, "helper", e->helper);
+                add_boolean(&o, "identity_token", e->token);
+                add_moment(&o, "asked", e->asked_usec);
+                add_moment(&o, "ends", e->end_usec);
+                add_moment(&o, "asked_again", e->due_usec);
+                add_boolean(&o, "failing", e->failing);
+                add_boolean(&o, "missing", e->missing);
+                append_object(b, list, &o);
         }
-        return list;
+        add(b, "registries", list);
 }
 
-static json_object *describe_problems(const Facts *f) {
+static void add_problems(Builder *b, const Facts *f) {
         json_object *list = json_object_new_array();
 
         for (unsigned i = 0; i < f->file.sync.problems.n_items; i++) {
-                json_object *o = json_object_new_object();
+                Builder o = builder_new();
 
-                add_string(o, "level", level_word(f->file.sync.problems.items[i].level));
-                add_string(o, "text", f->file.sync.problems.items[i].text);
-                (void) json_object_array_add(list, o);
+                add_string(&o, "level", level_word(f->file.sync.problems.items[i].level));
+                add_string(&o, "text", f->file.sync.problems.items[i].text);
+                append_object(b, list, &o);
         }
-        return list;
+        add(b, "problems", list);
 }
 
-static json_object *describe_agent(const Settings *c, const Facts *f) {
-        json_object *o = json_object_new_object();
+static void add_agent(Builder *b, const Settings *c, const Facts *f) {
+        Builder o = builder_new();
 
-        add_string(o, "container", c->agent.container);
-        add_string(o, "id", f->agent.container_id);
-        add_string(o, "state", agent_word(f->agent.agent));
-        add_string(o, "cluster", f->agent.cluster);
-        add_string(o, "version", f->agent.version);
-        add(o, "answers", json_object_new_boolean(f->agent.answers));
-        add(o, "keeps_state", json_object_new_boolean(f->agent.state_kept == STATE_KEPT));
-        add(o, "tasks", json_object_new_int((int) f->agent.n_tasks));
-        add(o, "task_containers", json_object_new_int((int) f->agent.n_containers));
-        add(o, "unknown_task_containers", json_object_new_int((int) f->agent.n_unknown));
-        add_string(o, "task_families", f->agent.families);
-        return o;
+        add_string(&o, "container", c->agent.container);
+        add_string(&o, "id", f->agent.container_id);
+        add_string(&o, "state", agent_word(f->agent.agent));
+        add_string(&o, "cluster", f->agent.cluster);
+        add_string(&o, "version", f->agent.version);
+        add_boolean(&o, "answers", f->agent.answers);
+        add_boolean(&o, "keeps_state", f->agent.state_kept == STATE_KEPT);
+        add_number(&o, "tasks", f->agent.n_tasks);
+        add_number(&o, "task_containers", f->agent.n_containers);
+        add_number(&o, "unknown_task_containers", f->agent.n_unknown);
+        add_string(&o, "task_families", f->agent.families);
+        b->failed |= o.failed;
+        add(b, "agent", o.object);
 }
 
-static json_object *describe(const Settings *c, const Facts *f, const Decision *d, const char *sentence) {
-        json_object *o = json_object_new_object(), *sources = json_object_new_array();
+static void add_sources(Builder *b, const Settings *c) {
+        json_object *list = json_object_new_array();
 
         for (char **file = c->credentials.files; *file; file++)
-                (void) json_object_array_add(sources, json_object_new_string(*file));
-
-        add(o, "schema", json_object_new_int(STATUS_FILE_SCHEMA));
-        add_string(o, "ecs_authd", VERSION);
-        add(o, "pid", json_object_new_int(getpid()));
-        add_string(o, "state", reason_text(f, d)->state);
-        add_string(o, "sentence", sentence);
-        add(o, "since", time_string(f->waiting_since_usec));
-        add(o, "sources", sources);
-        add_string(o, "environment_file", c->ecsconfig.environment_file);
-        add(o, "registry_count", json_object_new_int((int) f->file.sync.n_registries));
-        add(o, "registries", describe_registries(f));
-        add(o, "problems", describe_problems(f));
-        add(o, "last_change", time_string(f->file.changed_usec));
-        add(o, "last_restart", time_string(f->record.restart_usec));
-        add(o, "failed_restarts", json_object_new_int((int) f->record.failures));
-        add(o, "agent", describe_agent(c, f));
-        return o;
+                append(b, list, json_object_new_string(*file));
+        add(b, "sources", list);
 }
 
-static int write_text(const char *text) {
-        char path[PATH_MAX], temporary[PATH_MAX];
-        _cleanup_close_ int fd = -1;
-        size_t size = strlen(text);
+static int describe(const Settings *c, const Facts *f, const Decision *d, const char *sentence, pid_t pid,
+                    json_object **ret) {
+        Builder b = builder_new();
 
-        (void) mkdir(runtime_directory(), 0755);
-        status_file_path(path, sizeof(path));
-        (void) snprintf(temporary, sizeof(temporary), "%s/.status.json.new", runtime_directory());
-        fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (fd < 0)
-                return negative_errno();
-        /* Everybody may read it, whatever the mask of the unit is. */
-        if (fchmod(fd, 0644) < 0 || write(fd, text, size) != (ssize_t) size || rename(temporary, path) < 0)
-                return negative_errno();
+        add_number(&b, "schema", STATUS_FILE_SCHEMA);
+        add_string(&b, "ecs_authd", VERSION);
+        add_number(&b, "pid", (unsigned) pid);
+        add_string(&b, "state", reason_text(f, d)->state);
+        add_string(&b, "sentence", sentence);
+        add_time(&b, "since", f->waiting_since_usec);
+        add_sources(&b, c);
+        add_string(&b, "environment_file", c->ecsconfig.environment_file);
+        add_number(&b, "registry_count", f->file.sync.n_registries);
+        add_registries(&b, f);
+        add_problems(&b, f);
+        add_time(&b, "last_change", f->file.changed_usec);
+        add_time(&b, "last_restart", f->record.restart_usec);
+        add_number(&b, "failed_restarts", f->record.failures);
+        add_agent(&b, c, f);
+
+        if (b.failed) {
+                json_object_put(b.object);
+                return -ENOMEM;
+        }
+        *ret = b.object;
         return 0;
 }
 
-int status_file_write(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence,
-                      char **last) {
-        _cleanup_json_ json_object *o = describe(settings, facts, d, sentence);
-        const char *json = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                                     JSON_C_TO_STRING_NOSLASHESCAPE);
-        char *text = NULL;
-        int r;
-
-        if (!json || asprintf(&text, "%s\n", json) < 0)
-                return -ENOMEM;
-        if (*last && streq(*last, text)) {
-                free(text);
-                return 0;
-        }
-
-        free(*last);
-        *last = text;
-        r = write_text(text);
-        if (r < 0) {
-                free(*last);
-                *last = NULL;
-        }
-        return r;
-}
+/* --- the file --- */
 
 static bool is_there(const char *path, const char *text) {
         _cleanup_fclose_ FILE *f = fopen(path, "re");
@@ -190,10 +208,36 @@ static bool is_there(const char *path, const char *text) {
         return f && there && fread(there, 1, n + 1, f) == n && memcmp(there, text, n) == 0;
 }
 
-void status_file_remove(const char *last) {
+int status_file_write(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence, pid_t pid,
+                      FileIdentity *ret) {
+        _cleanup_json_ json_object *o = NULL, *again = NULL;
+        _cleanup_free_ char *text = NULL;
+        const char *json;
+        char path[PATH_MAX];
+        int r;
+
+        r = describe(settings, facts, d, sentence, pid, &o);
+        if (r < 0)
+                return r;
+        json = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                         JSON_C_TO_STRING_NOSLASHESCAPE);
+        if (!json || asprintf(&text, "%s\n", json) < 0)
+                return -ENOMEM;
+        /* json-c cuts short what it has no memory to print. */
+        again = json_tokener_parse(text);
+        if (!again || !json_object_equal(o, again))
+                return -ENOMEM;
+
+        (void) mkdir(runtime_directory(), 0755);
+        status_file_path(path, sizeof(path));
+        return is_there(path, text) ? file_identify(path, ret) : public_file_replace(path, text, strlen(text), ret);
+}
+
+void status_file_remove(const FileIdentity *ours) {
+        FileIdentity there;
         char path[PATH_MAX];
 
         status_file_path(path, sizeof(path));
-        if (last && is_there(path, last))
+        if (ours->inode == 0 || (file_identify(path, &there) >= 0 && file_identity_equal(&there, ours)))
                 (void) unlink(path);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "report/public-file.h"
 #include "settings/settings.h"
 
 /* What the service last saw and did, as JSON without secrets that everybody may read: $RUNTIME_DIRECTORY/status.json
@@ -11,9 +12,10 @@
 /* Where it stands. */
 void status_file_path(char *ret, size_t size);
 
-/* *last: what was written last, or NULL; the same is not written again. The caller frees it. */
-int status_file_write(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence,
-                      char **last);
+/* pid: of the service. The same text is not written again. */
+int status_file_write(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence, pid_t pid,
+                      FileIdentity *ret);
 
-/* The service ends: there is nothing to see any more. last: what it wrote last; that of another one stays. */
-void status_file_remove(const char *last);
+/* The service ends: there is nothing to see any more. ours: what it wrote last, or 0 where nobody can tell; that of
+ * another one stays. */
+void status_file_remove(const FileIdentity *ours);

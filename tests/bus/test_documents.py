@@ -129,7 +129,7 @@ def test_contributing_shows_the_rooms():
     ("common/credentials/gather.c", "ecsconfig/sync.h"),  # up
     ("common/credentials/gather.c", "settings/settings.h"),
     ("daemon/report/metrics.c", "service/service.h"),  # sideways
-    ("daemon/watch-files.c", "manager/manager.h"),
+    ("daemon/watch/watch-files.c", "manager/manager.h"),
     ("common/base/macro.h", "base/json.h"),  # in a circle, within a room
     ("common/base/json.c", "base/nowhere.h"),
 ])

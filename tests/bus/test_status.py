@@ -115,7 +115,7 @@ def test_problem_where_nothing_is_restarted(host):
     since = daemon.mark()
     host.credentials.replace("{")
     daemon.wait_said("could not be brought up to date", since)
-    assert "could not be brought up to date" in wait_state(host, "problem")["sentence"]
+    wait_for(lambda: "could not be brought up to date" in host.status()["sentence"], 10, "the status says so", host.seen)
 
     since = daemon.mark()
     host.credentials.replace(before)

@@ -3,7 +3,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "watch-paths.h"
+#include "watch/watch-paths.h"
 
 /* Tells that something happened to one of a list of files, and no more: the caller looks again at everything. A child
  * does the watching (watch-paths.h); one that ends is begun again. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "watch-files.h"
+#include "watch/watch-files.h"
 
 #include "process/long-running-child.h"
 

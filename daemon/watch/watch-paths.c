@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "watch-paths.h"
+#include "watch/watch-paths.h"
 
 #include <fcntl.h>
 #include <inotifytools/inotify.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "watch-clock.h"
+#include "watch/watch-clock.h"
 
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
