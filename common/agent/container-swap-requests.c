@@ -51,7 +51,8 @@ static int request(const ContainerEngine *e, const char *method, const char *pat
         if (response.status / 100 == 2 || response.status == 304 || (response.status == 404 && streq(method, "DELETE")))
                 return 0;
 
-        answer = response.body ? json_tokener_parse(response.body) : NULL;
+        if (response.body)
+                (void) json_parse_answer(response.body, &answer);
         message = json_get_string(answer, "message");
         return container_complain(e, -EREMOTEIO, what, name, message ? message : "it gave no reason");
 }
@@ -59,7 +60,7 @@ static int request(const ContainerEngine *e, const char *method, const char *pat
 /* 1 found, 0 not there. */
 static int get_object(const ContainerEngine *e, const char *path, const char *name, json_object **ret) {
         _cleanup_http_ HttpResponse response = {0};
-        json_object *o;
+        json_object *o = NULL;
         int r;
 
         r = engine_request(&e->engine, "GET", path, NULL, &response);
@@ -67,8 +68,10 @@ static int get_object(const ContainerEngine *e, const char *path, const char *na
                 return container_complain(e, r, "look at", name, strerror(-r));
         if (response.status == 404)
                 return 0;
-        o = response.status == 200 && response.body ? json_tokener_parse(response.body) : NULL;
-        if (!o)
+        r = response.status == 200 && response.body ? json_parse_answer(response.body, &o) : -EBADMSG;
+        if (r == -ENOMEM)
+                return container_complain(e, r, "look at", name, strerror(-r));
+        if (r < 0 || !o)
                 return container_complain(e, -EBADMSG, "look at", name, "its answer is not Docker's");
         *ret = o;
         return 1;

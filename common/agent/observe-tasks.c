@@ -35,9 +35,13 @@ static void add_family(ObserveReport *report, const char *name) {
 }
 
 int tasks_parse_containers(const char *json, ObserveReport *report, json_object **ret_tasks) {
-        _cleanup_json_ json_object *list = json_tokener_parse(json), *tasks = json_object_new_array();
+        _cleanup_json_ json_object *list = NULL, *tasks = json_object_new_array();
         size_t n;
+        int r;
 
+        r = json_parse_answer(json, &list);
+        if (r < 0)
+                return r;
         if (!json_object_is_type(list, json_type_array))
                 return -EBADMSG;
         if (!tasks)
@@ -64,10 +68,16 @@ int tasks_parse_containers(const char *json, ObserveReport *report, json_object 
 }
 
 int tasks_parse(const char *json, json_object *tasks, ObserveReport *report) {
-        _cleanup_json_ json_object *top = json_tokener_parse(json), *known = json_object_new_object();
-        json_object *list = json_get(top, "Tasks", json_type_array);
-        size_t n = list ? json_object_array_length(list) : 0, n_containers = json_object_array_length(tasks);
+        _cleanup_json_ json_object *top = NULL, *known = json_object_new_object();
+        size_t n, n_containers = json_object_array_length(tasks);
+        json_object *list;
+        int r;
 
+        r = json_parse_answer(json, &top);
+        if (r < 0)
+                return r;
+        list = json_get(top, "Tasks", json_type_array);
+        n = list ? json_object_array_length(list) : 0;
         if (!json_object_is_type(top, json_type_object))
                 return -EBADMSG;
         if (!known)

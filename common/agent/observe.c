@@ -79,15 +79,19 @@ static StateKept judge_state(json_object *container, json_object *env) {
 }
 
 int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report) {
-        _cleanup_json_ json_object *container = json_tokener_parse(json);
-        json_object *state = json_get(container, "State", json_type_object);
-        json_object *running = json_get(state, "Running", json_type_boolean);
-        json_object *exit_code = json_get(state, "ExitCode", json_type_int);
-        json_object *env = json_get(json_get(container, "Config", json_type_object), "Env", json_type_array);
-        _cleanup_json_ json_object *none = json_object_new_array();
-        const char *id = json_get_string(container, "Id");
+        _cleanup_json_ json_object *container = NULL, *none = json_object_new_array();
+        json_object *state, *running, *exit_code, *env;
+        const char *id;
         int r;
 
+        r = json_parse_answer(json, &container);
+        if (r < 0)
+                return r;
+        state = json_get(container, "State", json_type_object);
+        running = json_get(state, "Running", json_type_boolean);
+        exit_code = json_get(state, "ExitCode", json_type_int);
+        env = json_get(json_get(container, "Config", json_type_object), "Env", json_type_array);
+        id = json_get_string(container, "Id");
         if (!running || str_empty(id))
                 return -EBADMSG;
         if (!env)
@@ -107,8 +111,12 @@ int observe_parse_container(const char *json, const DigestKey *key, ObserveRepor
 }
 
 int observe_parse_metadata(const char *json, ObserveReport *report) {
-        _cleanup_json_ json_object *metadata = json_tokener_parse(json);
+        _cleanup_json_ json_object *metadata = NULL;
+        int r;
 
+        r = json_parse_answer(json, &metadata);
+        if (r < 0)
+                return r;
         /* Served only once the agent has registered; without the ARN it has not. */
         if (str_empty(json_get_string(metadata, "ContainerInstanceArn")))
                 return -EBADMSG;

@@ -30,7 +30,7 @@ typedef enum StateKept {
 
 typedef struct ObserveReport {
         AgentState agent;
-        int engine_error; /* negative errno; -EBADMSG: an answer that is not Docker's */
+        int engine_error; /* negative errno; -EBADMSG: an answer that is not Docker's; -EFBIG: it is too long */
         char container_id[65];
         Digest digest; /* of the credentials in the container's environment (authdata_digest) */
         StateKept state_kept;
@@ -52,10 +52,11 @@ typedef struct ObserveReport {
 #define OBSERVE_TIMEOUT_USEC (20 * USEC_PER_SEC)
 void observe_run(const AgentSettings *settings, const DigestKey *key, ObserveReport *ret);
 
-/* The answer of "GET /containers/NAME/json" put into the report. -EBADMSG: not such an answer. */
+/* The answer of "GET /containers/NAME/json" put into the report. -EBADMSG: not such an answer; others as
+ * json_parse_answer(). */
 int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report);
 
-/* The answer of "GET /v1/metadata" put into the report. -EBADMSG: not such an answer. */
+/* The same for "GET /v1/metadata". */
 int observe_parse_metadata(const char *json, ObserveReport *report);
 
 /* Calls changed() whenever a container starts or ends (container NULL: any), and once at the beginning. Blocks until

@@ -10,13 +10,26 @@ static inline void json_putp(json_object **o) {
 }
 #define _cleanup_json_ _cleanup_(json_putp)
 
+/* What the values of one text may take, as an empty object takes 0.8 KB, and three bytes of text: 8 MB of "{}," grew to
+ * 1 GB. The first is for files of root's: one of 4 MB, with 50,000 registries, is taken. The second is for
+ * what others send: the Docker Engine's list of 1,000 containers of tasks, 2.3 MB, counts for 23 MB. */
+enum {
+        JSON_MEMORY_MAX = 96 * 1024 * 1024,
+        JSON_ANSWER_MEMORY_MAX = 40 * 1024 * 1024,
+};
+
 /* Parses the whole text as strictly as Go's decoder, which is what Docker and the agent read with, whatever json-c
  * takes (what its strict mode takes differs between versions: 0.18 refuses every byte beyond ASCII). Two differences:
  * nested no deeper than 32, and no name with a NUL. flags: of JSON_TOKENER_*; with JSON_TOKENER_VALIDATE_UTF8 a string
  * that is not UTF-8 is refused, where Go puts U+FFFD in its place; without it, it is given as it stands. -EBADMSG:
- * *ret_offset tells where in the text, *ret_why why; both may be NULL. */
+ * *ret_offset tells where in the text, *ret_why why; both may be NULL. -EFBIG: likewise, its values would take more
+ * than JSON_MEMORY_MAX; -ENOMEM: there is not that much, which is found out before it is parsed. */
 int json_parse_strict(const char *text, size_t size, int flags, json_object **ret, size_t *ret_offset,
                       const char **ret_why);
+
+/* The same for what others send: at most JSON_ANSWER_MEMORY_MAX, and what follows the first value is left alone, as
+ * Docker does it with what a credential helper answers. */
+int json_parse_answer(const char *text, json_object **ret);
 
 /* The length of the UTF-8 sequence at s, 1 to 4; 0 when there is none. */
 size_t json_utf8_length(const unsigned char *s);

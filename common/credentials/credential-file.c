@@ -237,8 +237,8 @@ static int parse_json(const char *path, const char *text, size_t size, json_obje
         int r;
 
         r = json_parse_strict(text, size, JSON_TOKENER_VALIDATE_UTF8, &top, &offset, &reason);
-        if (r == -EBADMSG) {
-                (void) snprintf(why, sizeof(why), "not valid JSON (%s)", reason);
+        if (r == -EBADMSG || r == -EFBIG) {
+                (void) snprintf(why, sizeof(why), r == -EFBIG ? "%s" : "not valid JSON (%s)", reason);
                 return explain_json(path, text, offset, why, problems);
         }
         if (r < 0)
@@ -315,8 +315,11 @@ static bool is_store_internal(const char *registry) {
 }
 
 int credfile_parse_list(Credentials *c, const CredentialStore *store, const char *answer, Problems *problems) {
-        _cleanup_json_ json_object *top = answer ? json_tokener_parse(answer) : NULL;
+        _cleanup_json_ json_object *top = NULL;
+        int parsed = answer ? json_parse_answer(answer, &top) : -EBADMSG;
 
+        if (parsed < 0)
+                return parsed;
         if (!json_object_is_type(top, json_type_object))
                 return -EBADMSG;
 

@@ -28,7 +28,7 @@ int credfile_load(Credentials *c, const char *path, bool strict, const DigestKey
 int credfile_parse(Credentials *c, const char *path, const char *text, size_t size, Problems *problems);
 
 /* The answer of a credential store to "list", {"SERVER":"USER", ...}: an entry without a secret for each server that is
- * not in c yet. -EBADMSG: not such an answer. */
+ * not in c yet. -EBADMSG: not such an answer; others as json_parse_answer(). */
 int credfile_parse_list(Credentials *c, const CredentialStore *store, const char *answer, Problems *problems);
 
 /* Adds a problem if the user name or the password holds what nobody types. */

@@ -282,10 +282,16 @@ void helper_calls_done(HelperCall *calls, size_t n_calls) {
 }
 
 int helper_parse_get(const char *output, char **ret_username, char **ret_secret) {
-        _cleanup_json_ json_object *answer = output ? json_tokener_parse(output) : NULL;
-        const char *username = json_field_string(answer, "Username"), *secret = json_field_string(answer, "Secret");
+        _cleanup_json_ json_object *answer = NULL;
         char *username_copy, *secret_copy;
+        const char *username, *secret;
+        int r;
 
+        r = output ? json_parse_answer(output, &answer) : -EBADMSG;
+        if (r < 0)
+                return r;
+        username = json_field_string(answer, "Username");
+        secret = json_field_string(answer, "Secret");
         if (!username || !secret)
                 return -EBADMSG;
 
@@ -311,7 +317,7 @@ const char *helper_strerror(int error) {
         case -ETIMEDOUT:
                 return "it did not answer within HelperTimeoutSec=";
         case -EFBIG:
-                return "its answer has no end";
+                return "its answer is longer than any of a credential helper";
         case -ENOKEY:
                 return "it has no credentials for it";
         case -EPROTO:

@@ -38,7 +38,8 @@ typedef struct HelperCall {
 void helper_run(HelperCall *calls, size_t n_calls, const char *home, char *const *environment, uint64_t timeout_usec);
 void helper_calls_done(HelperCall *calls, size_t n_calls);
 
-/* The answer to "get". -EBADMSG: not such an answer. Each string is to be freed with secret_free(). */
+/* The answer to "get". -EBADMSG: not such an answer; others as json_parse_answer(). Each string is to be freed with
+ * secret_free(). */
 int helper_parse_get(const char *output, char **ret_username, char **ret_secret);
 
 /* Why a call failed, for people. */

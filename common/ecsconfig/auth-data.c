@@ -286,6 +286,8 @@ static int parse_values(const char *type, const char *data, Naming naming, Crede
                 return -EBADMSG;
 
         r = json_parse_strict(data ? data : "", data ? strlen(data) : 0, 0, &top, NULL, NULL);
+        if (r == -EFBIG)
+                return -EBADMSG; /* far longer than any process can be started with */
         if (r < 0)
                 return r;
         if (!json_object_is_type(top, json_type_object))
@@ -432,9 +434,13 @@ static void mask_entry(json_object *entry) {
 }
 
 int authdata_mask(const char *data, char **ret) {
-        _cleanup_json_ json_object *top = json_tokener_parse(data);
+        _cleanup_json_ json_object *top = NULL;
         char *masked;
+        int r;
 
+        r = json_parse_strict(data, strlen(data), 0, &top, NULL, NULL);
+        if (r < 0)
+                return r;
         if (!json_object_is_type(top, json_type_object))
                 return -EBADMSG;
 

@@ -36,5 +36,6 @@ int authdata_parse(const char *type, const char *data, Credentials *ret);
  * ("docker.io" for Docker Hub) makes another digest: that is what a restart would mend. */
 int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret);
 
-/* The data with its secrets shown as "***", for people. The caller frees *ret. -EBADMSG: not JSON. */
+/* The data with its secrets shown as "***", for people. The caller frees *ret. -EBADMSG: not JSON; others as
+ * json_parse_strict(). */
 int authdata_mask(const char *data, char **ret);

@@ -43,8 +43,21 @@ static const char *describe_engine(const ObserveReport *agent) {
                 return "it does not answer: see journalctl -u docker";
         case -EBADMSG:
                 return "its answer is not Docker's: is DockerSocket= right?";
+        case -EFBIG:
+                return "its answer is longer than any of Docker's: is DockerSocket= right?";
         default:
                 return agent->engine_error < 0 ? strerror(-agent->engine_error) : "not asked yet";
+        }
+}
+
+static const char *describe_introspection(const ObserveReport *agent) {
+        switch (agent->tasks_error) {
+        case -EBADMSG:
+                return "its answer is not the agent's";
+        case -EFBIG:
+                return "its answer is longer than any of the agent's";
+        default:
+                return agent->tasks_error < 0 ? strerror(-agent->tasks_error) : "";
         }
 }
 
@@ -150,7 +163,7 @@ static const char *word_of(const Context *c, const char *name, char *buffer) {
                 {"version", str_empty(a->version) ? "agent" : a->version},
                 {"cluster", str_empty(a->cluster) ? "?" : a->cluster},
                 {"state", state_directory()},
-                {"introspection", a->tasks_error < 0 ? strerror(-a->tasks_error) : ""},
+                {"introspection", describe_introspection(a)},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++)

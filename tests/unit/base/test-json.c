@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include <malloc.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
 #include "base/json.h"
+
+/* With sanitizers each allocation takes more, and what is freed stays for a while. */
+#ifdef __SANITIZE_ADDRESS__
+#define MEMORY_FACTOR 4
+#else
+#define MEMORY_FACTOR 1
+#endif
 
 static void test_what_go_takes(void **state _unused_) {
         static const char *const table[] = {
@@ -135,6 +146,147 @@ static void test_flags_and_bounds(void **state _unused_) {
         json_object_put(o);
 }
 
+/* [x,x,x,...] of about so many bytes. */
+static char *repeat(const char *element, size_t size) {
+        const size_t length = strlen(element), n = size / (length + 1);
+        char *text = malloc(n * (length + 1) + 2), *end = text;
+
+        assert_non_null(text);
+        *end++ = '[';
+        for (size_t i = 0; i < n; i++) {
+                memcpy(end, element, length);
+                end += length;
+                *end++ = i + 1 < n ? ',' : ']';
+        }
+        *end = 0;
+        return text;
+}
+
+static size_t allocated(void) {
+        struct mallinfo2 m = mallinfo2();
+
+        return m.uordblks + m.hblkhd;
+}
+
+/* In a process of its own: the whole 8 MB, and as much of it as is taken. */
+static _Noreturn void parse_much(const char *element) {
+        char *text = repeat(element, 8 * 1024 * 1024 - 16);
+        size_t length = strlen(element) + 1, n = strlen(text) / length, before = allocated();
+        json_object *o = NULL;
+        struct rusage usage;
+        int r;
+
+        while ((r = json_parse_answer(text, &o)) == -EFBIG) {
+                n -= n / 4 + 1;
+                (void) strcpy(text + n * length, "]"); /* NOLINT */
+        }
+        if (r != 0)
+                _exit(2);
+        if (allocated() > before + JSON_ANSWER_MEMORY_MAX)
+                _exit(3);
+        if (getrusage(RUSAGE_SELF, &usage) < 0 || usage.ru_maxrss > MEMORY_FACTOR * 64L * 1024) {
+                (void) fprintf(stderr, "%s: %ld KB\n", element, usage.ru_maxrss);
+                _exit(4);
+        }
+        _exit(0);
+}
+
+/* 8 MB of "{}," took 1 GB. */
+static void test_memory(void **state _unused_) {
+        static const char *const table[] = {
+                "{}",
+                "[]",
+                "1",
+                "null",
+                "1.5",
+                "\"a\"",
+                "[[[[[[[[[[[[]]]]]]]]]]]]",
+                "{\"a\":{\"a\":{\"a\":{}}}}",
+                "{\"a\":1}",
+                "[1]",
+                "{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8,\"i\":9,\"j\":1,\"k\":1}",
+                "{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8,\"i\":9,\"j\":1,\"k\":1,\"l\":1,"
+                "\"m\":1,\"n\":1,\"o\":1,\"p\":1,\"q\":1,\"r\":1,\"s\":1,\"t\":1,\"u\":1,\"v\":1}",
+                "\"0123456789012345678901234567890123456789012345678901234567890123456789\"",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                int status;
+                pid_t pid = fork();
+
+                assert_true(pid >= 0);
+                if (pid == 0)
+                        parse_much(table[i]);
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+                        fail_msg("%s: %d", table[i], status);
+        }
+}
+
+/* Without the memory for it, it is not begun: json-c would leave out what it finds none for. */
+static void test_no_memory(void **state _unused_) {
+#ifdef __SANITIZE_ADDRESS__
+        skip();
+#else
+        int status;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                const struct rlimit little = {16 * 1024 * 1024, 16 * 1024 * 1024};
+                char *text = repeat("{\"a\":1}", 256 * 1024);
+                json_object *o = NULL;
+
+                if (setrlimit(RLIMIT_DATA, &little) < 0)
+                        _exit(2);
+                _exit(json_parse_answer(text, &o) == -ENOMEM && !o ? 0 : 1);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+#endif
+}
+
+static void test_answers(void **state _unused_) {
+        static const char *const taken[] = {"{}", " [1] x", "{} {", "1,", "\"a\"b", "null\n"};
+        static const char *const refused[] = {"", "{", "{'a':1}", "[1,]", "[\"a", "{\"a\" 1}", "// x\n{}"};
+        json_object *o = NULL;
+
+        for (size_t i = 0; i < ELEMENTSOF(taken); i++) {
+                if (json_parse_answer(taken[i], &o) != 0)
+                        fail_msg("refused: %s", taken[i]);
+                json_object_put(STEAL_POINTER(o));
+        }
+        for (size_t i = 0; i < ELEMENTSOF(refused); i++)
+                if (json_parse_answer(refused[i], &o) != -EBADMSG)
+                        fail_msg("taken: %s", refused[i]);
+}
+
+/* The longest credential file that is read, of registries as they are called, is taken; one of nothing but brackets is
+ * not, and the place is named. */
+static void test_memory_of_files(void **state _unused_) {
+        const size_t size = 4 * 1024 * 1024;
+        size_t offset = 0, used = 0;
+        char *text = repeat("{}", size), *names = malloc(size + 128);
+        const char *why = NULL;
+        json_object *o = NULL;
+
+        assert_int_equal(json_parse_strict(text, strlen(text), 0, &o, &offset, &why), -EFBIG);
+        assert_non_null(why);
+        assert_true(offset > 0 && offset < strlen(text));
+        free(text);
+
+        for (unsigned i = 0; used < size; i++)
+                used += (size_t) sprintf(
+                        names + used, /* NOLINT: there is room */
+                        "%s\"registry-%u.example.com\":{\"auth\":\"dXNlcm5hbWU6cGFzc3dvcmQtb2YtMjAtYnl0ZXM=\"}",
+                        i == 0 ? "{" : ",", i);
+        (void) strcpy(names + used, "}"); /* NOLINT */
+        assert_int_equal(json_parse_strict(names, used + 1, 0, &o, NULL, NULL), 0);
+        free(names);
+        json_object_put(o);
+}
+
 static void test_utf8(void **state _unused_) {
         assert_true(json_is_utf8(NULL));
         assert_true(json_is_utf8(""));
@@ -180,6 +332,8 @@ int main(void) {
                 cmocka_unit_test(test_what_go_takes),    cmocka_unit_test(test_what_go_refuses),
                 cmocka_unit_test(test_flags_and_bounds), cmocka_unit_test(test_utf8),
                 cmocka_unit_test(test_members),          cmocka_unit_test(test_fields),
+                cmocka_unit_test(test_memory),           cmocka_unit_test(test_no_memory),
+                cmocka_unit_test(test_answers),          cmocka_unit_test(test_memory_of_files),
         };
 
         return cmocka_run_group_tests_name("json", tests, NULL, NULL);
