@@ -131,9 +131,10 @@ unit-check: ## unit tests, with address and undefined behaviour sanitizers
 mutate-decision: ## some minutes: change the decision in one place at a time, and show what no test notices
 	@$(PYTHON) tests/unit/decision/mutate.py
 
-bus-check: ## the daemon on a private bus, with sanitizers
+bus-check: all ## the daemon on a private bus, with sanitizers; what is measured of it, without
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all
-	ECS_AUTHD=$(CURDIR)/$(BUILD)/sanitize/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/bus
+	ECS_AUTHD=$(CURDIR)/$(BUILD)/sanitize/ecs-authd ECS_AUTHD_PLAIN=$(CURDIR)/$(BUILD)/ecs-authd \
+	        $(PYTHON) -m pytest -q -p no:cacheprovider tests/bus
 
 conformance-check: ## credential files of many tools, through every reader of ecs.config, to what the agent pulls with
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all

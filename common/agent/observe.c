@@ -163,7 +163,7 @@ static int observe_engine(const AgentSettings *settings, const DigestKey *key, O
         return observe_container(settings, key, &engine, report);
 }
 
-static int introspect(const AgentSettings *settings, const char *path, HttpResponse *ret) {
+static int introspect(const AgentSettings *settings, const char *path, ObserveReport *report, HttpResponse *ret) {
         char url[1024];
         int r;
 
@@ -171,6 +171,12 @@ static int introspect(const AgentSettings *settings, const char *path, HttpRespo
         r = http_get(NULL, url, REQUEST_TIMEOUT_USEC, ret);
         if (r < 0)
                 return r;
+        r = listener_check(ret, report->impostor);
+        if (r < 0) {
+                report->impostor_port = ret->port;
+                report->answers = false;
+                return r;
+        }
         return ret->status == 200 && ret->body ? 0 : -EBADMSG;
 }
 
@@ -180,13 +186,13 @@ static int observe_introspection(const AgentSettings *settings, json_object *tas
 
         /* The port refuses until the agent has registered, and before that it is given no task (agent/app/agent.go of
          * amazon-ecs-agent). */
-        r = introspect(settings, "/v1/metadata", &metadata);
+        r = introspect(settings, "/v1/metadata", report, &metadata);
         if (r == -ECONNREFUSED)
                 return 0;
         if (r >= 0)
                 r = observe_parse_metadata(metadata.body, report);
         if (r >= 0)
-                r = introspect(settings, "/v1/tasks", &tasks);
+                r = introspect(settings, "/v1/tasks", report, &tasks);
         return r < 0 ? r : tasks_parse(tasks.body, task_containers, report);
 }
 

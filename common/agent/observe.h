@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "agent/who-listens.h"
 #include "base/digest.h"
 #include "base/json.h"
 
@@ -35,6 +36,10 @@ typedef struct ObserveReport {
         Digest digest; /* of the credentials in the container's environment (authdata_digest) */
         StateKept state_kept;
         int exit_status; /* of a container that is AGENT_STOPPED */
+
+        /* Who answers in the agent's place (agent/who-listens.h), at which port; empty: nobody does. */
+        char impostor[LISTENER_MAX];
+        unsigned impostor_port;
 
         bool answers; /* introspection, which it does once it has registered with ECS */
         char cluster[256];

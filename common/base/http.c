@@ -125,6 +125,20 @@ static int prepare(CURL *curl, const HttpRequest *q, struct curl_slist **headers
                        : 0;
 }
 
+static int note_addresses(CURL *curl, HttpResponse *r) {
+        const char *peer = NULL, *local = NULL;
+        long port = 0;
+
+        if (curl_easy_getinfo(curl, CURLINFO_PRIMARY_IP, &peer) != CURLE_OK ||
+            curl_easy_getinfo(curl, CURLINFO_LOCAL_IP, &local) != CURLE_OK ||
+            curl_easy_getinfo(curl, CURLINFO_PRIMARY_PORT, &port) != CURLE_OK)
+                return -EBADMSG;
+        (void) snprintf(r->peer, sizeof(r->peer), "%s", peer ? peer : "");
+        (void) snprintf(r->local, sizeof(r->local), "%s", local ? local : "");
+        r->port = (unsigned) port;
+        return 0;
+}
+
 int http_request(const HttpRequest *request, HttpResponse *ret) {
         _cleanup_(curl_easy_cleanupp) CURL *curl = curl_easy_init();
         _cleanup_(curl_slist_free_allp) struct curl_slist *headers = NULL;
@@ -150,6 +164,9 @@ int http_request(const HttpRequest *request, HttpResponse *ret) {
 
         if (curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &response.status) != CURLE_OK)
                 return -EBADMSG;
+        r = request->socket ? 0 : note_addresses(curl, &response);
+        if (r < 0)
+                return r;
 
         *ret = response;
         response = (HttpResponse){0};

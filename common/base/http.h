@@ -11,7 +11,10 @@ typedef struct HttpResponse {
         long status;
         char api_version[16]; /* the header Api-Version of the Docker Engine, or empty */
         char challenge[512];  /* the header WWW-Authenticate, or empty */
-        char *body;           /* NUL-terminated; may hold secrets (the environment of a container) */
+        char peer[64];        /* the address that it came from, and ours, as text; empty: a Unix socket */
+        char local[64];
+        unsigned port; /* of the peer */
+        char *body;    /* NUL-terminated; may hold secrets (the environment of a container) */
         size_t size;
         size_t room; /* of body, beside its NUL */
 } HttpResponse;

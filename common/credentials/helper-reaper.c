@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -21,6 +22,16 @@ typedef struct Lines {
         int control[2], in[2], out[2], err[2];
 } Lines;
 
+/* What bounds us is not meant for it: Go and Python programs reserve much. */
+static int unbound_memory(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_DATA, &limit) < 0)
+                return negative_errno();
+        limit.rlim_cur = limit.rlim_max;
+        return setrlimit(RLIMIT_DATA, &limit) < 0 ? negative_errno() : 0;
+}
+
 static _Noreturn void run_program(const Lines *l, pid_t reaper, char *const *arguments, char *const *environment) {
         sigset_t none;
 
@@ -28,6 +39,8 @@ static _Noreturn void run_program(const Lines *l, pid_t reaper, char *const *arg
         (void) setpgid(0, 0);
         /* Were the reaper killed, it at least would end. */
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != reaper)
+                _exit(REAPER_EXIT_NOT_RUN);
+        if (unbound_memory() < 0)
                 _exit(REAPER_EXIT_NOT_RUN);
         for (int s = 1; s < NSIG; s++)
                 (void) signal(s, SIG_DFL);

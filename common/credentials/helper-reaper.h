@@ -26,7 +26,8 @@ typedef struct Reaper {
                 .control = -1, .in = -1, .out = -1, .err = -1 \
         }
 
-/* arguments[0] is looked for on the PATH of environment. */
+/* arguments[0] is looked for on the PATH of environment. The program may use as much memory as the hard limit allows
+ * (RLIMIT_DATA), whatever ours is. */
 int reaper_start(char *const *arguments, char *const *environment, Reaper *ret);
 
 /* The program's status as wait(2) has it, once it has ended. What it has left running goes on until reaper_end(), as

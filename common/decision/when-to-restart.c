@@ -46,6 +46,8 @@ static uint64_t backoff(unsigned failures, uint64_t min, uint64_t max) {
 static Decision decide_silent(const Facts *f, const Policy *p, uint64_t now) {
         uint64_t deadline = f->silent_usec + p->settings.verify_usec;
 
+        if (!str_empty(f->agent.impostor))
+                return decision(ACTION_WAIT, REASON_IMPOSTOR, now + LOOK_LATER_USEC);
         if (now >= deadline)
                 return decision(ACTION_WAIT, REASON_SILENT, now + LOOK_LATER_USEC);
         return decision(ACTION_WAIT, REASON_REGISTERING, look_soon(now, deadline));

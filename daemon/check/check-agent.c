@@ -111,6 +111,8 @@ static void say_decision(Check *c, const Facts *f, uint64_t now) {
         d = decide_agent(f, &policy, now);
         sentence_describe(c->settings, f, &d, now, sentence, sizeof(sentence));
 
+        if (d.reason == REASON_IMPOSTOR)
+                return; /* a finding of its own */
         switch (d.action) {
         case ACTION_DONE:
                 say(c, OK, text("container %s runs with these credentials", c->settings->agent.container).s, NULL);
@@ -166,6 +168,12 @@ void check_agent(Check *c, const UnitReport *unit) {
                 return;
         if (r->answers)
                 say(c, OK, text("the agent answers: %s, cluster %s", r->version, r->cluster).s, NULL);
+        else if (!str_empty(r->impostor))
+                say(c, WARNING,
+                    text("port %u is held by %s, not by the agent, which cannot answer there", r->impostor_port,
+                         r->impostor)
+                            .s,
+                    text("ss -ltnp 'sport = :%u' shows the process; end it", r->impostor_port).s);
         else
                 say(c, WARNING,
                     text("the agent does not answer at %s: it has not registered with ECS (yet). The credentials are not "

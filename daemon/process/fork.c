@@ -6,8 +6,36 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/resource.h>
 
 #include "base/secret.h"
+
+/* AddressSanitizer maps far more than is used. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MEMORY_BOUND false
+#elif defined(__has_feature)
+#define MEMORY_BOUND !__has_feature(address_sanitizer)
+#else
+#define MEMORY_BOUND true
+#endif
+
+#define MEMORY_MAX (256UL * 1024 * 1024)
+
+/* RLIMIT_DATA and not RLIMIT_AS: it counts what is written to (the heap, stacks of threads), and neither the text of
+ * libraries, some 60 MB with libcurl and what it brings, nor the 128 MB that glibc reserves for the heap of each thread
+ * (libcurl's resolver) and does not use. The hard limit stays, for those who run other programs (reaper_start()). */
+static int bound_memory(void) {
+        struct rlimit limit;
+
+        if (!MEMORY_BOUND)
+                return 0;
+        if (getrlimit(RLIMIT_DATA, &limit) < 0)
+                return negative_errno();
+        if (limit.rlim_cur <= MEMORY_MAX)
+                return 0;
+        limit.rlim_cur = MEMORY_MAX;
+        return setrlimit(RLIMIT_DATA, &limit) < 0 ? negative_errno() : 0;
+}
 
 /* Bus, journal and timers of the parent are none of the child's business. */
 static void close_all_but(int keep) {
@@ -24,7 +52,7 @@ static _Noreturn void run(pid_t parent, const char *name, int fd, child_function
         /* It must not outlive the daemon: a hanging one would hold the lock on the environment file. */
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
                 _exit(EXIT_FAILURE);
-        if (secret_protect_process() < 0)
+        if (secret_protect_process() < 0 || bound_memory() < 0)
                 _exit(EXIT_FAILURE);
 
         (void) prctl(PR_SET_NAME, name);

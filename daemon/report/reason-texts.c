@@ -54,6 +54,11 @@ static const ReasonText texts[_REASON_MAX] = {
                            "The agent in container {container} has not registered with ECS for {silence}: it does not "
                            "answer at {url}. The credentials are not the cause, and nothing is restarted for it. See "
                            "{logs}"},
+        [REASON_IMPOSTOR] =
+                {"silent", LOG_WARNING, MESSAGE_IMPOSTOR,
+                 "Port {port} is held by {impostor}, not by the agent in container {container}: what is said "
+                 "there is not believed, and the agent cannot answer. Find the process, and end it: ss -ltnp "
+                 "'sport = :{port}'"},
         [REASON_OTHER_INSTANCE] = {"waiting", LOG_INFO, MESSAGE_WAITING,
                                    "Another ecs-authd restarts {agent}: waiting for that"},
 

@@ -51,11 +51,15 @@ static const char *describe_engine(const ObserveReport *agent) {
 }
 
 static const char *describe_introspection(const ObserveReport *agent) {
+        if (!str_empty(agent->impostor))
+                return "another user holds its port";
         switch (agent->tasks_error) {
         case -EBADMSG:
                 return "its answer is not the agent's";
         case -EFBIG:
                 return "its answer is longer than any of the agent's";
+        case -ENOTCONN:
+                return "who answered does not listen there any more";
         default:
                 return agent->tasks_error < 0 ? strerror(-agent->tasks_error) : "";
         }
@@ -137,6 +141,8 @@ static bool make_word(const Context *c, const char *name, char *ret) {
         else if (streq(name, "failures"))
                 (void) snprintf(ret, WORD_MAX, "%u %s", f->record.failures,
                                 sentence_plural(f->record.failures, "restart", "restarts in a row"));
+        else if (streq(name, "port"))
+                (void) snprintf(ret, WORD_MAX, "%u", f->agent.impostor_port);
         else if (streq(name, "unknown"))
                 describe_unknown(&f->agent, ret);
         else if (streq(name, "silence"))
@@ -163,6 +169,7 @@ static const char *word_of(const Context *c, const char *name, char *buffer) {
                 {"version", str_empty(a->version) ? "agent" : a->version},
                 {"cluster", str_empty(a->cluster) ? "?" : a->cluster},
                 {"state", state_directory()},
+                {"impostor", a->impostor},
                 {"introspection", describe_introspection(a)},
         };
 

@@ -2,7 +2,9 @@
 """A restart is done when a new container runs with the credentials, and live when the agent answers introspection, too.
 An agent that is silent is waited for: no credentials can stop one from registering."""
 
+import os
 import re
+import subprocess
 
 import pytest
 from bus_host import LIVE
@@ -214,3 +216,73 @@ def test_the_first_restart_is_the_last_for_one_cause(host):
     assert re.search("has not registered", result.stderr)
     wait_for(lambda: host.status()["state"] == "silent", 10, "status.json says so", host.seen)
     assert (host.restarts(), host.starts()) == (0, 0)
+
+
+# --- another user answers in the agent's place ---
+
+# Any user may take port 51678 while the agent is down, and say what he likes.
+LIAR = """
+import http.server, json
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"Cluster": "lies", "ContainerInstanceArn": "arn:lie", "Version": "lie", "Tasks": []}).encode())
+server = http.server.HTTPServer(("127.0.0.1", PORT), Handler)
+print("listens", flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.fixture(name="liar")
+def make_liar(host):
+    """He has taken the port of an agent that does not answer."""
+    if os.geteuid() != 0:
+        pytest.skip("root alone can be another user")
+    host.agent.answers = False
+    wait_for(lambda: host.agent.introspection.server is None, 5, "the port is free", host.seen)
+    with subprocess.Popen(["/usr/bin/python3", "-c", LIAR.replace("PORT", str(host.agent.introspection.port))], cwd="/",
+                          user=65534, group=65534, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as liar:
+        assert liar.stdout.readline() == "listens\n"
+        yield liar
+        liar.kill()
+
+
+def test_what_another_user_says_is_not_believed(host, liar):
+    host.login()
+    daemon = host.run()
+    port = host.agent.introspection.port
+    line = daemon.wait_said(f"Port {port} is held by user .*uid 65534")
+    assert f"ss -ltnp 'sport = :{port}'" in line.text
+    host.wait_agent()
+    for _ in range(2):
+        host.look_again()
+    assert not daemon.said(LIVE) and not daemon.said("lies")
+    assert len([line for line in daemon.lines() if "is held by" in line.text]) == 1
+    status = host.status()
+    assert status["state"] == "silent" and not status["agent"]["answers"]
+
+    check = host.run_verb("check").stdout
+    assert re.search(f"port {port} is held by user .*uid 65534.*", check) and "ss -ltnp" in check, check
+    # The agent has the credentials, and nothing more can be done here.
+    apply = host.run_verb("apply")
+    assert apply.returncode == 0 and "is held by user" in apply.stderr, apply.stderr
+    assert host.restarts() == 1
+
+    liar.kill()
+    liar.wait()
+    host.agent.answers = True
+    host.wait_live()
+    assert host.restarts() == 1
+
+
+def test_tasks_that_another_user_denies(host, liar):
+    """Without its state, the agent would lose those that he does not name."""
+    host.agent.datadir = None
+    host.agent.restart()
+    host.login()
+    daemon = host.run()
+    daemon.wait_said("does not tell at .* which tasks it would lose .another user holds its port")
+    host.look_again()
+    assert host.restarts() == 0
+    liar.kill()

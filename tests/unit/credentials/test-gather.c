@@ -32,7 +32,7 @@ static const struct {
                   "two.example) echo '{\"Username\":\"<token>\",\"Secret\":\"token\"}' ;;\n"
                   "*) echo credentials not found in native keychain; exit 1 ;; esac ;;\nesac\n"},
         {"broken", "#!/bin/sh\necho the secret of hunter2\nexit 1\n"},
-        {"odd", "#!/bin/sh\necho '{\"Username\":\"user\",\"Secret\":\"with a newline\\n\"}'\n"},
+        {"odd", "#!/bin/sh\nprintf %s '{\"Username\":\"user\",\"Secret\":\"with a newline\\n\"}'\n"},
         {"marker", "#!/bin/sh\ntouch /tmp/ecs-authd-unit-gather-was-asked\nexit 1\n"},
 };
 

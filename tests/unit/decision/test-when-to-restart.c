@@ -480,6 +480,11 @@ static void test_silent_agent(void **state _unused_) {
                 expect_usual(&f, ACTION_WAIT, table[i].reason, table[i].look_again);
                 f.agent.agent = AGENT_STOPPED;
                 expect_usual(&f, ACTION_WAIT, table[i].reason, table[i].look_again);
+
+                /* At once, since waiting does not help. */
+                f.agent =
+                        (ObserveReport){.agent = AGENT_RUNNING, .digest = f.agent.digest, .impostor = "user x (uid 1)"};
+                expect_usual(&f, ACTION_WAIT, REASON_IMPOSTOR, NOW + 5);
         }
 }
 
