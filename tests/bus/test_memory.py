@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from bus_host import LIVE, TOP, name_of
+from minting_helper import PROGRAMS
 from standin.wait import wait_for
 
 PLAIN = Path(os.environ.get("ECS_AUTHD_PLAIN", TOP / "build" / "ecs-authd"))
@@ -83,7 +84,8 @@ def look_until_measured(host, peaks):
 def test_engine_sends_much(plain, what):
     daemon = plain.run_live()
     since = daemon.mark()
-    plain.engine.misbehaves = b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: %d\r\n\r\n" % len(MUCH[what]) + MUCH[what]
+    head = b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: %d\r\n\r\n"
+    plain.engine.misbehaves = head % len(MUCH[what]) + MUCH[what]
     peaks = watch(plain)
     plain.login()
     daemon.wait_said("Docker Engine cannot be asked .*its answer is", since)
@@ -129,18 +131,20 @@ def test_a_job_has_a_limit_and_what_it_runs_has_none(plain):
     plain.login()
     wait_for(lambda: len(plain.engine.requests) > requests, 10, "the engine is asked", plain.seen)
     children = Path(f"/proc/{plain.daemon.pid}/task/{plain.daemon.pid}/children").read_text().split()
-    jobs = [data_limit(Path(f"/proc/{child}/limits").read_text()) for child in children if name_of(child) == "ecs-authd-job"]
+    jobs = [data_limit(Path(f"/proc/{child}/limits").read_text()) for child in children
+            if name_of(child) == "ecs-authd-job"]
     assert ("268435456", own[1]) in jobs
     assert own[0] == own[1]
     plain.engine.recover()
 
-    directory = plain.directory / "helpers"
-    directory.mkdir()
-    helper = directory / "docker-credential-limit"
-    helper.write_text(f"#!/bin/sh\ncat /proc/self/limits > {directory}/limits\n"
-                      "printf '{\"Username\":\"u\",\"Secret\":\"s\"}'\n")
-    helper.chmod(0o755)
-    plain.credentials.path.write_text('{"credHelpers":{"r.example.com":"limit"}}')
-    assert plain.run_verb("apply", "--no-restart", **{"Credentials_HelperEnvironment": f"PATH={directory}:/usr/bin:/bin"}) \
-        .returncode == 0
-    assert data_limit((directory / "limits").read_text()) == own
+    found = plain.directory / "limits"
+    helper = PROGRAMS / f"docker-credential-limit-{os.getpid()}"
+    helper.write_text('#!/bin/sh\ncat /proc/self/limits > "$FOUND"\nprintf \'{"Username":"u","Secret":"s"}\'\n')
+    try:
+        helper.chmod(0o755)
+        plain.credentials.path.write_text(f'{{"credHelpers":{{"r.example.com":"limit-{os.getpid()}"}}}}')
+        apply = plain.run_verb("apply", "--no-restart", Credentials_HelperEnvironment=f"FOUND={found}")
+    finally:
+        helper.unlink()
+    assert apply.returncode == 0, apply.stderr
+    assert data_limit(found.read_text()) == own
