@@ -16,6 +16,8 @@ static bool parse_address(const char *text, struct in6_addr *ret) {
         return inet_pton(AF_INET6, strchr(text, ':') ? text : mapped, ret) == 1;
 }
 
+/* NOLINTBEGIN(cert-err34-c): the kernel's numbers, each of so many digits. */
+
 /* One word of 32 bits, or four, each as the memory has it and printed as a number. */
 static bool parse_words(const char *hex, struct in6_addr *ret) {
         struct in6_addr a = IN6ADDR_ANY_INIT;
@@ -67,6 +69,8 @@ bool listener_scan(FILE *table, const char *address, unsigned port, unsigned *n_
         }
         return false;
 }
+
+/* NOLINTEND(cert-err34-c) */
 
 /* Of the host's own users: who is only in a directory service that may hang has a number. */
 static void describe_user(uid_t uid, char ret[static LISTENER_MAX]) {

@@ -60,7 +60,7 @@ static void test_tables(void **state _unused_) {
 static int make_listener(int family, HttpResponse *ret) {
         struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-        struct sockaddr_storage bound;
+        struct sockaddr_storage bound = {0};
         socklen_t size = sizeof(bound);
         int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 

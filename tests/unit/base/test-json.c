@@ -193,6 +193,7 @@ static _Noreturn void parse_much(const char *element) {
 
 /* 8 MB of "{}," took 1 GB. */
 static void test_memory(void **state _unused_) {
+        /* NOLINTBEGIN(bugprone-suspicious-missing-comma) */
         static const char *const table[] = {
                 "{}",
                 "[]",
@@ -209,6 +210,7 @@ static void test_memory(void **state _unused_) {
                 "\"m\":1,\"n\":1,\"o\":1,\"p\":1,\"q\":1,\"r\":1,\"s\":1,\"t\":1,\"u\":1,\"v\":1}",
                 "\"0123456789012345678901234567890123456789012345678901234567890123456789\"",
         };
+        /* NOLINTEND(bugprone-suspicious-missing-comma) */
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 int status;
