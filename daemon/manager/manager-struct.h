@@ -2,6 +2,7 @@
 #pragma once
 
 #include "jobs/observe-job.h"
+#include "jobs/settings-job.h"
 #include "jobs/sync-job.h"
 #include "manager/manager.h"
 #include "watch/watch-clock.h"
@@ -32,7 +33,8 @@ struct Manager {
         Writer *writer;
         Writer *asker; /* of helpers */
         Observer *observer;
-        Service *service; /* NULL: nothing is restarted */
+        Service *service;              /* NULL: nothing is restarted */
+        SettingsCheck *settings_check; /* before a reload */
         Watch *watch;
         DockerEvents *docker_events;
         ClockChange *clock_change;

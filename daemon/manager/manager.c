@@ -152,22 +152,23 @@ static int manager_reconnect(Manager *m) {
         return r;
 }
 
-/* The new settings, or why they are not taken. */
-static int manager_reload(Manager *m) {
+static void manager_keep_settings(int error, const Problems *problems) {
+        for (unsigned i = 0; i < problems->n_items; i++)
+                log_event(LOG_ERR, MESSAGE_SETTINGS_KEPT, NULL, "%s", problems->items[i].text);
+        if (problems->n_items == 0)
+                log_event(LOG_ERR, MESSAGE_SETTINGS_KEPT, NULL, "The settings cannot be read: %s", strerror(-error));
+        log_event(LOG_ERR, MESSAGE_SETTINGS_KEPT, NULL, "The settings in use stay in use");
+}
+
+/* The new settings instead of those in use. */
+static int manager_take_settings(Manager *m, Problems *problems) {
         _cleanup_(settings_freep) Settings *settings = NULL, *old = NULL;
         const char **files = NULL;
-        Problems problems = {0};
         int r;
 
-        r = settings_load(m->config_path, m->options, &settings, &problems);
-        if (r < 0) {
-                for (unsigned i = 0; i < problems.n_items; i++)
-                        log_event(LOG_ERR, MESSAGE_SETTINGS_KEPT, NULL, "%s", problems.items[i].text);
-                log_event(LOG_ERR, MESSAGE_SETTINGS_KEPT, NULL, "The settings in use stay in use");
-                return r;
-        }
-
-        r = list_watched_files(settings, &files);
+        r = settings_load(m->config_path, m->options, &settings, problems);
+        if (r >= 0)
+                r = list_watched_files(settings, &files);
         if (r < 0)
                 return r;
 
@@ -190,18 +191,32 @@ static int manager_reload(Manager *m) {
         return manager_reconnect(m);
 }
 
-static int on_sighup(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *userdata) {
+static void on_settings_checked(void *userdata, int error, const Problems *checked) {
         Manager *m = userdata;
+        Problems problems = *checked;
+        int r = error;
 
-        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, manager_now(m));
-        log_event(LOG_INFO, MESSAGE_RELOADED, NULL, "Reading the settings again and looking again, as asked (SIGHUP)");
-        if (manager_reload(m) == -ENOMEM)
-                log_error("Out of memory; the settings in use stay in use");
+        if (m->stopping)
+                return;
+        if (r >= 0) {
+                problems = (Problems){0};
+                r = manager_take_settings(m, &problems);
+        }
+        if (r < 0)
+                manager_keep_settings(r, &problems);
         facts_retry(&m->facts);
         announcer_say_again(m->announcer);
         if (m->ready)
                 (void) sd_notify(false, "READY=1");
         manager_wake(m);
+}
+
+static int on_sighup(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *userdata) {
+        Manager *m = userdata;
+
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, manager_now(m));
+        log_event(LOG_INFO, MESSAGE_RELOADED, NULL, "Reading the settings again and looking again, as asked (SIGHUP)");
+        settings_check_start(m->settings_check);
         return 0;
 }
 
@@ -290,6 +305,9 @@ static int manager_start_run(Manager *m) {
         if (r >= 0)
                 r = clock_change_new(&m->clock_change, m->event, on_clock_changed, m);
         if (r >= 0)
+                r = settings_check_new(&m->settings_check, m->event, m->config_path, m->options, on_settings_checked,
+                                       m);
+        if (r >= 0)
                 r = list_watched_files(m->settings, &files);
         if (r < 0)
                 return r;
@@ -366,6 +384,7 @@ Manager *manager_free(Manager *m) {
         writer_free(m->writer);
         writer_free(m->asker);
         observer_free(m->observer);
+        settings_check_free(m->settings_check);
         watch_free(m->watch);
         docker_events_free(m->docker_events);
         clock_change_free(m->clock_change);

@@ -9,9 +9,9 @@
 typedef int (*child_function_t)(const void *context, int fd);
 
 /* Forks a child, shown under this name by ps(1) (at most 15 bytes), that has nothing of what the parent holds open but
- * fd and the standard streams, leaves no core, dies with the parent, does not hear the signals that are meant for it, and
- * gets 256 MB of memory: four times what an answer of others can make it take, twice what the longest credential file
- * does. Beyond that an allocation fails, and the job with it. */
+ * fd and the standard streams, leaves no core, dies with the parent, does not hear the signals that are meant for it,
+ * and gets 256 MB of memory: four times what an answer of others can make it take, twice what the longest credential
+ * file does. Beyond that an allocation fails, and the job with it. */
 int fork_child(pid_t *ret, const char *name, int fd, child_function_t function, const void *context);
 
 /* Kills a child of fork_child() and waits for its end, but not for one that the kernel keeps in a call on a file system
