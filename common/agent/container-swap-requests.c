@@ -41,7 +41,7 @@ static int request(const ContainerEngine *e, const char *method, const char *pat
         int r;
 
         if (body) {
-                text = json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+                text = json_to_text(body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
                 if (!text)
                         return container_complain(e, -ENOMEM, what, name, strerror(ENOMEM));
         }

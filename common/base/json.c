@@ -3,7 +3,6 @@
 
 #include <limits.h>
 #include <strings.h>
-#include <sys/mman.h>
 
 enum {
         DEPTH_MAX = 32, /* of json-c's own, too */
@@ -36,7 +35,11 @@ typedef struct Scan {
         size_t members[DEPTH_MAX];
         unsigned depth;
         size_t memory, memory_max; /* that its values will take */
-        size_t longest;            /* of its strings */
+
+        json_tokener *tokener; /* NULL: it is only looked at */
+        json_object *top;      /* what json-c has made of it */
+        size_t given;          /* up to here it has it */
+        int error;             /* of that */
 } Scan;
 
 static bool refuse(Scan *s, const char *why) {
@@ -87,8 +90,6 @@ static bool scan_escape(Scan *s, bool name) {
 }
 
 static bool scan_string(Scan *s, bool name) {
-        const size_t start = s->at;
-
         if (!skip_one(s, "\""))
                 return refuse(s, peek(s) == '\'' ? "single quotes" : "not a name in double quotes");
 
@@ -100,8 +101,35 @@ static bool scan_string(Scan *s, bool name) {
                 else if (!scan_escape(s, name))
                         return false;
         }
-        if (s->at - start > s->longest)
-                s->longest = s->at - start;
+        return true;
+}
+
+static bool hand_on(Scan *s, const char *text, size_t size) {
+        enum json_tokener_error error;
+
+        errno = 0;
+        s->top = json_tokener_parse_ex(s->tokener, text, (int) size);
+        error = json_tokener_get_error(s->tokener);
+        if (errno != ENOMEM && (error == json_tokener_success || error == json_tokener_continue))
+                return true;
+
+        s->error = errno == ENOMEM ? -ENOMEM : -EBADMSG;
+        s->at = s->given + json_tokener_get_parse_end(s->tokener);
+        s->why = json_tokener_error_desc(error);
+        return false;
+}
+
+/* json-c gets what was looked through. Before 0.17 it does not say that it had no memory, and cuts off or leaves out
+ * what there was none for. malloc(3) says so in errno, which json-c clears at the end of a number: so it gets a piece
+ * up to each number, and the next one begins with that end. */
+static bool give(Scan *s) {
+        const size_t from = s->given;
+
+        if (!s->tokener)
+                return true;
+        if (!hand_on(s, s->text + from, s->at - from))
+                return false;
+        s->given = s->at;
         return true;
 }
 
@@ -116,7 +144,7 @@ static bool scan_number(Scan *s) {
                 if (!skip(s, DIGITS))
                         return refuse(s, "not a number");
         }
-        return true;
+        return give(s);
 }
 
 static bool scan_scalar(Scan *s) {
@@ -212,18 +240,6 @@ static bool scan(Scan *s) {
         return r == 0;
 }
 
-/* json-c passes over failed allocations: a member or the end of a string is missing then (0.16). So it is not begun
- * without what it will take, nor the copies that a growing buffer for the longest string makes. */
-static int find_room(const Scan *s) {
-        const size_t size = s->memory + 3 * s->longest + 64 * 1024;
-        void *room = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-        if (room == MAP_FAILED)
-                return -ENOMEM;
-        (void) munmap(room, size);
-        return 0;
-}
-
 size_t json_utf8_length(const unsigned char *s) {
         size_t n = *s < 0x80 ? 1 : (*s & 0xe0) == 0xc0 ? 2 : (*s & 0xf0) == 0xe0 ? 3 : (*s & 0xf8) == 0xf0 ? 4 : 0;
 
@@ -250,34 +266,39 @@ bool json_is_utf8(const char *s) {
         return true;
 }
 
-/* The value that was scanned. */
-static int build(Scan *s, int flags, json_object **ret) {
-        _cleanup_(json_tokener_freep) json_tokener *tokener = NULL;
-        _cleanup_json_ json_object *top = NULL;
-        enum json_tokener_error error;
+/* The value that was scanned, up to its end. */
+static int build(const Scan *scanned, int flags, Scan *ret) {
+        _cleanup_(json_tokener_freep) json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX + 1);
+        Scan s = {.text = scanned->text, .size = scanned->at, .memory_max = scanned->memory_max, .tokener = tokener};
+        bool good;
 
-        if (find_room(s) < 0)
-                return -ENOMEM;
-        tokener = json_tokener_new_ex(DEPTH_MAX + 1);
         if (!tokener)
                 return -ENOMEM;
         json_tokener_set_flags(tokener, flags);
-        top = json_tokener_parse_ex(tokener, s->text, (int) s->at);
+        good = scan(&s) && give(&s);
         /* A number or a word that is all there is may go on, to json-c. */
-        if (json_tokener_get_error(tokener) == json_tokener_continue)
-                top = json_tokener_parse_ex(tokener, "\n", 1);
-
-        error = json_tokener_get_error(tokener);
-        if (error != json_tokener_success) {
-                s->at = json_tokener_get_parse_end(tokener);
-                s->why = json_tokener_error_desc(error);
-                return -EBADMSG;
+        if (good && json_tokener_get_error(tokener) == json_tokener_continue)
+                good = hand_on(&s, "\n", 1);
+        if (!good) {
+                json_object_put(s.top);
+                s.top = NULL;
         }
-        *ret = STEAL_POINTER(top);
-        return 0;
+        *ret = s;
+        return good ? 0 : s.error;
+}
+
+const char *json_to_text(json_object *o, int flags) {
+        const char *text;
+
+        errno = 0;
+        text = json_object_to_json_string_ext(o, flags);
+        return errno == ENOMEM ? NULL : text;
 }
 
 static int parse(Scan *s, bool whole, int flags, json_object **ret) {
+        Scan built = {0};
+        int r;
+
         if (s->size > INT_MAX) {
                 s->why = "it is too long";
                 return -EFBIG;
@@ -288,7 +309,14 @@ static int parse(Scan *s, bool whole, int flags, json_object **ret) {
                 s->why = "something follows its end";
                 return -EBADMSG;
         }
-        return build(s, flags, ret);
+        r = build(s, flags, &built);
+        if (r == -EBADMSG) {
+                s->at = built.at;
+                s->why = built.why;
+        }
+        if (r >= 0)
+                *ret = built.top;
+        return r;
 }
 
 int json_parse_strict(const char *text, size_t size, int flags, json_object **ret, size_t *ret_offset,

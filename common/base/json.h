@@ -31,6 +31,10 @@ int json_parse_strict(const char *text, size_t size, int flags, json_object **re
  * Docker does it with what a credential helper answers. */
 int json_parse_answer(const char *text, json_object **ret);
 
+/* The text of it, which it keeps; flags: of JSON_C_TO_STRING_*. NULL: no memory; json-c itself then gives one that is
+ * cut short. */
+const char *json_to_text(json_object *o, int flags);
+
 /* The length of the UTF-8 sequence at s, 1 to 4; 0 when there is none. */
 size_t json_utf8_length(const unsigned char *s);
 

@@ -391,7 +391,7 @@ int authdata_format(Credentials *c, const Credentials *former, AuthType type, co
                 return 0;
         }
 
-        text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        text = json_to_text(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
         data = text ? secret_dup(text, strlen(text)) : NULL;
         if (!data)
                 return -ENOMEM;
@@ -420,21 +420,24 @@ int authdata_digest(const char *type, const char *data, const DigestKey *key, Di
 }
 
 /* In any case of its letters: Go's decoder takes the names of members so. */
-static void mask_entry(json_object *entry) {
+static int mask_entry(json_object *entry) {
         static const char *const secrets[] = {"auth", "password", "identitytoken", "registrytoken"};
 
         if (!json_object_is_type(entry, json_type_object))
-                return;
+                return 0;
 
         json_object_object_foreach(entry, name, member) {
                 for (size_t i = 0; i < ELEMENTSOF(secrets); i++)
-                        if (strcasecmp(name, secrets[i]) == 0 && json_object_is_type(member, json_type_string))
-                                (void) json_object_set_string(member, "***");
+                        if (strcasecmp(name, secrets[i]) == 0 && json_object_is_type(member, json_type_string) &&
+                            !json_object_set_string(member, "***"))
+                                return -ENOMEM;
         }
+        return 0;
 }
 
 int authdata_mask(const char *data, char **ret) {
         _cleanup_json_ json_object *top = NULL;
+        const char *text;
         char *masked;
         int r;
 
@@ -446,10 +449,13 @@ int authdata_mask(const char *data, char **ret) {
 
         json_object_object_foreach(top, key, entry) {
                 (void) key;
-                mask_entry(entry);
+                r = mask_entry(entry);
+                if (r < 0)
+                        return r;
         }
 
-        masked = strdup(json_object_to_json_string_ext(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+        text = json_to_text(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        masked = text ? strdup(text) : NULL;
         if (!masked)
                 return -ENOMEM;
         *ret = masked;
