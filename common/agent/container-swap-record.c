@@ -66,6 +66,8 @@ static int parse(const char *text, size_t size, SwapRecord *ret) {
                 return r;
         record.retries = json_object_get_int(json_get(o, "retries", json_type_int));
         record.since_usec = json_object_get_int64(json_get(o, "since", json_type_int));
+        if (record.since_usec < 0) /* no time of ours, and the clock could not be compared with it */
+                record.since_usec = 0;
         *ret = record;
         return 0;
 }
@@ -120,7 +122,7 @@ int swap_record_save(const SwapRecord *record) {
         r = format(record, &o);
         if (r < 0)
                 return r;
-        text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+        text = json_to_text(o, JSON_C_TO_STRING_PLAIN);
         return text ? state_file_write(NAME, text) : -ENOMEM;
 }
 

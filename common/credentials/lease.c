@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/state-file.h"
+#include "credentials/registry-name.h"
 
 #define NAME "leases"
 
@@ -16,6 +17,7 @@
 
 enum {
         FILE_SIZE_MAX = 64 * 1024 * 1024,
+        ERRNO_MAX = 4095, /* the kernel's own MAX_ERRNO */
 };
 
 static void lease_done(Lease *l) {
@@ -353,7 +355,7 @@ int leases_save(const Leases *l) {
 
         if (!top || describe(l, top) < 0)
                 return -ENOMEM;
-        text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        text = json_to_text(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
         if (!text)
                 return -ENOMEM;
         if (state_file_read(NAME, FILE_SIZE_MAX, &before) >= 0 && streq(before, text))
@@ -378,6 +380,24 @@ static const char *text_of(json_object *o, const char *name) {
         return s ? s : "";
 }
 
+/* Of a helper's call: what is none of errno's numbers was not written by us. */
+static int error_of(json_object *o) {
+        int64_t n = json_object_get_int64(json_get(o, "error", json_type_int));
+
+        return n > 0 || n < -ERRNO_MAX ? -EIO : (int) n;
+}
+
+/* It is shown, and compared with names that are so. -EINVAL: not one. */
+static int check_registry(const char *name) {
+        _cleanup_free_ char *normal = NULL;
+        int r;
+
+        if (!*name)
+                return 0; /* a store */
+        r = registry_normalize(name, &normal);
+        return r < 0 ? r : streq(name, normal) ? 0 : -EINVAL;
+}
+
 static int parse_lease(json_object *o, Leases *l) {
         LeaseTerms terms = {.key = text_of(o, "key"),
                             .source = text_of(o, "source"),
@@ -389,6 +409,9 @@ static int parse_lease(json_object *o, Leases *l) {
 
         if (str_empty(json_get_string(o, "helper")) || digest_from_hex(text_of(o, "digest"), &digest) < 0)
                 return 0;
+        r = check_registry(text_of(o, "registry"));
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
         (void) digest_from_hex(text_of(o, "settings"), &terms.settings); /* of another version: other ones */
         lease = leases_add(l, text_of(o, "registry"), text_of(o, "helper"));
         if (!lease)
@@ -402,7 +425,7 @@ static int parse_lease(json_object *o, Leases *l) {
         lease->due = number(o, "due");
         lease->end = number(o, "end");
         lease->failures = (unsigned) number(o, "failures");
-        lease->error = (int) json_object_get_int64(json_get(o, "error", json_type_int));
+        lease->error = error_of(o);
         lease->restored = (unsigned) number(o, "restored");
         lease->login = number(o, "login");
         lease->digest = digest;

@@ -74,10 +74,22 @@ static void test_not_a_record(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 unit_write_file(path, table[i]);
+                assert_int_equal(chmod(path, 0600), 0); /* it is what it says, and not who may read it */
                 assert_int_equal(swap_record_load(&record), -EBADMSG);
                 /* The containers have to be looked at. */
                 assert_true(container_swap_is_pending());
         }
+}
+
+/* Times can be taken from each other. */
+static void test_time_before_all_time(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "swap");
+        SwapRecord record;
+
+        unit_write_file(path, "{\"stage\":\"started\",\"container\":\"a\",\"since\":-9223372036854775808}");
+        assert_int_equal(chmod(path, 0600), 0);
+        assert_int_equal(swap_record_load(&record), 1);
+        assert_true(record.since_usec == 0);
 }
 
 /* A full disk, a directory that is not there: the one before stays, and nothing is left of the new one. */
@@ -99,6 +111,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_there_and_back, setup, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_pending, setup, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_not_a_record, setup, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_time_before_all_time, setup, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_cannot_be_written, setup, unit_remove_directory),
         };
 

@@ -410,6 +410,11 @@ static void test_damaged(void **state _unused_) {
                  "\",\"answered\":true,\"asked\":-9223372036854775808,\"due\":9223372036854775807,"
                  "\"end\":9223372036854775807,\"failures\":-1}]}",
                  0, 1, 0},
+                {"{\"leases\":[{\"registry\":\"Registry.example/v2\",\"helper\":\"h\",\"digest\":\"" HEX "\"}]}", 0, 0,
+                 0},
+                {"{\"leases\":[{\"registry\":\"a b\",\"helper\":\"h\",\"digest\":\"" HEX "\"}]}", 0, 0, 0},
+                {"{\"leases\":[{\"helper\":\"h\",\"digest\":\"" HEX "\",\"error\":110}]}", 0, 1, 0},
+                {"{\"leases\":[{\"helper\":\"h\",\"digest\":\"" HEX "\",\"error\":-2147483648}]}", 0, 1, 0},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
@@ -423,6 +428,7 @@ static void test_damaged(void **state _unused_) {
                         assert_in_range(l.items[j].asked, 0, INT64_MAX / 4);
                         assert_in_range(l.items[j].due, 0, INT64_MAX / 4);
                         assert_in_range(l.items[j].end, 0, INT64_MAX / 4);
+                        assert_true(l.items[j].error <= 0 && l.items[j].error >= -4095);
                 }
         }
 }
