@@ -82,12 +82,24 @@ static int64_t realtime_sec(void) {
 
 /* The boot starts the agent by itself, with what stands in the file: nothing of a restart before it is open. */
 static void move_to_this_boot(RestartRecord *record, int64_t realtime) {
-        int64_t ago = realtime_sec() - realtime;
-        uint64_t now = clock_monotonic_usec(), ago_usec = ago > 0 ? (uint64_t) ago * USEC_PER_SEC : 0;
+        const int64_t today = realtime_sec();
+        const uint64_t now = clock_monotonic_usec();
+        const bool known = realtime >= 0 && realtime <= today; /* nothing to reckon with otherwise */
+        const uint64_t ago_usec = known ? (uint64_t) (today - realtime) * USEC_PER_SEC : now;
 
         record->open = false;
-        record->restart_usec = ago >= 0 && ago_usec < now ? now - ago_usec : 0;
+        record->restart_usec = ago_usec < now ? now - ago_usec : 0;
         record->tried_usec = record->restart_usec;
+}
+
+/* A time that is still to come, in a file that was damaged, would hold back every restart until then. */
+static void keep_to_the_past(RestartRecord *record) {
+        const uint64_t now = clock_monotonic_usec();
+
+        if (record->restart_usec > now)
+                record->restart_usec = now;
+        if (record->tried_usec > now)
+                record->tried_usec = now;
 }
 
 /* What stands behind "name=", to the end of its line. */
@@ -138,6 +150,7 @@ static bool parse(const char *text, RestartRecord *ret) {
                 record.old_container_id[0] = 0;
         if (get_boot_id(this_boot) < 0 || !streq(boot, this_boot))
                 move_to_this_boot(&record, (int64_t) realtime);
+        keep_to_the_past(&record);
         *ret = record;
         return true;
 }
