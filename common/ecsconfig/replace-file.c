@@ -230,6 +230,14 @@ static int put_back(Exchange *x, FileVersion *now) {
         return 0;
 }
 
+/* What has the temporary name is what is expected there, as far as can be told without reading it. */
+static bool is_expected(const Exchange *x) {
+        struct stat st;
+
+        return fstatat(x->directory_fd, x->temporary, &st, AT_SYMLINK_NOFOLLOW) >= 0 && same_file(&st, &x->out.st) &&
+               st.st_size == x->out.st.st_size;
+}
+
 /* 0: what we put there is in the file. -EAGAIN: something newer is. Afterwards what has the temporary name is nobody's.
  */
 static int settle(Exchange *x) {
@@ -242,6 +250,9 @@ static int settle(Exchange *x) {
                 if (look_at_out(x, &now, &known) < 0)
                         return result;
                 if (known && accept(x, &now) >= 0)
+                        return result;
+                /* Ours is out again, and cannot be read: there is no memory. It does not go back in for that. */
+                if (!known && result < 0 && is_expected(x))
                         return result;
 
                 result = -EAGAIN;
