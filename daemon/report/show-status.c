@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/show-status.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -8,9 +9,11 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "base/secret.h"
 #include "report/status-file.h"
 
 enum {
+        FILE_SIZE_MAX = 16 * 1024 * 1024,
         SHORT_ID = 12, /* as docker ps shows a container */
         STATUS_NEEDS_A_LOOK = 3,
 };
@@ -141,6 +144,8 @@ static void show_registries(const Screen *screen, json_object *status) {
         char text[1024];
         size_t n_text;
 
+        if (hidden < 0)
+                hidden = 0;
         if (n == 0)
                 print_field(screen, "Registries:", "none");
         for (size_t i = 0; i < n; i++) {
@@ -210,24 +215,39 @@ static bool needs_a_look(const char *state) {
         return streq(state, "held") || streq(state, "silent") || streq(state, "problem");
 }
 
-static int show_once(bool json) {
-        _cleanup_json_ json_object *o = NULL;
+static int load(json_object **ret) {
+        _cleanup_close_ int fd = -1;
+        _cleanup_free_ char *text = NULL;
         char path[PATH_MAX];
-        Screen screen;
+        size_t size;
+        int r;
 
         status_file_path(path, sizeof(path));
-        if (access(path, R_OK) < 0)
-                return complain(errno == ENOENT ? "the service does not run" : strerror(errno));
-        o = json_object_from_file(path);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        r = fd < 0 ? negative_errno() : secret_read_fd(fd, FILE_SIZE_MAX, &text, &size);
+        return r < 0 ? r : json_parse_strict(text, size, 0, ret, NULL, NULL);
+}
+
+static int show_once(bool json) {
+        _cleanup_json_ json_object *o = NULL;
+        Screen screen;
+        int r;
+
+        r = load(&o);
+        if (r < 0 && r != -EBADMSG)
+                return complain(r == -ENOENT ? "the service does not run" : strerror(-r));
         if (!o || integer_of(o, "schema") != STATUS_FILE_SCHEMA)
                 return complain("what the service has written is of another version");
         if (!is_current(o))
                 return complain("the service has ended without a word");
 
         if (json) {
-                (void) printf("%s\n",
-                              json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                                        JSON_C_TO_STRING_NOSLASHESCAPE));
+                const char *text = json_to_text(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                           JSON_C_TO_STRING_NOSLASHESCAPE);
+
+                if (!text)
+                        return complain(strerror(ENOMEM));
+                (void) printf("%s\n", text);
         } else {
                 look_at_terminal(&screen);
                 print_status(&screen, o);
