@@ -36,7 +36,7 @@ LIBS     := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -linotifytools
 COMMON_SOURCES := $(wildcard common/*/*.c)
 DAEMON_SOURCES := $(wildcard daemon/*.c daemon/*/*.c)
 TEST_SOURCES   := $(wildcard tests/unit/*/test-*.c)
-FUZZ_SOURCES   := $(wildcard tests/fuzz/fuzz-*.c)
+FUZZ_SOURCES   := $(wildcard tests/fuzz/*.c)
 SOURCES        := $(COMMON_SOURCES) $(DAEMON_SOURCES) $(TEST_SOURCES) $(FUZZ_SOURCES)
 HEADERS        := $(wildcard common/*/*.h daemon/*.h daemon/*/*.h tests/unit/*.h tests/unit/*/*.h tests/fuzz/*.h)
 
@@ -162,18 +162,31 @@ torture-check: all ## a sample of it, a minute or two
 
 FUZZERS      := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 FUZZ_SECONDS ?= 600
-FUZZ_FLAGS   := -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZ_CORPUS  ?= $(BUILD)/fuzz-corpus
+FUZZ_FLAGS   := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FUZZ_WRAPPED := strdup strndup open openat read write fsync fstat fchmod renameat renameat2 sd_id128_get_boot
+FUZZ_LDFLAGS := -fsanitize=fuzzer $(FUZZ_WRAPPED:%=-Wl,--wrap=%)
+FUZZ_PARTS   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fuzz/fuzz-%,$(wildcard tests/fuzz/*.c)))
+FUZZ_MAKE     = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/fuzz CC=clang CFLAGS="$(FUZZ_FLAGS)" LDFLAGS= fuzzers
 
-$(BUILD)/fuzz/%: tests/fuzz/fuzz-%.c tests/fuzz/fuzz.h $(COMMON_SOURCES) $(HEADERS)
+$(BUILD)/fuzzer/%: $(BUILD)/tests/fuzz/fuzz-%.o $(FUZZ_PARTS) $(COMMON_OBJECTS) $(filter-out %/main.o,$(DAEMON_OBJECTS))
 	@mkdir -p $(@D)
-	$(call say,CC,$@)
-	$(Q)clang $(CPPFLAGS) $(FUZZ_FLAGS) -std=c17 $(WARNINGS) -o $@ $< $(COMMON_SOURCES) $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $^ $(LIBS)
 
-fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%) ## each fuzz target for FUZZ_SECONDS= (600)
-	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/$$f $(FUZZ_SECONDS) || exit 1; done
+fuzzers: $(FUZZERS:%=$(BUILD)/fuzzer/%)
 
-fuzz-check: $(FUZZERS:%=$(BUILD)/fuzz/%) ## each fuzz target for a moment
-	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/$$f 10 || exit 1; done
+fuzz: ## each fuzz target for FUZZ_SECONDS= (600); what is new is kept in FUZZ_CORPUS= (build/fuzz-corpus)
+	@$(FUZZ_MAKE)
+	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/fuzzer/$$f $(FUZZ_SECONDS) $(FUZZ_CORPUS) || exit 1; done
+
+fuzz-check: ## each fuzz target for a moment
+	@$(FUZZ_MAKE)
+	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/fuzzer/$$f 5 || exit 1; done
+
+fuzz-merge: ## take into the seeds what is new in FUZZ_CORPUS= and reaches more of the code
+	@$(FUZZ_MAKE)
+	@for f in $(FUZZERS); do tests/fuzz/merge $(BUILD)/fuzz/fuzzer/$$f $(FUZZ_CORPUS) || exit 1; done
 
 coverage: ## lines of common/ that the unit tests reach
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/coverage CFLAGS="$(COVERAGE) -g" LDFLAGS=--coverage unit-tests
@@ -215,7 +228,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate-decision conformance-check bus-check recipes-check host-check host-long-check torture torture-check fuzz fuzz-check coverage pictures \
+.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate-decision conformance-check bus-check recipes-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-merge coverage pictures \
         install uninstall compile_commands.json clean
 .SECONDARY:
 

@@ -1,42 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include "ecsconfig/auth-data.h"
 #include "ecsconfig/environment-file.h"
 
+#define FILE_NAME "ecs.config"
 #define TYPE "dockercfg"
 #define DATA "{\"registry.example\":{\"auth\":\"dTpw\"}}"
-
-/* The one file that all runs use, in memory. */
-static const char *file_path(void) {
-        static char path[64];
-
-        if (!path[0]) {
-                (void) snprintf(path, sizeof(path), "/dev/shm/ecs-authd-fuzz-%d", (int) getpid());
-                check(mkdir(path, 0700) == 0 || errno == EEXIST);
-                (void) strncat(path, "/ecs.config", sizeof(path) - strlen(path) - 1);
-        }
-        return path;
-}
-
-static void put(const char *text, size_t size) {
-        int fd = open(file_path(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-        check(fd >= 0 && write(fd, text, size) == (ssize_t) size);
-        (void) close(fd);
-}
-
-static char *get(size_t *ret_size) {
-        int fd = open(file_path(), O_RDONLY | O_CLOEXEC);
-        char *text;
-
-        check(fd >= 0 && secret_read_fd(fd, 1 << 22, &text, ret_size) == 0);
-        (void) close(fd);
-        return text;
-}
 
 /* Sets or removes our two keys; what comes of it has exactly these values to ecs-init. */
 static void edit(const char *type, const char *data) {
@@ -44,7 +14,7 @@ static void edit(const char *type, const char *data) {
         _cleanup_secret_ char *type_now = NULL, *data_now = NULL;
         Problems problems = {0};
 
-        check(envfile_open(file_path(), &f, &problems) == 0);
+        check(envfile_open(fuzz_path(FILE_NAME), &f, &problems) == 0);
         check(envfile_set(f, AUTHDATA_TYPE_KEY, type, ENVFILE_LINE_MAX_EXEC) == 0);
         check(envfile_set(f, AUTHDATA_DATA_KEY, data, ENVFILE_LINE_MAX_EXEC) == 0);
         check(envfile_get(f, AUTHDATA_TYPE_KEY, &type_now) == 0 && same(type, type_now));
@@ -93,23 +63,66 @@ static char *others(const char *text, size_t size, size_t *ret_size) {
         return result;
 }
 
+static int change(void) {
+        _cleanup_(envfile_freep) EnvFile *f = NULL;
+        Problems problems = {0};
+        int r;
+
+        r = envfile_open(fuzz_path(FILE_NAME), &f, &problems);
+        if (r >= 0)
+                r = envfile_set(f, AUTHDATA_TYPE_KEY, TYPE, ENVFILE_LINE_MAX_EXEC);
+        if (r >= 0)
+                r = envfile_set(f, AUTHDATA_DATA_KEY, DATA, ENVFILE_LINE_MAX_EXEC);
+        return r < 0 ? r : envfile_save(f, &problems);
+}
+
+/* The old one, whole, or the new one. */
+static void check_file(int r, const uint8_t *bytes, size_t size, const char *written, size_t n_written) {
+        _cleanup_free_ char *now = NULL;
+        size_t n_now;
+
+        now = fuzz_get(FILE_NAME, &n_now);
+        check(now);
+        if (r >= 0)
+                check(n_now == n_written && memcmp(now, written, n_now) == 0);
+        else
+                check(n_now == size && memcmp(now, bytes, n_now) == 0);
+}
+
+static void check_failing(const uint8_t *bytes, size_t size, const char *written, size_t n_written) {
+        fuzz_put(FILE_NAME, bytes, size);
+        fuzz_count();
+        check(change() >= 0);
+        (void) fuzz_stop();
+
+        fuzz_put(FILE_NAME, bytes, size);
+        while (fuzz_fail(bytes, size)) {
+                int r = change();
+
+                (void) fuzz_stop();
+                check_file(r, bytes, size, written, n_written);
+                fuzz_put(FILE_NAME, bytes, size);
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         _cleanup_free_ char *before = NULL, *after = NULL, *written = NULL, *removed = NULL;
         size_t n_before, n_after, n_written, n_removed;
 
         if (size > 4096)
                 return 0;
-        put((const char *) bytes, size);
+        fuzz_put(FILE_NAME, bytes, size);
         before = others((const char *) bytes, size, &n_before);
 
         edit(TYPE, DATA);
-        written = get(&n_written);
+        written = fuzz_get(FILE_NAME, &n_written);
         after = others(written, n_written, &n_after);
         /* A last line without a newline may get one. */
         check(n_after >= n_before && n_after <= n_before + 1 && memcmp(before, after, n_before) == 0);
 
         edit(NULL, NULL);
-        removed = get(&n_removed);
+        removed = fuzz_get(FILE_NAME, &n_removed);
         check(n_removed == n_after && memcmp(removed, after, n_after) == 0);
+        check_failing(bytes, size, written, n_written);
         return 0;
 }

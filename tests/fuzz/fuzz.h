@@ -21,6 +21,21 @@ static inline bool same(const char *a, const char *b) {
         return (!a && !b) || (a && b && streq(a, b));
 }
 
+/* Memory and system calls that fail. First a run in which all goes well, between fuzz_count() and fuzz_stop(). Then,
+ * for as long as fuzz_fail() is true, one up to fuzz_stop() in which one of the allocations or calls of the first
+ * fails: once, or, with allocations, from then on. Which one, a hash of the input says, and there is one such run or
+ * none; with FUZZ_EVERY= in the environment each has its turn. What is under test, and nothing of the test itself,
+ * stands between. It may fail then, but what it calls a success has to be what it was when all went well. FUZZ_TRACE=
+ * shows where. */
+void fuzz_count(void);
+bool fuzz_fail(const uint8_t *bytes, size_t size);
+bool fuzz_stop(void); /* whether something has failed */
+
+/* A file of the one directory that all runs of a process use, in memory; run removes it. */
+const char *fuzz_path(const char *name);
+void fuzz_put(const char *name, const void *bytes, size_t size);
+char *fuzz_get(const char *name, size_t *ret_size); /* NULL: it is not there */
+
 /* The input as a string of its own size, so that the sanitizer sees every byte that is read beyond it. */
 static inline char *fuzz_text(const uint8_t *bytes, size_t size) {
         char *text = malloc(size + 1);

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuzz.h"
+
+#include "credentials/lease.h"
+#include "credentials/registry-name.h"
+
+static bool same_lease(const Lease *a, const Lease *b) {
+        return same(a->registry, b->registry) && same(a->helper, b->helper) && same(a->key, b->key) &&
+               same(a->source, b->source) && same(a->complaint, b->complaint) && a->listed == b->listed &&
+               a->entered == b->entered && digest_equal(&a->settings, &b->settings) && a->answered == b->answered &&
+               a->asked == b->asked && a->given == b->given && a->due == b->due && a->end == b->end &&
+               a->error == b->error && a->failures == b->failures && a->restored == b->restored &&
+               a->login == b->login && digest_equal(&a->digest, &b->digest);
+}
+
+static bool same_mark(const FileMark *a, const FileMark *b) {
+        return same(a->path, b->path) && a->stamp.inode == b->stamp.inode &&
+               a->stamp.mtime_nsec == b->stamp.mtime_nsec && digest_equal(&a->stamp.digest, &b->stamp.digest) &&
+               a->login == b->login;
+}
+
+static bool same_leases(const Leases *a, const Leases *b) {
+        if (a->n_items != b->n_items || a->n_marks != b->n_marks)
+                return false;
+        for (size_t i = 0; i < a->n_items; i++)
+                if (!same_lease(&a->items[i], &b->items[i]))
+                        return false;
+        for (size_t i = 0; i < a->n_marks; i++)
+                if (!same_mark(&a->marks[i], &b->marks[i]))
+                        return false;
+        return true;
+}
+
+/* What everybody takes for granted who uses them. */
+static void check_lease(const Leases *l, const Lease *lease) {
+        _cleanup_free_ char *name = NULL;
+
+        check(*lease->helper && leases_find(l, lease->registry, lease->helper) == lease);
+        check(!*lease->registry || (registry_normalize(lease->registry, &name) == 0 && streq(name, lease->registry)));
+        check(lease->asked >= 0 && lease->given >= 0 && lease->due >= 0 && lease->end >= 0 && lease->login >= 0);
+        check(lease->error <= 0 && lease->error > -4096);
+}
+
+/* Rounds go on from it, wherever it stands. */
+static void check_round(Leases *l) {
+        static const Digest digest = {{7}};
+        const int64_t now = 1000000 * (int64_t) USEC_PER_SEC;
+
+        for (size_t i = 0; i < l->n_items; i++) {
+                Lease *lease = &l->items[i];
+
+                (void) lease_is_due(lease, now);
+                check(lease_restore_pause(lease) > 0);
+                lease_begin(lease);
+                check(lease_failed(lease, -EIO, "no", now) == 0 && lease->due > now);
+                check(lease_not_written(lease, now) == 0 && lease->due > now);
+                lease_answered(lease, &digest, lease->end, (int64_t) USEC_PER_SEC, now, now);
+                check(lease->due == 0 || lease->due > now);
+                check(!lease_is_due(lease, now));
+        }
+}
+
+/* Reads what stands there, and writes it. */
+static int pass(Leases *ret) {
+        int r = leases_load(ret);
+
+        return r < 0 ? r : leases_save(ret);
+}
+
+/* What was read is all of it or nothing, what was written is all of it or what was there before. */
+static void check_failing(const Leases *l, const uint8_t *bytes, size_t size) {
+        _cleanup_(leases_done) Leases first = {0};
+
+        fuzz_put("leases", bytes, size);
+        fuzz_count();
+        check(pass(&first) == 0);
+        (void) fuzz_stop();
+
+        fuzz_put("leases", bytes, size);
+        while (fuzz_fail(bytes, size)) {
+                _cleanup_(leases_done) Leases now = {0}, kept = {0};
+                int r = pass(&now);
+                bool failed = fuzz_stop();
+
+                check(r < 0 || same_leases(&now, l) || (failed && now.n_items == 0 && now.n_marks == 0));
+                check(leases_load(&kept) == 0 && same_leases(&kept, r < 0 ? l : &now));
+                fuzz_put("leases", bytes, size);
+        }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+        _cleanup_(leases_done) Leases l = {0}, again = {0}, copy = {0};
+        _cleanup_free_ char *text = fuzz_text(bytes, size);
+        int r;
+
+        (void) setenv("STATE_DIRECTORY", fuzz_path(NULL), 1);
+        r = leases_parse(text, &l);
+        if (r < 0)
+                check(!l.items && !l.marks);
+        for (size_t i = 0; i < l.n_items; i++)
+                check_lease(&l, &l.items[i]);
+
+        check(leases_save(&l) == 0 && leases_load(&again) == 0 && same_leases(&l, &again));
+        check(leases_take_fresh(&copy, &l, 0) == 0 && copy.n_items == 0);
+        if (strlen(text) == size)
+                check_failing(&l, bytes, size);
+        check_round(&again);
+        return 0;
+}
