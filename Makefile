@@ -165,7 +165,7 @@ FUZZ_SECONDS ?= 600
 FUZZ_CORPUS  ?= $(BUILD)/fuzz-corpus
 FUZZ_FLAGS   := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FUZZ_WRAPPED := strdup strndup open openat read write fsync fstat fchmod renameat renameat2 sd_id128_get_boot
-FUZZ_LDFLAGS := -fsanitize=fuzzer $(FUZZ_WRAPPED:%=-Wl,--wrap=%)
+FUZZ_LDFLAGS  = -fsanitize=fuzzer $(FUZZ_WRAPPED:%=-Wl,--wrap=%)
 FUZZ_PARTS   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fuzz/fuzz-%,$(wildcard tests/fuzz/*.c)))
 FUZZ_MAKE     = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/fuzz CC=clang CFLAGS="$(FUZZ_FLAGS)" LDFLAGS= fuzzers
 
@@ -173,6 +173,8 @@ $(BUILD)/fuzzer/%: $(BUILD)/tests/fuzz/fuzz-%.o $(FUZZ_PARTS) $(COMMON_OBJECTS) 
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/fuzzer/bus: FUZZ_WRAPPED += sd_bus_open_system
 
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzzer/%)
 
@@ -183,6 +185,10 @@ fuzz: ## each fuzz target for FUZZ_SECONDS= (600); what is new is kept in FUZZ_C
 fuzz-check: ## each fuzz target for a moment
 	@$(FUZZ_MAKE)
 	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/fuzzer/$$f 5 || exit 1; done
+
+fuzz-every: ## some minutes: in each seed each allocation and each system call fails in turn
+	@$(FUZZ_MAKE)
+	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/fuzzer/$$f every || exit 1; done
 
 fuzz-merge: ## take into the seeds what is new in FUZZ_CORPUS= and reaches more of the code
 	@$(FUZZ_MAKE)
@@ -228,7 +234,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate-decision conformance-check bus-check recipes-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-merge coverage pictures \
+.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate-decision conformance-check bus-check recipes-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage pictures \
         install uninstall compile_commands.json clean
 .SECONDARY:
 

@@ -24,7 +24,7 @@ typedef enum What {
 
 /* libFuzzer's other threads are left alone. */
 static _Thread_local struct {
-        bool counting;
+        bool counting, paused;
         What what;
         unsigned left; /* until it fails */
         bool failed;
@@ -37,6 +37,14 @@ void fuzz_count(void) {
         state.n_memory = state.n_calls = state.round = 0;
         state.failed = false;
         state.counting = true;
+}
+
+bool fuzz_failed(void) {
+        return state.what != FAIL_NOTHING && state.failed;
+}
+
+void fuzz_pause(bool pause) {
+        state.paused = pause;
 }
 
 bool fuzz_stop(void) {
@@ -98,6 +106,8 @@ static bool fail(int error) {
 }
 
 static bool memory_fails(void) {
+        if (state.paused)
+                return false;
         state.n_memory += state.counting;
         if (state.what != FAIL_MEMORY_ONCE && state.what != FAIL_MEMORY_FROM_THEN_ON)
                 return false;
@@ -112,6 +122,8 @@ static bool memory_fails(void) {
 
 /* May be short: *size becomes less. */
 static bool call_fails(int error, size_t *size) {
+        if (state.paused)
+                return false;
         state.n_calls += state.counting;
         if ((state.what != FAIL_CALL_ONCE && state.what != SHORT_CALL_ONCE) || state.failed)
                 return false;

@@ -29,7 +29,9 @@ static inline bool same(const char *a, const char *b) {
  * shows where. */
 void fuzz_count(void);
 bool fuzz_fail(const uint8_t *bytes, size_t size);
-bool fuzz_stop(void); /* whether something has failed */
+bool fuzz_stop(void);        /* whether something has failed */
+bool fuzz_failed(void);      /* something has, and we have not stopped yet */
+void fuzz_pause(bool pause); /* of the test itself, after all */
 
 /* A file of the one directory that all runs of a process use, in memory; run removes it. */
 const char *fuzz_path(const char *name);
