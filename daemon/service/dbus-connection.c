@@ -22,12 +22,18 @@ static int on_reconnect(sd_event_source *source _unused_, uint64_t usec _unused_
         return 0;
 }
 
+/* Without memory for that there never would be a connection again, nor an answer: better to be started anew. */
+static void expect_later(DBusConnection *b, int r) {
+        if (r < 0)
+                (void) sd_event_exit(b->event, r);
+}
+
 static void bus_lose(DBusConnection *b) {
         sd_bus *bus = STEAL_POINTER(b->bus);
 
         b->reconnect = sd_event_source_disable_unref(b->reconnect);
-        (void) sd_event_add_time_relative(b->event, &b->reconnect, CLOCK_MONOTONIC, b->reconnect_usec, 0, on_reconnect,
-                                          b);
+        expect_later(b, sd_event_add_time_relative(b->event, &b->reconnect, CLOCK_MONOTONIC, b->reconnect_usec, 0,
+                                                   on_reconnect, b));
         b->reconnect_usec = b->reconnect_usec * 2 < RECONNECT_MAX_USEC ? b->reconnect_usec * 2 : RECONNECT_MAX_USEC;
 
         /* Not flushed: what could not be sent must not be sent later, unasked. */
@@ -47,7 +53,7 @@ static int on_disconnected(sd_bus_message *m _unused_, void *userdata, sd_bus_er
         DBusConnection *b = userdata;
 
         b->reconnect = sd_event_source_disable_unref(b->reconnect);
-        (void) sd_event_add_defer(b->event, &b->reconnect, on_deferred_loss, b);
+        expect_later(b, sd_event_add_defer(b->event, &b->reconnect, on_deferred_loss, b));
         return 0;
 }
 

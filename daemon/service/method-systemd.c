@@ -374,7 +374,10 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unus
                 if (s->early[i].path && streq(s->early[i].path, s->job)) {
                         _cleanup_free_ char *result = STEAL_POINTER(s->early[i].result);
 
-                        systemd_finish_job(s, result ? result : "done");
+                        if (result)
+                                systemd_finish_job(s, result);
+                        else /* there was no memory to keep it */
+                                systemd_finish(s, JOB_UNKNOWN, NULL, NULL);
                         return 0;
                 }
         return 0;
