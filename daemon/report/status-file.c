@@ -219,8 +219,7 @@ int status_file_write(const Settings *settings, const Facts *facts, const Decisi
         r = describe(settings, facts, d, sentence, pid, &o);
         if (r < 0)
                 return r;
-        json = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                         JSON_C_TO_STRING_NOSLASHESCAPE);
+        json = json_to_text(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
         if (!json || asprintf(&text, "%s\n", json) < 0)
                 return -ENOMEM;
         /* json-c cuts short what it has no memory to print. */
