@@ -212,8 +212,15 @@ def long_line(good, _):
     return good + b"\nLONG=" + b"a" * (500 * 1024) + b"\n"
 
 
-def dense_json(_good, _path):
-    return b'{"auths":{},"x":[' + b"{}," * (1300 * 1024) + b"{}]}"
+def put_long(block, count, first=b"", last=b""):
+    """Blocks between the first and the last of it. Never whole in this process: its own memory is what it can measure from."""
+    def write(path):
+        with open(path, "wb") as f:
+            f.write(first)
+            for left in range(count, 0, -1024):
+                f.write(block * min(left, 1024))
+            f.write(last)
+    return lambda path, good, undo: in_place_of(path, good, undo, write)
 
 
 INPUTS = [Input(name, *put) if isinstance(put, tuple) else Input(name, put, *more) for name, put, *more in (
@@ -231,13 +238,13 @@ INPUTS = [Input(name, *put) if isinstance(put, tuple) else Input(name, put, *mor
     ("10 links", chain(10)),
     ("60 links", chain(60), "ces"),
     ("empty", put_text(lambda good, path: b"", "c")),
-    ("8 MB and a byte", put_text(lambda good, path: good + b" " * (8 * MB + 1 - len(good)), "ces")),
-    ("8 MB in lines", put_text(lambda good, path: (b"#" * 79 + b"\n") * (8 * MB // 80 + 1), "ces")),
+    ("8 MB and a byte", put_long(b" ", 8 * MB + 1), "ces"),
+    ("8 MB in lines", put_long(b"#" * 79 + b"\n", 8 * MB // 80 + 1), "ces"),
     ("1 GB sparse", put_new(make_sparse, "ces")),
     ("long line", put_text(long_line, "cs")),
     ("NUL bytes", put_text(lambda good, path: good + b"\0" * 1000 + b"\n", "cs", "e")),
     ("100,000 brackets", put_text(lambda good, path: b"[" * 100_000, "cs")),
-    ("4 MB of objects", put_text(dense_json, "es", "c")),
+    ("4 MB of objects", put_long(b"{},", 1300 * 1024, b'{"auths":{},"x":[', b"{}]}"), "es", "c"),
     ("random bytes", put_text(lambda good, path: os.urandom(100_000), "cs", "e")),
     ("half of it", put_text(lambda good, path: good[:len(good) // 2], "c", "s")),
     ("being written", being_written, "ce", "s"),
