@@ -67,7 +67,7 @@ def count_lines(path):
 
 
 class Changes:
-    """Most are waited for; now and then come some in a row, of which the last one has to be there."""
+    """One that is waited for, then fifteen in a row, of which the last one has to be there."""
 
     def __init__(self, program, seconds):
         self.host = make_host(program)
@@ -92,14 +92,14 @@ class Changes:
     def run(self, daemon):
         until = time.monotonic() + self.seconds
         while self.made < CHANGES and time.monotonic() < until and daemon.runs() and self.lost < 10:
-            for _ in range(1 if self.made % 10 < 8 else 4):
+            for _ in range(1 if self.waited % 2 == 0 else 15):
                 self.change()
             self.waited += 1
             # A registry that ends in the number, so that no other one has it in its text.
             expected = f'"r{self.made}."'.encode()
             if not within(lambda: expected in self.host.environment_file.read_bytes(), LOST_SECONDS, 0.0003):
                 self.lost += 1
-            if self.waited % 100 == 0:
+            if self.waited % 20 == 1:
                 self.growth.look()
 
     def change(self):
@@ -131,7 +131,8 @@ class Days:
             host.settings.update({"Credentials.RefreshSec": "100ms", "Restart.SettleSec": "0"})
             host.credentials.login(REGISTRY, "user", "password")
             daemon = host.run_daemon()
-            if not within(lambda: daemon.said("runs with the credentials"), 15):
+            host.credentials.login(ECR, "AWS", "token")
+            if not within(lambda: daemon.said("runs with the credentials") and daemon.said("is left out"), 15):
                 return [f"the agent does not run with the credentials: {daemon.tail()[-500:]}"]
             self.growth = Growth(daemon.pid)
             problems = self.watch(daemon)
