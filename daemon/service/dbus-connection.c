@@ -62,6 +62,9 @@ static void bus_connect(DBusConnection *b) {
 
         b->reconnect = sd_event_source_disable_unref(b->reconnect);
         r = sd_bus_open_system(&b->bus);
+        /* Else the end of the loop would wait until all is sent: a bus that does not answer takes 90 s of it. */
+        if (r >= 0)
+                r = sd_bus_set_close_on_exit(b->bus, false);
         if (r >= 0)
                 r = sd_bus_attach_event(b->bus, b->event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bus, or systemd on it, goes away and comes back."""
 
+import socket
+
 from bus_host import LIVE
 
 
@@ -100,3 +102,15 @@ def test_no_systemd_at_the_start(host):
 
     host.systemd1.connect()
     host.wait_live()
+
+
+def test_a_bus_that_says_nothing(host):
+    """It takes the connection, and not even a login to it is answered: neither a write nor the end waits for it."""
+    drop(host)
+    with socket.socket(socket.AF_UNIX) as bus:
+        bus.bind(str(host.bus.socket))
+        bus.listen()
+        daemon = host.run()
+        host.login()
+        host.wait_written()
+        assert daemon.stop(seconds=2) == 0
