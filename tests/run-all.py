@@ -28,6 +28,7 @@ SUITES = [
     ("conformance", MAKE + ["conformance-check"]),
     ("fuzz", MAKE + ["fuzz-check"]),
     ("recipes", MAKE + ["recipes-check"]),
+    ("torture", MAKE + ["torture-check"]),
 ]
 SIDE_BY_SIDE = [
     ("bus", MAKE + ["bus-check"]),

@@ -116,8 +116,10 @@ def play(part, cases, sample, chosen, at_a_time=2):
     def attempt(name):
         try:
             return list(cases[name]())
-        except CannotHere:
+        except (CannotHere, PermissionError):
             return None
+        except Exception as e:  # pylint: disable=broad-except  # the others are still to be tried
+            return [f"the case itself broke: {e!r}"]
 
     with ThreadPoolExecutor(at_a_time) as pool:
         for name, problems in zip(names, pool.map(attempt, names)):

@@ -16,8 +16,8 @@ from standin.credential_file import CredentialFile, encode
 from standin.sandbox import Sandbox
 
 CHANGES = 100_000
-SECONDS, SHORT_SECONDS = 360, 8
-HOURS, SHORT_HOURS = 400, 30
+SECONDS, SHORT_SECONDS = 360, 6
+HOURS, SHORT_HOURS = 400, 24
 LOST_SECONDS = 5
 # What of each may come and go: a job under way has some files open, and the allocator some pages.
 MEMORY_SLACK, FILES_SLACK = 512 * 1024, 8

@@ -17,7 +17,7 @@ from standin.sandbox import Sandbox
 CHANGE_SECONDS = 2
 HANG_UP_SECONDS = 1
 END_SECONDS = 1.5
-SUFFER_SECONDS = 3  # how long the peer may do its harm
+SUFFER_SECONDS, SHORT_SUFFER_SECONDS = 3, 1  # how long the peer may do its harm
 
 # Of each peer, in the short form.
 SHORT = ("silent", "floods", "garbage", "hangs", "floods events", "silent after the login", "child of another session")
@@ -26,8 +26,9 @@ numbers = itertools.count()
 
 
 class Case:
-    def __init__(self, program, peer, way):
+    def __init__(self, program, peer, way, seconds):
         self.host = Sandbox(program)
+        self.seconds = seconds
         self.host.settings["Restart.SettleSec"] = "0"
         self.peer, self.way = peer, way
         self.problems = []
@@ -108,7 +109,7 @@ class Case:
             self.problems.append("the helper is not asked")
         self.hang_up(daemon)
         self.change("after SIGHUP")
-        until = time.monotonic() + SUFFER_SECONDS
+        until = time.monotonic() + self.seconds
         while not self.problems and time.monotonic() < until:
             time.sleep(0.5)
             self.change("later")
@@ -134,7 +135,7 @@ def torture(program, short, chosen):
     peaks = [0]
 
     def case(peer, way):
-        one = Case(program, peer, way)
+        one = Case(program, peer, way, SHORT_SUFFER_SECONDS if short else SUFFER_SECONDS)
         problems = one.play()
         peaks.append(one.peak)
         return problems
