@@ -18,13 +18,14 @@ from measured import CannotHere
 
 MB = 1024 * 1024
 NOBODY = 65534
+NEWLINE = "newline in the name"  # torture_files.py names the place so
 FS_IMMUTABLE = 0x10
 FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 
 
 class Input(NamedTuple):
-    """bad, unsure: for which kinds of file it is no use, and for which it may or may not be (it depends on the user, or on how far
-    its owner is trusted): c credential file, e ecs.config, s settings. Elsewhere it is of use."""
+    """bad, unsure: for which kinds of file it is no use, and for which it may or may not be (it depends on the user, or on how
+    far its owner is trusted): c credential file, e ecs.config, s settings. Elsewhere it is of use."""
     name: str
     put: Callable  # (path, good bytes, undo: ExitStack)
     bad: str = ""
@@ -253,6 +254,7 @@ INPUTS = [Input(name, *put) if isinstance(put, tuple) else Input(name, put, *mor
     ("anybody may write", put_attributes(lambda path, undo: path.chmod(0o666)), "", "ces"),
     ("another owner", put_attributes(lambda path, undo: os.chown(path, NOBODY, NOBODY)), "", "ces"),
     ("directory of anybody", put_attributes(open_directory_to_all), "", "ces"),
+    (NEWLINE, put_attributes(lambda path, undo: None)),
     ("hard link", put_attributes(lambda path, undo: os.link(path, path.with_name(f"other{os.urandom(4).hex()}"))), "", "ces"),
     ("immutable", put_attributes(make_immutable), "e"),
     ("mounted file", put_attributes(mount_file), "e"),

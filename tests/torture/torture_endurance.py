@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service that does not end: a hundred thousand changes of the credential file, none of which is lost, and days in which nothing
-changes, of which nothing is seen. Its memory and its open files stay what they were.
+"""A service that does not end: a hundred thousand changes of the credential file, none of which is lost, and days in which
+nothing changes, of which nothing is seen. Its memory and its open files stay what they were.
 
 What is simulated: an hour is a RefreshSec= of 100 ms, with what happens in an hour of a quiet host. Nobody's clock is changed, so
 what is said again only after minutes, and leases, are not in it."""

@@ -6,7 +6,7 @@ import stat
 from contextlib import ExitStack
 from typing import Callable, NamedTuple
 
-from hostile_inputs import INPUTS, put_good
+from hostile_inputs import INPUTS, NEWLINE, put_good
 from measured import end, memory_field, MEMORY_MAX, MB, play, run, within
 from standin.ecs_config import credentials, read_environment
 from standin.sandbox import Sandbox
@@ -47,6 +47,14 @@ PLACES = [
 
 # What all the others are in as well: nothing is mounted there.
 SHARED = ("settings", "state directory", "run directory")
+NAMED_BY_SETTINGS = ("credential file", "ecs.config", "settings")
+
+
+def makes_sense(place, thing):
+    if thing.name == "mounted directory":
+        return place.name not in SHARED
+    return thing.name != NEWLINE or place.name in NAMED_BY_SETTINGS
+
 
 # One of each kind of input in each place, and each input in one place.
 SHORT_INPUTS = ("fifo", "1 GB sparse")
@@ -117,6 +125,8 @@ class Case:
     def prepare(self):
         """A host on which ecs-authd has run before."""
         host = self.host
+        if self.thing.name == NEWLINE:
+            self.rename(self.place.path(host).with_name("new\nline"))
         host.environment_file.write_text(OTHERS)
         host.environment_file.chmod(0o600)
         host.config.write_text("[Restart]\nMinIntervalSec=1min\n")
@@ -127,6 +137,15 @@ class Case:
         host.credentials.login("first.example.com", "user", "password")
         put_good(host.second(), b'{"auths": {}}')
         self.note("first pass", run(host.arguments("apply", "--no-restart"), host.environment(), VERB_SECONDS), (0,))
+
+    def rename(self, path):
+        host = self.host
+        if self.place.name == "credential file":
+            host.credentials.path = host.settings["Credentials.File"] = path
+        elif self.place.name == "ecs.config":
+            host.environment_file = host.settings["Agent.EnvironmentFile"] = path
+        else:
+            host.config = path
 
     def put(self):
         self.thing.put(self.path, self.good, self.input)
@@ -236,7 +255,7 @@ def torture(program, short, chosen):
         return problems
 
     cases = {f"{thing.name} as {place.name}": lambda place=place, thing=thing: case(place, thing)
-             for place in PLACES for thing in INPUTS if place.name not in SHARED or thing.name != "mounted directory"}
+             for place in PLACES for thing in INPUTS if makes_sense(place, thing)}
     figures = play("files", cases, sample() if short else None, chosen)
     figures.measured["inputs"] = len(INPUTS)
     figures.measured["places"] = len(PLACES)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Docker, its events, introspection, the bus and credential helpers, each of them bad in every way. A change of the credential file
-gets into ecs.config all the same, SIGHUP is answered, SIGTERM ends it, and no process that a helper has begun is left."""
+"""Docker, its events, introspection, the bus and credential helpers, each of them bad in every way. A change of the credential
+file gets into ecs.config all the same, SIGHUP is answered, SIGTERM ends it, and no process that a helper has begun is left."""
 
 import itertools
 import os
