@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <glob.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "ecsconfig/environment-file.h"
 
 #define DISK_MIN_BYTES (1024 * 1024)
+#define TEXT_MAX (1024 * 1024)
 
 /* --- credentials --- */
 
@@ -134,15 +136,26 @@ static void check_agent_json(Check *c) {
                     "take EngineAuthData out of /etc/ecs/ecs.config.json");
 }
 
-static bool mentions(const char *path, const char *what) {
-        _cleanup_free_ char *line = NULL;
-        _cleanup_fclose_ FILE *f = fopen(path, "re");
-        size_t size = 0;
-        bool found = false;
+/* Of a file that somebody else may have put there; NULL: it has no end, or cannot be read. */
+static char *read_text(const char *path) {
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        char *text = NULL;
+        struct stat st;
+        size_t size;
 
-        while (f && !found && getline(&line, &size, f) >= 0)
-                found = line[strspn(line, " \t")] != '#' && strstr(line, what);
-        return found;
+        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || secret_read_fd(fd, TEXT_MAX, &text, &size) < 0)
+                return NULL;
+        return text;
+}
+
+static bool mentions(const char *path, const char *what) {
+        _cleanup_free_ char *text = read_text(path);
+        char *rest = text, *line;
+
+        while ((line = strsep(&rest, "\n")))
+                if (line[strspn(line, " \t")] != '#' && strstr(line, what))
+                        return true;
+        return false;
 }
 
 /* What runs now and then, and may write the file as well. */
@@ -168,7 +181,8 @@ static void check_cron(Check *c) {
 
 /* The agent refuses to start where cloud-init has fallen back to it (agent/app/agent.go, since v1.105.0). */
 static void check_cloud_init(Check *c) {
-        _cleanup_json_ json_object *result = json_object_from_file("/var/lib/cloud/data/result.json");
+        _cleanup_free_ char *text_of_result = read_text("/var/lib/cloud/data/result.json");
+        _cleanup_json_ json_object *result = text_of_result ? json_tokener_parse(text_of_result) : NULL;
         const char *source = json_get_string(json_get(result, "v1", json_type_object), "datasource");
 
         if (source && startswith(source, "DataSourceNone"))

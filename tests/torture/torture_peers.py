@@ -74,7 +74,7 @@ class Case:
             raise CannotHere
         self.helper = Helper(next(numbers), HELPERS[self.way], self.host.directory)
         stack.callback(self.helper.close)
-        self.host.settings["Credentials.HelperTimeoutSec"] = "1s"
+        self.host.settings["Credentials.HelperTimeoutSec"] = "4s"
         self.host.settings["Credentials.HelperEnvironment"] = self.mark()
 
     def mark(self):
