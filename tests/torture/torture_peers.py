@@ -4,6 +4,7 @@ file gets into ecs.config all the same, SIGHUP is answered, SIGTERM ends it, and
 
 import itertools
 import os
+import signal
 import threading
 import time
 from contextlib import ExitStack
@@ -105,15 +106,21 @@ class Case:
             self.problems.append(f"it does not start: {daemon.tail()[-500:]}")
             return
         self.change("at first")
-        if self.helper and not within(self.helper.asked.exists, 5):
-            self.problems.append("the helper is not asked")
+        self.expect_asked()
         self.hang_up(daemon)
         self.change("after SIGHUP")
         until = time.monotonic() + self.seconds
         while not self.problems and time.monotonic() < until:
             time.sleep(0.5)
             self.change("later")
+        if self.helper:
+            self.helper.asked.unlink(missing_ok=True)
         self.hang_up(daemon)
+        self.expect_asked()  # it is at it when the end comes
+
+    def expect_asked(self):
+        if self.helper and not within(self.helper.asked.exists, 5):
+            self.problems.append(f"the helper is not asked: {self.host.daemons[-1].tail()[-300:]}")
 
     def judge_end(self, ended, loop):
         self.peak = ended.memory
@@ -129,6 +136,8 @@ class Case:
             return not left
         if self.helper and not within(nobody, 1, 0.1):
             self.problems.append(f"processes of a helper are left: {left[:5]}")
+            for line in left:
+                os.kill(int(line.split()[0]), signal.SIGKILL)
 
 
 def torture(program, short, chosen):

@@ -156,7 +156,7 @@ CASES = {
     "service and apply, slow disk": {"second": "apply", "slow": True},
     "service and apply, slow disk, locks of others": {"second": "apply", "slow": True, "locks": True},
 }
-SHORT = ("two services, slow disk, no common lock", "service and apply, slow disk, locks of others")
+SHORT = ("two services", "two services, slow disk, no common lock", "service and apply, slow disk, locks of others")
 
 
 def torture(program, short, chosen):
