@@ -18,6 +18,7 @@ from standin.sandbox import Sandbox
 CHANGE_SECONDS = 2
 HANG_UP_SECONDS = 1
 END_SECONDS = 1.5
+RESTART_SECONDS = 10
 SUFFER_SECONDS, SHORT_SUFFER_SECONDS = 3, 1  # how long the peer may do its harm
 
 # Of each peer, in the short form.
@@ -113,10 +114,18 @@ class Case:
         while not self.problems and time.monotonic() < until:
             time.sleep(0.5)
             self.change("later")
+        if self.peer == "events":
+            self.expect_restart()
         if self.helper:
             self.helper.asked.unlink(missing_ok=True)
         self.hang_up(daemon)
         self.expect_asked()  # it is at it when the end comes
+
+    def expect_restart(self):
+        """Events only say when to look: those that are too many, or wrong, keep the credentials from no agent."""
+        if not within(lambda: (self.host.agent.credentials() or {}).keys() == self.entries.keys(), RESTART_SECONDS):
+            self.problems.append(f"the agent is not restarted with other credentials within {RESTART_SECONDS} s: "
+                                 f"{self.host.daemons[-1].tail()[-300:]}")
 
     def expect_asked(self):
         if self.helper and not within(self.helper.asked.exists, 5):
