@@ -48,7 +48,8 @@ def in_place_of(path, good, undo, make):
 
 def put_good(path, good):
     """As tools do: whole, under another name first. None: there was nothing."""
-    remove(path)
+    if good is None or (path.is_dir() and not path.is_symlink()):
+        remove(path)
     if good is None:
         return
     temporary = path.with_name(f"{path.name[:100]}.torture")
