@@ -50,6 +50,8 @@ class Growth:
         self.seen.append((memory_field(self.pid, "VmRSS"), len(os.listdir(f"/proc/{self.pid}/fd"))))
 
     def problems(self):
+        if not self.seen:
+            return
         later = self.seen[len(self.seen) // 10:]
         for what, i, slack in (("bytes of memory", 0, MEMORY_SLACK), ("open files", 1, FILES_SLACK)):
             first, most = later[0][i], max(look[i] for look in later)
@@ -58,7 +60,7 @@ class Growth:
 
     def grown(self):
         """KiB of memory, from a tenth of the way to the end."""
-        return (self.seen[-1][0] - self.seen[len(self.seen) // 10][0]) // 1024
+        return 0 if not self.seen else (self.seen[-1][0] - self.seen[len(self.seen) // 10][0]) // 1024
 
 
 def count_lines(path):
@@ -70,12 +72,13 @@ class Changes:
     """One that is waited for, then fifteen in a row, of which the last one has to be there."""
 
     def __init__(self, program, seconds):
-        self.host = make_host(program)
-        self.seconds = seconds
+        self.program, self.seconds = program, seconds
+        self.host = None
         self.made = self.waited = self.lost = 0
         self.growth = None
 
     def play(self):
+        self.host = make_host(self.program)
         with ExitStack() as stack:
             stack.callback(self.host.close)
             self.host.settings["Restart.Method"] = "none"
@@ -119,12 +122,12 @@ class Days:
     """A quiet host: tasks come and go, ECR is logged in to, the same login is made again, and the file is looked at each hour."""
 
     def __init__(self, program, hours):
-        self.host = make_host(program)
-        self.hours = hours
+        self.program, self.hours = program, hours
+        self.host = None
         self.growth = None
 
     def play(self):
-        host = self.host
+        host = self.host = make_host(self.program)
         with ExitStack() as stack:
             stack.callback(host.close)
             host.start()
