@@ -96,7 +96,8 @@ class Changes:
     def run(self, daemon):
         until = time.monotonic() + self.seconds
         while self.made < self.changes and time.monotonic() < until and daemon.runs() and self.lost < 10:
-            behind = self.changes * (1 - (until - time.monotonic()) / self.seconds) - self.made
+            passed = 1 - (until - time.monotonic()) / self.seconds
+            behind = self.changes * passed / 0.95 - self.made
             for _ in range(1 if self.waited % 2 == 0 else max(BURST, min(BURST_MAX, int(behind)))):
                 self.change()
             self.waited += 1
