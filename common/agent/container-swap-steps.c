@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/container-swap-steps.h"
 
-#include <fcntl.h>
 #include <limits.h>
 
 #include "agent/container-create-body.h"
 #include "base/clock.h"
+#include "base/foreign-file.h"
 #include "base/secret.h"
 
 enum {
@@ -167,10 +167,13 @@ int swap_begin_again(Swap *x) {
 /* --- prepare: the new one is made, and the old one loses its restart policy --- */
 
 static int read_file(const Swap *x, const char *path, char **ret, size_t *ret_size) {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int fd = -1;
+        ForeignFile file;
         int r;
 
-        r = fd < 0 ? negative_errno() : secret_read_fd(fd, ENVIRONMENT_SIZE_MAX, ret, ret_size);
+        r = foreign_file_open(path, &fd, &file, NULL);
+        if (r >= 0)
+                r = secret_read_fd(fd, ENVIRONMENT_SIZE_MAX, ret, ret_size);
         if (r < 0)
                 problems_add(x->problems, LOG_ERR, "%s: cannot be read: %s; the container stays as it is", path,
                              strerror(-r));

@@ -253,11 +253,27 @@ void manager_on_unit_changed(void *userdata) {
                 manager_wake_agent(m);
 }
 
-void manager_on_docker_event(void *userdata) {
+static int on_docker_settled(sd_event_source *s _unused_, uint64_t usec, void *userdata) {
         Manager *m = userdata;
 
         manager_wake_agent(m);
-        (void) manager_arm_timer(m, &m->docker_settled, manager_now(m) + DOCKER_SETTLE_USEC, on_look_again);
+        m->docker_settling = m->docker_more && manager_arm_timer(m, &m->docker_settled, usec + DOCKER_SETTLE_USEC,
+                                                                 on_docker_settled) >= 0;
+        m->docker_more = false;
+        return 0;
+}
+
+/* A look at once, and one a moment after the last of them. However many there are, there is time for a decision between
+ * two looks. */
+void manager_on_docker_event(void *userdata) {
+        Manager *m = userdata;
+
+        m->docker_more = m->docker_settling;
+        if (m->docker_settling)
+                return;
+        manager_wake_agent(m);
+        m->docker_settling =
+                manager_arm_timer(m, &m->docker_settled, manager_now(m) + DOCKER_SETTLE_USEC, on_docker_settled) >= 0;
 }
 
 void manager_on_job_finished(void *userdata, JobOutcome outcome, const char *result, const char *message) {

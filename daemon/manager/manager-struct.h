@@ -42,7 +42,9 @@ struct Manager {
         Announcer *announcer;
 
         Facts facts;
-        RestartRecord saved; /* what stands in the record file, as far as we know */
+        RestartRecord saved;  /* what stands in the record file, as far as we know */
+        bool docker_settling; /* docker_settled is armed, */
+        bool docker_more;     /* and there was another event since */
         bool holds_lock;
         bool ready;
         bool watching;

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/show-status.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/foreign-file.h"
 #include "base/json.h"
 #include "base/secret.h"
 #include "report/status-file.h"
 
 enum {
-        FILE_SIZE_MAX = 16 * 1024 * 1024,
+        FILE_SIZE_MAX = 1024 * 1024,
         SHORT_ID = 12, /* as docker ps shows a container */
         STATUS_NEEDS_A_LOOK = 3,
 };
@@ -219,12 +219,14 @@ static int load(json_object **ret) {
         _cleanup_close_ int fd = -1;
         _cleanup_free_ char *text = NULL;
         char path[PATH_MAX];
+        ForeignFile file;
         size_t size;
         int r;
 
         status_file_path(path, sizeof(path));
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        r = fd < 0 ? negative_errno() : secret_read_fd(fd, FILE_SIZE_MAX, &text, &size);
+        r = foreign_file_open(path, &fd, &file, NULL);
+        if (r >= 0)
+                r = secret_read_fd(fd, FILE_SIZE_MAX, &text, &size);
         return r < 0 ? r : json_parse_strict(text, size, 0, ret, NULL, NULL);
 }
 
