@@ -15,7 +15,7 @@ sys.path.insert(0, str(TOP / "tests"))
 
 # A module each, torture_NAME.py, with torture(program, short, case): runs all its cases, or the one of that name, and returns its
 # Figures.
-PARTS = ["files", "peers", "two", "endurance", "score", "flags"]
+PARTS = ["inject", "oom", "secrets", "order", "files", "peers", "two", "endurance", "score", "flags"]
 
 
 def main():
