@@ -151,6 +151,11 @@ static int parse_arguments(int argc, char **argv, Arguments *a) {
         return -1;
 }
 
+static int failed(int r) {
+        (void) fprintf(stderr, "ecs-authd: %s\n", strerror(-r));
+        return EXIT_STATUS_FAILED;
+}
+
 static int verb_manager(const Arguments *a, Settings **settings) {
         _cleanup_(manager_freep) Manager *m = NULL;
         ManagerMode mode = MANAGER_RUN;
@@ -162,11 +167,7 @@ static int verb_manager(const Arguments *a, Settings **settings) {
         r = manager_new(&m, mode, settings, a->config_path, (char *const *) a->options);
         if (r >= 0)
                 r = manager_loop(m);
-        if (r < 0) {
-                (void) fprintf(stderr, "ecs-authd: %s\n", strerror(-r));
-                return EXIT_STATUS_FAILED;
-        }
-        return r;
+        return r < 0 ? failed(r) : r;
 }
 
 /* Where each entry comes from, and what was changed on the way; on stderr, so that stdout is what would be written. */
@@ -198,11 +199,11 @@ static int verb_render(const Arguments *a, const Settings *settings) {
 
         r = digest_key_load(&key);
         if (r < 0)
-                return EXIT_STATUS_FAILED;
+                return failed(r);
         r = sync_render(&settings->credentials, &settings->ecsconfig, &key, &credentials, &type, &data, &problems);
         print_problems(&problems);
         if (r < 0)
-                return EXIT_STATUS_FAILED;
+                return problems_worst_level(&problems) <= LOG_ERR ? EXIT_STATUS_FAILED : failed(r);
         print_sources(&credentials);
         if (!data) {
                 (void) fprintf(stderr, "No credentials: the two lines would be removed from %s\n",
@@ -213,10 +214,10 @@ static int verb_render(const Arguments *a, const Settings *settings) {
         if (!a->reveal) {
                 r = authdata_mask(data, &masked);
                 if (r < 0)
-                        return EXIT_STATUS_FAILED;
+                        return failed(r);
         }
         (void) printf(AUTHDATA_TYPE_KEY "=%s\n" AUTHDATA_DATA_KEY "=%s\n", type, masked ? masked : data);
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_STATUS_FAILED;
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : failed(negative_errno());
 }
 
 int main(int argc, char **argv) {
@@ -227,7 +228,7 @@ int main(int argc, char **argv) {
         int r;
 
         if (!options)
-                return EXIT_STATUS_FAILED;
+                return failed(-ENOMEM);
 
         r = parse_arguments(argc, argv, &a);
         if (r >= 0)
@@ -246,7 +247,7 @@ int main(int argc, char **argv) {
         r = settings_load(a.config_path, (char *const *) a.options, &settings, &problems);
         print_problems(&problems);
         if (r < 0)
-                return EXIT_STATUS_CONFIG;
+                return r == -ENOMEM ? failed(r) : EXIT_STATUS_CONFIG;
 
         if (streq(a.verb, "render"))
                 return verb_render(&a, settings);

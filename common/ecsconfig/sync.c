@@ -325,7 +325,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
 
         gather(sources, &round, answers ? &answers->leases : NULL, &gathered);
         problems_append(&report->problems, &gathered.problems);
-        r = gathered.error;
+        r = answers && answers->error < 0 ? answers->error : gathered.error;
         if (r >= 0)
                 r = prepare(&gathered, &current, settings, key, file, report);
         if (r >= 0)

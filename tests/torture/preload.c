@@ -5,11 +5,14 @@
  *   TORTURE_ALLOCATION=ever:PROCESS:N     all from that one on, in that process
  *   TORTURE_COUNTS=FILE                   gets a line for each process at its end: its name, and a letter for each of
  * them: c where libcrypto asked for it, which does so by the thousand, or else o
+ *   TORTURE_REFUSED=FILE                  gets the path of the program or library for which the first one was that
+ * fails
  *
  * Counted from main() on. strdup(3), asprintf(3) and the like come here, too: the C library lets malloc(3) be replaced.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -36,13 +39,36 @@ enum {
 
 static struct {
         bool begun, ever;
-        char process[64], name[64], counts[4096], who[COUNTED_MAX];
+        char process[64], name[64], counts[4096], refused[4096], who[COUNTED_MAX];
         unsigned long nth, n;
         unsigned forks;
 } us;
 
+/* Whose it is: of the first that is not the C library. */
+static void tell_for_whom(void) {
+        void *frames[32];
+        int fd, n = backtrace(frames, 32);
+        Dl_info info;
+
+        for (int i = 0; i < n; i++)
+                if (dladdr(frames[i], &info) != 0 && info.dli_fname && !strstr(info.dli_fname, "/preload.so") &&
+                    !strstr(info.dli_fname, "/libc.so")) {
+                        fd = open(us.refused, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+                        (void) dprintf(fd, "%s\n", info.dli_fname);
+                        backtrace_symbols_fd(frames, n, fd);
+                        (void) close(fd);
+                        return;
+                }
+}
+
 /* One place for a debugger to stop at. */
-__attribute__((noinline)) static bool refuse(void) {
+__attribute__((noinline)) static bool torture_refuse(void) {
+        if (*us.refused) {
+                us.begun = false; /* what is asked for here counts for nothing */
+                tell_for_whom();
+                *us.refused = 0;
+                us.begun = true;
+        }
         errno = ENOMEM;
         return true;
 }
@@ -61,7 +87,7 @@ static bool fails(void *caller) {
         us.n++;
         if (us.nth == 0 || strcmp(us.name, us.process) != 0 || (us.ever ? us.n < us.nth : us.n != us.nth))
                 return false;
-        return refuse();
+        return torture_refuse();
 }
 
 #define FAILS() fails(__builtin_return_address(0))
@@ -127,13 +153,15 @@ void _exit(int status) {
 static main_t real_main;
 
 static int begin(int argc, char **argv, char **environment) {
-        const char *allocation = getenv("TORTURE_ALLOCATION"), *counts = getenv("TORTURE_COUNTS");
+        const char *allocation = getenv("TORTURE_ALLOCATION"), *counts = getenv("TORTURE_COUNTS"),
+                   *refused = getenv("TORTURE_REFUSED");
         char when[5] = "";
 
         if (allocation && sscanf(allocation, "%4[a-z]:%63[0-9.]:%lu", when, us.process, &us.nth) != 3)
                 abort();
         us.ever = strcmp(when, "ever") == 0;
         (void) snprintf(us.counts, sizeof(us.counts), "%s", counts ? counts : "");
+        (void) snprintf(us.refused, sizeof(us.refused), "%s", refused ? refused : "");
         (void) snprintf(us.name, sizeof(us.name), "0");
         (void) raise(SIGWINCH);
         us.begun = true;

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 import zlib
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +49,9 @@ def build():
     compiler = [os.environ.get("CC", "gcc"), "-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-O2"]
     tracer, preload = BUILD / "tracer", BUILD / "preload.so"
     for target, source, more in (tracer, "tracer.c", []), (preload, "preload.c", ["-fPIC", "-shared"]):
-        subprocess.run([*compiler, *more, "-o", str(target), str(TOP / "tests/torture" / source)], check=True)
+        source = TOP / "tests" / "torture" / source
+        if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+            subprocess.run([*compiler, *more, "-o", str(target), str(source)], check=True)
     return tracer, preload
 
 
@@ -155,7 +158,8 @@ class Host:
         return [str(self.tools.program), "--config", str(self.config), *options, *verb]
 
     def environment(self, **more):
-        return {"PATH": os.environ["PATH"], "STATE_DIRECTORY": str(self.directory / "state"),
+        # HOME: without it getpwuid(3) is asked, which a failed allocation ends (glibc 2.36).
+        return {"PATH": os.environ["PATH"], "HOME": "/root", "STATE_DIRECTORY": str(self.directory / "state"),
                 "RUNTIME_DIRECTORY": str(self.directory / "run"), **more}
 
     def apply(self):
@@ -213,12 +217,13 @@ class Tools:
     """What all cases of a part share."""
 
     def __init__(self, program, helper):
-        self.program, self.helper = program, helper
+        self.program, self.helper, self.measured = program, helper, Counter()
         self.tracer, self.preload = build()
         self.numbers = call_numbers()
         self.names = {str(number): name for name, number in self.numbers.items()}
         self.status = {"registries": [], "sources": [], "environment_file": "/etc/ecs/ecs.config", "agent": {}}
-        self.contents = {scenario: self.expected(scenario) for scenario in SCENARIOS}
+        with_helper, without = self.expected("apply"), self.expected("plain")
+        self.contents = {scenario: without if scenario == "plain" else with_helper for scenario in SCENARIOS}
 
     def expected(self, scenario):
         with Host(self, scenario) as host:
