@@ -10,12 +10,15 @@ struct Writer {
         writer_done_t done;
         void *userdata;
 
-        /* For the child, which has them as they were when it was forked; a reload may free them here. */
+        /* For the child, which has them as they were when it was forked; a reload may free them here, but cancels it
+         * first. */
         const CredentialSettings *sources;
         const EcsConfigSettings *settings;
         const DigestKey *key;
         Asking asking;
 
+        int ended; /* how the one before it did, which did not tell what it had done; 0: it is the first */
+        bool asked;
         char *path; /* of the environment file, for the message about a child that did not end well */
 };
 
@@ -55,26 +58,71 @@ static const char *describe_error(int error) {
         }
 }
 
-static void on_done(void *userdata, int error, const void *report) {
-        Writer *w = userdata;
-        SyncReport failure = {.outcome = SYNC_FAILED};
-
-        if (error >= 0 || error == -ECANCELED) {
-                w->done(w->userdata, error >= 0 ? report : NULL);
-                return;
-        }
-        problems_add(&failure.problems, LOG_ERR,
-                     "%s: nothing was written, the job that reads the credential files did not end well: %s",
-                     w->path ? w->path : "The environment file", describe_error(error));
-        w->done(w->userdata, &failure);
-}
-
 static void run(const void *context, void *report) {
         const Writer *w = context;
 
         /* Whatever hangs is not waited for; a write is (sync_run()). */
         (void) signal(SIGTERM, SIG_DFL);
         sync_run(w->sources, w->settings, w->key, w->asking, report);
+}
+
+/* What the one before it had done is known now. */
+static void report_again(Writer *w, const SyncReport *report) {
+        SyncReport again = *report;
+
+        problems_add(&again.problems, w->asked ? LOG_ERR : LOG_WARNING,
+                     "%s: the job that writes it did not end well: %s; it was looked at again%s",
+                     w->settings->environment_file, describe_error(w->ended),
+                     w->asked ? ", and credential helpers are asked again" : "");
+        w->done(w->userdata, &again);
+}
+
+static void report_failure(Writer *w, int error) {
+        const char *path = w->path ? w->path : "The environment file";
+        SyncReport failure = {.outcome = SYNC_FAILED};
+
+        if (w->ended < 0)
+                problems_add(
+                        &failure.problems, LOG_ERR,
+                        "%s: whether it was written is not known: the job that writes it did not end well: %s; nor "
+                        "did the one that looked at it again: %s",
+                        path, describe_error(w->ended), describe_error(error));
+        else
+                problems_add(&failure.problems, LOG_ERR,
+                             "%s: nothing was written, the job that writes it could not be started: %s", path,
+                             describe_error(error));
+        w->done(w->userdata, &failure);
+}
+
+static void on_done(void *userdata, int error, const void *report);
+
+static int start(Writer *w) {
+        return worker_run(w->worker, run, w, sizeof(SyncReport), sync_timeout_usec(w->sources), on_done, w);
+}
+
+static void on_done(void *userdata, int error, const void *report) {
+        Writer *w = userdata;
+        int r = error;
+
+        if (error == -ECANCELED) {
+                w->done(w->userdata, NULL);
+                return;
+        }
+        /* It may have written all the same: the truth is looked at before it is told. */
+        if (error < 0 && w->ended == 0) {
+                w->ended = error;
+                w->asked = w->asking != ASK_NOBODY;
+                w->asking = ASK_NOBODY;
+                r = start(w);
+                if (r >= 0)
+                        return;
+        }
+        if (r < 0)
+                report_failure(w, r);
+        else if (w->ended < 0)
+                report_again(w, report);
+        else
+                w->done(w->userdata, report);
 }
 
 void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
@@ -85,12 +133,13 @@ void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigS
         w->settings = settings;
         w->key = key;
         w->asking = asking;
+        w->ended = 0;
+        w->asked = false;
         free(w->path);
         w->path = strdup(settings->environment_file);
-        r = w->path ? worker_run(w->worker, run, w, sizeof(SyncReport), sync_timeout_usec(sources), on_done, w)
-                    : -ENOMEM;
+        r = w->path ? start(w) : -ENOMEM;
         if (r < 0)
-                on_done(w, r, NULL);
+                report_failure(w, r);
 }
 
 void writer_tell_to_end(Writer *w) {
