@@ -173,7 +173,7 @@ class Host:
         (self.directory / "run" / "status.json").write_text(json.dumps({**self.tools.status, **status}))
 
     def traced(self, what="watch", verb=None, during=None, **environment):
-        """Runs the verb of the scenario to its end, or another one. during(process id): while it runs."""
+        """Runs the verb of the scenario to its end, or another one. during(host, process, pid_of): while it runs."""
         if self.scenario == "status":
             self.put_status()
         log, out, err = (self.directory / name for name in ("trace", "out", "err"))
@@ -182,9 +182,14 @@ class Host:
             process = subprocess.Popen(command, env=self.environment(TORTURE_PRELOAD=str(self.tools.preload), **environment),
                                        stdin=subprocess.DEVNULL, stdout=o, stderr=e, start_new_session=True)
         hung = False
+
+        def pid_of():
+            match = re.search(r"^main (\d+)", log.read_text() if log.exists() else "")
+            return int(match[1]) if match else None
+
         try:
             if during:
-                during(self, process, log)
+                during(self, process, pid_of)
             process.wait(SECONDS)
         except subprocess.TimeoutExpired:
             hung = True
@@ -198,7 +203,7 @@ class Host:
                      [tuple(line[1:3]) for line in lines if line[0] == "died"])
 
 
-def serve(host, process, log):
+def serve(host, process, pid_of):
     """A service from its start over one login to SIGTERM. What has failed may well keep it from either change: it is not waited
     for long."""
     for moment in range(2):
@@ -208,9 +213,9 @@ def serve(host, process, log):
             time.sleep(0.005)
         if moment == 0:
             host.login_later()
-    match = re.search(r"^main (\d+)", log.read_text() if log.exists() else "")
-    if match and process.poll() is None:
-        os.kill(int(match[1]), 15)
+    pid = pid_of()
+    if pid and process.poll() is None:
+        os.kill(pid, 15)
 
 
 class Tools:
