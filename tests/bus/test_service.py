@@ -196,6 +196,30 @@ def test_a_write_in_hand_is_finished_first(host):
     assert host.written() == host.expected
 
 
+def test_a_job_that_is_killed_is_looked_after(host):
+    """It may have written all the same: nothing is told of that before somebody has looked."""
+    daemon = host.run_live()
+    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
+    since = daemon.mark()
+
+    def writing():
+        for child in children.read_text().split():
+            try:
+                if any(os.readlink(fd).endswith("/environment.lock") for fd in Path(f"/proc/{child}/fd").iterdir()):
+                    return int(child)
+            except FileNotFoundError:
+                continue
+        return None
+
+    with open(host.environment_file, "a", encoding="utf-8"):
+        host.login()
+        os.kill(wait_for(writing, 5, "a job writes", host.seen), signal.SIGKILL)
+    daemon.wait_said("did not end well: it crashed; it was looked at again", since, seconds=20)
+    assert host.written() == host.expected
+    assert not daemon.said("nothing was written", since)
+    host.wait_live()
+
+
 def test_a_kill_between_write_and_restart_heals(host):
     host.login()
     daemon = host.run(Restart_SettleSec="1h")

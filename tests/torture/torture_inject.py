@@ -8,7 +8,7 @@ from traced_host import HELPER_REGISTRY, Helper, Host, SECONDS, SCENARIOS, Tools
 
 # What cannot fail, or not so that a program could do anything about it.
 CANNOT_FAIL = """brk exit exit_group futex getegid geteuid getgid getpid getppid gettid getuid madvise munmap mprotect
-restart_syscall rseq rt_sigaction rt_sigprocmask rt_sigreturn set_robust_list umask""".split()
+restart_syscall rseq rt_sigaction rt_sigprocmask rt_sigreturn set_robust_list umask wait4 waitid""".split()
 
 # The first one is what fails for good.
 ERRORS = {
@@ -24,11 +24,12 @@ ERRORS = {
     "fcntl": "EAGAIN EMFILE ENOLCK",
     "mmap memfd_create": "ENOMEM EMFILE",
     "clone clone3 fork vfork": "EAGAIN ENOMEM",
-    "pipe2 socket socketpair epoll_create1 timerfd_create signalfd4 eventfd2 inotify_init1 pidfd_open dup dup2 dup3": "EMFILE ENOMEM",
+    "pipe2 socket socketpair epoll_create1 timerfd_create signalfd4": "EMFILE ENOMEM",
+    "eventfd2 inotify_init1 pidfd_open dup dup2 dup3": "EMFILE ENOMEM",
     "connect": "ECONNREFUSED EINTR EAGAIN",
     "sendto sendmsg": "EPIPE EINTR",
     "recvfrom recvmsg": "ECONNRESET EINTR",
-    "poll ppoll epoll_wait epoll_pwait clock_nanosleep wait4 waitid": "EINTR",
+    "poll ppoll epoll_wait epoll_pwait clock_nanosleep": "EINTR",
     "inotify_add_watch epoll_ctl": "ENOSPC ENOMEM",
     "access faccessat faccessat2 readlink readlinkat": "EACCES EIO",
     "prctl prlimit64 close_range kill tgkill": "EPERM",

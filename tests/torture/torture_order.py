@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""In which order a write reaches the disk, from a trace: the new file is whole and synced before it gets its name, and its directory
-is synced after that. Of ecs.config, and of each file of the state directory."""
+"""In which order a write reaches the disk, from a trace: the new file is whole and synced before it gets its name, and its
+directory is synced after that. Of ecs.config, and of each file of the state directory."""
 
 import re
 import shutil

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ecs-authd is killed before each system call of a write. No secret may be found then but in the credential file, in ecs.config and
-in a temporary file beside it that only its owner may read and that the next pass removes."""
+"""ecs-authd is killed before each system call of a write. No secret may be found then but in the credential file, in ecs.config
+and in a temporary file beside it that only its owner may read and that the next pass removes."""
 
 import base64
 import os
