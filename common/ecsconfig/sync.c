@@ -295,7 +295,11 @@ static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOut
                 r = describe_current(file, key, report);
         if (r >= 0)
                 r = read_credentials(file, &current);
-        return r < 0 ? r : give_back_answers(gathered, &current, key);
+        if (r >= 0)
+                r = give_back_answers(gathered, &current, key);
+        if (r < 0)
+                report->digest_known = false; /* it may be of before */
+        return r;
 }
 
 /* answers: of helpers that were asked; or NULL. -EAGAIN: another program is writing it. patient: also where there would
@@ -379,8 +383,13 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                 report.asked = true;
         }
         if (r < 0) {
+                bool saved = report.outcome != SYNC_FAILED;
+
                 report.outcome = SYNC_FAILED;
-                if (r == -EAGAIN)
+                if (saved)
+                        problems_add(&report.problems, LOG_ERR, "%s: what stands in it now cannot be told: %s",
+                                     settings->environment_file, strerror(-r));
+                else if (r == -EAGAIN)
                         problems_add(&report.problems, LOG_ERR,
                                      "%s: another program has it open for writing, or changes it all the time; nothing "
                                      "was written. It is tried again as soon as that program closes it",

@@ -21,7 +21,7 @@ ERRORS = {
     "fchmod fchown fsetxattr fchmodat": "EPERM EIO",
     "fstat newfstatat statx lseek getdents64": "EIO ENOMEM",
     "flock": "ENOLCK EINTR EAGAIN",
-    "fcntl": "EAGAIN EMFILE ENOLCK",
+    "fcntl": "EMFILE EAGAIN ENOLCK",
     "mmap memfd_create": "ENOMEM EMFILE",
     "clone clone3 fork vfork": "EAGAIN ENOMEM",
     "pipe2 socket socketpair epoll_create1 timerfd_create signalfd4": "EMFILE ENOMEM",
@@ -45,7 +45,7 @@ LIE = "nothing was written"
 
 
 def cases_of(tools, scenario):
-    """SCENARIO:PROCESS:CALL:N:ERROR:once or ever, and SCENARIO:PROCESS:CALL:N:kill:before."""
+    """SCENARIO:PROCESS:CALL:N:ERROR:once or ever, and SCENARIO:PROCESS:CALL:N:kill:before or all."""
     with Host(tools, scenario) as host:
         ended = host.traced("list", during=serve if scenario == "run" else None)
     calls = [(process, tools.names.get(number, number)) for process, number in ended.calls]
@@ -59,6 +59,8 @@ def cases_of(tools, scenario):
                 yield f"{place}:kill:before"
             continue
         yield f"{place}:kill:before"
+        if scenario == "plain":
+            yield f"{place}:kill:all"
         errors = ERRORS.get(call, ["EIO"])[:len(ERRORS) if scenario == "apply" else 1] if process in fails else []
         yield from (f"{place}:{error}:once" for error in errors)
         if errors and errors[0] not in PASSES:
@@ -72,7 +74,8 @@ def takes_errors(scenario, process, calls):
 
 def told_wrongly(host, ended, contents):
     _, lie, after = ended.said.rpartition(LIE)
-    return lie and "Wrote" not in after and host.content() == contents.complete != contents.old and f'said "{LIE}", but it was'
+    newest = contents.later[1] if host.scenario == "run" else contents.complete
+    return lie and "Wrote" not in after and host.content() == newest and f'said "{LIE}", but it was'
 
 
 def judge(host, ended, contents):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ecs-authd is killed before each system call of a write. No secret may be found then but in the credential file, in ecs.config
-and in a temporary file beside it that only its owner may read and that the next pass removes."""
+"""ecs-authd is killed, with all its processes, before each system call of a write. No secret may be found then but in the
+credential file, in ecs.config and in a temporary file beside it that only its owner may read and that the next pass removes."""
 
 import base64
 import os
@@ -63,7 +63,7 @@ def found(host):
 def kill_and_look(tools, case):
     process, call, n = case.split(":")
     with Host(tools, SCENARIO) as host:
-        ended = host.traced(f"before:{process}:{tools.numbers[call]}:{n}")
+        ended = host.traced(f"all:{process}:{tools.numbers[call]}:{n}")
         if ended.hit is None:
             return None
         after_kill, temporary = found(host)

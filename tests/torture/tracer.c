@@ -8,7 +8,8 @@
  *   list                           writes each call down
  *   once=ERRNO:PROCESS:CALL:N      the N-th such call of that process fails
  *   ever=ERRNO:PROCESS:CALL:N      so do all that follow it, in each process
- *   before:PROCESS:CALL:N          that process is killed when it is about to make the call
+ *   before:PROCESS:CALL:N          that process is killed when it is about to make the call, or
+ *   all:PROCESS:CALL:N             the program and all of its processes are
  *
  * CALL and ERRNO are numbers. LOG has a line for each of: "main PID", "call PROCESS CALL FIRST-ARGUMENT", "hit
  * FIRST-ARGUMENT", "died PROCESS SIGNAL". Ends as the program did. */
@@ -32,7 +33,7 @@ enum {
         EXIT_STATUS_TRACER = 125,
 };
 
-typedef enum What { WATCH, LIST, ONCE, EVER, BEFORE } What;
+typedef enum What { WATCH, LIST, ONCE, EVER, BEFORE, ALL } What;
 
 typedef struct Process {
         pid_t pid;            /* 0: the place is free */
@@ -150,7 +151,10 @@ static void begin_call(Tracer *t, Process *p, unsigned long call, unsigned long 
 
         (void) fprintf(t->log, "hit %lu\n", argument);
         t->hit = true;
-        if (t->what == BEFORE) {
+        if (t->what == BEFORE || t->what == ALL) {
+                for (unsigned i = 0; t->what == ALL && i < PROCESSES_MAX; i++)
+                        if (t->processes[i].pid != 0 && &t->processes[i] != p)
+                                (void) kill(t->processes[i].pid, SIGKILL);
                 /* The kernel does not begin the call. */
                 if (is_program(p))
                         (void) kill(p->pid, SIGKILL);
@@ -255,6 +259,8 @@ static void parse_what(Tracer *t, const char *what) {
                 t->what = LIST;
         else if (sscanf(what, "before:%63[0-9.]:%lu:%u", t->process, &t->call, &t->nth) == 3)
                 t->what = BEFORE;
+        else if (sscanf(what, "all:%63[0-9.]:%lu:%u", t->process, &t->call, &t->nth) == 3)
+                t->what = ALL;
         else if (sscanf(what, "once=%d:%63[0-9.]:%lu:%u", &t->error, t->process, &t->call, &t->nth) == 4)
                 t->what = ONCE;
         else if (sscanf(what, "ever=%d:%63[0-9.]:%lu:%u", &t->error, t->process, &t->call, &t->nth) == 4)
