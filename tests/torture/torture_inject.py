@@ -128,5 +128,5 @@ def torture(program, short, case):
         if case:
             cases = [case]
         else:
-            cases = [name for scenario in SCENARIOS for name in sample(list(cases_of(tools, scenario)), 16 if short else None)]
+            cases = [name for scenario in SCENARIOS for name in sample(list(cases_of(tools, scenario)), short)]
         return play("inject", cases, lambda name: inject(tools, name), program)

@@ -53,7 +53,7 @@ def torture(program, short, case):
             cases = [case]
         else:
             scenarios = [name for name in SCENARIOS if name != "plain"]  # its jobs are those of apply
-            cases = [name for scenario in scenarios for name in sample(list(cases_of(tools, scenario)), 16 if short else None)]
+            cases = [name for scenario in scenarios for name in sample(list(cases_of(tools, scenario)), short)]
         figures = play("oom", cases, lambda name: fail_allocation(tools, name), program)
         figures.measured.update(tools.measured)
         return figures

@@ -92,7 +92,7 @@ def cases_of(tools):
 def torture(program, short, case):
     with Helper() as helper:
         tools = Tools(program, helper)
-        cases = [case] if case else sample(list(cases_of(tools)), 60 if short else None)
+        cases = [case] if case else sample(list(cases_of(tools)), short, 60)
         figures = play("secrets", cases, lambda name: kill_and_look(tools, name), program)
         figures.measured.update(tools.measured)
         return figures
