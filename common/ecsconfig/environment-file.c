@@ -64,7 +64,18 @@ static int explain(const EnvFile *f, int r, const char *what, const char *advice
         return r;
 }
 
-static const char *advise(int r) {
+/* Not root:root, for the service, which is root without a right over the files of others. */
+static bool is_somebody_elses(const EnvFile *f) {
+        struct stat st;
+
+        return f->directory_fd >= 0 && f->name && fstatat(f->directory_fd, f->name, &st, AT_SYMLINK_NOFOLLOW) >= 0 &&
+               (st.st_uid != geteuid() || st.st_gid != getegid());
+}
+
+static const char *advise(const EnvFile *f, int r) {
+        if ((r == -EACCES || r == -EPERM) && is_somebody_elses(f))
+                return "It has another owner or group than this process, which may not write it for them: make it "
+                       "root:root (chown), or give the service that right (ecs-authd(8), PRIVILEGES)";
         switch (r) {
         case -ENOSPC:
         case -EDQUOT:
@@ -168,7 +179,7 @@ static int open_file(const char *path, bool for_change, EnvFile **ret, Problems 
         if (r >= 0)
                 r = read_content(f);
         if (r < 0)
-                return explain(f, r, "cannot read it", advise(r), problems);
+                return explain(f, r, "cannot read it", advise(f, r), problems);
 
         *ret = STEAL_POINTER(f);
         return 0;
@@ -238,7 +249,7 @@ int envfile_save(EnvFile *f, Problems *problems) {
         r = replace_file(f->directory_fd, f->name, &f->read, f->lines.bytes, f->lines.size, &synced);
         if (r < 0) {
                 secret_free_sized(copy, f->lines.size);
-                return r == -EAGAIN ? r : explain(f, r, "cannot replace it", advise(r), problems);
+                return r == -EAGAIN ? r : explain(f, r, "cannot replace it", advise(f, r), problems);
         }
 
         secret_free_sized(f->read.content, f->read.size);

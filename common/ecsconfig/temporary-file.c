@@ -155,18 +155,23 @@ static int copy_xattrs(int from, int to) {
 
 int temporary_copy_attributes(const TemporaryFile *t, int from) {
         struct stat old, new;
+        int r;
 
         if (from < 0)
                 return 0; /* it was made with the mode of a new one */
+
+        /* In this order none but the last step needs a right over the files of others: attributes can be written as
+         * long as the mode lets its owner write, and until it has another owner. An ACL brings a mode of its own. */
+        r = copy_xattrs(from, t->fd);
+        if (r < 0)
+                return r;
         if (fstat(from, &old) < 0 || fstat(t->fd, &new) < 0)
                 return negative_errno();
-
-        /* Whoever owns the file already needs no capability to leave it so. */
+        if ((old.st_mode & 07777) != (new.st_mode & 07777) && fchmod(t->fd, old.st_mode & 07777) < 0)
+                return negative_errno();
         if ((old.st_uid != new.st_uid || old.st_gid != new.st_gid) && fchown(t->fd, old.st_uid, old.st_gid) < 0)
                 return negative_errno();
-        if (fchmod(t->fd, old.st_mode & 07777) < 0)
-                return negative_errno();
-        return copy_xattrs(from, t->fd);
+        return 0;
 }
 
 /* Whoever works on it holds a lock on it: where that can be had, nobody does. */

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -303,6 +304,87 @@ static void test_acl_is_kept(void **state) {
         assert_int_equal(set_and_save(path, "v", &problems), 1);
         assert_int_equal(getxattr(path, "system.posix_acl_access", back, sizeof(back)), sizeof(acl));
         assert_memory_equal(back, acl, sizeof(acl));
+}
+
+/* Root as the unit has it, without a right over the files of others; and back. */
+static void set_rights(bool with) {
+        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+        struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+        assert_int_equal(syscall(SYS_capget, &header, data), 0);
+        for (size_t i = 0; i < ELEMENTSOF(data); i++)
+                data[i].effective = with ? data[i].permitted : 0;
+        assert_int_equal(syscall(SYS_capset, &header, data), 0);
+}
+
+static int tear_down_with_rights(void **state) {
+        set_rights(true);
+        return tear_down(state);
+}
+
+static void test_attributes_without_rights(void **state) {
+        static const mode_t modes[] = {0600, 0640, 0644, 0660, 0400};
+        _cleanup_free_ char *path = unit_path(*state, "f");
+
+        set_rights(false);
+        for (size_t i = 0; i < ELEMENTSOF(modes); i++) {
+                char value[8] = "";
+                Problems problems = {0};
+                struct stat st;
+                bool has_xattr;
+
+                (void) unlink(path);
+                unit_write_file(path, "A=1\n");
+                has_xattr = setxattr(path, "user.note", "kept", 4, 0) == 0;
+                assert_int_equal(chmod(path, modes[i]), 0);
+                assert_int_equal(set_and_save(path, "v", &problems), 1);
+                unit_assert_file(path, "A=1\nKEY=v\n");
+                assert_int_equal(stat(path, &st), 0);
+                assert_int_equal(st.st_mode & 07777, modes[i]);
+                if (has_xattr)
+                        assert_int_equal(getxattr(path, "user.note", value, sizeof(value)), 4);
+        }
+}
+
+/* It would change hands: so it stays, and what cures that is said. */
+static void test_another_owner_without_rights(void **state) {
+        static const struct {
+                uid_t uid;
+                gid_t gid;
+                mode_t mode;
+        } cases[] = {{12345, 54321, 0644}, {0, 54321, 0640}, {12345, 0, 0644}, {12345, 54321, 0600}};
+        _cleanup_free_ char *path = unit_path(*state, "f");
+
+        if (geteuid() != 0)
+                skip();
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                EnvFile *f = NULL;
+                Problems problems = {0};
+                struct stat st;
+                int r;
+
+                (void) unlink(path);
+                unit_write_file(path, "A=1\n");
+                assert_int_equal(chmod(path, cases[i].mode), 0);
+                assert_int_equal(chown(path, cases[i].uid, cases[i].gid), 0);
+                set_rights(false);
+                r = envfile_open_for_change(path, &f, &problems);
+                if (r >= 0) {
+                        assert_int_equal(envfile_set(f, "KEY", "v", MAX), 0);
+                        r = envfile_save(f, &problems);
+                }
+                envfile_free(f);
+                set_rights(true);
+
+                assert_int_equal(r, cases[i].mode == 0600 ? -EACCES : -EPERM);
+                unit_assert_problem(&problems, "make it root:root");
+                unit_assert_problem(&problems, "ecs-authd(8), PRIVILEGES");
+                unit_assert_file(path, "A=1\n");
+                assert_int_equal(stat(path, &st), 0);
+                assert_int_equal(st.st_uid, cases[i].uid);
+                assert_int_equal(st.st_gid, cases[i].gid);
+                assert_int_equal(count_entries(*state), 1);
+        }
 }
 
 static void test_symbolic_links(void **state) {
@@ -633,6 +715,8 @@ int main(void) {
                 WITH_DIRECTORY(test_new_file),
                 WITH_DIRECTORY(test_attributes_are_kept),
                 WITH_DIRECTORY(test_acl_is_kept),
+                cmocka_unit_test_setup_teardown(test_attributes_without_rights, set_up, tear_down_with_rights),
+                cmocka_unit_test_setup_teardown(test_another_owner_without_rights, set_up, tear_down_with_rights),
                 WITH_DIRECTORY(test_symbolic_links),
                 WITH_DIRECTORY(test_what_cannot_be_opened),
                 WITH_DIRECTORY(test_changed_in_between),
