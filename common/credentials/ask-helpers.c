@@ -6,6 +6,7 @@
 #include "base/secret.h"
 #include "credentials/credential-file.h"
 #include "credentials/helper-lifetime.h"
+#include "credentials/helper-network.h"
 #include "credentials/run-helpers.h"
 #include "credentials/token-expiry.h"
 
@@ -116,9 +117,9 @@ static int take_list(const CredentialSettings *settings, HelperRound *round, con
 
 static void explain_store(const CredentialStore *store, const Lease *lease, Problems *problems) {
         problems_add(problems, LOG_ERR,
-                     "%s: docker-credential-%s list: %s%s%s; the entries that the environment file has stay",
+                     "%s: docker-credential-%s list: %s%s%s; the entries that the environment file has stay%s",
                      store->source, store->helper, helper_strerror(lease->error),
-                     str_empty(lease->complaint) ? "" : ": ", lease->complaint);
+                     str_empty(lease->complaint) ? "" : ": ", lease->complaint, helper_network_hint(lease->error));
 }
 
 static bool store_is_due(const HelperRound *round, const Lease *lease) {
@@ -188,10 +189,10 @@ static void explain_failure(const Credential *c, const Lease *lease, Problems *p
                                                             : "the entry that the environment file has for it stays";
 
         problems_add(problems, lease->error == -ENOKEY ? LOG_WARNING : LOG_ERR,
-                     "%s: the credentials of %s from docker-credential-%s: %s%s%s; %s. By hand: echo %s | "
+                     "%s: the credentials of %s from docker-credential-%s: %s%s%s; %s%s. By hand: echo %s | "
                      "docker-credential-%s get",
                      c->source, c->key, c->helper, explain_error(lease->error), str_empty(lease->complaint) ? "" : ": ",
-                     lease->complaint, consequence, c->key, c->helper);
+                     lease->complaint, consequence, helper_network_hint(lease->error), c->key, c->helper);
 }
 
 static void warn_of_short_lease(const Credential *c, const Lease *lease, Problems *problems) {

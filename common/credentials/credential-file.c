@@ -345,14 +345,22 @@ int credfile_parse_list(Credentials *c, const CredentialStore *store, const char
         return 0;
 }
 
-static const char *advise(int r) {
+static bool is_in_a_home_directory(const char *path) {
+        return startswith(path, "/home/") || startswith(path, "/run/user/");
+}
+
+static const char *advise(const char *path, int r) {
         switch (r) {
         case -ENOENT:
         case -ENOTDIR:
+                if (is_in_a_home_directory(path))
+                        return "Run 'docker login'; the service sees no home directory but root's without a drop-in "
+                               "(ecs-authd(8), PRIVILEGES)";
                 return "Run 'docker login', or set [Credentials] File=";
         case -EACCES:
         case -EPERM:
-                return "Look at its owner and mode, and at those of its directories (namei -l)";
+                return "Look at its owner and mode, and at those of its directories (namei -l); the service reads "
+                       "another user's files with a drop-in only (ecs-authd(8), PRIVILEGES)";
         case -EISDIR:
         case -ENOTSUP:
                 return "It has to be a regular file";
@@ -379,7 +387,7 @@ static void complain(const char *path, int error, const Distrust *distrust, Prob
         }
         problems_add(problems, error == -ENOENT ? LOG_WARNING : LOG_ERR,
                      "%s: cannot be read: %s; the last good credentials stay in use. %s", path, strerror(-error),
-                     advise(error));
+                     advise(path, error));
 }
 
 static int make_stamp(const struct stat *st, const DigestKey *key, const char *text, size_t size, CredFileStamp *ret) {
