@@ -386,7 +386,8 @@ class Host:
         log = open(self.directory / "console", "w", encoding="utf-8")
         self.process = subprocess.Popen(
             ["systemd-nspawn", "--quiet", f"--directory={self.root}", "--register=no", "--keep-unit", "--boot",
-             "--console=pipe", f"--bind={self.engine.directory}:/run/engine",
+             # For IPAddressDeny=, which systemd passes over where it may not use BPF.
+             "--capability=CAP_BPF,CAP_NET_ADMIN", "--system-call-filter=bpf", "--console=pipe", f"--bind={self.engine.directory}:/run/engine",
              f"--bind-ro={shutil.which('docker', path='/usr/bin:/bin:/usr/local/bin')}:/usr/bin/docker"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             env=dict(os.environ, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1"))

@@ -93,6 +93,7 @@ def test_rootless_podman(host):
 def test_rootless_podman_in_the_home_directory(host):
     host.put("/etc/ecs-authd.conf.d/50-podman.conf", "[Credentials]\nFile=/home/alice/.config/containers/auth.json\n")
     host.shell(f"rm {UNIT}/podman.conf")
+    install(host, "home.service.conf", f"{UNIT}/home.conf")
     host.run("systemctl", "daemon-reload")
     host.restart_daemon()
     podman_login(host, "/home/alice/.config/containers/auth.json", "sixth")
