@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <linux/capability.h>
+#include <sys/stat.h>
 #include <systemd/sd-bus.h>
 
 #include "check/check-parts.h"
@@ -135,6 +137,30 @@ static bool comes_before(sd_bus *bus, const char *path, const char *unit) {
         return found;
 }
 
+/* Whoever runs the check may read what the service may not. */
+static void check_own_rights(Check *c, sd_bus *bus, const char *path) {
+        const uint64_t to_give = UINT64_C(1) << CAP_CHOWN,
+                       to_read = UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_DAC_READ_SEARCH;
+        const char *environment_file = c->settings->ecsconfig.environment_file;
+        uint64_t rights;
+        struct stat st;
+
+        if (sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service", "CapabilityBoundingSet", NULL, 't',
+                                        &rights) < 0)
+                return;
+        if (!(rights & to_give) && stat(environment_file, &st) >= 0 && (st.st_uid != 0 || st.st_gid != 0))
+                say(c, PROBLEM,
+                    text("%s belongs to %u:%u, and ecs-authd.service may not write it for them", environment_file,
+                         st.st_uid, st.st_gid)
+                            .s,
+                    text("chown root:root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", environment_file).s);
+        for (char **file = c->settings->credentials.files; *file; file++)
+                if (!(rights & to_read) && stat(*file, &st) >= 0 && st.st_uid != 0 && !(st.st_mode & S_IROTH))
+                        say(c, PROBLEM,
+                            text("%s belongs to user %u, and ecs-authd.service may not read it", *file, st.st_uid).s,
+                            text("chown root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", *file).s);
+}
+
 static void check_own_unit(Check *c, sd_bus *bus) {
         _cleanup_free_ char *path = NULL, *load = NULL, *enabled = NULL, *active = NULL;
 
@@ -161,6 +187,7 @@ static void check_own_unit(Check *c, sd_bus *bus) {
         else if (streq(active, "active") && streq(enabled, "enabled"))
                 say(c, OK, text("ecs-authd.service is running, and comes before %s at boot", c->settings->unit).s,
                     NULL);
+        check_own_rights(c, bus, path);
 }
 
 void check_units(Check *c, UnitReport *ret_unit) {

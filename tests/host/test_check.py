@@ -53,6 +53,10 @@ def credential_file(host, **entries):
 BROKEN = {
     "credential file for all to read": ("chmod 644 /root/.docker/config.json", "config.json can be read by others", None),
     "ecs.config for all to read": ("chmod 644 /etc/ecs/ecs.config", "ecs.config can be read by others", None),
+    "credential file of another user": ("chown 1234 /root/.docker/config.json",
+                                        "config.json belongs to user 1234, and ecs-authd.service may not read it", None),
+    "ecs.config of another owner": ("chown 0:1234 /etc/ecs/ecs.config",
+                                    "ecs.config belongs to 0:1234, and ecs-authd.service may not write it for them", None),
     "agent stopped": ("systemctl stop ecs", "ecs.service is not running", None),
     "agent not enabled": ("systemctl disable ecs", "ecs.service is not started at boot", None),
     "ecs-authd not enabled": ("systemctl disable ecs-authd", "ecs-authd.service is not started at boot", None),
