@@ -56,7 +56,7 @@ def missing_parts():
     missing = []
     if os.geteuid() != 0:
         missing.append("root")
-    for program in ("debootstrap", "systemd-nspawn", "nsenter", "dockerd", "docker-registry", "htpasswd", "gcc"):
+    for program in ("debootstrap", "systemd-nspawn", "nsenter", "dockerd", "docker-registry", "htpasswd", "gcc", "ip"):
         if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
             missing.append(program)
     if not missing and subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], check=False).returncode != 0:
