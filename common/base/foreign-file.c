@@ -293,7 +293,7 @@ int foreign_file_read(const char *path, size_t max, uint64_t timeout_usec, char 
                         (void) STEAL_POINTER(reading); /* the thread still has it */
                 return r;
         }
-        if (reading->r == -EKEYREJECTED)
+        if (reading->r == -EKEYREJECTED && ret_distrust)
                 *ret_distrust = reading->distrust;
         if (reading->r < 0)
                 return reading->r;

@@ -116,8 +116,8 @@ static void test_directory_for_all(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, unit_make_state_directory, unit_remove_state_directory)
         const struct CMUnitTest tests[] = {
-                TEST(test_written_and_read), TEST(test_longest),      TEST(test_not_ours),
-                TEST(test_holds_a_nul),      TEST(test_no_such_file), TEST(test_cannot_be_replaced),
+                TEST(test_written_and_read),  TEST(test_longest),      TEST(test_not_ours),
+                TEST(test_holds_a_nul),       TEST(test_no_such_file), TEST(test_cannot_be_replaced),
                 TEST(test_directory_for_all),
         };
 
