@@ -14,6 +14,7 @@ static bool same_lease(const Lease *a, const Lease *b) {
 }
 
 static bool same_mark(const FileMark *a, const FileMark *b) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): where there is a number of them, they are there. */
         return same(a->path, b->path) && a->stamp.inode == b->stamp.inode &&
                a->stamp.mtime_nsec == b->stamp.mtime_nsec && digest_equal(&a->stamp.digest, &b->stamp.digest) &&
                a->login == b->login;
@@ -35,6 +36,7 @@ static bool same_leases(const Leases *a, const Leases *b) {
 static void check_lease(const Leases *l, const Lease *lease) {
         _cleanup_free_ char *name = NULL;
 
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): likewise. */
         check(*lease->helper && leases_find(l, lease->registry, lease->helper) == lease);
         check(!*lease->registry || (registry_normalize(lease->registry, &name) == 0 && streq(name, lease->registry)));
         check(lease->asked >= 0 && lease->given >= 0 && lease->due >= 0 && lease->end >= 0 && lease->login >= 0);

@@ -72,6 +72,7 @@ static int make_listener(int family, HttpResponse *ret) {
                         (void) close(fd);
                 return -1;
         }
+        /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): getsockname() has filled it in. */
         *ret = (HttpResponse){.port = ntohs(family == AF_INET ? ((struct sockaddr_in *) &bound)->sin_port
                                                               : ((struct sockaddr_in6 *) &bound)->sin6_port)};
         (void) strcpy(ret->peer, family == AF_INET ? "127.0.0.1" : "::1"); /* NOLINT */
