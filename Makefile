@@ -3,6 +3,8 @@
 
 VERSION := 0.1.0
 
+, := ,
+
 CC      ?= gcc
 BUILD   ?= build
 PREFIX  ?= /usr
@@ -117,10 +119,16 @@ cppcheck: # memleak: it does not know _cleanup_; LeakSanitizer does
 includes:
 	@$(PYTHON) tests/check-includes.py
 
+# What tests/unit/failing-allocation.h stands in for.
+NO_MEMORY := $(patsubst %,-Wl$(,)--wrap=%,malloc calloc reallocarray strdup strndup asprintf \
+             json_object_new_object json_object_new_array json_object_new_string json_object_new_int64 json_object_new_int \
+             json_object_new_boolean json_object_object_add json_object_array_add json_object_to_json_string_ext \
+             json_tokener_new_ex)
+
 $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(COMMON_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs cmocka)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(if $(filter %/test-no-memory,$@),$(NO_MEMORY)) -o $@ $^ $(LIBS) $(shell pkg-config --libs cmocka)
 
 unit-tests: $(UNIT_TESTS)
 
@@ -128,8 +136,14 @@ unit-check: ## unit tests, with address and undefined behaviour sanitizers
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all unit-tests
 	@tests/unit/run $(BUILD)/sanitize/tests
 
-mutate-decision: ## some minutes: change the decision in one place at a time, and show what no test notices
-	@$(PYTHON) tests/unit/decision/mutate.py
+mutate: export COMPILE = $(CC) $(CPPFLAGS) -std=c17 $(WARNINGS)
+mutate: export NO_MEMORY := $(NO_MEMORY)
+mutate: export SANITIZE := $(SANITIZE)
+mutate: export LIBS := $(LIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
+mutate: ## half an hour: change common/ in one place at a time, show what no unit test notices (ROOM= WORD= SAMPLE= SEED= AGAIN=)
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/mutate CFLAGS=-O1 LDFLAGS= unit-tests
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= unit-tests
+	@BUILD=$(BUILD) $(PYTHON) -B tests/mutate.py
 
 bus-check: all ## the daemon on a private bus, with sanitizers; what is measured of it, without
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all
@@ -234,7 +248,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate-decision conformance-check bus-check recipes-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage pictures \
+.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate conformance-check bus-check recipes-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage pictures \
         install uninstall compile_commands.json clean
 .SECONDARY:
 

@@ -219,7 +219,10 @@ static int take_answer(Credential *c, const HelperCall *call, int64_t now, int64
         r = helper_parse_get(call->output, &username, &secret);
         if (r < 0)
                 return r;
-        if (jwt_expiry(secret, &end) >= 0)
+        r = jwt_expiry(secret, &end);
+        if (r == -ENOMEM)
+                return r;
+        if (r >= 0)
                 end *= (int64_t) USEC_PER_SEC;
         if (end > 0 && end <= now)
                 return -EKEYEXPIRED;

@@ -348,10 +348,21 @@ static int describe(const Leases *l, json_object *top) {
         return r < 0 ? -ENOMEM : 0;
 }
 
+/* json-c passes over failed allocations when it prints, and cuts the text short. */
+static int check_text(const Leases *l, const char *text) {
+        _cleanup_(leases_done) Leases back = {0};
+        int r = leases_parse(text, &back);
+
+        if (r < 0)
+                return r == -ENOMEM ? r : -EIO;
+        return back.n_items == l->n_items && back.n_marks == l->n_marks ? 0 : -EIO;
+}
+
 int leases_save(const Leases *l) {
         _cleanup_json_ json_object *top = json_object_new_object();
         _cleanup_free_ char *before = NULL;
         const char *text;
+        int r;
 
         if (!top || describe(l, top) < 0)
                 return -ENOMEM;
@@ -360,7 +371,8 @@ int leases_save(const Leases *l) {
                 return -ENOMEM;
         if (state_file_read(NAME, FILE_SIZE_MAX, &before) >= 0 && streq(before, text))
                 return 0;
-        return state_file_write(NAME, text);
+        r = check_text(l, text);
+        return r < 0 ? r : state_file_write(NAME, text);
 }
 
 /* One that is no time of ours, in a file that was damaged, is none. */

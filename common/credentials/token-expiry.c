@@ -54,8 +54,9 @@ int jwt_expiry(const char *token, int64_t *ret_sec) {
         r = decode(start, n, &claims);
         if (r < 0)
                 return r;
-        if (json_parse_strict(claims, strlen(claims), 0, &o, NULL, NULL) < 0)
-                return -ENODATA;
+        r = json_parse_strict(claims, strlen(claims), 0, &o, NULL, NULL);
+        if (r < 0)
+                return r == -ENOMEM ? r : -ENODATA;
         /* NumericDate: it may have a fraction. */
         exp = json_get(o, "exp", json_type_int);
         if (!exp)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The changes that mutate.py makes, and why some of them go unnoticed: they change nothing that anybody could see."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+SWAPS = [
+    (r" < ", [" <= ", " >= "]), (r" > ", [" >= ", " <= "]), (r" <= ", [" < ", " > "]), (r" >= ", [" > ", " < "]),
+    (r" == ", [" != "]), (r" != ", [" == "]), (r" && ", [" || "]), (r" \|\| ", [" && "]),
+    (r"(?<=[( ])!(?=[a-z(*])", [""]), (r"\btrue\b", ["false"]), (r"\bfalse\b", ["true"]),
+    (r" \+ ", [" - "]), (r" - ", [" + "]), (r" \+= ", [" -= "]), (r"\+\+", ["--"]), (r"(?<=\w)--|--(?=\w)", ["++"]),
+    (r" \* (?=[\w(])", [" / "]), (r" / ", [" * "]), (r" \| \w+", [""]), (r" & \w+", [""]),
+    (r"(?<=[=(,] )([!\w.>\[\]-]+)(?= \?)", [r"!(\1)"]), (r"(?<=return )([!\w.>\[\]-]+)(?= \?)", [r"!(\1)"]),
+    (r"\bLOOK_SOON_USEC", ["LOOK_LATER_USEC"]), (r"\bLOOK_LATER_USEC", ["LOOK_SOON_USEC"]), (r"\b_MIN_USEC", ["_MAX_USEC"]),
+    (r"ACTION_WAIT, ", ["ACTION_HOLD, "]), (r"ACTION_HOLD, ", ["ACTION_WAIT, "]),
+    (r"(?<=, )REASON_(?!NONE)\w+(?=[,)])", ["REASON_NONE"]), (r"(?<=return )REASON_\w+", ["REASON_NONE"]),
+    (r"(?<=return )OUTCOME_\w+", ["OUTCOME_OPEN", "OUTCOME_DONE"]),
+    # Which error it is does not count, but that it is one; nor how large a buffer is.
+    (r"\breturn (?!0;|NULL;|true;|false;)[^;]+;", ["return 0;"]),
+    (r"(?<![\w.\"{-])(?<!\w\[)([1-9]\d*|0[0-7]+)(?=[\s,;)\]])", [r"(\1 + 1)", r"(\1 - 1)"]), (r"(?<![\w.\"{])0(?=[\s,;)\]])", ["1"]),
+]
+CONDITION = re.compile(r"\b(?:if|while) \(")
+# Where a statement begins, and what it is: an assignment to what is declared, a call, a jump.
+STATEMENT = re.compile(r"(?m)^ +((?:\*?\(?[\w>.\[\]-]+\)?(?: [-+|&]?= |\+\+;|--;)|(?:\(void\) )?\w+\(|break;|continue;|return\b)[^;]*;)")
+NO_STATEMENT = re.compile(r"(?:if|while|for|switch|_cleanup_\w*|\w+_foreach)\b")
+BLANK = re.compile(r"/\*.*?\*/|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])+'|(?m:^#(?!define \w+ )[^\n]*)", re.S)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    path: Path
+    start: int
+    end: int
+    new: str
+
+    @property
+    def room(self):
+        return self.path.parent.name
+
+    @property
+    def stem(self):
+        return self.path.stem
+
+    def text(self):
+        text = self.path.read_text()
+        return text[:self.start] + self.new + text[self.end:]
+
+    def unchanged(self):
+        return replace(self, end=self.start, new="")
+
+    def was(self):
+        return lines_of(self.path.read_text(), self.start, self.end)
+
+    def now(self):
+        return lines_of(self.text(), self.start, self.start + len(self.new))
+
+    def __str__(self):
+        return f"{place_of(self)}\n    as: {self.now()}"
+
+
+def lines_of(text, start, end):
+    """The whole lines, as one."""
+    first, last = text.rfind("\n", 0, start) + 1, text.find("\n", end)
+    return " ".join(text[first:last].split())
+
+
+def place_of(mutant):
+    line = mutant.path.read_text().count("\n", 0, mutant.start) + 1
+    return f"{mutant.room}/{mutant.path.name}:{line}: {mutant.was()}"
+
+
+def closing(code, opening):
+    depth = 0
+    for i in range(opening, len(code)):
+        depth += (code[i] == "(") - (code[i] == ")")
+        if depth == 0:
+            return i
+    raise ValueError("a parenthesis that is not closed")
+
+
+def mutants_of(path):
+    """Every change of a file, in its order."""
+    text = path.read_text()
+    code = BLANK.sub(lambda m: re.sub(r"[^\n]", "_" if m[0][0] in "\"'" else " ", m[0]), text)
+    found = set()
+    for pattern, replacements in SWAPS:
+        for match in re.finditer(pattern, code):
+            found |= {(match.start(), match.end(), match.expand(replacement)) for replacement in replacements}
+    for match in CONDITION.finditer(code):
+        end = closing(code, match.end() - 1)
+        found.add((match.end(), end, f"!({text[match.end():end]})"))
+    for match in STATEMENT.finditer(code):
+        if not NO_STATEMENT.match(match[1]):
+            found.add((match.start(1), match.end(1), "{}"))
+    return [Mutant(path, *change) for change in sorted(found) if is_inside(code, change[0])]
+
+
+def is_inside(code, at):
+    """Of a function, an enum, or a #define of a number; a declaration at the left edge has no change in it."""
+    first = code.rfind("\n", 0, at) + 1
+    return code[first] in " #"
+
+
+# (what stands there, what of the change, why): in the file, or anywhere.
+SAME = [
+]
+
+
+def why_same(mutant):
+    was, now = mutant.was(), mutant.now()
+    return next((why for before, after, why in SAME if before in was and after in now), None)
