@@ -123,7 +123,7 @@ includes:
 NO_MEMORY := $(patsubst %,-Wl$(,)--wrap=%,malloc calloc reallocarray strdup strndup asprintf \
              json_object_new_object json_object_new_array json_object_new_string json_object_new_int64 json_object_new_int \
              json_object_new_boolean json_object_object_add json_object_array_add json_object_to_json_string_ext \
-             json_tokener_new_ex)
+             json_object_set_string json_tokener_new_ex)
 
 $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(COMMON_OBJECTS)
 	@mkdir -p $(@D)

@@ -32,7 +32,7 @@ COMPILE = shlex.split(os.environ.get("COMPILE", ""))
 LIBS = shlex.split(os.environ.get("LIBS", ""))
 # A test that takes longer, in seconds, mostly waits, and is not asked a second time.
 SLOW = 3
-# Most of them wait.
+# Most of them wait, too.
 JOBS = 2 * (os.cpu_count() or 1)
 # A wild kill(2) or unlink(2) reaches nothing: the test is alone with its processes, and with these directories.
 ALONE = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
@@ -54,6 +54,8 @@ class Kind:
         wrapped = shlex.split(os.environ["NO_MEMORY"]) if test.endswith("/test-no-memory") else []
         command = [COMPILE[0], *self.flags, *wrapped, *options, "-o", str(target), str(self.objects / f"tests/unit/{test}.o"),
                    *([str(mutant)] if mutant else []), str(self.library), "-Wl,--as-needed", *LIBS]
+        if not options and shutil.which("ld.gold"):  # in a third of the time
+            command.insert(1, "-fuse-ld=gold")
         return subprocess.run(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
 
     @property
@@ -115,7 +117,7 @@ class Tests:
     def time(self, name):
         started = time.monotonic()
         for kind in self.kinds:
-            if not passes(kind, name, None, 300):
+            if not passes(kind, name, None, 300) and not passes(kind, name, None, 300):
                 sys.exit(f"{name} does not pass as it is ({kind.objects.name})")
             if kind is self.kinds[0]:
                 took = time.monotonic() - started
@@ -130,9 +132,10 @@ class Tests:
         factor = 4 if kind is self.kinds[0] else 12
         return next((name for name in names if not self.passes(kind, name, mutant, 5 + factor * self.times[name])), None)
 
-    @staticmethod
-    def passes(kind, name, mutant, limit):
+    def passes(self, kind, name, mutant, limit):
         verdict = passes(kind, name, mutant, limit)
+        if verdict is False and self.times[name] >= SLOW:  # it may have been the machine that was slow
+            verdict = passes(kind, name, mutant, limit)
         if verdict is None:
             raise RuntimeError(f"{name} cannot be linked with {mutant.name}")
         return verdict
@@ -243,7 +246,14 @@ def main():
             tried = choose(order, None if wanted == "all" else int(wanted),
                            in_parts(pool, lambda m: compile_one(kinds[0], m, originals), 16))
             print(f"{sum(t.outcome == 'different' for t in tried)} changes, seed {seed}", flush=True)
-            list(pool.map(lambda t: try_one(tests, t), [t for t in tried if t.outcome == "different"]))
+            jobs = [pool.submit(try_one, tests, t) for t in tried if t.outcome == "different"]
+            try:
+                for n, job in enumerate(jobs, 1):
+                    job.result()
+                    if n % 50 == 0:
+                        print(f"... {n}", flush=True)
+            except KeyboardInterrupt:  # the table is of what was done until then
+                pool.shutdown(cancel_futures=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return 1 if table(rooms, everything, tried) else 0

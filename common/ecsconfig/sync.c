@@ -278,6 +278,7 @@ static void go_through_with_it(void) {
 /* Into the file on disk, and what stands there then. */
 static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOutcome outcome, SyncReport *report) {
         _cleanup_(credentials_done) Credentials current = {0};
+        SyncReport after;
         int r;
 
         go_through_with_it();
@@ -285,21 +286,23 @@ static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOut
          * is not on record would be taken for somebody else's doing. */
         if (was_asked(gathered))
                 keep_leases(gathered, report);
-        r = envfile_save(file, &report->problems);
-        if (r < 0)
-                return r;
-        report->behind = false;
-        report->outcome = r > 0 ? outcome : SYNC_UNCHANGED;
-        envfile_identify(file, &report->identity);
-        if (r > 0)
-                r = describe_current(file, key, report);
+        /* All that can fail comes first: what is written then is also told of. */
+        after = *report;
+        r = describe_current(file, key, &after);
         if (r >= 0)
                 r = read_credentials(file, &current);
         if (r >= 0)
-                r = give_back_answers(gathered, &current, key);
+                r = envfile_save(file, &report->problems);
         if (r < 0)
-                report->digest_known = false; /* it may be of before */
-        return r;
+                return r;
+
+        after.problems = report->problems;
+        *report = after;
+        report->behind = false;
+        report->outcome = r > 0 ? outcome : SYNC_UNCHANGED;
+        envfile_identify(file, &report->identity);
+        (void) give_back_answers(gathered, &current, key); /* what is left of it is asked for again later */
+        return 0;
 }
 
 /* answers: of helpers that were asked; or NULL. -EAGAIN: another program is writing it. patient: also where there would
@@ -383,18 +386,14 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                 report.asked = true;
         }
         if (r < 0) {
-                bool saved = report.outcome != SYNC_FAILED;
-
                 report.outcome = SYNC_FAILED;
-                if (saved)
-                        problems_add(&report.problems, LOG_ERR, "%s: what stands in it now cannot be told: %s",
-                                     settings->environment_file, strerror(-r));
-                else if (r == -EAGAIN)
+                if (r == -EAGAIN)
                         problems_add(&report.problems, LOG_ERR,
                                      "%s: another program has it open for writing, or changes it all the time; nothing "
                                      "was written. It is tried again as soon as that program closes it",
                                      settings->environment_file);
-                else if (problems_worst_level(&report.problems) > LOG_WARNING) /* notes say nothing of it */
+                /* What is noted besides says nothing of it; only that there is no credential file is a warning. */
+                else if (problems_worst_level(&report.problems) > (r == -ENOENT ? LOG_WARNING : LOG_ERR))
                         problems_add(&report.problems, LOG_ERR, "%s: nothing was written: %s",
                                      settings->environment_file, strerror(-r));
         }

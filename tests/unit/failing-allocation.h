@@ -71,6 +71,7 @@ FAILING(json_object *, json_object_new_string, (const char *s), (s))
 FAILING(json_object *, json_object_new_int64, (int64_t n), (n))
 FAILING(json_object *, json_object_new_int, (int32_t n), (n))
 FAILING(json_object *, json_object_new_boolean, (json_bool b), (b))
+FAILING(int, json_object_set_string, (json_object * o, const char *s), (o, s))
 FAILING(json_tokener *, json_tokener_new_ex, (int depth), (depth))
 
 #define FAILING_STATUS(name, parameters, arguments)                  \
