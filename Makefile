@@ -208,12 +208,9 @@ fuzz-merge: ## take into the seeds what is new in FUZZ_CORPUS= and reaches more 
 	@$(FUZZ_MAKE)
 	@for f in $(FUZZERS); do tests/fuzz/merge $(BUILD)/fuzz/fuzzer/$$f $(FUZZ_CORPUS) || exit 1; done
 
-coverage: ## lines of common/ that the unit tests reach
+coverage: ## lines and branches of common/ that the unit tests reach; a floor for the branches
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/coverage CFLAGS="$(COVERAGE) -g" LDFLAGS=--coverage unit-tests
-	@find $(BUILD)/coverage -name '*.gcda' -delete
-	@tests/unit/run $(BUILD)/coverage/tests > /dev/null
-	@cd $(BUILD)/coverage && gcov -n -r -s $(CURDIR) common/*/*.gcda 2>/dev/null | \
-	        awk -F"'" '/^File/ { f = $$2 } /^Lines/ { sub(/Lines executed:/, ""); if (f ~ /\.c$$/) print f ": " $$0; f = "" }'
+	@BUILD=$(BUILD) $(PYTHON) tests/coverage.py
 
 pictures: all ## the terminal pictures of README.md, from real runs
 	@$(PYTHON) tests/demo/pictures.py $(BUILD)/ecs-authd packaging/pictures

@@ -116,12 +116,17 @@ class Tests:
 
     def time(self, name):
         started = time.monotonic()
-        for kind in self.kinds:
-            if not passes(kind, name, None, 300) and not passes(kind, name, None, 300):
-                sys.exit(f"{name} does not pass as it is ({kind.objects.name})")
-            if kind is self.kinds[0]:
-                took = time.monotonic() - started
+        self.check_original(self.kinds[0], name)
+        took = time.monotonic() - started
+        if took < SLOW:
+            self.check_original(self.kinds[1], name)
         return took
+
+    @staticmethod
+    def check_original(kind, name):
+        """What does not pass as it is would catch everything."""
+        if not passes(kind, name, None, 300) and not passes(kind, name, None, 300):
+            sys.exit(f"{name} does not pass as it is ({kind.objects.name})")
 
     def of(self, room, stem):
         near = [name for name in self.needs if stem in self.needs[name]]

@@ -354,7 +354,7 @@ static void test_no_credentials_is_an_answer(void **state) {
 static void test_one_hangs(void **state) {
         Host *h = *state;
 
-        h->settings.helper_timeout_usec = 300 * USEC_PER_MSEC;
+        h->settings.helper_timeout_usec = 2 * USEC_PER_SEC;
         put(h, "hang-one.example", "");
         unit_write_file(h->first, HELPERS(OF("one.example") "," OF("two.example")));
         look(h);
