@@ -53,7 +53,8 @@ def main():
         path.unlink()
     tests = [path for path in sorted((BUILD / "tests").glob("*/test-*")) if not path.suffix]
     with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
-        if not all(list(pool.map(run, tests))):
+        # `make unit-check` is for failures; one of a machine that is busy with this is tried again.
+        if not all(list(pool.map(lambda test: run(test) or run(test), tests))):
             return 1
     found = counts()
     found["common/"] = tuple(sum(column) for column in zip(*found.values()))

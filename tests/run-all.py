@@ -25,6 +25,7 @@ SUITES = [
     ("build with clang", MAKE + ["-s", "CC=clang", f"BUILD={BUILD}/clang", "all", "unit-tests"]),
     ("lint", MAKE + ["-s", "-k", "lint"]),
     ("unit", MAKE + ["unit-check"]),
+    ("coverage", MAKE + ["coverage"]),
     ("conformance", MAKE + ["conformance-check"]),
     ("fuzz", MAKE + ["fuzz-check"]),
     ("recipes", MAKE + ["recipes-check"]),

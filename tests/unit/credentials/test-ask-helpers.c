@@ -364,7 +364,7 @@ static void test_one_hangs(void **state) {
         assert_int_equal(h->problems.n_items, 1);
         /* The next try is for the one alone. */
         take_away(h, "hang-one.example");
-        h->now += SECONDS(6);
+        h->now += SECONDS(10);
         look(h);
         assert_int_equal(calls(h), 3);
         assert_non_null(credentials_find(&h->current, "one.example"));

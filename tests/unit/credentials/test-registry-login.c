@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "credentials/registry-login.h"
+#include <arpa/inet.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 
-/* The registries themselves are in tests/bus/test_check.py. */
+#include "base/secret.h"
+#include "credentials/registry-login.h"
 
 static void test_challenge(void **state _unused_) {
         static const char header[] =
@@ -18,7 +23,10 @@ static void test_challenge(void **state _unused_) {
         assert_false(challenge_parameter("Bearer", "realm", value, sizeof(value)));
         assert_false(challenge_parameter("Bearer realm=\"cut", "realm", value, sizeof(value)));
         assert_false(challenge_parameter("Bearer realm=bare", "realm", value, sizeof(value)));
-        assert_false(challenge_parameter(header, "realm", value, 10));
+        assert_false(challenge_parameter(header, "realm", value, strlen("https://auth.docker.io/token")));
+        assert_true(challenge_parameter(header, "realm", value, sizeof("https://auth.docker.io/token")));
+        assert_false(challenge_parameter("Bearer realm=\"\"", "real", value, sizeof(value)));
+        assert_false(challenge_parameter("Bearer realm-\"x\"", "realm", value, sizeof(value)));
 }
 
 static void test_local(void **state _unused_) {
@@ -47,10 +55,191 @@ static void test_local(void **state _unused_) {
                 assert_int_equal(registry_is_local(table[i].host), table[i].local);
 }
 
+#define UNAUTHORIZED "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n"
+#define ANSWER(status) "HTTP/1.1 " status "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+/* "@" is the port. */
+#define BEARER UNAUTHORIZED "WWW-Authenticate: Bearer realm=\"http://127.0.0.1:@/token\",service=\"a:service\"\r\n\r\n"
+
+/* Gives these answers, one after the other, and keeps what it was asked. */
+static pid_t serve(const char *const *answers, const char *log, unsigned *ret_port) {
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        socklen_t size = sizeof(address);
+        FILE *f;
+        pid_t pid;
+
+        assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(listen(fd, 2), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *) &address, &size), 0);
+        *ret_port = ntohs(address.sin_port);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid > 0) {
+                (void) close(fd);
+                return pid;
+        }
+
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        f = fopen(log, "we");
+        for (; f && *answers; answers++) {
+                int connection = accept(fd, NULL, NULL);
+                char request[4096] = "";
+                size_t n = 0, end;
+                ssize_t more = 1;
+
+                /* Its body comes behind an empty line, and ends with our name or the token. */
+                while (more > 0 &&
+                       (!strstr(request, "\r\n\r\n") || (*request == 'P' && !strstr(request, "refresh_token=")))) {
+                        more = read(connection, request + n, sizeof(request) - n - 1);
+                        n += more > 0 ? (size_t) more : 0;
+                }
+                (void) fputs(request, f);
+                (void) fflush(f);
+                end = strcspn(*answers, "@");
+                (void) !write(connection, *answers, end);
+                if ((*answers)[end] == '@') {
+                        (void) dprintf(connection, "%u", *ret_port);
+                        (void) !write(connection, *answers + end + 1, strlen(*answers + end + 1));
+                }
+                (void) close(connection);
+        }
+        _exit(0);
+}
+
+static const Credential password = {.username = (char *) "user", .password = (char *) "password"};
+static const Credential token = {
+        .username = (char *) "user", .password = (char *) "password", .identity_token = (char *) "a+token~"};
+
+/* user:password */
+#define BASIC "Authorization: Basic dXNlcjpwYXNzd29yZA=="
+
+static void test_registries(void **state) {
+        static const struct {
+                const Credential *credential;
+                const char *answers[3];
+                int expected;
+                const char *why, *asked[3]; /* all of it is said */
+                const char *never;
+        } table[] = {
+                {&password, {ANSWER("200 OK")}, 1, "status 200", {"GET /v2/ HTTP", BASIC}, NULL},
+                {&password, {ANSWER("204 No Content")}, 1, "status 204", {NULL}, NULL},
+                {&password, {ANSWER("299 Odd")}, 1, "status 299", {NULL}, NULL},
+                {&password, {UNAUTHORIZED "\r\n"}, 0, "status 401", {NULL}, NULL},
+                {&password,
+                 {UNAUTHORIZED "WWW-Authenticate: Basic realm=\"x\"\r\n\r\n"},
+                 0,
+                 "status 401",
+                 {NULL},
+                 NULL},
+                {&password, {ANSWER("400 Bad Request")}, 0, "status 400", {NULL}, NULL},
+                {&password, {ANSWER("403 Forbidden")}, 0, "status 403", {NULL}, NULL},
+                {&password, {ANSWER("404 Not Found")}, -EREMOTEIO, "status 404", {NULL}, NULL},
+                {&password, {ANSWER("503 Unavailable")}, -EREMOTEIO, "status 503", {NULL}, NULL},
+                {&password, {"SSH-2.0-x\r\n"}, -EBADMSG, "Bad message", {NULL}, NULL},
+                /* A token, with the password. */
+                {&password, {BEARER, ANSWER("200 OK")}, 1, "status 200", {"GET /token?service=a:service HTTP", BASIC}, NULL},
+                {&password, {BEARER, ANSWER("403 Forbidden")}, 0, "status 403", {NULL}, NULL},
+                {&password, {BEARER, "SSH-2.0-x\r\n"}, -EBADMSG, "Bad message", {NULL}, NULL},
+                {&password,
+                 {UNAUTHORIZED "WWW-Authenticate: Bearer realm=\"http://127.0.0.1:@/token?x=1\"\r\n\r\n",
+                  ANSWER("200 OK")},
+                 1,
+                 "status 200",
+                 {"GET /token?x=1&service= "},
+                 NULL},
+                {&password,
+                 {UNAUTHORIZED "WWW-Authenticate: Bearer service=\"x\"\r\n\r\n"},
+                 -EBADMSG,
+                 "names no place",
+                 {NULL},
+                 NULL},
+                {&password,
+                 {UNAUTHORIZED "WWW-Authenticate: Bearer realm=\"ftp://127.0.0.1/\"\r\n\r\n"},
+                 -EBADMSG,
+                 "names no place",
+                 {NULL},
+                 NULL},
+                {&password,
+                 {UNAUTHORIZED "WWW-Authenticate: Bearer realm=\"http://elsewhere.example/token\"\r\n\r\n"},
+                 -EPERM,
+                 "without TLS, at http://elsewhere.example/token",
+                 {NULL},
+                 NULL},
+                {&password,
+                 {UNAUTHORIZED "WWW-Authenticate: Bearer realm=\"http://localhost@elsewhere.example/\"\r\n\r\n"},
+                 -EPERM,
+                 "without TLS",
+                 {NULL},
+                 NULL},
+                /* With an identity token, which goes nowhere else. */
+                {&token,
+                 {BEARER, ANSWER("200 OK")},
+                 1,
+                 "status 200",
+                 {"POST /token HTTP",
+                  "\r\n\r\ngrant_type=refresh_token&service=a%3Aservice&client_id=ecs-authd&refresh_token=a%2Btoken~&",
+                  "application/x-www-form-urlencoded"},
+                 "Authorization"},
+                {&token, {BEARER, ANSWER("401 Unauthorized")}, 0, "status 401", {NULL}, NULL},
+                {&token, {ANSWER("200 OK")}, -EOPNOTSUPP, "it asks for no token", {NULL}, "Authorization"},
+                {&token,
+                 {ANSWER("200 OK") "WWW-Authenticate: Bearer realm=\"http://127.0.0.1:@/token\"\r\n\r\n"},
+                 -EOPNOTSUPP,
+                 "it asks for no token",
+                 {NULL},
+                 NULL},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_free_ char *log = unit_path(*state, "log");
+                char registry[64], asked[8192] = "", why[128] = "";
+                Credential c = *table[i].credential;
+                unsigned port = 0;
+                pid_t pid = serve(table[i].answers, log, &port);
+                int r;
+                FILE *f;
+
+                (void) snprintf(registry, sizeof(registry), "127.0.0.1:%u/team", port);
+                c.registry = registry;
+                r = registry_login(&c, why, sizeof(why));
+                (void) kill(pid, SIGKILL);
+                (void) waitpid(pid, NULL, 0);
+                f = fopen(log, "re");
+                assert_non_null(f);
+                asked[fread(asked, 1, sizeof(asked) - 1, f)] = 0;
+                (void) fclose(f);
+
+                if (r != table[i].expected || !strstr(why, table[i].why))
+                        fail_msg("%zu: %d, %s", i, r, why);
+                for (size_t j = 0; j < ELEMENTSOF(table[i].asked); j++)
+                        if (table[i].asked[j] && !strstr(asked, table[i].asked[j]))
+                                fail_msg("%zu: '%s' does not stand in\n%s", i, table[i].asked[j], asked);
+                if (table[i].never && strstr(asked, table[i].never))
+                        fail_msg("%zu: '%s' stands in\n%s", i, table[i].never, asked);
+        }
+}
+
+static void test_nobody_there(void **state) {
+        static const char *const answers[] = {NULL};
+        _cleanup_free_ char *log = unit_path(*state, "log");
+        char registry[64], why[128] = "";
+        Credential c = password;
+        unsigned port = 0;
+        pid_t pid = serve(answers, log, &port);
+
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        (void) snprintf(registry, sizeof(registry), "localhost:%u", port);
+        c.registry = registry;
+        assert_int_equal(registry_login(&c, why, sizeof(why)), -ECONNREFUSED);
+        assert_string_equal(why, "Connection refused");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_challenge),
                 cmocka_unit_test(test_local),
+                cmocka_unit_test_setup_teardown(test_registries, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_nobody_there, unit_make_directory, unit_remove_directory),
         };
 
         return cmocka_run_group_tests_name("registrylogin", tests, NULL, NULL);
