@@ -27,6 +27,13 @@ static void test_what_people_can_use(void **state _unused_) {
                 "github.com/aws/aws-sdk-go/service/ecr failed",
                 "f\xc3\xbcr die L\xc3\xa4ufer",
                 "oauth2: \"invalid_grant\" \"reauth related error (invalid_rapt)\"",
+                /* At each limit: how long a token is, a word, a number, and a part of a path. */
+                "q1w2e3r4t5y6u7i8o9p",
+                "abcdefghijklmnop_abcd",
+                "errorcode_123456_abcd",
+                "/x1y2z/x1y2z/x1y2z/x1",
+                "registry.example-x.eu",
+                "abcdefghijklmnopqrs.example",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(same); i++)
@@ -53,6 +60,14 @@ static void test_what_is_taken_out(void **state _unused_) {
                 {"Authorization: Basic dTpw, x", "Authorization: Basic ***, x"},
                 {"password=hunter2 is wrong", "password=*** is wrong"},
                 {"{\"Password\":\"hunter2\"}", "{\"Password\":\"***\"}"},
+                {"q1w2e3r4t5y6u7i8o9pa", "***"},
+                {"abcdefghijklmnopq_abc", "***"},
+                {"errorcode_1234567_abc", "***"},
+                {"/x1y2z/x1y2z3/x1y2z/x", "***"},
+                {"/x1y2z/x1y2z/x1y2z3/", "***"},
+                {"r2d2c3.example-xyzw.e", "***"},
+                {"r2d2c3.example-xyzw.e7", "***"},
+                {"abcdefghijklmnopqrst.example", "***"},
                 {"a\x1b[31mred\x7f\xff", "a?[31mred??"},
         };
 

@@ -137,7 +137,12 @@ static void test_registries(void **state) {
                 {&password, {ANSWER("503 Unavailable")}, -EREMOTEIO, "status 503", {NULL}, NULL},
                 {&password, {"SSH-2.0-x\r\n"}, -EBADMSG, "Bad message", {NULL}, NULL},
                 /* A token, with the password. */
-                {&password, {BEARER, ANSWER("200 OK")}, 1, "status 200", {"GET /token?service=a:service HTTP", BASIC}, NULL},
+                {&password,
+                 {BEARER, ANSWER("200 OK")},
+                 1,
+                 "status 200",
+                 {"GET /token?service=a:service HTTP", BASIC},
+                 NULL},
                 {&password, {BEARER, ANSWER("403 Forbidden")}, 0, "status 403", {NULL}, NULL},
                 {&password, {BEARER, "SSH-2.0-x\r\n"}, -EBADMSG, "Bad message", {NULL}, NULL},
                 {&password,

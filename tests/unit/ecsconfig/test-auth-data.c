@@ -148,15 +148,18 @@ static void test_format_keeps_the_former(void **state _unused_) {
         Problems problems = {0};
 
         add(&c, "a.example", "user", "fresh", NULL, NULL);
+        add(&c, "b.example", "user", "hunter2\x7f", NULL, NULL);
         add(&c, "r.example", "user", "hunter2\"", NULL, NULL);
         add(&c, "s.example", "user", "hunter2\\", NULL, NULL);
         add(&former, "a.example", "user", "stale", NULL, NULL);
+        add(&former, "b.example", "user", "former", NULL, NULL);
         add(&former, "r.example", "user", "former", NULL, NULL);
         add(&former, "s.example", "user", "hunter2\n", NULL, NULL);
         assert_int_equal(authdata_format(&c, &former, AUTH_TYPE_DOCKER, &type, &data, &problems), 0);
         assert_string_equal(data, "{\"a.example\":{\"username\":\"user\",\"password\":\"fresh\"},"
+                                  "\"b.example\":{\"username\":\"user\",\"password\":\"former\"},"
                                   "\"r.example\":{\"username\":\"user\",\"password\":\"former\"}}");
-        assert_int_equal(problems.n_items, 2);
+        assert_int_equal(problems.n_items, 3);
         unit_assert_problem(&problems, "The entry that the environment file has for it stays");
         unit_assert_problem(&problems, "It is left out");
 }
