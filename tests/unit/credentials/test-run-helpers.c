@@ -351,6 +351,26 @@ static void test_hanging_ones_share_one_time_limit(void **state _unused_) {
         assert_true(after.tv_sec - before.tv_sec < 5);
 }
 
+/* Whoever would have to wait for longer is given up without a try. */
+static void test_too_many_hanging_ones(void **state _unused_) {
+        HelperCall calls[8 * HELPER_PARALLEL_MAX];
+        struct timespec before, after;
+
+        if (geteuid() != 0)
+                skip(); /* cannot put a program on PATH */
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                calls[i] = (HelperCall){.helper = "unit-hang", .verb = "get", .input = "x"};
+        (void) clock_gettime(CLOCK_MONOTONIC, &before);
+        helper_run(calls, ELEMENTSOF(calls), "/root", NULL, USEC_PER_SEC);
+        (void) clock_gettime(CLOCK_MONOTONIC, &after);
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                assert_int_equal(calls[i].error, -ETIMEDOUT);
+        /* HELPER_RUN_TIMEOUTS and what the end takes; it would be 8 s. */
+        assert_true(after.tv_sec - before.tv_sec < 7);
+}
+
 static void test_answers(void **state _unused_) {
         static const char *const table[][3] = {
                 {"{\"ServerURL\":\"r\",\"Username\":\"u\",\"Secret\":\"s\"}\n", "u", "s"},
@@ -411,6 +431,7 @@ int main(void) {
                 cmocka_unit_test(test_one_that_hangs_spoils_no_other),
                 cmocka_unit_test(test_many_at_once),
                 cmocka_unit_test(test_hanging_ones_share_one_time_limit),
+                cmocka_unit_test(test_too_many_hanging_ones),
                 cmocka_unit_test(test_answers),
                 cmocka_unit_test(test_answers_that_are_none),
         };

@@ -251,6 +251,24 @@ static const struct {
         {"docker", "{\"r\":{" FIELDS "},\"s\":[]}", -EBADMSG, 0},
 };
 
+static void test_parse_fields(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+        const Credential *e;
+
+        assert_int_equal(authdata_parse("docker",
+                                        "{\"https://R.example/v2/\":{" FIELDS ",\"email\":\"a@b\","
+                                        "\"identitytoken\":\"token\"}}",
+                                        &c),
+                         0);
+        e = credentials_find(&c, "r.example");
+        assert_non_null(e);
+        assert_string_equal(e->key, "https://R.example/v2/");
+        assert_string_equal(e->username, "user");
+        assert_string_equal(e->password, "password");
+        assert_string_equal(e->email, "a@b");
+        assert_string_equal(e->identity_token, "token");
+}
+
 static void test_parse(void **state _unused_) {
         for (size_t i = 0; i < ELEMENTSOF(parse_cases); i++) {
                 _cleanup_(credentials_done) Credentials c = {0};
@@ -393,6 +411,7 @@ int main(void) {
                 cmocka_unit_test(test_format_odd_email),
                 cmocka_unit_test(test_what_is_written_is_read),
                 cmocka_unit_test(test_parse),
+                cmocka_unit_test(test_parse_fields),
                 cmocka_unit_test(test_parse_wrapped),
                 cmocka_unit_test(test_digest),
                 cmocka_unit_test(test_digest_of_nothing),

@@ -670,6 +670,18 @@ static void test_no_lock_to_be_had(void **state) {
         assert_null(envfile_free(open_for_change(path)));
 }
 
+/* A link in its place leads nowhere. */
+static void test_lock_that_is_a_link(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "f"), *lock = unit_path(state_path, "environment.lock");
+        _cleanup_free_ char *target = unit_path(*state, "target");
+
+        unit_write_file(path, "A=1\n");
+        assert_true(mkdir(state_path, 0700) == 0 || errno == EEXIST);
+        assert_int_equal(symlink(target, lock), 0);
+        assert_null(envfile_free(open_for_change(path)));
+        assert_int_equal(access(target, F_OK), -1);
+}
+
 static void test_many_writers(void **state) {
         _cleanup_free_ char *path = unit_path(*state, "f");
         char expected[256] = "A=1\n";
@@ -728,6 +740,7 @@ int main(void) {
                 WITH_DIRECTORY(test_directory_without_permission),
                 WITH_DIRECTORY(test_lock),
                 WITH_DIRECTORY(test_no_lock_to_be_had),
+                WITH_DIRECTORY(test_lock_that_is_a_link),
                 WITH_DIRECTORY(test_many_writers),
         };
 

@@ -127,6 +127,7 @@ static void test_bad_credential_file_changes_nothing(void **state) {
         unit_write_file(h->credentials, "{\"auths\":\n  oops}");
         expect(h, SYNC_FAILED, 1, &report);
         unit_assert_problem(&report.problems, "config.json:2:3");
+        assert_int_equal(report.problems.n_items, 1); /* it says all that there is to say */
         unit_assert_file(h->environment, LINES);
 
         /* What the agent is to run with is known all the same, and nothing newer. */
