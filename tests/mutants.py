@@ -18,11 +18,13 @@ SWAPS = [
     (r"(?<=return )OUTCOME_\w+", ["OUTCOME_OPEN", "OUTCOME_DONE"]),
     # Which error it is does not count, but that it is one; nor how large a buffer is.
     (r"\breturn (?!0;|NULL;|true;|false;)[^;]+;", ["return 0;"]),
-    (r"(?<![\w.\"{-])(?<!\w\[)([1-9]\d*|0[0-7]+)(?=[\s,;)\]])", [r"(\1 + 1)", r"(\1 - 1)"]), (r"(?<![\w.\"{])0(?=[\s,;)\]])", ["1"]),
+    (r"(?<![\w.\"{-])(?<!\w\[)([1-9]\d*|0[0-7]+)(?=[\s,;)\]])", [r"(\1 + 1)", r"(\1 - 1)"]),
+    (r"(?<![\w.\"{])0(?=[\s,;)\]])", ["1"]),
 ]
 CONDITION = re.compile(r"\b(?:if|while) \(")
 # Where a statement begins, and what it is: an assignment to what is declared, a call, a jump.
-STATEMENT = re.compile(r"(?m)^ +((?:\*?\(?[\w>.\[\]-]+\)?(?: [-+|&]?= |\+\+;|--;)|(?:\(void\) )?\w+\(|break;|continue;|return\b)[^;]*;)")
+STATEMENT = re.compile(r"(?m)^ +"
+                       r"((?:\*?\(?[\w>.\[\]-]+\)?(?: [-+|&]?= |\+\+;|--;)|(?:\(void\) )?\w+\(|break;|continue;|return\b)[^;]*;)")
 NO_STATEMENT = re.compile(r"(?:if|while|for|switch|_cleanup_\w*|\w+_foreach)\b")
 BLANK = re.compile(r"/\*.*?\*/|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])+'|(?m:^#(?!define \w+ )[^\n]*)", re.S)
 
@@ -104,6 +106,26 @@ def is_inside(code, at):
 
 # (what stands there, what of the change, why): in the file, or anywhere.
 SAME = [
+    # decision
+    ("i < failures && pause < max", "", "the second half only keeps the pause from running over"),
+    ("return pause < max ? pause : max", "<=", "equal is equal"),
+    ("now + LOOK_SOON_USEC < deadline ?", "<=", "equal is equal"),
+    ("f->waiting_since_usec > f->idle_usec ?", ">=", "equal is equal"),
+    ("(settled > f->needed_usec ?", ">=", "equal is equal"),
+    ("if (settled > latest)", ">=", "equal is equal"),
+    ("f->needed_usec + ASKING_MAX_USEC)", "", "equal is equal"),
+    ("next < f->pause_usec ?", "<=", "equal is equal"),
+    # ecsconfig
+    ("ret[r - (int) padding] = 0;", "", "EVP_DecodeBlock() ends with a zero for each padding"),
+    ("if (age < 0)", "age < 1", "no clock hits the nanosecond"),
+    # credentials
+    ("LOOK_AGAIN_MSEC = 20", "", "how often it looks"),
+    ("finish(r, more, 0);", "", "an error counts, not the status beside it"),
+    ("(void) kill(program, SIGKILL);", "{}", "the signal to its group reaches it too"),
+    ("socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0", "CLOEXEC, 1", "1 is PF_UNIX, the only protocol there is"),
+    ("calloc(n_calls + 1, sizeof(", "", "room that is not used, so that none at all is not NULL"),
+    ("int more = 1", "1 + 1", "any number above zero is more"),
+    ("calloc(1, length + 4)", "4 - 1", "two characters of padding at most, and the NUL"),
 ]
 
 
