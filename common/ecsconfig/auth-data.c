@@ -234,10 +234,11 @@ typedef enum Naming {
 static int name_registry(const char *key, Naming naming, char **ret) {
         const char *rest;
         char *name;
+        int r = naming == NAMING_REGISTRY ? registry_normalize(key, ret) : -EINVAL;
 
         /* A key that cannot be normalized is still one to the agent. */
-        if (naming == NAMING_REGISTRY && registry_normalize(key, ret) >= 0)
-                return 0;
+        if (r != -EINVAL)
+                return r;
 
         rest = startswith(key, "http://");
         if (!rest)
