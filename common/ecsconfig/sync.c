@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ecsconfig/sync.h"
 
-#include <signal.h>
-
 #include "base/clock.h"
 #include "base/directories.h"
 #include "base/foreign-file.h"
@@ -266,22 +264,12 @@ static void warn_if_exposed(const char *path, Problems *problems) {
                              "%s: everybody on this host can read the passwords in it; run 'chmod 600 %s'", path, path);
 }
 
-/* Who is told to end (SIGTERM) does so before it has begun to write, or after it has reported. */
-static void go_through_with_it(void) {
-        sigset_t mask;
-
-        (void) sigemptyset(&mask);
-        (void) sigaddset(&mask, SIGTERM);
-        (void) sigprocmask(SIG_BLOCK, &mask, NULL);
-}
-
 /* Into the file on disk, and what stands there then. */
 static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOutcome outcome, SyncReport *report) {
         _cleanup_(credentials_done) Credentials current = {0};
         SyncReport after;
         int r;
 
-        go_through_with_it();
         /* Before the answers: one that is on record and was not written is asked for again; one that was written and
          * is not on record would be taken for somebody else's doing. */
         if (was_asked(gathered))

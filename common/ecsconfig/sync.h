@@ -13,8 +13,7 @@ static inline uint64_t sync_timeout_usec(const CredentialSettings *sources) {
         return 30 * USEC_PER_SEC + 2 * HELPER_RUN_TIMEOUTS * sources->helper_timeout_usec;
 }
 
-/* Always gives a report. SIGTERM, where it is not ignored, ends the process before anything is written, or is blocked
- * from then on. With ASK_NOBODY it takes no longer than the disk does: what a helper is due for stays as it
+/* Always gives a report. With ASK_NOBODY it takes no longer than the disk does: what a helper is due for stays as it
  * is, and ask_in_usec says so. Several may run at once, also of other instances: helpers are asked before the
  * environment file is opened, what they say and the credential files are brought together behind one lock, and of two
  * answers the one that was asked for later counts. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
-#include <glob.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -158,33 +157,40 @@ static bool mentions(const char *path, const char *what) {
         return false;
 }
 
+static void check_cron_file(Check *c, const char *path) {
+        if (mentions(path, c->settings->ecsconfig.environment_file))
+                say(c, WARNING,
+                    text("%s names %s: what it writes there stays, and our two lines come back after it", path,
+                         c->settings->ecsconfig.environment_file)
+                            .s,
+                    text("if it writes credentials, take that out of %s", path).s);
+}
+
 /* What runs now and then, and may write the file as well. */
 static void check_cron(Check *c) {
-        static const char *const places[] = {
-                "/etc/crontab",       "/etc/cron.d/*",     "/etc/cron.hourly/*",        "/etc/cron.daily/*",
-                "/etc/cron.weekly/*", "/var/spool/cron/*", "/var/spool/cron/crontabs/*"};
-        glob_t files;
+        static const char *const directories[] = {"/etc/cron.d",      "/etc/cron.hourly", "/etc/cron.daily",
+                                                  "/etc/cron.weekly", "/var/spool/cron",  "/var/spool/cron/crontabs"};
 
-        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
-                if (glob(places[i], 0, NULL, &files) != 0)
-                        continue;
-                for (size_t k = 0; k < files.gl_pathc; k++)
-                        if (mentions(files.gl_pathv[k], c->settings->ecsconfig.environment_file))
-                                say(c, WARNING,
-                                    text("%s names %s: what it writes there stays, and our two lines come back after it",
-                                         files.gl_pathv[k], c->settings->ecsconfig.environment_file)
-                                            .s,
-                                    text("if it writes credentials, take that out of %s", files.gl_pathv[k]).s);
-                globfree(&files);
+        check_cron_file(c, "/etc/crontab");
+        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
+                _cleanup_closedir_ DIR *dir = opendir(directories[i]);
+                const struct dirent *entry;
+
+                while (dir && (entry = readdir(dir)))
+                        if (entry->d_name[0] != '.')
+                                check_cron_file(c, text("%s/%s", directories[i], entry->d_name).s);
         }
 }
 
 /* The agent refuses to start where cloud-init has fallen back to it (agent/app/agent.go, since v1.105.0). */
 static void check_cloud_init(Check *c) {
         _cleanup_free_ char *text_of_result = read_text("/var/lib/cloud/data/result.json");
-        _cleanup_json_ json_object *result = text_of_result ? json_tokener_parse(text_of_result) : NULL;
-        const char *source = json_get_string(json_get(result, "v1", json_type_object), "datasource");
+        _cleanup_json_ json_object *result = NULL;
+        const char *source;
 
+        if (!text_of_result || json_parse_answer(text_of_result, &result) < 0)
+                return;
+        source = json_get_string(json_get(result, "v1", json_type_object), "datasource");
         if (source && startswith(source, "DataSourceNone"))
                 say(c, WARNING,
                     "cloud-init found no data source (/var/lib/cloud/data/result.json): where there is user data, the "

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobs/sync-job.h"
 
-#include <signal.h>
-
 #include "process/worker.h"
 
 struct Writer {
@@ -61,8 +59,6 @@ static const char *describe_error(int error) {
 static void run(const void *context, void *report) {
         const Writer *w = context;
 
-        /* Whatever hangs is not waited for; a write is (sync_run()). */
-        (void) signal(SIGTERM, SIG_DFL);
         sync_run(w->sources, w->settings, w->key, w->asking, report);
 }
 
@@ -140,10 +136,6 @@ void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigS
         r = w->path ? start(w) : -ENOMEM;
         if (r < 0)
                 report_failure(w, r);
-}
-
-void writer_tell_to_end(Writer *w) {
-        worker_tell_to_end(w->worker);
 }
 
 void writer_cancel(Writer *w) {

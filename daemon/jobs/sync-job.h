@@ -22,8 +22,5 @@ void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigS
                   Asking asking);
 bool writer_is_running(const Writer *w);
 
-/* It ends at once, as writer_cancel(), unless it writes already: that it goes through with, and reports. */
-void writer_tell_to_end(Writer *w);
-
 /* Kills it: the file on disk is whole at any moment. */
 void writer_cancel(Writer *w);

@@ -232,7 +232,6 @@ static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo
 
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
         m->stopping = true;
-        writer_tell_to_end(m->writer);
         writer_cancel(m->asker); /* a helper may take long; its lease says that it is still to be asked */
         /* A write in hand is finished first, and a container that is half replaced. */
         if (!manager_is_busy(m))

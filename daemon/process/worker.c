@@ -14,7 +14,6 @@ struct Worker {
         pid_t pid;
         bool timed_out;
         bool canceled;
-        bool told_to_end;
 
         int report_fd; /* memory shared with the child: nothing it writes can block it or us */
         size_t report_size;
@@ -38,7 +37,7 @@ static void worker_reset(Worker *w) {
         w->child = sd_event_source_disable_unref(w->child);
         w->timeout = sd_event_source_disable_unref(w->timeout);
         w->pid = 0;
-        w->timed_out = w->canceled = w->told_to_end = false;
+        w->timed_out = w->canceled = false;
         closep(&w->report_fd);
         w->report_fd = -1;
 }
@@ -66,13 +65,6 @@ void worker_cancel(Worker *w) {
         (void) kill(w->pid, SIGKILL);
 }
 
-void worker_tell_to_end(Worker *w) {
-        if (w->pid <= 0)
-                return;
-        w->told_to_end = true;
-        (void) kill(w->pid, SIGTERM);
-}
-
 typedef struct Job {
         worker_function_t function;
         const void *context;
@@ -98,7 +90,7 @@ static int on_timeout(sd_event_source *s _unused_, uint64_t usec _unused_, void 
 }
 
 static int read_report(const Worker *w, const siginfo_t *si, void *report) {
-        if (w->canceled || (w->told_to_end && si->si_code == CLD_KILLED && si->si_status == SIGTERM))
+        if (w->canceled)
                 return -ECANCELED;
         if (w->timed_out)
                 return -ETIMEDOUT;

@@ -15,7 +15,7 @@ typedef struct Worker Worker;
 typedef void (*worker_function_t)(const void *context, void *report);
 
 /* report is NULL unless error is 0. -ETIMEDOUT: killed at its time limit; -ECONNABORTED: it crashed; -ECANCELED:
- * worker_cancel(), or it ended as worker_tell_to_end() says. */
+ * worker_cancel(). */
 typedef void (*worker_done_t)(void *userdata, int error, const void *report);
 
 int worker_new(Worker **ret, sd_event *event);
@@ -29,7 +29,3 @@ bool worker_is_running(const Worker *w);
 
 /* Kills the child that runs; done() is called when it has ended. */
 void worker_cancel(Worker *w);
-
-/* Sends SIGTERM, which a child ignores (fork.h) unless its function says otherwise, as one does that may end at any
- * moment but some. */
-void worker_tell_to_end(Worker *w);

@@ -87,7 +87,10 @@ class Host(Sandbox):
         return [*command[:at], "-o", f"Credentials.File={self.second()}", *command[at:]]
 
     def second(self):
-        return self.credentials.path.with_name("second.json")
+        """In a directory of its own, which nobody does anything to."""
+        path = self.directory / "second" / "config.json"
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        return path
 
 
 class Case:

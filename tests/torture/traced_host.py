@@ -197,11 +197,13 @@ class Host:
         if hung or process.poll() is None:
             process.kill()  # what it traces ends with it
             process.wait()
-        lines = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+        # The last line may be cut off: everything can have been killed.
+        text = log.read_text() if log.exists() else ""
+        lines = [line.split() for line in text[:text.rfind("\n") + 1].splitlines()]
         hit = [line[1] for line in lines if line[0] == "hit"]
         return Ended(process.returncode, hung, err.read_text(errors="replace"), out.read_text(errors="replace"),
-                     hit[0] if hit else None, [tuple(line[1:3]) for line in lines if line[0] == "call"],
-                     [tuple(line[1:3]) for line in lines if line[0] == "died"])
+                     hit[0] if hit else None, [tuple(line[1:3]) for line in lines if line[0] == "call" and len(line) > 2],
+                     [tuple(line[1:3]) for line in lines if line[0] == "died" and len(line) > 2])
 
 
 def serve(host, process, pid_of):
