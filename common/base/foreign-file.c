@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
@@ -23,6 +22,7 @@ typedef struct Walk {
         char rest[PATH_MAX];    /* still to go */
         uid_t keeper;           /* the one user beside root; 0: none yet */
         bool everybody_gets_in; /* into every directory so far */
+        bool anybody_makes;     /* files in the directory where it stands (/tmp) */
         unsigned n_symlinks;
         Distrust *distrust; /* NULL: anything goes */
 } Walk;
@@ -32,7 +32,7 @@ static bool may_be_owner(const Walk *w, uid_t uid) {
 }
 
 static bool others_may_write(const struct stat *st) {
-        return (st->st_mode & S_IWOTH) || ((st->st_mode & S_IWGRP) && st->st_gid != 0);
+        return (st->st_mode & S_IWOTH) || ((st->st_mode & S_IWGRP) && st->st_gid != 0 && st->st_gid != st->st_uid);
 }
 
 static int reject(Walk *w, const char *name, bool is_owner, uid_t uid) {
@@ -55,10 +55,11 @@ static int judge_directory(Walk *w) {
                 w->everybody_gets_in = false;
         if (!w->distrust)
                 return 0;
-        if (w->keeper == 0 && !may_be_owner(w, st.st_uid))
+        if (w->keeper == 0 && !may_be_owner(w, st.st_uid) && !w->anybody_makes)
                 w->keeper = st.st_uid;
         if (!may_be_owner(w, st.st_uid))
                 return reject(w, "", true, st.st_uid);
+        w->anybody_makes = others_may_write(&st);
         return others_may_write(&st) && !(st.st_mode & S_ISVTX) ? reject(w, "", false, 0) : 0;
 }
 
@@ -81,6 +82,7 @@ static int enter_root(Walk *w) {
         int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
         (void) snprintf(w->path, sizeof(w->path), "/");
+        w->everybody_gets_in = true;
         return fd < 0 ? negative_errno() : enter(w, fd);
 }
 
@@ -119,23 +121,23 @@ static int follow_symlink(Walk *w, int link_fd) {
         target[n] = 0;
         if (++w->n_symlinks > SYMLINKS_MAX)
                 return -ELOOP;
-        if ((size_t) snprintf(rest, sizeof(rest), "%s/%s", target, w->rest) >= sizeof(rest))
+        if ((size_t) snprintf(rest, sizeof(rest), "%s%s", target, w->rest) >= sizeof(rest))
                 return -ENAMETOOLONG;
         memcpy(w->rest, rest, strlen(rest) + 1);
         return target[0] == '/' ? enter_root(w) : 0;
 }
 
-/* Cuts the next name off the rest; false at the end of the path. */
-static bool next_name(Walk *w, char name[static NAME_MAX + 1]) {
+/* Cuts the next name off the rest. -EISDIR: at the end of the path there is none. */
+static int next_name(Walk *w, char name[static NAME_MAX + 1]) {
         const char *start = w->rest + strspn(w->rest, "/");
         size_t n = strcspn(start, "/");
 
         if (n == 0 || n > NAME_MAX)
-                return false;
+                return n == 0 ? -EISDIR : -ENAMETOOLONG;
         memcpy(name, start, n);
         name[n] = 0;
         memmove(w->rest, start + n, strlen(start + n) + 1);
-        return true;
+        return 0;
 }
 
 /* --- the file itself --- */
@@ -183,7 +185,7 @@ static int walk_step(Walk *w, const char *name, int *ret_fd, ForeignFile *ret) {
         }
         if (S_ISDIR(st.st_mode))
                 return enter_directory(w, name);
-        if (w->rest[strspn(w->rest, "/")])
+        if (*w->rest)
                 return -ENOTDIR;
         r = open_entry(w, name, ret_fd, ret);
         return r < 0 ? r : 1;
@@ -199,22 +201,21 @@ int foreign_file_open(const char *path, int *ret_fd, ForeignFile *ret, Distrust 
         if ((size_t) snprintf(w.rest, sizeof(w.rest), "%s/%s", here, path) >= sizeof(w.rest))
                 return -ENAMETOOLONG;
         r = enter_root(&w);
-        while (r == 0)
-                r = next_name(&w, name) ? walk_step(&w, name, ret_fd, ret) : -EISDIR;
+        while (r == 0) {
+                r = next_name(&w, name);
+                if (r == 0)
+                        r = walk_step(&w, name, ret_fd, ret);
+        }
         if (w.directory >= 0)
                 (void) close(w.directory);
         return r < 0 ? r : 0;
 }
 
 void distrust_describe(const Distrust *d, char *ret, size_t size) {
-        const struct passwd *user = d->is_owner ? getpwuid(d->uid) : NULL;
-        char owner[64] = "";
-
-        if (user)
-                (void) snprintf(owner, sizeof(owner), "%.40s ", user->pw_name);
+        /* The number alone: who knows the names may hang (LDAP). */
         if (d->is_owner)
-                (void) snprintf(ret, size, "%s belongs to user %s(uid %u); run 'chown root %s'", d->path, owner,
-                                (unsigned) d->uid, d->path);
+                (void) snprintf(ret, size, "%s belongs to user %u; run 'chown root %s'", d->path, (unsigned) d->uid,
+                                d->path);
         else
                 (void) snprintf(ret, size, "%s can be written by others; run 'chmod go-w %s'", d->path, d->path);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
 
+#include "base/printable.h"
+
 #include <limits.h>
 #include <strings.h>
 
@@ -371,9 +373,6 @@ const char *json_field_string(json_object *o, const char *name) {
 }
 
 void json_copy_printable(char *ret, size_t size, const char *s) {
-        size_t n = 0;
-
-        for (; s && *s && n + 1 < size; s++)
-                ret[n++] = (unsigned char) *s < ' ' || *s == 0x7f ? '?' : *s;
-        ret[n] = 0;
+        (void) snprintf(ret, size, "%s", s ? s : "");
+        make_printable(ret);
 }

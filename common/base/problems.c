@@ -3,6 +3,8 @@
 
 #include <stdarg.h>
 
+#include "base/printable.h"
+
 /* Where one of this level goes; NULL: nowhere. In a full list it takes the place of a lesser one, so that no number of
  * notes hides a failure. */
 static Problem *find_place(Problems *p, int level) {
@@ -30,9 +32,7 @@ void problems_add(Problems *p, int level, const char *format, ...) {
         (void) vsnprintf(item->text, sizeof(item->text), format, ap);
         va_end(ap);
 
-        for (char *c = item->text; *c; c++)
-                if ((unsigned char) *c < ' ' || *c == 0x7f)
-                        *c = '?';
+        make_printable(item->text);
 }
 
 void problems_append(Problems *p, const Problems *other) {

@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <strings.h>
 
-#include "base/json.h"
+#include "base/printable.h"
 #include "base/secret.h"
 
 enum {
@@ -102,19 +102,33 @@ static bool is_place(const char *s, size_t n) {
         return true;
 }
 
-/* After one of these a secret follows, however short it is. */
-static bool announces_secret(const char *s, size_t n) {
-        static const char *const words[] = {"bearer ",      "basic ",     "password=",       "passwd=",
-                                            "secret=",      "token=",     "\"password\":\"", "\"secret\":\"",
-                                            "\"token\":\"", "\"auth\":\""};
-
-        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+static bool ends_with_one_of(const char *s, size_t n, const char *const *words, size_t n_words) {
+        for (size_t i = 0; i < n_words; i++) {
                 size_t length = strlen(words[i]);
 
                 if (n >= length && strncasecmp(s + n - length, words[i], length) == 0)
                         return true;
         }
         return false;
+}
+
+/* After one of these a secret follows, however short it is. */
+static bool announces_secret(const char *s, size_t n) {
+        static const char *const words[] = {"password", "passwd", "passphrase", "secret",    "secretstring",
+                                            "token",    "auth",   "access_key", "secretkey", "access-key"};
+        static const char *const with_a_blank[] = {"bearer", "basic", " -p", " -u", "--password"};
+        size_t end = n;
+        bool assigned = false;
+
+        /* "Secret": "..., password = ..., Authorization: Basic ... */
+        while (end > 0 && strchr(" \"':=", s[end - 1])) {
+                end--;
+                assigned |= s[end] == ':' || s[end] == '=';
+        }
+        if (end == n)
+                return false;
+        return (assigned && ends_with_one_of(s, end, words, ELEMENTSOF(words))) ||
+               ends_with_one_of(s, end, with_a_blank, ELEMENTSOF(with_a_blank));
 }
 
 /* The length of a user and password in a URL, with the "@" after them. */
@@ -178,13 +192,13 @@ static char *last_line(const char *text, size_t size, bool whole) {
                 return NULL;
 
         line = secret_dup(text + start, size - start);
-        for (unsigned char *p = (unsigned char *) line; line && p < (unsigned char *) line + (size - start);) {
-                size_t n = *p < ' ' || *p == 0x7f ? 0 : json_utf8_length(p);
-
-                if (n == 0)
-                        *p = '?';
-                p += n > 0 ? n : 1;
-        }
+        for (size_t i = 0; line && i < size - start; i++)
+                if (line[i] == 0)
+                        line[i] = '?';
+                else if (line[i] == '\t')
+                        line[i] = ' ';
+        if (line)
+                make_printable(line);
         return line;
 }
 

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/http.h"
+#include "base/printable.h"
 #include "base/secret.h"
 #include "credentials/registry-name.h"
 
@@ -111,6 +112,7 @@ static int ask_for_token(const char *challenge, const Credential *c, char *why, 
         }
         if (!is_safe(realm)) {
                 (void) snprintf(why, size, "it wants the secret without TLS, at %s", realm);
+                make_printable(why);
                 return -EPERM;
         }
         (void) challenge_parameter(challenge, "service", service, sizeof(service));

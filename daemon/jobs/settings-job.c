@@ -60,10 +60,12 @@ static void on_done(void *userdata, int error, const void *report) {
         const Checked *checked = report;
         SettingsCheck *c = userdata;
 
-        if (c->again)
+        bool again = c->again;
+
+        c->again = false;
+        c->done(c->userdata, checked ? checked->error : error, checked ? &checked->problems : &none);
+        if (again)
                 settings_check_start(c);
-        else
-                c->done(c->userdata, checked ? checked->error : error, checked ? &checked->problems : &none);
 }
 
 void settings_check_start(SettingsCheck *c) {

@@ -48,6 +48,7 @@ struct Manager {
         bool holds_lock;
         bool ready;
         bool watching;
+        bool watch_told;          /* that they are watched */
         int watch_error;          /* that was told */
         uint64_t environment_bit; /* the environment file among those that are watched */
         bool environment_event;   /* something happened to it */

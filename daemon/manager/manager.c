@@ -63,11 +63,12 @@ static void manager_tell_watching(Manager *m, int error) {
                             error == -ECONNABORTED ? "the process that watches them has ended" : strerror(-error),
                             watch_advice(error));
         m->watch_error = error;
-        if (error >= 0)
+        if (error >= 0 && !m->watch_told)
                 log_event(LOG_INFO, MESSAGE_WATCHING,
                           LOG_FIELDS({"FILE", m->settings->ecsconfig.environment_file}, {"UNIT", m->settings->unit}),
                           "Watching %s%s and %s", credentials[0], credentials[1] ? " (and more)" : "",
                           m->settings->ecsconfig.environment_file);
+        m->watch_told = error >= 0;
 }
 
 static void on_watch(void *userdata, const WatchMessage *message) {
@@ -75,9 +76,10 @@ static void on_watch(void *userdata, const WatchMessage *message) {
 
         if (message->kind != WATCH_CHANGED) {
                 m->watching = message->kind == WATCH_STARTED;
-                manager_tell_watching(m, message->error);
                 manager_arm_refresh(m);
         }
+        if (message->kind == WATCH_STARTED || message->kind == WATCH_FAILED)
+                manager_tell_watching(m, message->error);
         if (message->kind == WATCH_CHANGED && message->files == m->environment_bit)
                 m->environment_event = true; /* it may be our own */
         else
@@ -113,7 +115,7 @@ static int list_watched_files(const Settings *settings, const char ***ret) {
 /* Takes the list. Nothing waits for the child: where it hangs, the files are looked at every minute. */
 static void manager_start_watching(Manager *m, const char **files) {
         m->environment_bit = 1;
-        m->watching = false;
+        m->watching = m->watch_told = false;
         watch_set_files(m->watch, files);
         manager_arm_refresh(m);
 }

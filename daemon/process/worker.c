@@ -2,20 +2,24 @@
 #include "process/worker.h"
 
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "process/fork.h"
+
+/* A child that is killed and does not end hangs in the kernel, in a call on a file system that does not answer. Nobody
+ * waits for it. */
+#define END_USEC (1 * USEC_PER_SEC)
 
 struct Worker {
         sd_event *event;
         sd_event_source *child;
+        sd_event_source *input;
         sd_event_source *timeout;
         pid_t pid;
-        bool timed_out;
-        bool canceled;
+        int error; /* why it was killed */
 
-        int report_fd; /* memory shared with the child: nothing it writes can block it or us */
+        int fd; /* where its report comes from, in one piece */
         size_t report_size;
         worker_done_t done;
         void *userdata;
@@ -28,18 +32,20 @@ int worker_new(Worker **ret, sd_event *event) {
                 return -ENOMEM;
 
         w->event = sd_event_ref(event);
-        w->report_fd = -1;
+        w->fd = -1;
         *ret = w;
         return 0;
 }
 
+/* The child, if there is one still, is left to itself. */
 static void worker_reset(Worker *w) {
         w->child = sd_event_source_disable_unref(w->child);
+        w->input = sd_event_source_disable_unref(w->input);
         w->timeout = sd_event_source_disable_unref(w->timeout);
         w->pid = 0;
-        w->timed_out = w->canceled = false;
-        closep(&w->report_fd);
-        w->report_fd = -1;
+        w->error = 0;
+        closep(&w->fd);
+        w->fd = -1;
 }
 
 Worker *worker_free(Worker *w) {
@@ -58,12 +64,7 @@ bool worker_is_running(const Worker *w) {
         return w->pid > 0;
 }
 
-void worker_cancel(Worker *w) {
-        if (w->pid <= 0)
-                return;
-        w->canceled = true;
-        (void) kill(w->pid, SIGKILL);
-}
+/* --- the child --- */
 
 typedef struct Job {
         worker_function_t function;
@@ -78,71 +79,113 @@ static int run_job(const void *context, int fd) {
         if (!report)
                 return EXIT_FAILURE;
         job->function(job->context, report);
-        return pwrite(fd, report, job->report_size, 0) == (ssize_t) job->report_size ? EXIT_SUCCESS : EXIT_FAILURE;
+        return send(fd, report, job->report_size, MSG_NOSIGNAL) == (ssize_t) job->report_size ? EXIT_SUCCESS
+                                                                                              : EXIT_FAILURE;
 }
 
-static int on_timeout(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
-        Worker *w = userdata;
+/* --- the parent --- */
 
-        w->timed_out = true;
-        (void) kill(w->pid, SIGKILL);
-        return 0;
-}
-
-static int read_report(const Worker *w, const siginfo_t *si, void *report) {
-        if (w->canceled)
-                return -ECANCELED;
-        if (w->timed_out)
-                return -ETIMEDOUT;
-        if (si->si_code != CLD_EXITED || si->si_status != EXIT_SUCCESS)
-                return -ECONNABORTED;
-        if (pread(w->report_fd, report, w->report_size, 0) != (ssize_t) w->report_size)
-                return -ECONNABORTED;
-        return 0;
-}
-
-static int on_child(sd_event_source *s _unused_, const siginfo_t *si, void *userdata) {
-        Worker *w = userdata;
-        _cleanup_free_ void *report = malloc(w->report_size);
-        worker_done_t done = w->done;
-        int r = report ? read_report(w, si, report) : -ENOMEM;
+/* It has given its report, or has ended, or is given up. */
+static void worker_end(Worker *w, int error, const void *report, bool ended) {
+        const pid_t pid = w->pid;
 
         /* The handler may start the next job. */
         worker_reset(w);
-        done(w->userdata, r, r < 0 ? NULL : report);
+        if (!ended)
+                fork_kill(pid);
+        w->done(w->userdata, error, error < 0 ? NULL : report);
+}
+
+static void worker_take_report(Worker *w, bool ended) {
+        _cleanup_free_ void *report = malloc(w->report_size);
+        int error = w->error;
+        ssize_t n;
+
+        if (error == 0 && !report)
+                error = -ENOMEM;
+        if (error == 0) {
+                n = recv(w->fd, report, w->report_size, MSG_DONTWAIT);
+                if (n != (ssize_t) w->report_size)
+                        error = -ECONNABORTED;
+        }
+        worker_end(w, error, report, ended);
+}
+
+static int on_child(sd_event_source *s _unused_, const siginfo_t *si _unused_, void *userdata) {
+        worker_take_report(userdata, true);
         return 0;
+}
+
+static int on_input(sd_event_source *s, int fd _unused_, uint32_t revents _unused_, void *userdata) {
+        Worker *w = userdata;
+        char byte;
+
+        /* Without a report it is about to end, and on_child() knows more. */
+        if (recv(w->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) > 0)
+                worker_take_report(w, false);
+        else
+                (void) sd_event_source_set_enabled(s, SD_EVENT_OFF);
+        return 0;
+}
+
+static int on_not_ended(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        Worker *w = userdata;
+
+        worker_end(w, w->error, NULL, false);
+        return 0;
+}
+
+static void worker_kill(Worker *w, int error) {
+        if (w->pid <= 0 || w->error != 0)
+                return;
+        w->error = error;
+        (void) kill(w->pid, SIGKILL);
+        w->timeout = sd_event_source_disable_unref(w->timeout);
+        (void) sd_event_add_time_relative(w->event, &w->timeout, CLOCK_MONOTONIC, END_USEC, 0, on_not_ended, w);
+}
+
+static int on_timeout(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        worker_kill(userdata, -ETIMEDOUT);
+        return 0;
+}
+
+void worker_cancel(Worker *w) {
+        worker_kill(w, -ECANCELED);
+}
+
+static int worker_fork(Worker *w, const Job *job) {
+        int fds[2], r;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+                return negative_errno();
+        w->fd = fds[0];
+        r = fork_child(&w->pid, "ecs-authd-job", fds[1], run_job, job);
+        (void) close(fds[1]);
+        return r;
 }
 
 int worker_run(Worker *w, worker_function_t function, const void *context, size_t report_size, uint64_t timeout_usec,
                worker_done_t done, void *userdata) {
         const Job job = {.function = function, .context = context, .report_size = report_size};
-        pid_t pid;
         int r;
 
         if (w->pid > 0)
                 return -EBUSY;
 
-        w->report_fd = memfd_create("ecs-authd-report", MFD_CLOEXEC);
-        if (w->report_fd < 0)
-                return negative_errno();
         w->report_size = report_size;
         w->done = done;
         w->userdata = userdata;
-
-        r = fork_child(&pid, "ecs-authd-job", w->report_fd, run_job, &job);
-        if (r < 0) {
-                worker_reset(w);
-                return r;
-        }
-        w->pid = pid;
-
-        r = sd_event_add_child(w->event, &w->child, pid, WEXITED, on_child, w);
+        r = worker_fork(w, &job);
+        if (r >= 0)
+                r = sd_event_add_child(w->event, &w->child, w->pid, WEXITED, on_child, w);
+        if (r >= 0)
+                r = sd_event_add_io(w->event, &w->input, w->fd, EPOLLIN, on_input, w);
         if (r >= 0)
                 r = sd_event_add_time_relative(w->event, &w->timeout, CLOCK_MONOTONIC, timeout_usec, 0, on_timeout, w);
         if (r < 0) {
-                fork_kill(pid);
+                if (w->pid > 0)
+                        fork_kill(w->pid);
                 worker_reset(w);
-                return r;
         }
-        return 0;
+        return r;
 }

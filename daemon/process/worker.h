@@ -7,7 +7,7 @@
 
 /* Runs one function at a time in a forked child and hands its report back to the event loop. Secrets, foreign bytes and
  * calls that may hang stay in the child: a crash or a hang there costs one job. The report must be a struct without
- * pointers. */
+ * pointers, of at most 64 KB. One that cannot be killed, since it hangs in the kernel, is given up. */
 
 typedef struct Worker Worker;
 

@@ -90,14 +90,15 @@ static void tell_metrics_error(Publisher *p, int error) {
         p->metrics_error = error;
 }
 
-static void on_done(void *userdata, int error _unused_, const void *report) {
+static void on_done(void *userdata, int error, const void *report) {
         const Published *published = report;
         Publisher *p = userdata;
 
         if (published && published->status_error >= 0)
                 p->status = published->status;
-        if (published)
-                tell_metrics_error(p, published->metrics_error);
+        if (!published)
+                p->status = (FileIdentity){0}; /* nobody knows how far it has come */
+        tell_metrics_error(p, published ? published->metrics_error : error);
         p->known = published && published->status_error >= 0 && published->metrics_error >= 0;
         if (p->overrun)
                 p->stale(p->userdata);

@@ -319,6 +319,17 @@ static uint64_t watch_take_events(Watch *w) {
         return concerned;
 }
 
+/* The library cannot forget a watch that the kernel has dropped by itself: begin anew. It is told first, since a file
+ * system that hangs may keep us from ever telling more; what happens to any file meanwhile is seen by the look that
+ * follows the start. */
+static int watch_again(Watch *w) {
+        int r = watch_tell(w, WATCH_AGAIN, 0, 0);
+
+        if (r >= 0)
+                r = watch_start(w);
+        return r < 0 ? r : watch_tell(w, WATCH_STARTED, 0, 0);
+}
+
 static int watch_loop(Watch *w) {
         uint64_t concerned;
         int r;
@@ -331,11 +342,9 @@ static int watch_loop(Watch *w) {
                 if (r < 0)
                         break;
                 concerned = watch_take_events(w);
-                /* The library cannot forget a watch that the kernel has dropped by itself: begin anew. What happens to
-                 * any file meanwhile is seen by the look that follows. */
                 if (concerned == WATCH_ALL_FILES)
-                        r = watch_start(w);
-                if (r >= 0 && concerned)
+                        r = watch_again(w);
+                else if (concerned)
                         r = watch_tell(w, WATCH_CHANGED, concerned, 0);
         }
         return r;

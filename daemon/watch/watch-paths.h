@@ -16,6 +16,7 @@
 
 typedef enum WatchKind {
         WATCH_STARTED, /* from now on nothing is missed */
+        WATCH_AGAIN,   /* something has changed on the way to the files: until WATCH_STARTED nothing is watched */
         WATCH_CHANGED,
         WATCH_FAILED,
 } WatchKind;

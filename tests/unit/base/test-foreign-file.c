@@ -65,6 +65,23 @@ static void file_for_group_of_root(void) {
         allow("home/.docker/config.json", 0660);
 }
 
+static void file_for_group_of_her_own(void) {
+        home_of_alice();
+        allow("home/.docker/config.json", 0660);
+        assert_int_equal(chown("home/.docker/config.json", ALICE, ALICE), 0);
+}
+
+static void directory_of_mallory_in_sticky_directory(void) {
+        allow("home", 01777);
+        own("home/.docker", MALLORY);
+        own("home/.docker/config.json", MALLORY);
+}
+
+static void closed_link(void) {
+        assert_int_equal(mkdir("etc", 0700), 0);
+        assert_int_equal(symlink("../home/.docker", "etc/docker"), 0);
+}
+
 static void directory_for_all(void) {
         allow("home", 0777);
 }
@@ -112,9 +129,9 @@ static const Case cases[] = {
         {"a home", home_of_alice, "home/.docker/config.json", 0, NULL},
         {"a home with a directory of root's", directory_of_root, "home/.docker/config.json", 0, NULL},
         {"a file of mallory's", file_of_mallory, "home/.docker/config.json", -EKEYREJECTED,
-         "/home/.docker/config.json belongs to user (uid 61235); run 'chown root "},
+         "/home/.docker/config.json belongs to user 61235; run 'chown root "},
         {"a directory of mallory's in a home", directory_of_mallory, "home/.docker/config.json", -EKEYREJECTED,
-         "/home/.docker belongs to user (uid 61235)"},
+         "/home/.docker belongs to user 61235"},
         {"a file for all", file_for_all, "home/.docker/config.json", -EKEYREJECTED,
          "/home/.docker/config.json can be written by others; run 'chmod go-w /"},
         {"a file for a group", file_for_group, "home/.docker/config.json", -EKEYREJECTED, "can be written by others"},
@@ -123,12 +140,17 @@ static const Case cases[] = {
          "/home can be written by others"},
         {"a sticky directory", sticky_directory, "home/.docker/config.json", 0, NULL},
         {"a file of mallory's in one", file_of_mallory_in_sticky_directory, "home/.docker/config.json", -EKEYREJECTED,
-         "config.json belongs to user (uid 61235)"},
+         "config.json belongs to user 61235"},
+        {"a file for a group of her own", file_for_group_of_her_own, "home/.docker/config.json", 0, NULL},
+        {"a directory of mallory's in a sticky one", directory_of_mallory_in_sticky_directory,
+         "home/.docker/config.json", -EKEYREJECTED, "/home/.docker belongs to user 61235"},
+        {"a link to a directory", closed_link, "etc/docker/config.json", 0, NULL},
+        {"a file with a slash behind it", nothing, "home/.docker/config.json/", -ENOTDIR, NULL},
         {"a link of root's into a home", link_of_root, "etc/config.json", 0, NULL},
         {"a link of mallory's in a sticky directory", link_of_mallory, "etc/config.json", -EKEYREJECTED,
-         "/etc/config.json belongs to user (uid 61235)"},
+         "/etc/config.json belongs to user 61235"},
         {"a link in a directory of mallory's", link_through_mallory, "mallory/config.json", -EKEYREJECTED,
-         "/home belongs to user (uid 61234)"},
+         "/home belongs to user 61234"},
         {"a link to nowhere", dangling, "home/link", -ENOENT, NULL},
         {"a link to itself", loop, "home/link", -ELOOP, NULL},
         {"a directory", nothing, "home/.docker", -EISDIR, NULL},
