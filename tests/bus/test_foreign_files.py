@@ -3,11 +3,15 @@
 
 import ctypes
 import os
+import struct
+import threading
 
 import pytest
 from standin.wait import wait_for
 
 NOBODY = 65534
+MNT_FORCE, MNT_DETACH = 1, 2
+FUSE_INIT = 26
 
 
 def give_away(host):
@@ -109,12 +113,28 @@ class HungDirectory:
             os.close(self.fd)
             raise OSError(error, os.strerror(error))
 
+    def take_requests(self):
+        """From now on the server takes each request, after which who waits for the answer cannot even be killed."""
+        def serve():
+            try:
+                while True:
+                    request = os.read(self.fd, 1 << 17)
+                    operation, unique = struct.unpack_from("<IQ", request, 4)
+                    if operation == FUSE_INIT:
+                        answer = struct.pack("<II", 7, 31).ljust(64, b"\0")
+                        os.write(self.fd, struct.pack("<IiQ", 16 + len(answer), 0, unique) + answer)
+            except OSError:  # end()
+                pass
+
+        threading.Thread(target=serve, daemon=True).start()
+
     def end(self):
         if self.fd < 0:
             return
-        os.close(self.fd)  # and each call that waits for it fails
+        ctypes.CDLL(None).umount2(bytes(self.path), MNT_FORCE)  # and each call that waits fails
+        os.close(self.fd)
         self.fd = -1
-        ctypes.CDLL(None).umount2(bytes(self.path), 2)
+        ctypes.CDLL(None).umount2(bytes(self.path), MNT_DETACH)
 
 
 @pytest.fixture(name="hung")
@@ -141,6 +161,23 @@ def test_hung_file_system(host, hung):
     daemon.wait_said("Reading the settings again", seconds=1)
     daemon.process.terminate()
     assert daemon.process.wait(6) == 0  # 2 s for what is being read, and 2 more for a look that begins after it
+
+
+def test_hung_file_system_that_has_taken_the_request(host, hung):
+    """The process of the job does not end. Its report counts all the same, and the next job is begun."""
+    hung.take_requests()
+    del host.settings["Credentials.File"]
+    host.config.write_text(f"[Credentials]\nFile={hung.path}/config.json\nFile={host.credentials.path}\n")
+    host.login()
+    daemon = host.run()
+    wait_for(lambda: host.notify.count("READY=1"), 6, "it is ready", host.seen)
+    host.wait_written()
+    daemon.wait_said("hung/config.json: cannot be read: Connection timed out")
+    host.login("second.example.com")
+    daemon.hang_up()
+    host.wait_written()
+    daemon.process.terminate()
+    assert daemon.process.wait(6) == 0
 
 
 def test_file_system_answers_again(host, hung):
