@@ -225,11 +225,10 @@ static void test_memory(void **state _unused_) {
         }
 }
 
-/* Without the memory for it, it is not begun: json-c would leave out what it finds none for. */
+/* Without the memory for all of it there is nothing: json-c would leave out what it finds none for. AddressSanitizer
+ * maps more than the limit allows for: `make coverage` runs this one. */
 static void test_no_memory(void **state _unused_) {
-#ifdef __SANITIZE_ADDRESS__
-        skip();
-#else
+#ifndef __SANITIZE_ADDRESS__
         int status;
         pid_t pid = fork();
 
