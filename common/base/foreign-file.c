@@ -3,10 +3,7 @@
 
 #include <fcntl.h>
 #include <malloc.h>
-#include <linux/magic.h>
 #include <pthread.h>
-#include <sys/statvfs.h>
-#include <sys/vfs.h>
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
@@ -49,13 +46,6 @@ static int reject(Walk *w, const char *name, bool is_owner, uid_t uid) {
         return -EKEYREJECTED;
 }
 
-/* ProtectHome=tmpfs: what lies over /home, with the mode of /tmp, and read-only. */
-static bool is_made_by_systemd(int directory) {
-        struct statfs fs;
-
-        return fstatfs(directory, &fs) >= 0 && fs.f_type == TMPFS_MAGIC && (fs.f_flags & ST_RDONLY);
-}
-
 static int judge_directory(Walk *w) {
         struct stat st;
 
@@ -69,7 +59,7 @@ static int judge_directory(Walk *w) {
                 w->keeper = st.st_uid;
         if (!may_be_owner(w, st.st_uid))
                 return reject(w, "", true, st.st_uid);
-        w->anybody_makes = others_may_write(&st) && !is_made_by_systemd(w->directory);
+        w->anybody_makes = others_may_write(&st);
         return others_may_write(&st) && !(st.st_mode & S_ISVTX) ? reject(w, "", false, 0) : 0;
 }
 
