@@ -22,7 +22,6 @@ typedef struct Walk {
         char rest[PATH_MAX];    /* still to go */
         uid_t keeper;           /* the one user beside root; 0: none yet */
         bool everybody_gets_in; /* into every directory so far */
-        bool anybody_makes;     /* files in the directory where it stands (/tmp) */
         unsigned n_symlinks;
         Distrust *distrust; /* NULL: anything goes */
 } Walk;
@@ -55,11 +54,10 @@ static int judge_directory(Walk *w) {
                 w->everybody_gets_in = false;
         if (!w->distrust)
                 return 0;
-        if (w->keeper == 0 && !may_be_owner(w, st.st_uid) && !w->anybody_makes)
+        if (w->keeper == 0 && !may_be_owner(w, st.st_uid))
                 w->keeper = st.st_uid;
         if (!may_be_owner(w, st.st_uid))
                 return reject(w, "", true, st.st_uid);
-        w->anybody_makes = others_may_write(&st);
         return others_may_write(&st) && !(st.st_mode & S_ISVTX) ? reject(w, "", false, 0) : 0;
 }
 

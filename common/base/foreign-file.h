@@ -12,7 +12,8 @@
  * Such a file is trusted if nobody but its keeper can have written it, judged as OpenSSH's StrictModes= does, and on
  * every directory on the way, symbolic links included. Their owners may be root, whom we run as, and one more user: the
  * keeper of a home, whose file it may be, too. Nobody else may write into any of them, but for a sticky directory
- * (/tmp), where nobody may replace what others have made; what lies there belongs to root, or is not trusted. A group
+ * (/tmp), where nobody may replace what others have made; a file of its own there belongs to root, or is
+ * not trusted. A group
  * that may write is somebody else, unless it is root's or has the number of the owner (a group of their own). An access
  * control list that lets others write shows in the mode of the group. */
 
