@@ -182,13 +182,23 @@ def test_ends_when_asked(host, signum):
     wait_notified(host, "STOPPING=1")
 
 
+def job_that_writes(daemon):
+    """The pid of the child that holds the lock of the environment file, if there is one. Other children live long."""
+    for child in Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split():
+        try:
+            if any(os.readlink(fd).endswith("/environment.lock") for fd in Path(f"/proc/{child}/fd").iterdir()):
+                return int(child)
+        except FileNotFoundError:
+            continue
+    return None
+
+
 def test_a_write_in_hand_is_finished_first(host):
     daemon = host.run_live()
-    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
     # Another program is writing ecs.config: the daemon waits for it.
     with open(host.environment_file, "a", encoding="utf-8"):
         host.login()
-        wait_for(children.read_text, 5, "a child works", host.seen)
+        wait_for(lambda: job_that_writes(daemon), 5, "a job writes", host.seen)
         daemon.process.terminate()
         wait_notified(host, "STOPPING=1")
         assert host.written() != host.expected
@@ -199,21 +209,10 @@ def test_a_write_in_hand_is_finished_first(host):
 def test_a_job_that_is_killed_is_looked_after(host):
     """It may have written all the same: nothing is told of that before somebody has looked."""
     daemon = host.run_live()
-    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
     since = daemon.mark()
-
-    def writing():
-        for child in children.read_text().split():
-            try:
-                if any(os.readlink(fd).endswith("/environment.lock") for fd in Path(f"/proc/{child}/fd").iterdir()):
-                    return int(child)
-            except FileNotFoundError:
-                continue
-        return None
-
     with open(host.environment_file, "a", encoding="utf-8"):
         host.login()
-        os.kill(wait_for(writing, 5, "a job writes", host.seen), signal.SIGKILL)
+        os.kill(wait_for(lambda: job_that_writes(daemon), 5, "a job writes", host.seen), signal.SIGKILL)
     daemon.wait_said("did not end well: it crashed; it was looked at again", since, seconds=20)
     assert host.written() == host.expected
     assert not daemon.said("nothing was written", since)
