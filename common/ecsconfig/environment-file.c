@@ -288,23 +288,14 @@ static bool is_settled(const struct stat *st) {
         return true;
 }
 
-void envfile_identify(const EnvFile *f, EnvFileIdentity *ret) {
+FileIdentity envfile_identify(const EnvFile *f) {
         _cleanup_(file_version_done) FileVersion now = {.fd = -1};
         struct stat st;
 
-        *ret = (EnvFileIdentity){0};
         if (fstatat(f->directory_fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_settled(&st))
-                return;
+                return (FileIdentity){0};
         if (file_version_read(f->directory_fd, f->name, &now) < 0 || now.fd < 0 || now.size != f->read.size ||
             memcmp(now.content, f->read.content, now.size) != 0)
-                return;
-        *ret = (EnvFileIdentity){.inode = now.st.st_ino, .mtime_nsec = to_nsec(&now.st.st_mtim)};
-}
-
-void envfile_identify_path(const char *path, EnvFileIdentity *ret) {
-        struct stat st;
-
-        *ret = (EnvFileIdentity){0};
-        if (stat(path, &st) >= 0)
-                *ret = (EnvFileIdentity){.inode = st.st_ino, .mtime_nsec = to_nsec(&st.st_mtim)};
+                return (FileIdentity){0};
+        return file_identity_of(&now.st);
 }

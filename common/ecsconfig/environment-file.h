@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "base/file-identity.h"
 #include "base/problems.h"
 
 /* The environment file (/etc/ecs/ecs.config). Three programs read it, each its own way: ecs-init, systemd
@@ -53,15 +54,6 @@ int envfile_begin(EnvFile *f, const char *text);
  */
 int envfile_save(EnvFile *f, Problems *problems);
 
-/* What tells the file as it is from one that was changed since. */
-typedef struct EnvFileIdentity {
-        uint64_t inode; /* 0: it cannot be told */
-        int64_t mtime_nsec;
-} EnvFileIdentity;
-
 /* Of the file that was read or saved, if that is the one that stands there. Waits for some milliseconds after a save:
  * the kernel's clock for files is coarse. */
-void envfile_identify(const EnvFile *f, EnvFileIdentity *ret);
-
-/* The one that stands there now. */
-void envfile_identify_path(const char *path, EnvFileIdentity *ret);
+FileIdentity envfile_identify(const EnvFile *f);

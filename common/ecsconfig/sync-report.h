@@ -51,7 +51,7 @@ typedef struct SyncReport {
         unsigned n_registries; /* in it, that the agent would use */
         char registries[1024]; /* their names, separated by ", "; cut short with "..." */
         SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
-        EnvFileIdentity identity;            /* of the environment file as this report describes it */
+        FileIdentity identity;               /* of the environment file as this report describes it */
         uint64_t seen_usec;                  /* when that was, on CLOCK_MONOTONIC; 0: it was not looked at */
         uint64_t ask_in_usec;                /* from now, a helper is to be asked again; 0: none is; or SYNC_ASK_NOW */
         bool asked;                          /* those that were due have been, */

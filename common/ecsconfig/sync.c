@@ -288,7 +288,7 @@ static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOut
         *report = after;
         report->behind = false;
         report->outcome = r > 0 ? outcome : SYNC_UNCHANGED;
-        envfile_identify(file, &report->identity);
+        report->identity = envfile_identify(file);
         (void) give_back_answers(gathered, &current, key); /* what is left of it is asked for again later */
         return 0;
 }

@@ -69,7 +69,6 @@ static void check_cluster(Check *c, const ObserveReport *r) {
 
 /* As the service would see it: by the record, the file as it stands there, the agent and its unit. */
 static int gather_facts(const Check *c, const UnitReport *unit, uint64_t now, Facts *ret) {
-        _cleanup_(restart_record_freep) RestartRecordFile *file = NULL;
         const Settings *s = c->settings;
         SyncReport sync = {0};
         ObserveReport agent;
@@ -80,8 +79,6 @@ static int gather_facts(const Check *c, const UnitReport *unit, uint64_t now, Fa
 
         r = digest_key_load(&key);
         if (r >= 0)
-                r = restart_record_new(&file);
-        if (r >= 0)
                 r = sync_look(&s->ecsconfig, &key, &sync);
         if (r < 0)
                 return r;
@@ -89,7 +86,7 @@ static int gather_facts(const Check *c, const UnitReport *unit, uint64_t now, Fa
         observe_run(&s->agent, &key, &agent);
         if (s->restart.method == RESTART_METHOD_DOCKER && u.state == UNIT_ACTIVE)
                 u.state = facts_unit_of_container(&agent);
-        restart_record_load(file, &f.record);
+        restart_record_load(&f.record);
         /* Whether it should be another one is a finding of its own. */
         sync.outcome = SYNC_UNCHANGED;
         facts_begin_write(&f);

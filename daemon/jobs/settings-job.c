@@ -59,7 +59,6 @@ static void on_done(void *userdata, int error, const void *report) {
         static const Problems none = {0};
         const Checked *checked = report;
         SettingsCheck *c = userdata;
-
         bool again = c->again;
 
         c->again = false;

@@ -114,12 +114,10 @@ void manager_on_asked(void *userdata, const SyncReport *report) {
 
 /* What our own write did to it is known when its job has told. */
 static void manager_judge_event(Manager *m) {
-        const EnvFileIdentity *known = &m->facts.file.sync.identity;
-        EnvFileIdentity now;
+        FileIdentity now = file_identity_at(m->settings->ecsconfig.environment_file);
 
         m->environment_event = false;
-        envfile_identify_path(m->settings->ecsconfig.environment_file, &now);
-        if (known->inode == 0 || now.inode != known->inode || now.mtime_nsec != known->mtime_nsec)
+        if (!file_identity_equal(&m->facts.file.sync.identity, &now))
                 facts_wake_file(&m->facts);
 }
 
@@ -173,7 +171,7 @@ static void manager_load_record(Manager *m) {
 
         if (m->holds_lock)
                 return;
-        restart_record_load(m->record_file, &record);
+        restart_record_load(&record);
         if (memcmp(&record, &m->saved, sizeof(record)) == 0)
                 return;
         m->saved = record;
@@ -183,7 +181,7 @@ static void manager_load_record(Manager *m) {
 static bool manager_claim_record(Manager *m) {
         if (m->holds_lock)
                 return true;
-        if (!restart_record_claim(m->record_file))
+        if (!restart_lock_claim(m->restart_lock))
                 return false;
         manager_load_record(m);
         m->holds_lock = true;
@@ -191,7 +189,7 @@ static bool manager_claim_record(Manager *m) {
 }
 
 static int manager_save_record(Manager *m) {
-        int r = restart_record_save(m->record_file, &m->facts.record);
+        int r = restart_record_save(&m->facts.record);
 
         if (r >= 0)
                 m->saved = m->facts.record;
@@ -211,7 +209,7 @@ static void manager_settle_record(Manager *m) {
                 return;
         if (m->facts.record.open && m->settings->restart.method != RESTART_METHOD_NONE)
                 return;
-        restart_record_release(m->record_file);
+        restart_lock_release(m->restart_lock);
         m->holds_lock = false;
 }
 

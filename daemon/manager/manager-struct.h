@@ -38,7 +38,7 @@ struct Manager {
         Watch *watch;
         DockerEvents *docker_events;
         ClockChange *clock_change;
-        RestartRecordFile *record_file;
+        RestartLock *restart_lock;
         Announcer *announcer;
 
         Facts facts;

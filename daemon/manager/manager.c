@@ -334,7 +334,7 @@ static int manager_build(Manager *m) {
         if (r >= 0)
                 r = manager_handle_signals(m);
         if (r >= 0)
-                r = restart_record_new(&m->record_file);
+                r = restart_lock_new(&m->restart_lock);
         if (r >= 0)
                 r = writer_new(&m->writer, m->event, manager_on_written, m);
         if (r >= 0)
@@ -390,7 +390,7 @@ Manager *manager_free(Manager *m) {
         docker_events_free(m->docker_events);
         clock_change_free(m->clock_change);
         service_free(m->service);
-        restart_record_free(m->record_file);
+        restart_lock_free(m->restart_lock);
         announcer_free(m->announcer);
         sd_event_source_disable_unref(m->pass);
         sd_event_source_disable_unref(m->write_again);

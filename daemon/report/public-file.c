@@ -7,24 +7,6 @@
 
 #include "base/write-all.h"
 
-static FileIdentity identity_of(const struct stat *st) {
-        return (FileIdentity){.inode = st->st_ino,
-                              .mtime_nsec = (int64_t) st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec};
-}
-
-int file_identify(const char *path, FileIdentity *ret) {
-        struct stat st;
-
-        if (lstat(path, &st) < 0)
-                return negative_errno();
-        *ret = identity_of(&st);
-        return 0;
-}
-
-bool file_identity_equal(const FileIdentity *a, const FileIdentity *b) {
-        return a->inode > 0 && a->inode == b->inode && a->mtime_nsec == b->mtime_nsec;
-}
-
 static int write_new(int fd, const char *text, size_t size, FileIdentity *ret) {
         struct stat st;
         int r;
@@ -37,7 +19,7 @@ static int write_new(int fd, const char *text, size_t size, FileIdentity *ret) {
                 return r;
         if (fstat(fd, &st) < 0)
                 return negative_errno();
-        *ret = identity_of(&st);
+        *ret = file_identity_of(&st);
         return 0;
 }
 

@@ -229,7 +229,10 @@ int status_file_write(const Settings *settings, const Facts *facts, const Decisi
 
         (void) mkdir(runtime_directory(), 0755);
         status_file_path(path, sizeof(path));
-        return is_there(path, text) ? file_identify(path, ret) : public_file_replace(path, text, strlen(text), ret);
+        if (!is_there(path, text))
+                return public_file_replace(path, text, strlen(text), ret);
+        *ret = file_identity_at(path);
+        return 0;
 }
 
 void status_file_remove(const FileIdentity *ours) {
@@ -237,6 +240,7 @@ void status_file_remove(const FileIdentity *ours) {
         char path[PATH_MAX];
 
         status_file_path(path, sizeof(path));
-        if (ours->inode == 0 || (file_identify(path, &there) >= 0 && file_identity_equal(&there, ours)))
+        there = file_identity_at(path);
+        if (ours->inode == 0 || file_identity_equal(&there, ours))
                 (void) unlink(path);
 }

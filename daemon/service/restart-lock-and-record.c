@@ -20,12 +20,12 @@ enum {
         "ecs-authd restart 1\nboot=%s\nrestart=%" PRIu64 "\ntried=%" PRIu64 "\nrealtime=%" PRId64 "\n" \
         "failures=%u\nopen=%u\ndone=%u\nfruitless=%u\ncontainer=%s\ndigest=%s\n"
 
-struct RestartRecordFile {
+struct RestartLock {
         int lock_fd; /* -1: not held */
 };
 
-int restart_record_new(RestartRecordFile **ret) {
-        RestartRecordFile *r = calloc(1, sizeof(RestartRecordFile));
+int restart_lock_new(RestartLock **ret) {
+        RestartLock *r = calloc(1, sizeof(RestartLock));
 
         if (!r)
                 return -ENOMEM;
@@ -34,7 +34,7 @@ int restart_record_new(RestartRecordFile **ret) {
         return 0;
 }
 
-RestartRecordFile *restart_record_free(RestartRecordFile *r) {
+RestartLock *restart_lock_free(RestartLock *r) {
         if (!r)
                 return NULL;
 
@@ -43,7 +43,7 @@ RestartRecordFile *restart_record_free(RestartRecordFile *r) {
         return NULL;
 }
 
-bool restart_record_claim(RestartRecordFile *r) {
+bool restart_lock_claim(RestartLock *r) {
         _cleanup_close_ int fd = -1;
         char path[PATH_MAX];
 
@@ -59,7 +59,7 @@ bool restart_record_claim(RestartRecordFile *r) {
         return true;
 }
 
-void restart_record_release(RestartRecordFile *r) {
+void restart_lock_release(RestartLock *r) {
         closep(&r->lock_fd);
         r->lock_fd = -1;
 }
@@ -155,14 +155,14 @@ static bool parse(const char *text, RestartRecord *ret) {
         return true;
 }
 
-void restart_record_load(const RestartRecordFile *r _unused_, RestartRecord *ret) {
+void restart_record_load(RestartRecord *ret) {
         _cleanup_free_ char *text = NULL;
 
         if (state_file_read("restart", TEXT_MAX, &text) < 0 || !parse(text, ret))
                 *ret = (RestartRecord){0};
 }
 
-int restart_record_save(const RestartRecordFile *r _unused_, const RestartRecord *record) {
+int restart_record_save(const RestartRecord *record) {
         char text[TEXT_MAX], boot[SD_ID128_STRING_MAX], digest[65];
         uint64_t now = clock_monotonic_usec();
         int64_t ago = (int64_t) ((now - record->restart_usec) / USEC_PER_SEC);

@@ -7,19 +7,19 @@
  * restarts, in the state directory: a lock, which one of them holds from before a restart until its effect is seen, and
  * the record of the last one, which outlives them. Files are written by all: they write the same. */
 
-typedef struct RestartRecordFile RestartRecordFile;
+typedef struct RestartLock RestartLock;
 
-int restart_record_new(RestartRecordFile **ret);
-RestartRecordFile *restart_record_free(RestartRecordFile *r);
-DEFINE_CLEANUP_FUNC(RestartRecordFile *, restart_record_free)
+int restart_lock_new(RestartLock **ret);
+RestartLock *restart_lock_free(RestartLock *r);
+DEFINE_CLEANUP_FUNC(RestartLock *, restart_lock_free)
 
 /* True: we hold the lock, from now until it is released. False: another one does; ask again later. */
-bool restart_record_claim(RestartRecordFile *r);
-void restart_record_release(RestartRecordFile *r);
+bool restart_lock_claim(RestartLock *r);
+void restart_lock_release(RestartLock *r);
 
 /* What stands there; all zero where nothing does, or nothing that could be read. Of another boot only what is still so.
  */
-void restart_record_load(const RestartRecordFile *r, RestartRecord *ret);
+void restart_record_load(RestartRecord *ret);
 
 /* Durable when it returns 0. Only with the lock. */
-int restart_record_save(const RestartRecordFile *r, const RestartRecord *record);
+int restart_record_save(const RestartRecord *record);

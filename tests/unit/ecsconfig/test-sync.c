@@ -376,7 +376,7 @@ static void test_broken_file_among_others(void **state) {
 /* What tells our own write from somebody else's. */
 static void test_identity(void **state) {
         const Host *h = *state;
-        EnvFileIdentity now;
+        FileIdentity now;
         SyncReport report;
         struct stat st;
         FILE *f;
@@ -387,19 +387,19 @@ static void test_identity(void **state) {
                 expect(h, i == 0 ? SYNC_WRITTEN : SYNC_UNCHANGED, 1, &report);
                 assert_int_equal(stat(h->environment, &st), 0);
                 assert_int_equal(report.identity.inode, st.st_ino);
-                envfile_identify_path(h->environment, &now);
-                assert_memory_equal(&now, &report.identity, sizeof(now));
+                now = file_identity_at(h->environment);
+                assert_true(file_identity_equal(&now, &report.identity));
         }
         /* In place, at once, and as short as can be. */
         f = fopen(h->environment, "ae");
         assert_non_null(f);
         assert_int_equal(fputc('\n', f), '\n');
         assert_int_equal(fclose(f), 0);
-        envfile_identify_path(h->environment, &now);
-        assert_memory_not_equal(&now, &report.identity, sizeof(now));
+        now = file_identity_at(h->environment);
+        assert_false(file_identity_equal(&now, &report.identity));
 
         assert_int_equal(unlink(h->environment), 0);
-        envfile_identify_path(h->environment, &now);
+        now = file_identity_at(h->environment);
         assert_int_equal(now.inode, 0);
 
         /* Where nothing is known of it, every event is somebody else's. */
