@@ -20,6 +20,7 @@ typedef struct Arguments {
         bool reveal;
         bool no_restart;
         bool login;
+        bool only_settings;
         bool json;
         bool watch;
 } Arguments;
@@ -39,6 +40,7 @@ static void print_help(void) {
                       "  --no-restart             apply: stop after the write\n"
                       "  --reveal                 render: show the secrets\n"
                       "  --login                  check: ask each registry whether it takes its credentials\n"
+                      "  --settings               check: look at nothing but the settings\n"
                       "  --json                   status: for scripts\n"
                       "  --watch                  status: again whenever it changes\n"
                       "  --help  --version\n\n"
@@ -63,21 +65,18 @@ static int parse_options(int argc, char **argv, Arguments *a) {
                 OPTION_REVEAL,
                 OPTION_NO_RESTART,
                 OPTION_LOGIN,
+                OPTION_SETTINGS,
                 OPTION_JSON,
                 OPTION_WATCH,
                 OPTION_HELP,
                 OPTION_VERSION,
         };
         static const struct option options[] = {
-                {"config", required_argument, NULL, OPTION_CONFIG},
-                {"reveal", no_argument, NULL, OPTION_REVEAL},
-                {"no-restart", no_argument, NULL, OPTION_NO_RESTART},
-                {"login", no_argument, NULL, OPTION_LOGIN},
-                {"json", no_argument, NULL, OPTION_JSON},
-                {"watch", no_argument, NULL, OPTION_WATCH},
-                {"help", no_argument, NULL, OPTION_HELP},
-                {"version", no_argument, NULL, OPTION_VERSION},
-                {NULL, 0, NULL, 0},
+                {"config", required_argument, NULL, OPTION_CONFIG},   {"reveal", no_argument, NULL, OPTION_REVEAL},
+                {"no-restart", no_argument, NULL, OPTION_NO_RESTART}, {"login", no_argument, NULL, OPTION_LOGIN},
+                {"settings", no_argument, NULL, OPTION_SETTINGS},     {"json", no_argument, NULL, OPTION_JSON},
+                {"watch", no_argument, NULL, OPTION_WATCH},           {"help", no_argument, NULL, OPTION_HELP},
+                {"version", no_argument, NULL, OPTION_VERSION},       {NULL, 0, NULL, 0},
         };
         int c;
 
@@ -97,6 +96,9 @@ static int parse_options(int argc, char **argv, Arguments *a) {
                         break;
                 case OPTION_LOGIN:
                         a->login = true;
+                        break;
+                case OPTION_SETTINGS:
+                        a->only_settings = true;
                         break;
                 case OPTION_JSON:
                         a->json = true;
@@ -123,8 +125,8 @@ static const char *misplaced_option(const Arguments *a) {
                 return "--reveal belongs to render";
         if (a->no_restart && !streq(a->verb, "apply"))
                 return "--no-restart belongs to apply";
-        if (a->login && !streq(a->verb, "check"))
-                return "--login belongs to check";
+        if ((a->login || a->only_settings) && !streq(a->verb, "check"))
+                return "--login and --settings belong to check";
         if ((a->json || a->watch) && !streq(a->verb, "status"))
                 return "--json and --watch belong to status";
         return NULL;
@@ -249,6 +251,8 @@ int main(int argc, char **argv) {
         if (r < 0)
                 return r == -ENOMEM ? failed(r) : EXIT_STATUS_CONFIG;
 
+        if (a.only_settings)
+                return EXIT_SUCCESS;
         if (streq(a.verb, "render"))
                 return verb_render(&a, settings);
         if (streq(a.verb, "check"))

@@ -50,6 +50,15 @@ int problems_worst_level(const Problems *p) {
         return worst;
 }
 
+unsigned problems_count(const Problems *p, int level) {
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < p->n_items; i++)
+                n += p->items[i].level <= level;
+        /* Where a note is there still, nothing but notes was dropped. */
+        return n < p->n_items ? n : n + p->n_dropped;
+}
+
 bool problems_equal(const Problems *a, const Problems *b) {
         if (a->n_items != b->n_items || a->n_dropped != b->n_dropped)
                 return false;

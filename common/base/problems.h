@@ -15,7 +15,8 @@ enum {
 };
 
 typedef struct Problem {
-        int level; /* LOG_ERR: something was not done; LOG_WARNING: done, but look at it; LOG_INFO: as asked (syslog.h)
+        int level; /* LOG_ERR: something was not done; LOG_WARNING: done, but look at it; LOG_NOTICE: nothing is wrong;
+                    * LOG_INFO: as asked
                     */
         char text[PROBLEM_TEXT_MAX];
 } Problem;
@@ -34,5 +35,8 @@ void problems_append(Problems *p, const Problems *other);
 
 /* The smallest level among them; LOG_DEBUG where there are none. */
 int problems_worst_level(const Problems *p);
+
+/* How many are as bad as this level, or worse. */
+unsigned problems_count(const Problems *p, int level);
 
 bool problems_equal(const Problems *a, const Problems *b);

@@ -223,9 +223,8 @@ static int explain_json(const char *path, const char *text, size_t offset, const
         unsigned line, column;
 
         locate(text, offset, &line, &column);
-        problems_add(problems, LOG_ERR,
-                     "%s:%u:%u: %s; the last good credentials stay in use. Run 'docker login' again, or mend the file",
-                     path, line, column, why);
+        problems_add(problems, LOG_ERR, "%s:%u:%u: %s. Run 'docker login' again, or mend the file", path, line, column,
+                     why);
         return -EBADMSG;
 }
 
@@ -256,9 +255,7 @@ static int parse_top(Credentials *file, json_object *top, Source *s) {
         int r = 0;
 
         if (json_field_last(top, "auths", &auths) && auths && !json_object_is_type(auths, json_type_object)) {
-                problems_add(s->problems, LOG_ERR,
-                             "%s: \"auths\" is not an object; the last good credentials stay in use. Mend the file",
-                             s->path);
+                problems_add(s->problems, LOG_ERR, "%s: \"auths\" is not an object. Mend the file", s->path);
                 return -EBADMSG;
         }
 
@@ -380,14 +377,16 @@ static void complain(const char *path, int error, const Distrust *distrust, Prob
                 distrust_describe(distrust, why, sizeof(why));
                 problems_add(
                         problems, LOG_ERR,
-                        "%s: is not read, since others can change it: %s, or see StrictModes= in ecs-authd.conf(5); "
-                        "the last good credentials stay in use",
+                        "%s: is not read, since others can change it: %s, or see StrictModes= in ecs-authd.conf(5)",
                         path, why);
                 return;
         }
-        problems_add(problems, error == -ENOENT ? LOG_WARNING : LOG_ERR,
-                     "%s: cannot be read: %s; the last good credentials stay in use. %s", path, strerror(-error),
-                     advise(path, error));
+        /* Before the first login there is none. */
+        if (error == -ENOENT)
+                problems_add(problems, LOG_NOTICE, "%s: there is no such file. %s", path, advise(path, error));
+        else
+                problems_add(problems, LOG_ERR, "%s: cannot be read: %s. %s", path, strerror(-error),
+                             advise(path, error));
 }
 
 static int make_stamp(const struct stat *st, const DigestKey *key, const char *text, size_t size, CredFileStamp *ret) {

@@ -49,21 +49,36 @@ static void yield_to(Credentials *c) {
                 c->stores[i].yields = true;
 }
 
+/* What the agent pulls with meanwhile; a file that went missing is worth a look then, too. */
+static void tell_what_stays(const HelperRound *round, Problems *found) {
+        Problem *last = &found->items[found->n_items - 1];
+        size_t n = strlen(last->text);
+
+        if (!round->current || round->current->n_items == 0)
+                return;
+        last->level = last->level < LOG_WARNING ? last->level : LOG_WARNING;
+        (void) snprintf(last->text + n, sizeof(last->text) - n, ". The last good credentials stay in use");
+}
+
 /* A file that cannot be read costs its own registries, and not those of the others. */
 static int load_files(const CredentialSettings *settings, HelperRound *round, Credentials *c, Problems *problems) {
         unsigned n_loaded = 0;
         int r, error = 0;
 
         for (char **file = settings->files; *file; file++) {
+                Problems found = {0};
                 CredFileStamp stamp;
 
-                r = credfile_load(c, *file, settings->strict, round->key, &stamp, problems);
+                r = credfile_load(c, *file, settings->strict, round->key, &stamp, &found);
                 if (r >= 0)
                         r = note_stamp(round, *file, &stamp);
+                else if (found.n_items > 0)
+                        tell_what_stays(round, &found);
+                problems_append(problems, &found);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0) {
-                        error = r;
+                        error = error < 0 && r == -ENOENT ? error : r;
                         yield_to(c);
                 } else {
                         n_loaded++;

@@ -286,3 +286,14 @@ void facts_note_waiting(Facts *f, const Decision *d, uint64_t now) {
         f->waiting_for = d->reason;
         f->waiting_since_usec = now;
 }
+
+const char *facts_problem(const Facts *f) {
+        const Problems *problems = &f->file.sync.problems;
+        const int worst = problems_worst_level(problems);
+
+        if (worst <= LOG_WARNING)
+                for (unsigned i = 0; i < problems->n_items; i++)
+                        if (problems->items[i].level == worst)
+                                return problems->items[i].text;
+        return str_empty(f->settings_problem) ? NULL : f->settings_problem;
+}

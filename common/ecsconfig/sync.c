@@ -321,6 +321,13 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         gather(sources, &round, answers ? &answers->leases : NULL, &gathered);
         problems_append(&report->problems, &gathered.problems);
         r = answers && answers->error < 0 ? answers->error : gathered.error;
+        report->no_login_yet = r == -ENOENT && current.n_items == 0;
+        if (report->no_login_yet) {
+                report->outcome = SYNC_UNCHANGED;
+                report->identity = envfile_identify(file);
+                report->asked = answers != NULL;
+                return 0;
+        }
         if (r >= 0)
                 r = prepare(&gathered, &current, settings, key, file, report);
         if (r >= 0)
@@ -380,7 +387,7 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                                      "%s: another program has it open for writing, or changes it all the time; nothing "
                                      "was written. It is tried again as soon as that program closes it",
                                      settings->environment_file);
-                /* What is noted besides says nothing of it; only that there is no credential file is a warning. */
+                /* What is noted besides says nothing of it; that a credential file is gone is a warning. */
                 else if (problems_worst_level(&report.problems) > (r == -ENOENT ? LOG_WARNING : LOG_ERR))
                         problems_add(&report.problems, LOG_ERR, "%s: nothing was written: %s",
                                      settings->environment_file, strerror(-r));

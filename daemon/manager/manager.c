@@ -154,7 +154,9 @@ static int manager_reconnect(Manager *m) {
         return r;
 }
 
-static void manager_keep_settings(int error, const Problems *problems) {
+static void manager_keep_settings(Manager *m, int error, const Problems *problems) {
+        (void) snprintf(m->facts.settings_problem, sizeof(m->facts.settings_problem), "%s",
+                        problems->n_items > 0 ? problems->items[0].text : "The settings cannot be read");
         for (unsigned i = 0; i < problems->n_items; i++)
                 log_event(LOG_ERR, MESSAGE_SETTINGS_KEPT, NULL, "%s", problems->items[i].text);
         if (problems->n_items == 0)
@@ -204,8 +206,9 @@ static void on_settings_checked(void *userdata, int error, const Problems *check
                 problems = (Problems){0};
                 r = manager_take_settings(m, &problems);
         }
+        m->facts.settings_problem[0] = 0;
         if (r < 0)
-                manager_keep_settings(r, &problems);
+                manager_keep_settings(m, r, &problems);
         facts_retry(&m->facts);
         announcer_say_again(m->announcer);
         if (m->ready)

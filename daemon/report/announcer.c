@@ -12,6 +12,9 @@
 struct Announcer {
         bool notify;
 
+        Digest written; /* what stood in the environment file, by our hand or before it, when that could last be told */
+        bool written_known;
+
         /* What was said last, so that it is not said again. */
         Problems problems;
         Action action;
@@ -74,7 +77,15 @@ void announcer_tell_sync(Announcer *s, const Settings *settings, const SyncRepor
         tell_problems(s, settings, report);
 
         (void) snprintf(count, sizeof(count), "%u", report->n_registries);
-        if (report->outcome == SYNC_WRITTEN)
+        if (report->outcome == SYNC_WRITTEN && s->written_known && digest_equal(&s->written, &report->digest))
+                log_event(
+                        LOG_NOTICE, MESSAGE_WRITTEN,
+                        LOG_FIELDS({"REGISTRY_COUNT", count}, {"REGISTRIES", report->registries},
+                                   {"FILE", settings->ecsconfig.environment_file}),
+                        "Something else took the credentials out of %s, or changed them: they are back, those of %s %s",
+                        settings->ecsconfig.environment_file, count,
+                        sentence_plural(report->n_registries, "registry", "registries"));
+        else if (report->outcome == SYNC_WRITTEN)
                 log_event(LOG_INFO, MESSAGE_WRITTEN,
                           LOG_FIELDS({"REGISTRY_COUNT", count}, {"REGISTRIES", report->registries},
                                      {"FILE", settings->ecsconfig.environment_file}),
@@ -86,6 +97,10 @@ void announcer_tell_sync(Announcer *s, const Settings *settings, const SyncRepor
                           LOG_FIELDS({"REGISTRY_COUNT", count}, {"FILE", settings->ecsconfig.environment_file}),
                           "Removed the auth entries from %s: the credential files name no registry any more",
                           settings->ecsconfig.environment_file);
+        if (report->outcome != SYNC_FAILED && report->digest_known) {
+                s->written = report->digest;
+                s->written_known = true;
+        }
 }
 
 static void log_decision(const Settings *settings, const Facts *facts, const ReasonText *text, const char *sentence) {
@@ -136,7 +151,10 @@ void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts
                 char brief[SENTENCE_MAX];
 
                 sentence_describe_briefly(settings, facts, d, now, brief, sizeof(brief));
-                (void) sd_notifyf(false, "STATUS=%s", brief);
+                if (facts_problem(facts) && d->action == ACTION_DONE)
+                        (void) sd_notifyf(false, "STATUS=Problem: %s (%s)", facts_problem(facts), brief);
+                else
+                        (void) sd_notifyf(false, "STATUS=%s", brief);
                 publisher_tell(s->publisher, settings, facts, d, brief);
         }
         /* A person in front of it is told what is waited for. */

@@ -23,16 +23,6 @@ static unsigned long long moment(uint64_t usec) {
         return usec == 0 ? 0 : (unsigned long long) clock_realtime_of(usec) / USEC_PER_SEC;
 }
 
-static unsigned count_problems(const Problems *problems) {
-        unsigned n = 0;
-
-        for (unsigned i = 0; i < problems->n_items; i++)
-                if (problems->items[i].level <= LOG_WARNING)
-                        n++;
-        /* Where a note is there still, nothing but notes was dropped. */
-        return n < problems->n_items ? n : n + problems->n_dropped;
-}
-
 /* A quote, a backslash or a newline ends no label: registries have none (registry-name.h). */
 static void ends(FILE *f, const SyncReport *sync) {
         begin(f, "registry_end_timestamp_seconds",
@@ -60,7 +50,8 @@ static void write_metrics(FILE *f, const Facts *facts, const char *state) {
         gauge(f, "registries", "Registries whose credentials stand in the environment file.",
               facts->file.sync.n_registries);
         ends(f, &facts->file.sync);
-        gauge(f, "problems", "Errors and warnings about credentials.", count_problems(&facts->file.sync.problems));
+        gauge(f, "problems", "Errors and warnings about credentials.",
+              problems_count(&facts->file.sync.problems, LOG_WARNING));
         gauge(f, "failed_restarts", "Restarts of the agent that failed, in a row.", facts->record.failures);
         gauge(f, "agent_running", "Whether the agent's container runs.", facts->agent.agent == AGENT_RUNNING);
         gauge(f, "agent_answers", "Whether the agent answers introspection.", facts->agent.answers);

@@ -113,29 +113,36 @@ static const ReasonText texts[_REASON_MAX] = {
 static const ReasonText write_failed = {"problem", LOG_ERR, MESSAGE_WAITING,
                                         "{file} could not be brought up to date, for the reason named before"};
 static const ReasonText written_in_part = {"problem", LOG_WARNING, MESSAGE_PROBLEM,
-                                           "{file} is up to date but for what was named before; nothing is restarted, "
-                                           "as asked"};
+                                           "{file} is up to date, and nothing is restarted, as asked. {problems}"};
 static const ReasonText start_waits = {"waiting", LOG_WARNING, MESSAGE_STARTING,
                                        "{agent} is down since our restart; it is started again in {seconds} s. See "
                                        "{logs}"};
-static const ReasonText live_with_problem = {"problem", LOG_INFO, MESSAGE_LIVE,
+static const ReasonText live_with_problem = {"problem", LOG_WARNING, MESSAGE_LIVE,
                                              "Container {container} ({id}) runs {credentials}; {version} in cluster "
-                                             "{cluster}"};
+                                             "{cluster}. {problems}"};
+static const ReasonText no_login_yet = {"waiting", LOG_INFO, MESSAGE_WAITING,
+                                        "Waiting for the first docker login, which makes {source}"};
 
 /* Where nothing is restarted, the file is all that there is to tell of; and nothing is before the first report. */
-static const ReasonText *write_only_text(const FileFacts *file) {
+static const ReasonText *write_only_text(const Facts *f) {
+        const FileFacts *file = &f->file;
+
         if (!file->known)
                 return &texts[REASON_LOOKING];
         if (file->sync.outcome == SYNC_FAILED)
                 return &write_failed;
-        return sync_is_well(&file->sync) ? &texts[REASON_WRITE_ONLY] : &written_in_part;
+        if (file->sync.no_login_yet)
+                return &no_login_yet;
+        return facts_problem(f) ? &written_in_part : &texts[REASON_WRITE_ONLY];
 }
 
 const ReasonText *reason_text(const Facts *f, const Decision *d) {
         if (d->reason == REASON_WRITE_ONLY)
-                return write_only_text(&f->file);
-        if (d->reason == REASON_LIVE && !sync_is_well(&f->file.sync))
+                return write_only_text(f);
+        if (d->reason == REASON_LIVE && facts_problem(f))
                 return &live_with_problem;
+        if (d->reason == REASON_LIVE && f->file.sync.no_login_yet)
+                return &no_login_yet;
         if (d->reason == REASON_OWED && d->action == ACTION_WAIT)
                 return &start_waits;
         return &texts[d->reason];

@@ -103,6 +103,13 @@ static void describe_unknown(const ObserveReport *a, char *ret) {
                                 sentence_plural(a->n_unknown, "it", "them"));
 }
 
+/* Each has a line of its own in the journal. */
+static void describe_problems(const Facts *f, char *ret) {
+        const unsigned n = problems_count(&f->file.sync.problems, LOG_WARNING) + !str_empty(f->settings_problem);
+
+        (void) snprintf(ret, WORD_MAX, "%u %s named before", n, sentence_plural(n, "problem was", "problems were"));
+}
+
 static void describe_silence(const Context *c, char *ret) {
         uint64_t minutes = (c->now - c->facts->silent_usec) / (60 * USEC_PER_SEC);
 
@@ -143,6 +150,8 @@ static bool make_word(const Context *c, const char *name, char *ret) {
                                 sentence_plural(f->record.failures, "restart", "restarts in a row"));
         else if (streq(name, "port"))
                 (void) snprintf(ret, WORD_MAX, "%u", f->agent.impostor_port);
+        else if (streq(name, "problems"))
+                describe_problems(f, ret);
         else if (streq(name, "unknown"))
                 describe_unknown(&f->agent, ret);
         else if (streq(name, "silence"))
@@ -162,6 +171,7 @@ static const char *word_of(const Context *c, const char *name, char *buffer) {
                 {"unit", s->unit},
                 {"container", s->agent.container},
                 {"file", s->ecsconfig.environment_file},
+                {"source", s->credentials.files[0]},
                 {"socket", s->agent.docker_socket},
                 {"url", s->agent.introspection_url},
                 {"engine", describe_engine(a)},
@@ -208,10 +218,10 @@ void sentence_describe_briefly(const Settings *settings, const Facts *facts, con
                                size_t size) {
         time_t since = (time_t) (clock_realtime_of(facts->waiting_since_usec) / (int64_t) USEC_PER_SEC);
         unsigned n_files = 0, n = facts->file.sync.n_registries;
-        char clock[16] = "?";
+        char clock[16] = "?", count[64];
         struct tm tm;
 
-        if (d->reason != REASON_LIVE) {
+        if (d->reason != REASON_LIVE || facts->file.sync.no_login_yet) {
                 sentence_describe(settings, facts, d, now, ret, size);
                 return;
         }
@@ -219,7 +229,10 @@ void sentence_describe_briefly(const Settings *settings, const Facts *facts, con
                 n_files++;
         if (localtime_r(&since, &tm))
                 (void) strftime(clock, sizeof(clock), "%H:%M", &tm);
-        (void) snprintf(ret, size, "%u %s live in %s since %s; watching %u %s", n,
-                        sentence_plural(n, "registry", "registries"), settings->agent.container, clock, n_files,
-                        sentence_plural(n_files, "file", "files"));
+        if (n == 0)
+                (void) snprintf(count, sizeof(count), "No registry credentials in use");
+        else
+                (void) snprintf(count, sizeof(count), "%u %s live", n, sentence_plural(n, "registry", "registries"));
+        (void) snprintf(ret, size, "%s in %s since %s; watching %u %s", count, settings->agent.container, clock,
+                        n_files, sentence_plural(n_files, "file", "files"));
 }

@@ -172,11 +172,24 @@ static void show_list(const Screen *screen, json_object *list, const char *label
         size_t n = list ? json_object_array_length(list) : 0;
 
         for (size_t i = 0; i < n; i++) {
-                json_object *o = json_object_array_get_idx(list, i);
-                const char *text =
-                        json_object_is_type(o, json_type_object) ? string_of(o, "text") : json_object_get_string(o);
+                const char *text = json_object_get_string(json_object_array_get_idx(list, i));
 
                 print_field(screen, i == 0 ? label : "", text ? text : "");
+        }
+}
+
+/* Notes, or what somebody should look at. */
+static void show_problems(const Screen *screen, json_object *list, bool notes) {
+        size_t n = list ? json_object_array_length(list) : 0;
+        bool first = true;
+
+        for (size_t i = 0; i < n; i++) {
+                json_object *o = json_object_array_get_idx(list, i);
+
+                if (streq(string_of(o, "level"), "note") != notes)
+                        continue;
+                print_field(screen, !first ? "" : notes ? "Note:" : "Problems:", string_of(o, "text"));
+                first = false;
         }
 }
 
@@ -187,9 +200,11 @@ static void print_status(const Screen *screen, json_object *o) {
         (void) printf("%s\u25cf %s%s since %s\n", colour, state, *colour ? "\033[0m" : "",
                       local_time(string_of(o, "since"), time, sizeof(time)));
         print_field(screen, "", string_of(o, "sentence"));
-        show_list(screen, json_get(o, "problems", json_type_array), "Problems:");
+        show_problems(screen, json_get(o, "problems", json_type_array), false);
         show_agent(screen, json_get(o, "agent", json_type_object));
         show_registries(screen, o);
+        show_list(screen, json_get(o, "left_out", json_type_array), "Left out:");
+        show_problems(screen, json_get(o, "problems", json_type_array), true);
         show_list(screen, json_get(o, "sources", json_type_array), "Watching:");
         print_field(screen, "Writing:", string_of(o, "environment_file"));
         show_time(screen, o, "last_change", "Changed:");

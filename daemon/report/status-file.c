@@ -135,13 +135,34 @@ static void add_problems(Builder *b, const Facts *f) {
         json_object *list = json_object_new_array();
 
         for (unsigned i = 0; i < f->file.sync.problems.n_items; i++) {
-                Builder o = builder_new();
+                Builder o;
+
+                if (f->file.sync.problems.items[i].level >= LOG_INFO)
+                        continue;
+                o = builder_new();
 
                 add_string(&o, "level", level_word(f->file.sync.problems.items[i].level));
                 add_string(&o, "text", f->file.sync.problems.items[i].text);
                 append_object(b, list, &o);
         }
+        if (!str_empty(f->settings_problem)) {
+                Builder o = builder_new();
+
+                add_string(&o, "level", level_word(LOG_ERR));
+                add_string(&o, "text", f->settings_problem);
+                append_object(b, list, &o);
+        }
         add(b, "problems", list);
+}
+
+/* As the settings ask. */
+static void add_left_out(Builder *b, const Facts *f) {
+        json_object *list = json_object_new_array();
+
+        for (unsigned i = 0; i < f->file.sync.problems.n_items; i++)
+                if (f->file.sync.problems.items[i].level >= LOG_INFO)
+                        append(b, list, json_object_new_string(f->file.sync.problems.items[i].text));
+        add(b, "left_out", list);
 }
 
 static void add_agent(Builder *b, const Settings *c, const Facts *f) {
@@ -185,6 +206,7 @@ static int describe(const Settings *c, const Facts *f, const Decision *d, const 
         add_number(&b, "registry_count", f->file.sync.n_registries);
         add_registries(&b, f);
         add_problems(&b, f);
+        add_left_out(&b, f);
         add_time(&b, "last_change", f->file.changed_usec);
         add_time(&b, "last_restart", f->record.restart_usec);
         add_number(&b, "failed_restarts", f->record.failures);

@@ -33,7 +33,7 @@ def test_a_missing_file_changes_nothing(host):
     daemon.stop()
     host.credentials.path.unlink()
     daemon = host.run()
-    daemon.wait_said(f"^{host.credentials.path}: cannot be read")
+    daemon.wait_said(f"^{host.credentials.path}: there is no such file.*last good credentials stay in use")
     host.wait_live()
     assert host.environment_file.read_bytes() == before
     assert host.restarts() == 0

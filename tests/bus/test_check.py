@@ -104,7 +104,7 @@ def pasted(host):
 # name: (what breaks it, verdict, what is said, a part of the cure, the cure)
 BROKEN = {
     "no credential file": (lambda h: h.credentials.path.rename(h.directory / "away"), "warning",
-                           "config.json: cannot be read: No such file", "docker login",
+                           "config.json: there is no such file", "docker login",
                            lambda h: (h.directory / "away").rename(h.credentials.path)),
     "broken credential file": (lambda h: h.credentials.path.write_text("{"), "problem", "config.json:1:2: not valid JSON",
                                "Run 'docker login' again, or mend the file",

@@ -74,6 +74,50 @@ def test_in_a_terminal(host):
     assert "\033" not in in_terminal(host, NO_COLOR="1")
 
 
+def test_first_login_is_waited_for(host):
+    """A host to which nobody has logged in yet has no problem."""
+    daemon = host.run()
+    status = wait_state(host, "waiting")
+    assert status["sentence"] == f"Waiting for the first docker login, which makes {host.credentials.path}"
+    assert [p["level"] for p in status["problems"]] == ["note"]
+    assert not daemon.said("stay in use")
+    host.wait_status("Waiting for the first docker login")
+    shown = host.run_verb("status")
+    assert shown.returncode == 0 and "Problems:" not in shown.stdout, shown.stdout
+    applied = host.run_verb("apply")
+    assert applied.returncode == 0, applied.stderr
+    host.login()
+    host.wait_live()
+    assert wait_state(host, "live")["problems"] == []
+
+
+def test_no_credentials(host):
+    """Somebody has logged out everywhere."""
+    host.run_live()
+    host.logout()
+    host.wait_live()
+    host.wait_status("No registry credentials in use in ecs-agent since")
+    assert wait_state(host, "live")["registry_count"] == 0
+
+
+def test_problem_is_named_beside_what_is_live(host):
+    host.run_live()
+    host.credentials.replace("{")
+    host.wait_status(rf"Problem: {host.credentials.path}:1:2: .*stay in use \(1 registry live in ecs-agent since")
+    assert wait_state(host, "problem")["sentence"].startswith("1 registry live in ecs-agent since")
+    assert host.run_verb("status").returncode == 3
+
+
+def test_left_out(host):
+    host.login("123456789012.dkr.ecr.eu-west-1.amazonaws.com")
+    del host.expected["123456789012.dkr.ecr.eu-west-1.amazonaws.com"]
+    host.run_live()
+    status = wait_state(host, "live")
+    assert status["problems"] == [] and "123456789012" in status["left_out"][0]
+    shown = host.run_verb("status")
+    assert re.search("^ +Left out: .*123456789012", shown.stdout, re.M) and "Problems:" not in shown.stdout
+
+
 def test_held(host):
     host.agent.datadir = None
     host.agent.restart()
@@ -100,17 +144,17 @@ def test_problem_where_nothing_is_restarted(host):
     """The same is a problem with each method."""
     host.login()
     daemon = host.run(Restart_Method="none")
-    assert "is up to date; nothing is restarted" in wait_state(host, "written")["sentence"]
+    assert "is up to date; nothing is restarted, as asked" in wait_state(host, "written")["sentence"]
     assert host.run_verb("status").returncode == 0
 
     before = host.credentials.path.read_text()
     host.credentials.replace('{"credHelpers": {"b.example": "nowhere"}, ' + before[1:])
     status = wait_state(host, "problem")
-    assert "is up to date but for what was named before; nothing is restarted" in status["sentence"]
+    assert "is up to date, and nothing is restarted, as asked. 1 problem was named before" in status["sentence"]
     assert "docker-credential-nowhere" in status["problems"][0]["text"]
     assert host.run_verb("status").returncode == 3
     daemon.wait_said("docker-credential-nowhere")
-    daemon.wait_said("up to date but for what was named before")
+    daemon.wait_said("is up to date, and nothing is restarted, as asked. 1 problem was named before")
 
     since = daemon.mark()
     host.credentials.replace("{")

@@ -21,7 +21,7 @@ def test_directory_does_not_exist_yet(host):
     """~/.docker comes with the first login; here not even its parent is there."""
     assert not host.credentials.path.parent.parent.exists()
     daemon = host.run()
-    daemon.wait_said("cannot be read")
+    daemon.wait_said("there is no such file")
     host.login()
     host.wait_live()
     host.login()
@@ -30,7 +30,7 @@ def test_directory_does_not_exist_yet(host):
 
 def test_directories_appear_one_by_one(host):
     daemon = host.run()
-    daemon.wait_said("cannot be read")
+    daemon.wait_said("there is no such file")
     for directory in (host.credentials.path.parent.parent, host.credentials.path.parent):
         directory.mkdir()
         host.look_again()
@@ -59,7 +59,7 @@ def test_linked_in_place(host):
     """A name that appears with all its content: nobody writes and closes it there."""
     daemon = host.run_live()
     host.credentials.path.unlink()
-    daemon.wait_said("cannot be read")
+    daemon.wait_said("there is no such file")
     prepared = host.credentials.path.with_name("prepared")
     prepared.write_text(new_text(host))
     host.credentials.path.hardlink_to(prepared)
@@ -83,7 +83,7 @@ def test_deleted_and_back(host):
     daemon = host.run_live()
     before = host.environment_file.read_bytes()
     host.credentials.path.unlink()
-    daemon.wait_said("cannot be read")
+    daemon.wait_said("there is no such file")
     assert host.environment_file.read_bytes() == before
     host.login()
     host.wait_live()
@@ -93,7 +93,7 @@ def test_directory_deleted_and_back(host):
     daemon = host.run_live()
     host.credentials.path.unlink()
     host.credentials.path.parent.rmdir()
-    daemon.wait_said("cannot be read")
+    daemon.wait_said("there is no such file")
     host.login()
     host.wait_live()
 
@@ -103,7 +103,7 @@ def test_symlinked_file(host):
     host.credentials.path.parent.mkdir(parents=True)
     host.credentials.path.symlink_to(real)
     daemon = host.run()
-    daemon.wait_said("cannot be read")
+    daemon.wait_said("there is no such file")
     # The link dangles; its directory comes with the first login.
     for _ in range(2):
         host.login()

@@ -32,7 +32,7 @@ def identity(host):
     ("printf '{\"auths\": {' > FILE", "/root/.docker/config.json:1:12: not valid JSON (it ends too early)"),
     (": > FILE", "/root/.docker/config.json:1:1: not valid JSON (it is empty)"),
     ("printf '[]' > FILE", "/root/.docker/config.json:1:1: not a Docker credential file"),
-    ("rm FILE", "/root/.docker/config.json: cannot be read: No such file or directory"),
+    ("rm FILE", "/root/.docker/config.json: there is no such file"),
     ("rm FILE; mkdir FILE", "/root/.docker/config.json: cannot be read: Is a directory"),
     ("rm -r FILE; mkfifo FILE", "/root/.docker/config.json: cannot be read: Operation not supported"),
     ("rm FILE; ln -s config.json FILE", "/root/.docker/config.json: cannot be read: Too many levels of symbolic links"),
@@ -41,7 +41,7 @@ def test_bad_credential_file(host, make, says):
     before, since = identity(host), host.cursor()
     host.shell(make.replace("FILE", "/root/.docker/config.json"))
     line = host.wait_said(says, since)
-    assert "the last good credentials stay in use" in line["MESSAGE"]
+    assert "The last good credentials stay in use" in line["MESSAGE"]
     assert line["PRIORITY"] in ("3", "4")
     assert identity(host) == before
 

@@ -111,7 +111,7 @@ def test_first_login_of_all(host, engine, registry):
     """~/.docker does not exist before the first login."""
     old, since = engine.agent(), host.cursor()
     host.shell("rm -rf /root/.docker")
-    host.wait_said("/root/.docker/config.json: cannot be read", since)
+    host.wait_said("/root/.docker/config.json: there is no such file", since)
     host.login(registry)
     wait_live(host, engine, registry, old["Id"])
 

@@ -154,7 +154,7 @@ static void test_file_among_others_that_cannot_be_read(void **state) {
         assert_int_equal(gather(*state, NULL, "{\"auths\":{\"one.example\":" ENTRY "}}", &c, &problems), 0);
         assert_true(c.incomplete);
         assert_int_equal(c.n_items, 1);
-        unit_assert_problem(&problems, "first.json: cannot be read");
+        unit_assert_problem(&problems, "first.json: there is no such file");
 }
 
 static void test_no_file_at_all(void **state) {

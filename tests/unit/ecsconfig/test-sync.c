@@ -122,11 +122,14 @@ static void test_bad_credential_file_changes_nothing(void **state) {
         /* Missing. */
         expect(h, SYNC_FAILED, 1, &report);
         unit_assert_problem(&report.problems, h->credentials);
+        unit_assert_problem(&report.problems, "The last good credentials stay in use");
+        assert_int_equal(problems_worst_level(&report.problems), LOG_WARNING);
         unit_assert_file(h->environment, LINES);
 
         unit_write_file(h->credentials, "{\"auths\":\n  oops}");
         expect(h, SYNC_FAILED, 1, &report);
         unit_assert_problem(&report.problems, "config.json:2:3");
+        unit_assert_problem(&report.problems, "The last good credentials stay in use");
         assert_int_equal(report.problems.n_items, 1); /* it says all that there is to say */
         unit_assert_file(h->environment, LINES);
 
@@ -134,6 +137,29 @@ static void test_bad_credential_file_changes_nothing(void **state) {
         assert_true(report.digest_known);
         assert_false(report.behind);
         assert_true(digest_equal(&report.digest, &good));
+}
+
+/* A host to which nobody has logged in yet has no problem; and nothing good to lose. */
+static void test_no_login_yet(void **state) {
+        const Host *h = *state;
+        SyncReport report;
+
+        unit_write_file(h->environment, "ECS_CLUSTER=x\n");
+        expect(h, SYNC_UNCHANGED, 0, &report);
+        assert_true(report.no_login_yet);
+        assert_int_equal(problems_worst_level(&report.problems), LOG_NOTICE);
+        assert_null(strstr(report.problems.items[0].text, "stay in use"));
+        assert_true(report.identity.inode > 0); /* an event of that file is told from ours */
+        unit_assert_file(h->environment, "ECS_CLUSTER=x\n");
+
+        unit_write_file(h->credentials, "{");
+        expect(h, SYNC_FAILED, 0, &report);
+        assert_false(report.no_login_yet);
+        assert_null(strstr(report.problems.items[0].text, "stay in use"));
+
+        unit_write_file(h->credentials, "{}");
+        expect(h, SYNC_UNCHANGED, 0, &report);
+        assert_false(report.no_login_yet);
 }
 
 static void test_last_good_entry_is_kept(void **state) {
@@ -415,6 +441,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_environment_file_is_made, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_nothing_is_made_for_nothing, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_bad_credential_file_changes_nothing, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_login_yet, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_last_good_entry_is_kept, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_line_that_is_too_long, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_later_file_wins, set_up, tear_down),
