@@ -41,7 +41,7 @@ static void print_help(void) {
                       "  --reveal                 render: show the secrets\n"
                       "  --login                  check: ask each registry whether it takes its credentials\n"
                       "  --settings               check: look at nothing but the settings\n"
-                      "  --json                   status: for scripts\n"
+                      "  --json                   status, check: for scripts\n"
                       "  --watch                  status: again whenever it changes\n"
                       "  --help  --version\n\n"
                       "Exit status: 0 done or nothing to do, 1 failed, 2 usage, 3 written but the restart is held,\n"
@@ -127,8 +127,10 @@ static const char *misplaced_option(const Arguments *a) {
                 return "--no-restart belongs to apply";
         if ((a->login || a->only_settings) && !streq(a->verb, "check"))
                 return "--login and --settings belong to check";
-        if ((a->json || a->watch) && !streq(a->verb, "status"))
-                return "--json and --watch belong to status";
+        if (a->json && !streq(a->verb, "status") && !streq(a->verb, "check"))
+                return "--json belongs to status and check";
+        if (a->watch && !streq(a->verb, "status"))
+                return "--watch belongs to status";
         return NULL;
 }
 
@@ -256,6 +258,6 @@ int main(int argc, char **argv) {
         if (streq(a.verb, "render"))
                 return verb_render(&a, settings);
         if (streq(a.verb, "check"))
-                return check_host(settings, a.login);
+                return check_host(settings, a.login, a.json);
         return verb_manager(&a, &settings);
 }

@@ -22,9 +22,11 @@ static void check_state(Check *c, const ObserveReport *r) {
 
         for (size_t i = 0; i < ELEMENTSOF(misses); i++)
                 if (misses[i].kept == r->state_kept)
-                        say(c, WARNING, text("%s; restarts wait until no task runs", misses[i].text).s, misses[i].cure);
+                        say(c, "agent-keeps-state", c->settings->agent.container, WARNING,
+                            text("%s; restarts wait until no task runs", misses[i].text).s, misses[i].cure);
         if (r->state_kept == STATE_KEPT)
-                say(c, OK, "the agent keeps its state over a restart", NULL);
+                say(c, "agent-keeps-state", c->settings->agent.container, OK,
+                    "the agent keeps its state over a restart", NULL);
 }
 
 /* The last assignment counts, and the later file (consumers of ecs.config: ecs-init). */
@@ -60,7 +62,7 @@ static void check_cluster(Check *c, const ObserveReport *r) {
         get_cluster(c, &cluster);
         name = str_empty(cluster) ? "default" : name_of_cluster(cluster);
         if (!str_empty(r->cluster) && !streq(name, name_of_cluster(r->cluster)))
-                say(c, PROBLEM,
+                say(c, "agent-cluster", c->settings->ecsconfig.environment_file, PROBLEM,
                     text("%s says ECS_CLUSTER=%s, and the agent is registered in %s: its next start ends with status 5",
                          c->settings->ecsconfig.environment_file, name, r->cluster)
                             .s,
@@ -112,23 +114,25 @@ static void say_decision(Check *c, const Facts *f, uint64_t now) {
                 return; /* a finding of its own */
         switch (d.action) {
         case ACTION_DONE:
-                say(c, OK, text("container %s runs with these credentials", c->settings->agent.container).s, NULL);
+                say(c, "agent-credentials", c->settings->agent.container, OK,
+                    text("container %s runs with these credentials", c->settings->agent.container).s, NULL);
                 return;
         case ACTION_RESTART:
         case ACTION_START:
                 if (c->service_runs)
-                        say(c, OK,
+                        say(c, "agent-credentials", c->settings->agent.container, OK,
                             text("container %s has to be restarted: the service is about to",
                                  c->settings->agent.container)
                                     .s,
                             NULL);
                 else
-                        say(c, PROBLEM,
+                        say(c, "agent-credentials", c->settings->agent.container, PROBLEM,
                             text("container %s runs with other credentials", c->settings->agent.container).s,
                             "systemctl start ecs-authd, or: ecs-authd apply");
                 return;
         default:
-                say(c, verdict_of_level(reason_text(f, &d)->level), sentence, NULL);
+                say(c, "agent-restart", c->settings->agent.container, verdict_of_level(reason_text(f, &d)->level),
+                    sentence, NULL);
         }
 }
 
@@ -143,16 +147,16 @@ void check_agent(Check *c, const UnitReport *unit) {
         r = &f.agent;
 
         if (r->agent == AGENT_UNKNOWN) {
-                say(c, PROBLEM,
+                say(c, "docker-engine", s->agent.docker_socket, PROBLEM,
                     text("the Docker Engine does not answer at %s: %s", s->agent.docker_socket,
                          strerror(-r->engine_error))
                             .s,
                     "systemctl start docker, or set [Agent] DockerSocket=");
                 return;
         }
-        say(c, OK, "the Docker Engine answers", NULL);
+        say(c, "docker-engine", s->agent.docker_socket, OK, "the Docker Engine answers", NULL);
         if (r->agent != AGENT_RUNNING && !f.refused) {
-                say(c, WARNING,
+                say(c, "agent-container", s->agent.container, WARNING,
                     text("container %s %s", s->agent.container,
                          r->agent == AGENT_ABSENT ? "does not exist" : "does not run")
                             .s,
@@ -164,15 +168,16 @@ void check_agent(Check *c, const UnitReport *unit) {
         if (r->agent != AGENT_RUNNING)
                 return;
         if (r->answers)
-                say(c, OK, text("the agent answers: %s, cluster %s", r->version, r->cluster).s, NULL);
+                say(c, "agent-answers", s->agent.introspection_url, OK,
+                    text("the agent answers: %s, cluster %s", r->version, r->cluster).s, NULL);
         else if (!str_empty(r->impostor))
-                say(c, WARNING,
+                say(c, "agent-port", r->impostor, WARNING,
                     text("port %u is held by %s, not by the agent, which cannot answer there", r->impostor_port,
                          r->impostor)
                             .s,
                     text("ss -ltnp 'sport = :%u' shows the process; end it", r->impostor_port).s);
         else
-                say(c, WARNING,
+                say(c, "agent-answers", s->agent.introspection_url, WARNING,
                     text("the agent does not answer at %s: it has not registered with ECS (yet). The credentials are not "
                          "the cause",
                          s->agent.introspection_url)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -16,9 +15,9 @@
 
 /* --- credentials --- */
 
-static void check_mode(Check *c, const char *path, const struct stat *st) {
+static void check_mode(Check *c, const char *id, const char *path, const struct stat *st) {
         if (st->st_mode & 077)
-                say(c, WARNING,
+                say(c, id, path, WARNING,
                     text("%s can be read by others than its owner (mode %04o)", path, st->st_mode & 07777).s,
                     text("chmod 600 %s", path).s);
 }
@@ -32,8 +31,8 @@ void check_credential_files(Check *c) {
                 if (foreign_file_open(*path, &fd, &file, NULL) < 0)
                         continue;
                 if (!file.is_exposed)
-                        check_mode(c, *path, &file.st);
-                say(c, OK, text("%s is there", *path).s, NULL);
+                        check_mode(c, "credential-file-mode", *path, &file.st);
+                say(c, "credential-file", *path, OK, text("%s is there", *path).s, NULL);
         }
 }
 
@@ -45,12 +44,14 @@ static void check_login(Check *c, const Credential *e) {
         r = registry_login(e, why, sizeof(why));
 
         if (r > 0)
-                say(c, OK, text("%s takes these credentials", e->registry).s, NULL);
+                say(c, "registry-login", e->registry, OK, text("%s takes these credentials", e->registry).s, NULL);
         else if (r == 0)
-                say(c, PROBLEM, text("%s refuses these credentials: %s", e->registry, why).s,
+                say(c, "registry-login", e->registry, PROBLEM,
+                    text("%s refuses these credentials: %s", e->registry, why).s,
                     text("docker login %s", e->registry).s);
         else
-                say(c, WARNING, text("%s could not be asked: %s", e->registry, why).s, NULL);
+                say(c, "registry-login", e->registry, WARNING, text("%s could not be asked: %s", e->registry, why).s,
+                    NULL);
 }
 
 void check_registries(Check *c, const Credentials *credentials, bool login) {
@@ -59,7 +60,7 @@ void check_registries(Check *c, const Credentials *credentials, bool login) {
 
                 if (!credential_is_usable(e))
                         continue;
-                say(c, OK,
+                say(c, "registry", e->registry, OK,
                     text("%s: credentials from %s%s%s%s", e->registry, e->source ? e->source : "the environment file",
                          e->helper ? ", docker-credential-" : "", e->helper ? e->helper : "",
                          e->identity_token ? ", an identity token" : "")
@@ -82,15 +83,17 @@ static void check_directory(Check *c) {
         slash[slash == directory ? 1 : 0] = 0;
 
         if (access(directory, F_OK) < 0)
-                say(c, PROBLEM, text("%s does not exist", directory).s,
+                say(c, "environment-directory", directory, PROBLEM, text("%s does not exist", directory).s,
                     "install the ECS agent, or set [Agent] EnvironmentFile= in /etc/ecs-authd.conf");
         else if (statvfs(directory, &fs) == 0 && fs.f_flag & ST_RDONLY)
-                say(c, PROBLEM, text("%s is on a read-only file system", directory).s,
-                    text("mount -o remount,rw %s", directory).s);
+                say(c, "environment-directory", directory, PROBLEM,
+                    text("%s is on a read-only file system", directory).s, text("mount -o remount,rw %s", directory).s);
         else if (statvfs(directory, &fs) == 0 && (uint64_t) fs.f_bavail * fs.f_frsize < DISK_MIN_BYTES)
-                say(c, PROBLEM, text("%s is on a file system that is full", directory).s, text("df %s", directory).s);
+                say(c, "environment-directory", directory, PROBLEM,
+                    text("%s is on a file system that is full", directory).s, text("df %s", directory).s);
         else if (access(directory, W_OK) < 0)
-                say(c, PROBLEM, text("%s cannot be written to: %s", directory, strerror(errno)).s, "run this as root");
+                say(c, "environment-directory", directory, PROBLEM,
+                    text("%s cannot be written to: %s", directory, strerror(errno)).s, "run this as root");
 }
 
 /* type and data: what should stand there. */
@@ -105,31 +108,31 @@ void check_environment_file(Check *c, bool known, const char *type, const char *
 
         check_directory(c);
         if (stat(path, &st) < 0) {
-                say(c, WARNING, text("%s does not exist yet", path).s,
+                say(c, "environment-file", path, WARNING, text("%s does not exist yet", path).s,
                     "systemctl start ecs-authd, or: ecs-authd apply --no-restart");
                 return;
         }
         if (envfile_open(path, &f, &problems) < 0 || envfile_get(f, "ECS_ENGINE_AUTH_TYPE", &type_now) < 0 ||
             envfile_get(f, "ECS_ENGINE_AUTH_DATA", &data_now) < 0) {
-                say_problems(c, &problems);
+                say_problems(c, "environment-file", &problems);
                 return;
         }
         if (data_now)
-                check_mode(c, path, &st);
+                check_mode(c, "environment-file-mode", path, &st);
 
         if (!known || digest_key_generate(&key) < 0 || authdata_digest(type, data, &key, &should) < 0 ||
             authdata_digest(type_now, data_now, &key, &is) < 0)
                 return;
         if (digest_equal(&should, &is))
-                say(c, OK, text("%s has these credentials", path).s, NULL);
+                say(c, "environment-file-credentials", path, OK, text("%s has these credentials", path).s, NULL);
         else
-                say(c, PROBLEM, text("%s has other credentials", path).s,
+                say(c, "environment-file-credentials", path, PROBLEM, text("%s has other credentials", path).s,
                     "systemctl start ecs-authd, or: ecs-authd apply --no-restart");
 }
 
 static void check_agent_json(Check *c) {
         if (access("/etc/ecs/ecs.config.json", F_OK) == 0)
-                say(c, WARNING,
+                say(c, "agent-settings-file", "/etc/ecs/ecs.config.json", WARNING,
                     "/etc/ecs/ecs.config.json is read by the agent, too: without entries in ecs.config it takes credentials "
                     "from there",
                     "take EngineAuthData out of /etc/ecs/ecs.config.json");
@@ -137,12 +140,12 @@ static void check_agent_json(Check *c) {
 
 /* Of a file that somebody else may have put there; NULL: it has no end, or cannot be read. */
 static char *read_text(const char *path) {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        _cleanup_close_ int fd = -1;
         char *text = NULL;
-        struct stat st;
+        ForeignFile file;
         size_t size;
 
-        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || secret_read_fd(fd, TEXT_MAX, &text, &size) < 0)
+        if (foreign_file_open(path, &fd, &file, NULL) < 0 || secret_read_fd(fd, TEXT_MAX, &text, &size) < 0)
                 return NULL;
         return text;
 }
@@ -159,7 +162,7 @@ static bool mentions(const char *path, const char *what) {
 
 static void check_cron_file(Check *c, const char *path) {
         if (mentions(path, c->settings->ecsconfig.environment_file))
-                say(c, WARNING,
+                say(c, "cron", path, WARNING,
                     text("%s names %s: what it writes there stays, and our two lines come back after it", path,
                          c->settings->ecsconfig.environment_file)
                             .s,
@@ -192,7 +195,7 @@ static void check_cloud_init(Check *c) {
                 return;
         source = json_get_string(json_get(result, "v1", json_type_object), "datasource");
         if (source && startswith(source, "DataSourceNone"))
-                say(c, WARNING,
+                say(c, "cloud-init", "/var/lib/cloud/data/result.json", WARNING,
                     "cloud-init found no data source (/var/lib/cloud/data/result.json): where there is user data, the "
                     "agent ends with status 5 at its next start",
                     "cloud-init status --long");
@@ -208,9 +211,9 @@ void check_inotify(Check *c) {
         _cleanup_close_ int fd = inotify_init1(IN_CLOEXEC);
 
         if (fd < 0)
-                say(c, PROBLEM, text("files cannot be watched: %s", strerror(errno)).s,
+                say(c, "inotify", NULL, PROBLEM, text("files cannot be watched: %s", strerror(errno)).s,
                     "sysctl -w fs.inotify.max_user_instances=512, and the same in /etc/sysctl.d/");
         else if (inotify_add_watch(fd, "/", IN_ATTRIB) < 0)
-                say(c, PROBLEM, text("files cannot be watched: %s", strerror(errno)).s,
+                say(c, "inotify", NULL, PROBLEM, text("files cannot be watched: %s", strerror(errno)).s,
                     "sysctl -w fs.inotify.max_user_watches=65536, and the same in /etc/sysctl.d/");
 }

@@ -3,12 +3,15 @@
 
 #include <stdarg.h>
 
-/* cure: what to do, or NULL. */
-void say(Check *c, Verdict verdict, const char *text, const char *cure) {
+void say(Check *c, const char *id, const char *subject, Verdict verdict, const char *text, const char *cure) {
         static const char *const words[] = {"ok", "warning", "problem"};
         static const char *const colours[] = {"\033[32m", "\033[33m", "\033[31m"};
 
         c->counts[verdict]++;
+        if (c->json) {
+                check_json_add(c->json, id, subject, verdict, text, cure);
+                return;
+        }
         if (c->terminal)
                 (void) printf("\r\033[K");
         (void) printf("%s%-8s%s %s\n", c->colour ? colours[verdict] : "", words[verdict], c->colour ? "\033[0m" : "",
@@ -37,9 +40,9 @@ Text text(const char *format, ...) {
 }
 
 /* Each problem is a sentence that ends with what to do. */
-void say_problems(Check *c, const Problems *problems) {
+void say_problems(Check *c, const char *id, const Problems *problems) {
         for (unsigned i = 0; i < problems->n_items; i++)
-                say(c, verdict_of_level(problems->items[i].level), problems->items[i].text, NULL);
+                say(c, id, NULL, verdict_of_level(problems->items[i].level), problems->items[i].text, NULL);
 }
 
 Verdict verdict_of_level(int level) {

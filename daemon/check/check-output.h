@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "check/check-json.h"
 #include "settings/settings.h"
 
-/* What ecs-authd check has found: a line for each finding, with its cure. */
-
-typedef enum Verdict { OK, WARNING, PROBLEM } Verdict;
+/* What ecs-authd check has found: for people a line for each finding, with its cure; with --json for scripts. */
 
 typedef struct Check {
         const Settings *settings;
         unsigned counts[3];
+        CheckJson *json; /* NULL: for people */
         bool terminal;
         bool colour;
         bool service_runs; /* ecs-authd.service: what is due follows by itself */
 } Check;
 
-/* cure: what to do, or NULL. */
-void say(Check *c, Verdict verdict, const char *text, const char *cure);
-void say_problems(Check *c, const Problems *problems);
+/* id: what was looked at; in the manual, and stable. subject: the file, registry or unit that it is about, or NULL.
+ * cure: what to do, or NULL. */
+void say(Check *c, const char *id, const char *subject, Verdict verdict, const char *text, const char *cure);
+void say_problems(Check *c, const char *id, const Problems *problems);
 Verdict verdict_of_level(int level);
 
 /* What may take longer than a moment, on a terminal; the next line takes its place. */

@@ -8,6 +8,8 @@
 #define SYSTEMD "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 
+#define OWN_UNIT "ecs-authd.service"
+
 /* --- units --- */
 
 static int load_unit(sd_bus *bus, const char *unit, char **ret) {
@@ -91,33 +93,36 @@ static void check_unit_file(Check *c, sd_bus *bus, const char *path) {
         if (!load || !active || !enabled)
                 return;
         if (streq(load, "not-found")) {
-                say(c, PROBLEM, text("there is no unit %s", k->unit).s,
+                say(c, "agent-unit", k->unit, PROBLEM, text("there is no unit %s", k->unit).s,
                     "install the ECS agent, or set [Restart] Unit= (SUSE: amazon-ecs.service), or Method=docker");
                 return;
         }
         if (streq(load, "masked")) {
-                say(c, PROBLEM, text("%s is masked", k->unit).s, text("systemctl unmask %s", k->unit).s);
+                say(c, "agent-unit", k->unit, PROBLEM, text("%s is masked", k->unit).s,
+                    text("systemctl unmask %s", k->unit).s);
                 return;
         }
         if (!streq(load, "loaded")) {
-                say(c, PROBLEM, text("%s has a mistake in its unit file", k->unit).s,
+                say(c, "agent-unit", k->unit, PROBLEM, text("%s has a mistake in its unit file", k->unit).s,
                     text("systemctl status %s", k->unit).s);
                 return;
         }
 
         if (streq(active, "failed"))
-                say(c, PROBLEM, text("%s has failed", k->unit).s,
+                say(c, "agent-unit", k->unit, PROBLEM, text("%s has failed", k->unit).s,
                     text("journalctl -u %s; then: systemctl reset-failed %s && systemctl start %s", k->unit, k->unit,
                          k->unit)
                             .s);
         else if (!streq(active, "active"))
-                say(c, WARNING, text("%s is not running", k->unit).s, text("systemctl start %s", k->unit).s);
+                say(c, "agent-unit", k->unit, WARNING, text("%s is not running", k->unit).s,
+                    text("systemctl start %s", k->unit).s);
         else
-                say(c, OK, text("%s is running", k->unit).s, NULL);
+                say(c, "agent-unit", k->unit, OK, text("%s is running", k->unit).s, NULL);
         if (streq(enabled, "disabled"))
-                say(c, WARNING, text("%s is not started at boot", k->unit).s, text("systemctl enable %s", k->unit).s);
+                say(c, "agent-unit-enabled", k->unit, WARNING, text("%s is not started at boot", k->unit).s,
+                    text("systemctl enable %s", k->unit).s);
         if (reads_file(bus, path, k->ecsconfig.environment_file) == 0)
-                say(c, WARNING,
+                say(c, "agent-unit-files", k->unit, WARNING,
                     text("%s reads other environment files than %s", k->unit, k->ecsconfig.environment_file).s,
                     "set [Agent] EnvironmentFile= to the one that it reads");
 }
@@ -149,14 +154,14 @@ static void check_own_rights(Check *c, sd_bus *bus, const char *path) {
                                         &rights) < 0)
                 return;
         if (!(rights & to_give) && stat(environment_file, &st) >= 0 && (st.st_uid != 0 || st.st_gid != 0))
-                say(c, PROBLEM,
+                say(c, "service-rights", environment_file, PROBLEM,
                     text("%s belongs to %u:%u, and ecs-authd.service may not write it for them", environment_file,
                          st.st_uid, st.st_gid)
                             .s,
                     text("chown root:root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", environment_file).s);
         for (char **file = c->settings->credentials.files; *file; file++)
                 if (!(rights & to_read) && stat(*file, &st) >= 0 && st.st_uid != 0 && !(st.st_mode & S_IROTH))
-                        say(c, PROBLEM,
+                        say(c, "service-rights", *file, PROBLEM,
                             text("%s belongs to user %u, and ecs-authd.service may not read it", *file, st.st_uid).s,
                             text("chown root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", *file).s);
 }
@@ -164,7 +169,7 @@ static void check_own_rights(Check *c, sd_bus *bus, const char *path) {
 static void check_own_unit(Check *c, sd_bus *bus) {
         _cleanup_free_ char *path = NULL, *load = NULL, *enabled = NULL, *active = NULL;
 
-        if (load_unit(bus, "ecs-authd.service", &path) < 0)
+        if (load_unit(bus, OWN_UNIT, &path) < 0)
                 return;
         load = unit_string(bus, path, "LoadState");
         enabled = unit_string(bus, path, "UnitFileState");
@@ -173,20 +178,23 @@ static void check_own_unit(Check *c, sd_bus *bus) {
                 return;
 
         if (!streq(load, "loaded")) {
-                say(c, PROBLEM, "ecs-authd.service is not installed", "make install && systemctl daemon-reload");
+                say(c, "service", OWN_UNIT, PROBLEM, "ecs-authd.service is not installed",
+                    "make install && systemctl daemon-reload");
                 return;
         }
         c->service_runs = streq(active, "active");
         if (!c->service_runs)
-                say(c, WARNING, "ecs-authd.service is not running", "systemctl start ecs-authd");
+                say(c, "service", OWN_UNIT, WARNING, "ecs-authd.service is not running", "systemctl start ecs-authd");
         if (!streq(enabled, "enabled"))
-                say(c, WARNING, "ecs-authd.service is not started at boot", "systemctl enable ecs-authd");
+                say(c, "service-enabled", OWN_UNIT, WARNING, "ecs-authd.service is not started at boot",
+                    "systemctl enable ecs-authd");
         if (!comes_before(bus, path, c->settings->unit))
-                say(c, WARNING, text("at boot, ecs-authd.service is not ordered before %s", c->settings->unit).s,
+                say(c, "service-order", OWN_UNIT, WARNING,
+                    text("at boot, ecs-authd.service is not ordered before %s", c->settings->unit).s,
                     text("systemctl edit ecs-authd, and add: [Unit] Before=%s", c->settings->unit).s);
         else if (streq(active, "active") && streq(enabled, "enabled"))
-                say(c, OK, text("ecs-authd.service is running, and comes before %s at boot", c->settings->unit).s,
-                    NULL);
+                say(c, "service", OWN_UNIT, OK,
+                    text("ecs-authd.service is running, and comes before %s at boot", c->settings->unit).s, NULL);
         check_own_rights(c, bus, path);
 }
 
@@ -199,7 +207,7 @@ void check_units(Check *c, UnitReport *ret_unit) {
                 return;
         ret_unit->state = UNIT_UNKNOWN;
         if (sd_bus_open_system(&bus) < 0 || load_unit(bus, c->settings->unit, &path) < 0) {
-                say(c, PROBLEM, "systemd cannot be reached over D-Bus", "systemctl start dbus");
+                say(c, "systemd", NULL, PROBLEM, "systemd cannot be reached over D-Bus", "systemctl start dbus");
                 return;
         }
         *ret_unit = look_at_unit(bus, path);

@@ -4,38 +4,54 @@
 #include "base/secret.h"
 #include "check/check-parts.h"
 
-int check_host(const Settings *settings, bool login) {
-        Check c = {.settings = settings};
+static void look(Check *c, bool login) {
+        const Settings *s = c->settings;
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_secret_ char *data = NULL;
-        const char *no_colour = getenv("NO_COLOR"), *type = NULL;
+        const char *type = NULL;
         Problems problems = {0};
         UnitReport unit;
         DigestKey key;
         bool known;
 
-        c.terminal = isatty(STDOUT_FILENO);
-        c.colour = c.terminal && str_empty(no_colour);
-        check_credential_files(&c);
-        announce(&c, "asking credential stores and helpers");
-        known = digest_key_load(&key) >= 0 && sync_render(&settings->credentials, &settings->ecsconfig, &key,
-                                                          &credentials, &type, &data, &problems) >= 0;
-        say_problems(&c, &problems);
-        check_registries(&c, &credentials, login);
+        check_credential_files(c);
+        announce(c, "asking credential stores and helpers");
+        known = digest_key_load(&key) >= 0 &&
+                sync_render(&s->credentials, &s->ecsconfig, &key, &credentials, &type, &data, &problems) >= 0;
+        say_problems(c, "credentials", &problems);
+        check_registries(c, &credentials, login);
         if (known && !data)
-                say(&c, WARNING, "no registry has credentials: images are pulled without", "docker login REGISTRY");
+                say(c, "registries", NULL, WARNING, "no registry has credentials: images are pulled without",
+                    "docker login REGISTRY");
 
-        check_environment_file(&c, known, type, data);
-        check_other_places(&c);
-        announce(&c, "asking systemd");
-        check_units(&c, &unit);
-        announce(&c, "asking the Docker Engine and the agent");
-        check_agent(&c, &unit);
-        check_inotify(&c);
+        check_environment_file(c, known, type, data);
+        check_other_places(c);
+        announce(c, "asking systemd");
+        check_units(c, &unit);
+        announce(c, "asking the Docker Engine and the agent");
+        check_agent(c, &unit);
+        check_inotify(c);
+}
 
-        if (c.terminal)
+static int print_counts(const Check *c) {
+        if (c->terminal)
                 (void) printf("\r\033[K");
-        (void) printf("\n%u ok, %u warning%s, %u problem%s\n", c.counts[OK], c.counts[WARNING],
-                      c.counts[WARNING] == 1 ? "" : "s", c.counts[PROBLEM], c.counts[PROBLEM] == 1 ? "" : "s");
-        return fflush(stdout) == 0 && c.counts[PROBLEM] == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        (void) printf("\n%u ok, %u warning%s, %u problem%s\n", c->counts[OK], c->counts[WARNING],
+                      c->counts[WARNING] == 1 ? "" : "s", c->counts[PROBLEM], c->counts[PROBLEM] == 1 ? "" : "s");
+        return fflush(stdout) == 0 ? 0 : negative_errno();
+}
+
+int check_host(const Settings *settings, bool login, bool json) {
+        _cleanup_(check_json_done) CheckJson findings = check_json_new();
+        Check c = {.settings = settings, .json = json ? &findings : NULL};
+        const char *no_colour = getenv("NO_COLOR");
+        int r;
+
+        c.terminal = !json && isatty(STDOUT_FILENO);
+        c.colour = c.terminal && str_empty(no_colour);
+        look(&c, login);
+        r = json ? check_json_print(&findings, c.counts) : print_counts(&c);
+        if (r < 0)
+                (void) fprintf(stderr, "ecs-authd: %s\n", strerror(-r));
+        return r >= 0 && c.counts[PROBLEM] == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

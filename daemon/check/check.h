@@ -4,6 +4,6 @@
 #include "settings/settings.h"
 
 /* ecs-authd check: looks at everything on this host that matters, before the first start as well, and prints a line for
- * each: ok, warning or problem, and what to do. Changes nothing. login: ask each registry whether it takes its
- * credentials. An exit status: 1 where there is a problem. */
-int check_host(const Settings *settings, bool login);
+ * each: ok, warning or problem, and what to do; json: the same as one object. Changes nothing. login: ask each registry
+ * whether it takes its credentials. An exit status: 1 where there is a problem. */
+int check_host(const Settings *settings, bool login, bool json);

@@ -15,20 +15,6 @@ from bus_host import REGISTRY
 from standin.credential_file import encode
 
 
-@pytest.fixture(name="sound")
-def make_sound(host):
-    """A host with nothing to complain about."""
-    host.systemd1.environment_files = [host.environment_file]
-    host.systemd1.disconnect()
-    host.systemd1.connect()
-    host.login()
-    host.credentials.path.chmod(0o600)
-    host.environment_file.chmod(0o600)
-    host.agent.mounts = ["/data"]
-    assert host.run_verb("apply").returncode == 0
-    return host
-
-
 def check(host, *more, **settings):
     """(exit status, {verdict: [lines]})"""
     result = host.run_verb("check", *more, **settings)

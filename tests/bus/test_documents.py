@@ -100,6 +100,15 @@ def test_fields():
     assert set(re.findall(r"^_ECS_AUTHD_([A-Z_]+)=_", MAN, re.M)) == fields
 
 
+def test_ids_of_findings():
+    """In the order of the manual's list, which is that of their names."""
+    code = "\n".join(path.read_text() for path in TOP.glob("daemon/check/*.c"))
+    ids = set(re.findall(r'\(&?c,\s+"([a-z-]+)",', code))
+    assert len(ids) > 20
+    assert len(re.findall(r"[^_]say\(", code)) == len(re.findall(r'[^_]say\(&?c,\s+(?:"|id,)', code)) + 1  # the function itself
+    assert re.findall(r"^\*([a-z-]+)\*$", MAN.split("# CHECK FOR SCRIPTS")[1].split("\n# ")[0], re.M) == sorted(ids)
+
+
 def test_manual_pages_are_well_formed(tmp_path):
     scdoc = subprocess.run(["sh", "-c", "command -v scdoc"], check=False, capture_output=True).returncode == 0
     if not scdoc:

@@ -89,6 +89,7 @@ class Systemd1:
         # Of ecs-authd.service, for who asks.
         self.own_properties = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "Job": NO_JOB,
                                "UnitFileState": "enabled", "Before": dbus.Array([unit], signature="s")}
+        self.own_service_properties = {}
         self.environment_files = []
         self.service_properties = {"Result": "success", "ExecMainStatus": dbus.Int32(0)}
         self.connection = self.manager_object = self.unit_object = None
@@ -197,6 +198,7 @@ class Systemd1:
         path = unit_path(name)
         if name == "ecs-authd.service" and path not in self.others:
             self.others[path] = self._export(path, UNIT, dict(self.own_properties))
+            self.others[path].AddProperties(SERVICE, dict(self.own_service_properties))
         elif name != self.unit and path not in self.others:
             self.others[path] = self._export(path, UNIT, {"LoadState": "not-found", "ActiveState": "inactive",
                                                           "SubState": "dead", "Job": NO_JOB})
