@@ -252,7 +252,7 @@ static void *read_file(void *context) {
 }
 
 /* The call that hangs cannot be taken back, and a thread is the least that can be left to it. */
-static int run_in_thread(Reading *reading, uint64_t timeout_usec) {
+int run_in_time(void *(*function)(void *), void *context, uint64_t timeout_usec) {
         const uint64_t end = clock_monotonic_usec() + timeout_usec;
         const struct timespec until = {.tv_sec = (time_t) (end / USEC_PER_SEC),
                                        .tv_nsec = (long) (end % USEC_PER_SEC) * 1000};
@@ -267,7 +267,7 @@ static int run_in_thread(Reading *reading, uint64_t timeout_usec) {
                 return -r;
         r = pthread_attr_setstacksize(&attributes, THREAD_STACK_SIZE);
         if (r == 0)
-                r = pthread_create(&thread, &attributes, read_file, reading);
+                r = pthread_create(&thread, &attributes, function, context);
         (void) pthread_attr_destroy(&attributes);
         if (r == 0)
                 r = pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until);
@@ -286,7 +286,7 @@ int foreign_file_read(const char *path, size_t max, uint64_t timeout_usec, char 
         reading->max = max;
         reading->strict = ret_distrust != NULL;
 
-        r = run_in_thread(reading, timeout_usec);
+        r = run_in_time(read_file, reading, timeout_usec);
         if (r < 0) {
                 if (r == -ETIMEDOUT)
                         (void) STEAL_POINTER(reading); /* the thread still has it */

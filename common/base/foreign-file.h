@@ -40,3 +40,7 @@ void distrust_describe(const Distrust *d, char *ret, size_t size);
  * that hangs); what was begun is left to a thread that ends with this process. */
 int foreign_file_read(const char *path, size_t max, uint64_t timeout_usec, char **ret, size_t *ret_size,
                       ForeignFile *ret_file, Distrust *ret_distrust);
+
+/* Calls function(context) in a thread, and waits for its end: for any other call that such a file system may keep.
+ * Needs little stack. -ETIMEDOUT: it goes on, and context is the thread's until this process ends. */
+int run_in_time(void *(*function)(void *), void *context, uint64_t timeout_usec);

@@ -8,6 +8,9 @@
 void check_credential_files(Check *c);
 void check_registries(Check *c, const Credentials *credentials, bool login);
 
+/* Where nobody has logged in as the service's user: who else has. */
+void check_other_logins(Check *c, const Credentials *credentials);
+
 /* type and data: what should stand there; known: false where that cannot be told. */
 void check_environment_file(Check *c, bool known, const char *type, const char *data);
 void check_other_places(Check *c);

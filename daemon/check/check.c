@@ -23,6 +23,7 @@ static void look(Check *c, bool login) {
         if (known && !data)
                 say(c, "registries", NULL, WARNING, "no registry has credentials: images are pulled without",
                     "docker login REGISTRY");
+        check_other_logins(c, &credentials);
 
         check_environment_file(c, known, type, data);
         check_other_places(c);

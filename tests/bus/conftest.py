@@ -7,6 +7,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bus_host import BusHost  # noqa: E402
+from hung_directory import HungDirectory  # noqa: E402
 
 
 @pytest.fixture(name="host")
@@ -33,3 +34,13 @@ def make_sound(host):
     host.agent.mounts = ["/data"]
     assert host.run_verb("apply").returncode == 0
     return host
+
+
+@pytest.fixture(name="hung")
+def make_hung_directory(host):
+    try:
+        hung = HungDirectory(host.directory / "hung")
+    except OSError as e:
+        pytest.skip(f"no FUSE here: {e}")
+    yield hung
+    hung.end()

@@ -4,8 +4,8 @@
 import json
 import os
 import re
+import shutil
 import subprocess
-import sys
 
 import dbus
 import pytest
@@ -86,3 +86,110 @@ def test_json_belongs_to_two_verbs(sound):
 def test_a_full_disk_is_a_failure(sound):
     with open("/dev/full", "w", encoding="utf-8") as full:
         assert subprocess.run(sound.arguments("check", "--json"), env=sound.environment(), check=False, stdout=full).returncode == 1
+
+
+# --- a login by another user ---
+
+OTHERS = """
+mount -t tmpfs -o mode=755 none /home && mount -t tmpfs -o mode=755 none /run && mount -t tmpfs -o mode=700 none /root || exit 99
+put() { mkdir -p "$(dirname "$1")" && printf %s "$LOGIN" > "$1" && chmod 600 "$1"; }
+mkdir /run/user && mkdir -m 700 /home/alice /home/bob /run/user/1234 /root/.docker
+"""
+
+
+def find_beside(host, files, *more, sudo_user=None, **settings):
+    """With those files in the homes of others: a shell script, in a mount namespace of its own."""
+    program = shutil.copy(host.program, host.directory / "program")  # it may be in a home itself
+    script = OTHERS + files + '\nchown -R 1234:1234 /home/alice /run/user/1234 && chown -R 1235:1235 /home/bob; exec "$@"'
+    variables = {**host.environment(), "LOGIN": LOGIN, **({"SUDO_USER": sudo_user} if sudo_user else {})}
+    arguments = [program, *host.arguments("check", "--json", *more, **settings)[1:]]
+    result = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", *arguments], check=False, text=True, env=variables,
+                            stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    if "unshare:" in result.stderr or result.returncode == 99:
+        pytest.skip(result.stderr)
+    return [f for f in parse(result) if f["id"] == "other-login"]
+
+
+ALICE = "/home/alice/.docker/config.json"
+
+
+@needs_root
+@pytest.mark.parametrize("path", [ALICE, "/run/user/1234/containers/auth.json", "/run/containers/0/auth.json"])
+def test_a_login_by_another_user(host, path):
+    found, = find_beside(host, f"put {path}", Credentials_File="/root/.docker/config.json")
+    assert found == {"id": "other-login", "verdict": "warning", "subject": path,
+                     "text": f"{path} has a login, but is not a file that ecs-authd watches",
+                     "cure": f"sudo docker login REGISTRY; or: set [Credentials] File={path}, with the drop-in for a credential file "
+                             "of another user in ecs-authd(8), PRIVILEGES"}
+
+
+@needs_root
+def test_a_login_by_several(host):
+    """An empty file of root's is as good as none; a helper for a registry is a login, and a store alone is none."""
+    files = f"""put {ALICE}; put /home/bob/.docker/config.json
+        echo '{{"credHelpers": {{"mine.example": "pass"}}}}' > /home/bob/.docker/config.json
+        mkdir -p /run/user/1234/containers; echo '{{"auths": {{}}, "credsStore": "pass"}}' > /run/user/1234/containers/auth.json
+        echo '{{"auths": {{}}}}' > /root/.docker/config.json; chmod 600 /root/.docker/config.json"""
+    found = find_beside(host, files, Credentials_File="/root/.docker/config.json")
+    assert [f["subject"] for f in found] == [ALICE, "/home/bob/.docker/config.json"]
+
+
+@needs_root
+def test_another_file_is_watched(host):
+    """Then root's login goes to no file that is read."""
+    found, = find_beside(host, f"put {ALICE}")
+    assert found["cure"].startswith(f"set [Credentials] File={ALICE}, with the drop-in")
+
+
+@needs_root
+def test_the_home_of_who_runs_sudo(host):
+    """Wherever the list of users has it."""
+    home = "/run/user/home-of-carol"
+    users = f"""(cat /etc/passwd; echo carol:x:1236:1236::{home}:/bin/sh) > /run/user/passwd
+        mount --bind /run/user/passwd /etc/passwd; put {home}/.docker/config.json; chown -R 1236:1236 {home}"""
+    settings = {"Credentials_File": "/root/.docker/config.json"}
+    assert not find_beside(host, users, **settings)
+    found, = find_beside(host, users, sudo_user="carol", **settings)
+    assert found["subject"] == f"{home}/.docker/config.json"
+    # Once, where two ways lead to it; and a name that nobody has is nobody's.
+    assert len(find_beside(host, users.replace(home, "/home/alice"), sudo_user="carol", **settings)) == 1
+    assert not find_beside(host, "", sudo_user="nobody-of-that-name", **settings)
+
+
+@needs_root
+def test_a_home_that_hangs(host, hung):
+    """It is left, and what the others have is said."""
+    host.variables["ASAN_OPTIONS"] = "detect_leaks=0"  # which waits for the thread that hangs
+    users = f"""(cat /etc/passwd; echo carol:x:1236:1236::{hung.path}:/bin/sh) > /run/user/passwd
+        mount --bind /run/user/passwd /etc/passwd; put {ALICE}"""
+    found, = find_beside(host, users, sudo_user="carol", Credentials_File="/root/.docker/config.json")
+    assert found["subject"] == ALICE
+
+
+@needs_root
+@pytest.mark.parametrize("files", [
+    "",
+    "mkdir -p /home/alice/.docker; mkfifo /home/alice/.docker/config.json",
+    "mkdir -p /home/alice/.docker; ln -s /dev/zero /home/alice/.docker/config.json",
+    "mkdir -p /home/alice/.docker; truncate -s 1G /home/alice/.docker/config.json",
+    "mkdir -p /home/alice/.docker/config.json",
+    "put /home/alice/x; mkdir /home/alice/.docker; ln -s config.json /home/alice/.docker/config.json",
+    f"put {ALICE}; printf '{{' > {ALICE}",
+    f"put {ALICE}; echo '[\"auths\"]' > {ALICE}",
+    # Of neither alice nor root: nobody knows whose login it is.
+    "put /run/bob/config.json; chown -R 1235:1235 /run/bob; mkdir /home/alice/.docker; ln -s /run/bob/config.json /home/alice/.docker/",
+    f"put {ALICE}; chmod 666 {ALICE}",
+], ids=["nothing", "a FIFO", "a device", "a huge file", "a directory", "a link to itself", "no JSON", "no object",
+        "a file of somebody else", "a file for all to write"])
+def test_no_login_of_another_user(host, files):
+    assert not find_beside(host, files, Credentials_File="/root/.docker/config.json")
+
+
+@needs_root
+@pytest.mark.parametrize("more,settings", [
+    ("put /root/.docker/config.json", {"Credentials_File": "/root/.docker/config.json"}),
+    ("printf '{' > /root/.docker/config.json", {"Credentials_File": "/root/.docker/config.json"}),
+    ("", {"Credentials_File": ALICE}),
+], ids=["root has logged in, too", "nobody knows whether root has", "it is watched"])
+def test_not_said(host, more, settings):
+    assert not find_beside(host, f"put {ALICE}; {more}", **settings)
