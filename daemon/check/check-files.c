@@ -22,6 +22,22 @@ static void check_mode(Check *c, const char *id, const char *path, const struct 
                     text("chmod 600 %s", path).s);
 }
 
+/* With StrictModes=yes such a file is not read, and a problem says so. Its owner may be who it is on purpose. */
+static void check_writers(Check *c, const char *path) {
+        _cleanup_close_ int fd = -1;
+        Distrust distrust;
+        ForeignFile file;
+
+        if (c->settings->credentials.strict || foreign_file_open(path, &fd, &file, &distrust) != -EKEYREJECTED ||
+            distrust.is_owner)
+                return;
+        say(c, "credential-file-writers", path, WARNING,
+            text("%s can be written by others, who decide then what the agent pulls with (StrictModes=no)",
+                 distrust.path)
+                    .s,
+            text("chmod go-w %s", distrust.path).s);
+}
+
 /* What the library says of it comes as problems; here is the rest. */
 void check_credential_files(Check *c) {
         for (char **path = c->settings->credentials.files; *path; path++) {
@@ -32,6 +48,7 @@ void check_credential_files(Check *c) {
                         continue;
                 if (!file.is_exposed)
                         check_mode(c, "credential-file-mode", *path, &file.st);
+                check_writers(c, *path);
                 say(c, "credential-file", *path, OK, text("%s is there", *path).s, NULL);
         }
 }

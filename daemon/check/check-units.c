@@ -57,6 +57,15 @@ static uint64_t unit_usec(sd_bus *bus, const char *path, const char *name) {
         return value;
 }
 
+/* Of a unit file that was changed, or a drop-in that was added. */
+static bool needs_reload(sd_bus *bus, const char *path) {
+        int value = 0;
+
+        return sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Unit", "NeedDaemonReload", NULL, 'b',
+                                           &value) >= 0 &&
+               value != 0;
+}
+
 /* What the service goes by. */
 static UnitReport look_at_unit(sd_bus *bus, const char *path) {
         _cleanup_free_ char *load = unit_string(bus, path, "LoadState"),
@@ -121,6 +130,10 @@ static void check_unit_file(Check *c, sd_bus *bus, const char *path) {
         if (streq(enabled, "disabled"))
                 say(c, "agent-unit-enabled", k->unit, WARNING, text("%s is not started at boot", k->unit).s,
                     text("systemctl enable %s", k->unit).s);
+        if (needs_reload(bus, path))
+                say(c, "agent-unit-reload", k->unit, WARNING,
+                    text("the unit file of %s has changed, and systemd has not read it", k->unit).s,
+                    "systemctl daemon-reload");
         if (reads_file(bus, path, k->ecsconfig.environment_file) == 0)
                 say(c, "agent-unit-files", k->unit, WARNING,
                     text("%s reads other environment files than %s", k->unit, k->ecsconfig.environment_file).s,
@@ -166,6 +179,34 @@ static void check_own_rights(Check *c, sd_bus *bus, const char *path) {
                             text("chown root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", *file).s);
 }
 
+/* The file of ExecStart=. */
+static char *program_of(sd_bus *bus, const char *path) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
+        const char *program;
+
+        if (sd_bus_get_property(bus, SYSTEMD, path, SYSTEMD ".Service", "ExecStart", NULL, &m, "a(sasbttttuii)") < 0 ||
+            sd_bus_message_enter_container(m, 'a', "(sasbttttuii)") <= 0 ||
+            sd_bus_message_enter_container(m, 'r', "sasbttttuii") <= 0 || sd_bus_message_read(m, "s", &program) <= 0)
+                return NULL;
+        return strdup(program);
+}
+
+/* An upgrade replaces the file; what runs is the old one until a restart. */
+static void check_own_program(Check *c, sd_bus *bus, const char *path) {
+        _cleanup_free_ char *program = program_of(bus, path);
+        struct stat running, installed;
+        uint32_t pid = 0;
+
+        if (!program ||
+            sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service", "MainPID", NULL, 'u', &pid) < 0 ||
+            pid == 0 || stat(text("/proc/%u/exe", pid).s, &running) < 0 || stat(program, &installed) < 0)
+                return;
+        if (running.st_dev != installed.st_dev || running.st_ino != installed.st_ino)
+                say(c, "service-program", OWN_UNIT, WARNING,
+                    text("%s has been replaced, and ecs-authd.service still runs the old one", program).s,
+                    "systemctl restart ecs-authd");
+}
+
 static void check_own_unit(Check *c, sd_bus *bus) {
         _cleanup_free_ char *path = NULL, *load = NULL, *enabled = NULL, *active = NULL;
 
@@ -195,6 +236,11 @@ static void check_own_unit(Check *c, sd_bus *bus) {
         else if (streq(active, "active") && streq(enabled, "enabled"))
                 say(c, "service", OWN_UNIT, OK,
                     text("ecs-authd.service is running, and comes before %s at boot", c->settings->unit).s, NULL);
+        if (needs_reload(bus, path))
+                say(c, "service-reload", OWN_UNIT, WARNING,
+                    "the unit file of ecs-authd.service has changed, and systemd has not read it",
+                    "systemctl daemon-reload && systemctl restart ecs-authd");
+        check_own_program(c, bus, path);
         check_own_rights(c, bus, path);
 }
 

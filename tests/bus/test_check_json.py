@@ -85,7 +85,8 @@ def test_json_belongs_to_two_verbs(sound):
 
 def test_a_full_disk_is_a_failure(sound):
     with open("/dev/full", "w", encoding="utf-8") as full:
-        assert subprocess.run(sound.arguments("check", "--json"), env=sound.environment(), check=False, stdout=full).returncode == 1
+        result = subprocess.run(sound.arguments("check", "--json"), env=sound.environment(), check=False, stdout=full)
+    assert result.returncode == 1
 
 
 # --- a login by another user ---
@@ -119,8 +120,8 @@ def test_a_login_by_another_user(host, path):
     found, = find_beside(host, f"put {path}", Credentials_File="/root/.docker/config.json")
     assert found == {"id": "other-login", "verdict": "warning", "subject": path,
                      "text": f"{path} has a login, but is not a file that ecs-authd watches",
-                     "cure": f"sudo docker login REGISTRY; or: set [Credentials] File={path}, with the drop-in for a credential file "
-                             "of another user in ecs-authd(8), PRIVILEGES"}
+                     "cure": f"sudo docker login REGISTRY; or: set [Credentials] File={path}, with the drop-in for a credential "
+                             "file of another user in ecs-authd(8), PRIVILEGES"}
 
 
 @needs_root
@@ -177,7 +178,7 @@ def test_a_home_that_hangs(host, hung):
     f"put {ALICE}; printf '{{' > {ALICE}",
     f"put {ALICE}; echo '[\"auths\"]' > {ALICE}",
     # Of neither alice nor root: nobody knows whose login it is.
-    "put /run/bob/config.json; chown -R 1235:1235 /run/bob; mkdir /home/alice/.docker; ln -s /run/bob/config.json /home/alice/.docker/",
+    "put /run/b/config.json; chown -R 1235:1235 /run/b; mkdir /home/alice/.docker; ln -s /run/b/config.json /home/alice/.docker/",
     f"put {ALICE}; chmod 666 {ALICE}",
 ], ids=["nothing", "a FIFO", "a device", "a huge file", "a directory", "a link to itself", "no JSON", "no object",
         "a file of somebody else", "a file for all to write"])
@@ -193,3 +194,82 @@ def test_no_login_of_another_user(host, files):
 ], ids=["root has logged in, too", "nobody knows whether root has", "it is watched"])
 def test_not_said(host, more, settings):
     assert not find_beside(host, f"put {ALICE}; {more}", **settings)
+
+
+# --- what was left behind ---
+
+def own_unit(host, service=None, **properties):
+    host.systemd1.own_properties.update(properties)
+    host.systemd1.own_service_properties.update(service or {})
+    host.systemd1.disconnect()
+    host.systemd1.connect()
+
+
+@pytest.fixture(name="process")
+def make_process(sound):
+    """The service, as systemd tells of it: what runs, and from which file."""
+    program = shutil.copy("/bin/sleep", sound.directory / "ecs-authd")
+    with subprocess.Popen([program, "1000"]) as process:
+        try:
+            line = (str(program), dbus.Array([str(program), "run"], signature="s"), False, *[dbus.UInt64(0)] * 4, dbus.UInt32(0),
+                    dbus.Int32(0), dbus.Int32(0))
+            own_unit(sound, {"MainPID": dbus.UInt32(process.pid),
+                             "ExecStart": dbus.Array([dbus.Struct(line, signature="sasbttttuii")], signature="(sasbttttuii)")})
+            yield program
+        finally:
+            process.kill()
+
+
+def upgrade(program):
+    shutil.copy(program, f"{program}.new")
+    os.rename(f"{program}.new", program)
+
+
+def test_an_old_program_runs(sound, process):
+    assert not bad(find(sound))
+    upgrade(process)
+    assert bad(find(sound)) == {"service-program": {
+        "id": "service-program", "verdict": "warning", "subject": "ecs-authd.service",
+        "text": f"{process} has been replaced, and ecs-authd.service still runs the old one",
+        "cure": "systemctl restart ecs-authd"}}
+
+
+def test_the_program_of_a_service_that_is_down(sound, process):
+    upgrade(process)
+    own_unit(sound, {"MainPID": dbus.UInt32(0)}, ActiveState="inactive")
+    assert list(bad(find(sound))) == ["service"]
+
+
+def test_a_unit_file_that_systemd_has_not_read(sound):
+    own_unit(sound, NeedDaemonReload=dbus.Boolean(False))
+    sound.systemd1.set_unit(NeedDaemonReload=dbus.Boolean(False))
+    assert not bad(find(sound))
+    own_unit(sound, NeedDaemonReload=dbus.Boolean(True))
+    found = bad(find(sound))
+    assert list(found) == ["service-reload"] and found["service-reload"]["verdict"] == "warning", found
+    assert found["service-reload"]["cure"] == "systemctl daemon-reload && systemctl restart ecs-authd"
+
+    own_unit(sound, NeedDaemonReload=dbus.Boolean(False))
+    sound.systemd1.set_unit(NeedDaemonReload=dbus.Boolean(True))
+    found = bad(find(sound))
+    assert list(found) == ["agent-unit-reload"] and found["agent-unit-reload"]["subject"] == "ecs.service", found
+    assert found["agent-unit-reload"]["cure"] == "systemctl daemon-reload"
+
+
+def test_a_credential_file_for_all_to_write(sound):
+    path = sound.credentials.path
+    path.chmod(0o622)
+    found = bad(find(sound))
+    assert found["credentials"]["verdict"] == "problem" and f"run 'chmod go-w {path}'" in found["credentials"]["text"], found
+    # It is read where that is said to be right, and who can write it decides what the agent pulls with.
+    found = bad(find(sound, Credentials_StrictModes="no"))
+    assert found["credential-file-writers"] == {
+        "id": "credential-file-writers", "verdict": "warning", "subject": str(path),
+        "text": f"{path} can be written by others, who decide then what the agent pulls with (StrictModes=no)",
+        "cure": f"chmod go-w {path}"}
+    path.chmod(0o600)
+    path.parent.chmod(0o777)
+    found = bad(find(sound, Credentials_StrictModes="no"))
+    assert found["credential-file-writers"]["cure"] == f"chmod go-w {path.parent}"
+    path.parent.chmod(0o700)
+    assert not bad(find(sound, Credentials_StrictModes="no"))
