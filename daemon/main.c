@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <getopt.h>
+#include <stdarg.h>
 #include <syslog.h>
 
+#include "base/nearest.h"
 #include "base/secret.h"
 #include "check/check.h"
 #include "ecsconfig/sync.h"
@@ -27,29 +29,35 @@ typedef struct Arguments {
 
 static void print_help(void) {
         (void) printf("ecs-authd [OPTIONS] VERB\n\n"
-                      "Keeps the registry credentials of the Amazon ECS agent in step with `docker login`.\n\n"
+                      "Keeps the registry credentials of the ECS agent in step with `docker login`.\n\n"
                       "Verbs:\n"
                       "  run      the service; started by ecs-authd.service\n"
-                      "  apply    one pass in the foreground: write, restart the agent if it has to be, verify\n"
+                      "  apply    one pass in the foreground: write, restart if needed, verify\n"
                       "  render   show the two lines that would be written; secrets as ***\n"
                       "  status   what the service sees and does\n"
                       "  check    look at everything on this host that matters, and say what to do\n\n"
                       "Options:\n"
-                      "  --config FILE            settings (default " SETTINGS_PATH_DEFAULT "), then FILE.d/*.conf\n"
+                      "  --config FILE            settings (default " SETTINGS_PATH_DEFAULT "), FILE.d/*.conf\n"
                       "  -o Section.Key=VALUE     overrides one setting; repeatable\n"
                       "  --no-restart             apply: stop after the write\n"
                       "  --reveal                 render: show the secrets\n"
-                      "  --login                  check: ask each registry whether it takes its credentials\n"
+                      "  --login                  check: ask each registry if it takes its credentials\n"
                       "  --settings               check: look at nothing but the settings\n"
                       "  --json                   status, check: for scripts\n"
                       "  --watch                  status: again whenever it changes\n"
-                      "  --help  --version\n\n"
-                      "Exit status: 0 done or nothing to do, 1 failed, 2 usage, 3 written but the restart is held,\n"
-                      "78 bad settings\n");
+                      "  -h, --help  -V, --version\n\n"
+                      "Exit status: 0 done or nothing to do, 1 failed, 2 usage, 3 written but the\n"
+                      "restart is held, 78 bad settings\n");
 }
 
-static int usage_error(const char *text, const char *what) {
-        (void) fprintf(stderr, "ecs-authd: %s%s\nTry 'ecs-authd --help'.\n", text, what);
+_printf_(1, 2) static int usage_error(const char *format, ...) {
+        va_list ap;
+
+        (void) fprintf(stderr, "ecs-authd: ");
+        va_start(ap, format);
+        (void) vfprintf(stderr, format, ap);
+        va_end(ap);
+        (void) fprintf(stderr, "\nTry 'ecs-authd --help'.\n");
         return EXIT_STATUS_USAGE;
 }
 
@@ -58,29 +66,61 @@ static void print_problems(const Problems *problems) {
                 (void) fprintf(stderr, "%s\n", problems->items[i].text);
 }
 
+enum {
+        OPTION_CONFIG = 0x100,
+        OPTION_REVEAL,
+        OPTION_NO_RESTART,
+        OPTION_LOGIN,
+        OPTION_SETTINGS,
+        OPTION_JSON,
+        OPTION_WATCH,
+};
+
+static const struct option options[] = {
+        {"config", required_argument, NULL, OPTION_CONFIG},
+        {"reveal", no_argument, NULL, OPTION_REVEAL},
+        {"no-restart", no_argument, NULL, OPTION_NO_RESTART},
+        {"login", no_argument, NULL, OPTION_LOGIN},
+        {"settings", no_argument, NULL, OPTION_SETTINGS},
+        {"json", no_argument, NULL, OPTION_JSON},
+        {"watch", no_argument, NULL, OPTION_WATCH},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+};
+
+/* result: what getopt_long() returned for word, which it could not take; optopt is what it knew of that. A value is not
+ * shown: it may be a secret. */
+static int option_error(int result, const char *word) {
+        const struct option *known = NULL;
+        char name[64];
+        Nearest nearest = {.typed = name};
+
+        for (const struct option *o = options; o->name; o++)
+                if (o->val == optopt)
+                        known = o;
+        if (known)
+                return usage_error("--%s %s", known->name, result == ':' ? "needs a value" : "takes no value");
+        if (result == ':')
+                return usage_error("-o needs a value: Section.Key=VALUE");
+        if (optopt)
+                return usage_error("unknown option: '-%c'", optopt);
+
+        word += strlen("--");
+        (void) snprintf(name, sizeof(name), "%.*s", (int) strcspn(word, "="), word);
+        for (const struct option *o = options; o->name; o++)
+                nearest_consider(&nearest, o->name);
+        if (nearest.word)
+                return usage_error("unknown option: '--%s'; did you mean '--%s'?", name, nearest.word);
+        return usage_error("unknown option: '--%s'", name);
+}
+
 /* Returns -1 to go on, or an exit status. */
 static int parse_options(int argc, char **argv, Arguments *a) {
-        enum {
-                OPTION_CONFIG = 0x100,
-                OPTION_REVEAL,
-                OPTION_NO_RESTART,
-                OPTION_LOGIN,
-                OPTION_SETTINGS,
-                OPTION_JSON,
-                OPTION_WATCH,
-                OPTION_HELP,
-                OPTION_VERSION,
-        };
-        static const struct option options[] = {
-                {"config", required_argument, NULL, OPTION_CONFIG},   {"reveal", no_argument, NULL, OPTION_REVEAL},
-                {"no-restart", no_argument, NULL, OPTION_NO_RESTART}, {"login", no_argument, NULL, OPTION_LOGIN},
-                {"settings", no_argument, NULL, OPTION_SETTINGS},     {"json", no_argument, NULL, OPTION_JSON},
-                {"watch", no_argument, NULL, OPTION_WATCH},           {"help", no_argument, NULL, OPTION_HELP},
-                {"version", no_argument, NULL, OPTION_VERSION},       {NULL, 0, NULL, 0},
-        };
         int c;
 
-        while ((c = getopt_long(argc, argv, "o:h", options, NULL)) >= 0)
+        /* The colon in front: what is wrong we say ourselves. */
+        while ((c = getopt_long(argc, argv, ":o:hV", options, NULL)) >= 0)
                 switch (c) {
                 case OPTION_CONFIG:
                         a->config_path = optarg;
@@ -107,14 +147,13 @@ static int parse_options(int argc, char **argv, Arguments *a) {
                         a->watch = true;
                         break;
                 case 'h':
-                case OPTION_HELP:
                         print_help();
                         return EXIT_SUCCESS;
-                case OPTION_VERSION:
+                case 'V':
                         (void) printf("ecs-authd " VERSION "\n");
                         return EXIT_SUCCESS;
                 default:
-                        return usage_error("see", " above");
+                        return option_error(c, argv[optind - 1]);
                 }
         return -1;
 }
@@ -137,21 +176,27 @@ static const char *misplaced_option(const Arguments *a) {
 static int parse_arguments(int argc, char **argv, Arguments *a) {
         static const char *const verbs[] = {"run", "apply", "render", "status", "check"};
         int r = parse_options(argc, argv, a);
+        Nearest nearest = {0};
 
         if (r >= 0)
                 return r;
         if (optind >= argc)
-                return usage_error("a verb is missing: run, apply, render, status or check", "");
+                return usage_error("a verb is missing: run, apply, render, status or check");
         if (optind + 1 < argc)
-                return usage_error("unexpected argument: ", argv[optind + 1]);
+                return usage_error("unexpected argument: '%s'", argv[optind + 1]);
 
-        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+        nearest.typed = argv[optind];
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                nearest_consider(&nearest, verbs[i]);
                 if (streq(verbs[i], argv[optind]))
                         a->verb = verbs[i];
+        }
+        if (!a->verb && nearest.word)
+                return usage_error("unknown verb: '%s'; did you mean '%s'?", argv[optind], nearest.word);
         if (!a->verb)
-                return usage_error("unknown verb: ", argv[optind]);
+                return usage_error("unknown verb: '%s'", argv[optind]);
         if (misplaced_option(a))
-                return usage_error(misplaced_option(a), "");
+                return usage_error("%s", misplaced_option(a));
         return -1;
 }
 
@@ -225,13 +270,13 @@ static int verb_render(const Arguments *a, const Settings *settings) {
 }
 
 int main(int argc, char **argv) {
-        _cleanup_free_ const char **options = calloc((size_t) argc + 1, sizeof(char *));
+        _cleanup_free_ const char **settings_options = calloc((size_t) argc + 1, sizeof(char *));
         _cleanup_(settings_freep) Settings *settings = NULL;
-        Arguments a = {.options = options};
+        Arguments a = {.options = settings_options};
         Problems problems = {0};
         int r;
 
-        if (!options)
+        if (!settings_options)
                 return failed(-ENOMEM);
 
         r = parse_arguments(argc, argv, &a);

@@ -3,6 +3,7 @@
 
 #include <ini.h>
 
+#include "base/nearest.h"
 #include "base/secret.h"
 #include "credentials/helper-environment.h"
 #include "ecsconfig/environment-file.h"
@@ -93,17 +94,51 @@ static const Setting *find_setting(const char *section, const char *key, bool *r
         return NULL;
 }
 
-static void parser_complain_unknown(Parser *p, const char *section, const char *key, bool section_known) {
-        char text[PROBLEM_TEXT_MAX];
+static void suggest_section(const char *section, char *ret, size_t size) {
+        Nearest n = {.typed = section};
 
-        if (str_empty(section))
-                (void) snprintf(text, sizeof(text), "%s= stands before the first [Section]", key);
-        else if (!section_known)
-                (void) snprintf(text, sizeof(text),
-                                "unknown section [%s]; there are [Credentials], [Agent], [Restart] and [Status]",
-                                section);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                nearest_consider(&n, table[i].section);
+        if (n.word)
+                (void) snprintf(ret, size, "did you mean [%s]?", n.word);
         else
-                (void) snprintf(text, sizeof(text), "unknown setting %s= in [%s]; see ecs-authd.conf(5)", key, section);
+                (void) snprintf(ret, size, "there are [Credentials], [Agent], [Restart] and [Status]");
+}
+
+/* One of the same section before those of others. */
+static void suggest_key(const char *section, const char *key, char *ret, size_t size) {
+        Nearest own = {.typed = key}, any = {.typed = key};
+        const char *section_of_any = "";
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const char *before = any.word;
+
+                if (streq(table[i].section, section))
+                        nearest_consider(&own, table[i].key);
+                nearest_consider(&any, table[i].key);
+                if (any.word != before)
+                        section_of_any = table[i].section;
+        }
+        if (own.word)
+                (void) snprintf(ret, size, "did you mean %s=?", own.word);
+        else if (any.word)
+                (void) snprintf(ret, size, "did you mean [%s] %s=?", section_of_any, any.word);
+        else
+                (void) snprintf(ret, size, "see ecs-authd.conf(5)");
+}
+
+static void parser_complain_unknown(Parser *p, const char *section, const char *key, bool section_known) {
+        char text[PROBLEM_TEXT_MAX], hint[80];
+
+        if (str_empty(section)) {
+                (void) snprintf(text, sizeof(text), "%s= stands before the first [Section]", key);
+        } else if (!section_known) {
+                suggest_section(section, hint, sizeof(hint));
+                (void) snprintf(text, sizeof(text), "unknown section [%s]; %s", section, hint);
+        } else {
+                suggest_key(section, key, hint, sizeof(hint));
+                (void) snprintf(text, sizeof(text), "unknown setting %s= in [%s]; %s", key, section, hint);
+        }
         parser_complain(p, text);
 }
 

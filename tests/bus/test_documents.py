@@ -70,7 +70,7 @@ def test_options():
 
 def test_help_fits_a_screen():
     assert len(HELP.splitlines()) <= 24
-    assert max(map(len, HELP.splitlines())) <= 100
+    assert max(map(len, HELP.splitlines())) <= 80
 
 
 def test_exit_statuses():

@@ -14,15 +14,17 @@ def command(*arguments):
                           stdin=subprocess.DEVNULL)
 
 
-def test_help():
-    result = command("--help")
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help(option):
+    result = command(option)
     assert result.returncode == 0 and result.stderr == ""
     for word in ("run", "apply", "render", "--config", "-o", "--no-restart", "--reveal", "--version", "78"):
         assert word in result.stdout
 
 
-def test_version():
-    result = command("--version")
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(option):
+    result = command(option)
     assert result.returncode == 0 and result.stderr == ""
     assert result.stdout.startswith("ecs-authd ") and any(c.isdigit() for c in result.stdout)
 
@@ -35,6 +37,34 @@ def test_usage(arguments):
     result = command(*arguments)
     assert result.returncode == 2
     assert result.stdout == "" and "ecs-authd" in result.stderr
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["stauts"], "unknown verb: 'stauts'; did you mean 'status'?"),
+    (["Check"], "unknown verb: 'Check'; did you mean 'check'?"),
+    (["frobnicate"], "unknown verb: 'frobnicate'"),
+    (["run", "away"], "unexpected argument: 'away'"),
+    (["status", "--jsno"], "unknown option: '--jsno'; did you mean '--json'?"),
+    (["--confg=/s3cret", "status"], "unknown option: '--confg'; did you mean '--config'?"),
+    (["--norestart", "apply"], "unknown option: '--norestart'; did you mean '--no-restart'?"),
+    (["--frobnicate"], "unknown option: '--frobnicate'"),
+    (["--" + "x" * 100 + "=s3cret"], "unknown option: '--" + "x" * 63 + "'"),
+    (["--=s3cret"], "unknown option: '--'"),
+    (["--json", "-xy"], "unknown option: '-x'"),
+    (["--json=s3cret", "status"], "--json takes no value"),
+    (["--help=s3cret"], "--help takes no value"),
+    (["--jso=s3cret", "status"], "--json takes no value"),  # getopt takes what is short of one
+    (["status", "--config"], "--config needs a value"),
+    (["render", "-o"], "-o needs a value: Section.Key=VALUE"),
+])
+def test_what_is_wrong_with_the_command_line(arguments, said):
+    result = command(*arguments)
+    assert result.returncode == 2 and result.stdout == ""
+    assert result.stderr == f"ecs-authd: {said}\nTry 'ecs-authd --help'.\n"
+
+
+def test_an_option_may_be_shortened():
+    assert command("--ver").stdout.startswith("ecs-authd ")
 
 
 @pytest.mark.parametrize("verb", ["run", "apply", "render"])

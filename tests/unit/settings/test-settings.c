@@ -338,8 +338,14 @@ static void test_mistakes(void **state) {
         static const struct {
                 const char *text, *problem;
         } table[] = {
-                {"[Restart]\nSettle=2s\n", ":2: unknown setting Settle= in [Restart]"},
-                {"\n[Restat]\nSettleSec=2s\n", ":3: unknown section [Restat]"},
+                {"[Restart]\nSettle=2s\n", ":2: unknown setting Settle= in [Restart]; did you mean SettleSec=?"},
+                {"[Restart]\nNothing=2s\n", ":2: unknown setting Nothing= in [Restart]; see ecs-authd.conf(5)"},
+                {"[Restart]\nSetlteSec=2s\n", ":2: unknown setting SetlteSec= in [Restart]; did you mean SettleSec=?"},
+                {"[Agent]\nunit=x\n", ":2: unknown setting unit= in [Agent]; did you mean [Restart] Unit=?"},
+                {"[Agent]\nDockerSoket=x\n", "unknown setting DockerSoket= in [Agent]; did you mean DockerSocket=?"},
+                {"\n[Restat]\nSettleSec=2s\n", ":3: unknown section [Restat]; did you mean [Restart]?"},
+                {"[Service]\nUser=root\n",
+                 "unknown section [Service]; there are [Credentials], [Agent], [Restart] and [Status]"},
                 {"SettleSec=2s\n", ":1: SettleSec= stands before the first [Section]"},
                 {"[Restart]\nSettleSec=soon\n", ":2: SettleSec=soon: not a time such as 2s, 5min or 1h"},
                 {"[Restart]\nSettleSec=-1\n", ":2: SettleSec=-1: not a time"},
@@ -398,6 +404,12 @@ static void test_wrong_options(void **state) {
                 {"nonsense", "-o nonsense: not Section.Key=VALUE"},
                 {"Restart=x", "-o Restart=: not Section.Key=VALUE"},
                 {"Restart.Nothing=x", "-o Restart.Nothing=: unknown setting Nothing= in [Restart]"},
+                {"Restart.Methd=x", "-o Restart.Methd=: unknown setting Methd= in [Restart]; did you mean Method=?"},
+                {"agent.Container=x", "-o agent.Container=: unknown section [agent]; did you mean [Agent]?"},
+                /* One that is nearly HelperEnvironment= is not shown for it. */
+                {"Credentials.HelperEnvironmnt=T=s3cret",
+                 "-o Credentials.HelperEnvironmnt=: unknown setting HelperEnvironmnt= in [Credentials]; did you mean "
+                 "HelperEnvironment=?"},
                 {"Restart.SettleSec=x", "-o Restart.SettleSec=x: SettleSec=x: not a time"},
         };
 
