@@ -3,30 +3,35 @@
 
 #include <stdarg.h>
 
+#define ARROW "         -> "
+
+enum {
+        INDENT = 9,
+        CURE_INDENT = sizeof(ARROW) - 1,
+};
+
 void say(Check *c, const char *id, const char *subject, Verdict verdict, const char *text, const char *cure) {
-        static const char *const words[] = {"ok", "warning", "problem"};
-        static const char *const colours[] = {"\033[32m", "\033[33m", "\033[31m"};
+        static const char *const words[] = {[OK] = "ok", [WARNING] = "warning", [PROBLEM] = "problem"};
+        static const Colour colours[] = {[OK] = COLOUR_GOOD, [WARNING] = COLOUR_WAIT, [PROBLEM] = COLOUR_BAD};
+        const Screen *s = &c->screen;
 
         c->counts[verdict]++;
         if (c->json) {
                 check_json_add(c->json, id, subject, verdict, text, cure);
                 return;
         }
-        if (c->terminal)
-                (void) printf("\r\033[K");
-        (void) printf("%s%-8s%s %s\n", c->colour ? colours[verdict] : "", words[verdict], c->colour ? "\033[0m" : "",
-                      text);
-        if (cure)
-                (void) printf("         -> %s\n", cure);
+        screen_wipe(s);
+        (void) printf("%s%-*s%s ", screen_colour(s, colours[verdict]), INDENT - 1, words[verdict], screen_no_colour(s));
+        screen_print(s, INDENT, INDENT, text);
+        if (cure) {
+                (void) printf(ARROW);
+                screen_print(s, CURE_INDENT, CURE_INDENT, cure);
+        }
         (void) fflush(stdout);
 }
 
-/* What may take longer than a moment is announced, on a terminal; the next line takes its place. */
 void announce(const Check *c, const char *what) {
-        if (!c->terminal)
-                return;
-        (void) printf("...      %s", what);
-        (void) fflush(stdout);
+        screen_print_briefly(&c->screen, text("...      %s", what).s);
 }
 
 Text text(const char *format, ...) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "check/check-json.h"
+#include "report/screen.h"
 #include "settings/settings.h"
 
 /* What ecs-authd check has found: for people a line for each finding, with its cure; with --json for scripts. */
@@ -10,8 +11,7 @@ typedef struct Check {
         const Settings *settings;
         unsigned counts[3];
         CheckJson *json; /* NULL: for people */
-        bool terminal;
-        bool colour;
+        Screen screen;
         bool service_runs; /* ecs-authd.service: what is due follows by itself */
 } Check;
 
@@ -21,7 +21,7 @@ void say(Check *c, const char *id, const char *subject, Verdict verdict, const c
 void say_problems(Check *c, const char *id, const Problems *problems);
 Verdict verdict_of_level(int level);
 
-/* What may take longer than a moment, on a terminal; the next line takes its place. */
+/* What may take longer than a moment, on a terminal; the next one, or a finding, takes its place. */
 void announce(const Check *c, const char *what);
 
 typedef struct Text {

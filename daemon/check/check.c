@@ -35,8 +35,7 @@ static void look(Check *c, bool login) {
 }
 
 static int print_counts(const Check *c) {
-        if (c->terminal)
-                (void) printf("\r\033[K");
+        screen_wipe(&c->screen);
         (void) printf("\n%u ok, %u warning%s, %u problem%s\n", c->counts[OK], c->counts[WARNING],
                       c->counts[WARNING] == 1 ? "" : "s", c->counts[PROBLEM], c->counts[PROBLEM] == 1 ? "" : "s");
         return fflush(stdout) == 0 ? 0 : negative_errno();
@@ -45,11 +44,10 @@ static int print_counts(const Check *c) {
 int check_host(const Settings *settings, bool login, bool json) {
         _cleanup_(check_json_done) CheckJson findings = check_json_new();
         Check c = {.settings = settings, .json = json ? &findings : NULL};
-        const char *no_colour = getenv("NO_COLOR");
         int r;
 
-        c.terminal = !json && isatty(STDOUT_FILENO);
-        c.colour = c.terminal && str_empty(no_colour);
+        if (!json)
+                screen_look(&c.screen);
         look(&c, login);
         r = json ? check_json_print(&findings, c.counts) : print_counts(&c);
         if (r < 0)

@@ -3,6 +3,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "base/clock.h"
 #include "base/directories.h"
 #include "base/log.h"
 #include "report/publisher.h"
@@ -138,6 +139,21 @@ static bool told_before(Announcer *s, const Facts *facts, const Decision *d, uin
                digest_equal(&s->digest, &facts->file.sync.digest);
 }
 
+/* For systemctl status, which keeps the line as it is for days: a time has its date and its zone, as those that systemd
+ * shows beside it. */
+static void tell_service_manager(const Facts *facts, const Decision *d, const char *brief) {
+        time_t t = (time_t) (clock_realtime_of(facts->waiting_since_usec) / (int64_t) USEC_PER_SEC);
+        char since[64] = "";
+        struct tm tm;
+
+        if (d->reason == REASON_LIVE && localtime_r(&t, &tm))
+                (void) strftime(since, sizeof(since), " (since %Y-%m-%d %H:%M %Z)", &tm);
+        if (facts_problem(facts) && d->action == ACTION_DONE)
+                (void) sd_notifyf(false, "STATUS=Problem: %s (%s%s)", facts_problem(facts), brief, since);
+        else
+                (void) sd_notifyf(false, "STATUS=%s%s", brief, since);
+}
+
 void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts *facts, const Decision *d,
                              uint64_t now) {
         const ReasonText *text = reason_text(facts, d);
@@ -151,10 +167,7 @@ void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts
                 char brief[SENTENCE_MAX];
 
                 sentence_describe_briefly(settings, facts, d, now, brief, sizeof(brief));
-                if (facts_problem(facts) && d->action == ACTION_DONE)
-                        (void) sd_notifyf(false, "STATUS=Problem: %s (%s)", facts_problem(facts), brief);
-                else
-                        (void) sd_notifyf(false, "STATUS=%s", brief);
+                tell_service_manager(facts, d, brief);
                 publisher_tell(s->publisher, settings, facts, d, brief);
         }
         /* A person in front of it is told what is waited for. */

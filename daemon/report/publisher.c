@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/publisher.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "process/worker.h"
 #include "report/metrics.h"
@@ -20,7 +21,8 @@ struct Publisher {
         Facts facts;
         Decision decision;
         char sentence[SENTENCE_MAX];
-        pid_t pid;          /* of the service */
+        pid_t pid; /* of the service */
+        int64_t clock_offset;
         char *metrics_file; /* for a message: a reload may free the settings meanwhile */
 
         bool known;   /* there is something of that, and it did not fail */
@@ -74,8 +76,8 @@ static void publish(const void *context, void *report) {
         const Publisher *p = context;
         Published *published = report;
 
-        published->status_error =
-                status_file_write(p->settings, &p->facts, &p->decision, p->sentence, p->pid, &published->status);
+        published->status_error = status_file_write(p->settings, &p->facts, &p->decision, p->sentence, p->pid,
+                                                    p->clock_offset, &published->status);
         if (p->settings->metrics_file)
                 published->metrics_error = metrics_write(p->settings->metrics_file, &p->facts,
                                                          reason_text(&p->facts, &p->decision)->state);
@@ -128,6 +130,7 @@ void publisher_tell(Publisher *p, const Settings *settings, const Facts *facts, 
         p->facts = *facts;
         p->decision = *d;
         (void) snprintf(p->sentence, sizeof(p->sentence), "%s", sentence);
+        clock_measure_offset(&p->clock_offset);
         p->known = p->written = true;
         if (worker_run(p->worker, publish, p, sizeof(Published), WRITE_TIMEOUT_USEC, on_done, p) < 0)
                 p->known = false; /* the next look tries again */

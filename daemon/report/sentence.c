@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/sentence.h"
 
-#include "base/clock.h"
 #include "base/directories.h"
 #include "report/reason-texts.h"
 
@@ -216,10 +215,8 @@ void sentence_describe(const Settings *settings, const Facts *facts, const Decis
 
 void sentence_describe_briefly(const Settings *settings, const Facts *facts, const Decision *d, uint64_t now, char *ret,
                                size_t size) {
-        time_t since = (time_t) (clock_realtime_of(facts->waiting_since_usec) / (int64_t) USEC_PER_SEC);
         unsigned n_files = 0, n = facts->file.sync.n_registries;
-        char clock[16] = "?", count[64];
-        struct tm tm;
+        char count[64];
 
         if (d->reason != REASON_LIVE || facts->file.sync.no_login_yet) {
                 sentence_describe(settings, facts, d, now, ret, size);
@@ -227,12 +224,10 @@ void sentence_describe_briefly(const Settings *settings, const Facts *facts, con
         }
         while (settings->credentials.files[n_files])
                 n_files++;
-        if (localtime_r(&since, &tm))
-                (void) strftime(clock, sizeof(clock), "%H:%M", &tm);
         if (n == 0)
                 (void) snprintf(count, sizeof(count), "No registry credentials in use");
         else
                 (void) snprintf(count, sizeof(count), "%u %s live", n, sentence_plural(n, "registry", "registries"));
-        (void) snprintf(ret, size, "%s in %s since %s; watching %u %s", count, settings->agent.container, clock,
-                        n_files, sentence_plural(n_files, "file", "files"));
+        (void) snprintf(ret, size, "%s in %s; watching %u %s", count, settings->agent.container, n_files,
+                        sentence_plural(n_files, "file", "files"));
 }

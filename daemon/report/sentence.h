@@ -13,7 +13,8 @@ enum {
 void sentence_describe(const Settings *settings, const Facts *facts, const Decision *d, uint64_t now, char *ret,
                        size_t size);
 
-/* The same for systemctl status, which has one line: what is so at this moment. */
+/* The same for systemctl status and status.json, in one line: what is so at this moment. Without a time of the day:
+ * whoever reads it may do so on another day, and in another zone. */
 void sentence_describe_briefly(const Settings *settings, const Facts *facts, const Decision *d, uint64_t now, char *ret,
                                size_t size);
 

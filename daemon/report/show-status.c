@@ -3,69 +3,31 @@
 
 #include <limits.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "base/foreign-file.h"
 #include "base/json.h"
 #include "base/secret.h"
+#include "report/screen.h"
 #include "report/status-file.h"
 
 enum {
         FILE_SIZE_MAX = 1024 * 1024,
         SHORT_ID = 12, /* as docker ps shows a container */
         STATUS_NEEDS_A_LOOK = 3,
+        INDENT = 13,
 };
 
-typedef struct Screen {
-        bool colour;
-        unsigned width; /* 0: lines are not broken */
-} Screen;
-
-static void look_at_terminal(Screen *ret) {
-        const char *term = getenv("TERM");
-        struct winsize size;
-
-        *ret = (Screen){0};
-        if (!isatty(STDOUT_FILENO))
-                return;
-        /* no-color.org: whatever its value, if it has one. */
-        ret->colour = str_empty(getenv("NO_COLOR")) && term && !streq(term, "dumb");
-        ret->width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 40 ? size.ws_col : 80;
-}
-
-static const char *colour_of(const Screen *screen, const char *state) {
-        if (!screen->colour)
-                return "";
+static Colour colour_of(const char *state) {
         if (streq(state, "live") || streq(state, "written"))
-                return "\033[32m";
-        return streq(state, "waiting") || streq(state, "held") ? "\033[33m" : "\033[31m";
+                return COLOUR_GOOD;
+        return streq(state, "waiting") || streq(state, "held") ? COLOUR_WAIT : COLOUR_BAD;
 }
 
-/* Behind a label, in the width of the screen, broken between words. */
 static void print_field(const Screen *screen, const char *label, const char *text) {
-        const unsigned indent = 13;
-        unsigned column = indent;
-
-        (void) printf("%*s ", (int) indent - 1, label);
-        while (*text) {
-                size_t n = strcspn(text, " ");
-
-                if (screen->width > 0 && column > indent && column + n > screen->width) {
-                        (void) printf("\n%*s", (int) indent, "");
-                        column = indent;
-                }
-                (void) printf("%.*s", (int) n, text);
-                column += (unsigned) n;
-                text += n;
-                if (*text) {
-                        (void) printf(" ");
-                        column++;
-                        text++;
-                }
-        }
-        (void) printf("\n");
+        (void) printf("%*s ", INDENT - 1, label);
+        screen_print(screen, INDENT, INDENT + 2, text); /* deeper than the next of a list */
 }
 
 static const char *string_of(json_object *o, const char *name) {
@@ -82,21 +44,22 @@ static bool is_true(json_object *o, const char *name) {
         return json_object_get_boolean(json_get(o, name, json_type_boolean));
 }
 
-/* The time of the day, and the day where it is another one. */
-static const char *local_time(const char *text, char *ret, size_t size) {
+/* The time of the day, and the day where it is another one. zone: with its name. */
+static const char *local_time(const char *text, bool zone, char *ret, size_t size) {
         struct tm utc = {0}, then, today;
         time_t t, now = time(NULL);
+        size_t n;
 
         if (!strptime(text, "%Y-%m-%dT%H:%M:%SZ", &utc))
                 return "?";
         t = timegm(&utc);
         if (!localtime_r(&t, &then) || !localtime_r(&now, &today))
                 return "?";
-        if (strftime(ret, size,
-                     then.tm_year == today.tm_year && then.tm_yday == today.tm_yday ? "%H:%M:%S" : "%Y-%m-%d %H:%M",
-                     &then) == 0)
-                return "?";
-        return ret;
+        if (then.tm_year == today.tm_year && then.tm_yday == today.tm_yday)
+                n = strftime(ret, size, zone ? "%H:%M:%S %Z" : "%H:%M:%S", &then);
+        else
+                n = strftime(ret, size, zone ? "%Y-%m-%d %H:%M %Z" : "%Y-%m-%d %H:%M", &then);
+        return n > 0 ? ret : "?";
 }
 
 static void show_time(const Screen *screen, json_object *o, const char *name, const char *label) {
@@ -104,7 +67,7 @@ static void show_time(const Screen *screen, json_object *o, const char *name, co
         char time[32];
 
         if (!str_empty(text))
-                print_field(screen, label, local_time(text, time, sizeof(time)));
+                print_field(screen, label, local_time(text, false, time, sizeof(time)));
 }
 
 static void show_agent(const Screen *screen, json_object *agent) {
@@ -131,10 +94,11 @@ static void describe_lease(json_object *o, char *ret, size_t size) {
         char a[32], e[32], g[32];
 
         (void) snprintf(ret, size, "%s%s%s%s%s%s", str_empty(asked) ? "" : "; asked ",
-                        str_empty(asked) ? "" : local_time(asked, a, sizeof(a)), str_empty(ends) ? "" : ", good until ",
-                        str_empty(ends) ? "" : local_time(ends, e, sizeof(e)),
+                        str_empty(asked) ? "" : local_time(asked, false, a, sizeof(a)),
+                        str_empty(ends) ? "" : ", good until ",
+                        str_empty(ends) ? "" : local_time(ends, false, e, sizeof(e)),
                         is_true(o, "failing") ? ", fails since; asked again " : ", asked again ",
-                        str_empty(again) ? "when something changes" : local_time(again, g, sizeof(g)));
+                        str_empty(again) ? "when something changes" : local_time(again, false, g, sizeof(g)));
 }
 
 static void show_registries(const Screen *screen, json_object *status) {
@@ -194,11 +158,12 @@ static void show_problems(const Screen *screen, json_object *list, bool notes) {
 }
 
 static void print_status(const Screen *screen, json_object *o) {
-        const char *state = string_of(o, "state"), *colour = colour_of(screen, state);
-        char time[32];
+        const char *state = string_of(o, "state");
+        char time[64];
 
-        (void) printf("%s\u25cf %s%s since %s\n", colour, state, *colour ? "\033[0m" : "",
-                      local_time(string_of(o, "since"), time, sizeof(time)));
+        /* The one place that names the zone: all times are of it. */
+        (void) printf("%s%s %s%s since %s\n", screen_colour(screen, colour_of(state)), screen->utf8 ? "\u25cf" : "*",
+                      state, screen_no_colour(screen), local_time(string_of(o, "since"), true, time, sizeof(time)));
         print_field(screen, "", string_of(o, "sentence"));
         show_problems(screen, json_get(o, "problems", json_type_array), false);
         show_agent(screen, json_get(o, "agent", json_type_object));
@@ -266,7 +231,7 @@ static int show_once(bool json) {
                         return complain(strerror(ENOMEM));
                 (void) printf("%s\n", text);
         } else {
-                look_at_terminal(&screen);
+                screen_look(&screen);
                 print_status(&screen, o);
         }
         if (fflush(stdout) != 0)

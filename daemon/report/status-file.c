@@ -3,8 +3,8 @@
 
 #include <limits.h>
 #include <sys/stat.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "base/directories.h"
 #include "base/json.h"
 #include "report/reason-texts.h"
@@ -43,6 +43,7 @@ static const char *level_word(int level) {
  * say that something is not so. */
 typedef struct Builder {
         json_object *object;
+        int64_t clock_offset;
         bool failed;
 } Builder;
 
@@ -94,7 +95,7 @@ static void add_moment(Builder *b, const char *name, int64_t usec) {
 
 /* Of CLOCK_MONOTONIC, likewise. */
 static void add_time(Builder *b, const char *name, uint64_t usec) {
-        add_moment(b, name, usec == 0 ? 0 : clock_realtime_of(usec));
+        add_moment(b, name, usec == 0 ? 0 : (int64_t) usec + b->clock_offset);
 }
 
 /* Adds the list, of which every item has been appended. */
@@ -192,9 +193,10 @@ static void add_sources(Builder *b, const Settings *c) {
 }
 
 static int describe(const Settings *c, const Facts *f, const Decision *d, const char *sentence, pid_t pid,
-                    json_object **ret) {
+                    int64_t clock_offset, json_object **ret) {
         Builder b = builder_new();
 
+        b.clock_offset = clock_offset;
         add_number(&b, "schema", STATUS_FILE_SCHEMA);
         add_string(&b, "ecs_authd", VERSION);
         add_number(&b, "pid", (unsigned) pid);
@@ -231,14 +233,14 @@ static bool is_there(const char *path, const char *text) {
 }
 
 int status_file_write(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence, pid_t pid,
-                      FileIdentity *ret) {
+                      int64_t clock_offset, FileIdentity *ret) {
         _cleanup_json_ json_object *o = NULL, *again = NULL;
         _cleanup_free_ char *text = NULL;
         const char *json;
         char path[PATH_MAX];
         int r;
 
-        r = describe(settings, facts, d, sentence, pid, &o);
+        r = describe(settings, facts, d, sentence, pid, clock_offset, &o);
         if (r < 0)
                 return r;
         json = json_to_text(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);

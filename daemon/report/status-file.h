@@ -12,9 +12,9 @@
 /* Where it stands. */
 void status_file_path(char *ret, size_t size);
 
-/* pid: of the service. The same text is not written again. */
+/* pid: of the service; clock_offset: as clock_measure_offset(). The same text is not written again. */
 int status_file_write(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence, pid_t pid,
-                      FileIdentity *ret);
+                      int64_t clock_offset, FileIdentity *ret);
 
 /* The service ends: there is nothing to see any more. ours: what it wrote last, or 0 where nobody can tell; that of
  * another one stays. */

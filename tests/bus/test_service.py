@@ -67,7 +67,7 @@ def test_ready_whatever_is_broken(host, trouble):
 
 def test_status_for_systemctl(host):
     host.run_live()
-    host.wait_status("1 registry live in ecs-agent since")
+    host.wait_status(r"1 registry live in ecs-agent; watching 1 file \(since \d{4}-\d\d-\d\d \d\d:\d\d UTC\)")
 
 
 # --- reload ---

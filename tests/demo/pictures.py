@@ -29,7 +29,8 @@ def on_terminal(command, environment):
         for fd in (0, 1, 2):
             os.dup2(child, fd)
         os.system(f"stty cols {COLUMNS} rows 50")
-        os.execvpe(command[0], command, {**environment, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)})
+        os.execvpe(command[0], command, {**environment, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS),
+                                          "LC_ALL": "C.UTF-8"})
     os.close(child)
     data = b""
     try:
