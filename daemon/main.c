@@ -280,7 +280,7 @@ int main(int argc, char **argv) {
                 return failed(-ENOMEM);
 
         r = parse_arguments(argc, argv, &a);
-        if (r >= 0)
+        if (r >= 0 || !a.verb)
                 return r;
 
         /* Of no secret and no settings. */

@@ -117,17 +117,70 @@ def test_manual_pages_are_well_formed(tmp_path):
         assert subprocess.run(["scdoc"], stdin=page.open(), check=True, capture_output=True).stdout
 
 
-def test_completion():
-    def complete(line):
-        words = line.split(" ")
-        script = (f"source {TOP}/packaging/completions/ecs-authd; compopt() {{ :; }}; COMP_WORDS=({' '.join(words[:-1])} "
-                  f"'{words[-1]}'); COMP_CWORD={len(words) - 1}; _ecs_authd; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
-        return subprocess.run(["bash", "-c", script], check=True, text=True, capture_output=True).stdout.split()
+def complete(line):
+    """What bash offers behind that line, of which readline makes words as COMP_WORDBREAKS has it."""
+    words = re.sub("=", " = ", line).split(" ")
+    words = [word for word in words[:-1] if word] + words[-1:]
+    if line.endswith("="):
+        words.pop()  # it is the word that is to be completed
+    script = (f"source {TOP}/packaging/completions/ecs-authd; compopt() {{ :; }}; COMP_WORDS=(\"$@\"); "
+              f"COMP_CWORD={len(words) - 1}; _ecs_authd; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
+    return subprocess.run(["bash", "-c", script, "bash", *words], check=True, text=True, capture_output=True).stdout.split()
 
+
+def test_completion():
     assert complete("ecs-authd re") == ["render"]
     assert complete("ecs-authd render --r") == ["--reveal"]
     assert complete("ecs-authd status --r") == []
     assert complete("ecs-authd -o Restart.U") == ["Restart.Unit=", "Restart.UnsavedState="]
+    assert complete("ecs-authd -o Restart.Method=systemd apply --no") == ["--no-restart"]
+
+
+def test_completion_offers_one_verb():
+    verbs = {"run", "apply", "render", "status", "check"}
+    assert verbs < set(complete("ecs-authd "))
+    assert verbs < set(complete("ecs-authd -o Restart.Method=none "))
+    assert verbs < set(complete("ecs-authd --config run "))  # a file of that name
+    for verb in verbs:
+        assert not verbs & set(complete(f"ecs-authd {verb} "))
+
+
+def test_completion_offers_the_options_of_the_help():
+    offered = {word for verb in ("", "run ", "apply ", "render ", "status ", "check ") for word in complete(f"ecs-authd {verb}-")}
+    assert set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", HELP.split("Options:")[1])) <= offered
+
+
+def values_of_code():
+    """{Section.Key: [VALUE] or "a path"} of the settings that have only so many, by what reads them."""
+    def words(function):
+        body = CODE["parse-values.c"].split(f"int {function}(")[1].split("\n}")[0]
+        return re.split(", | or ", re.search(r'ret_expected = "([^"]*)"', body).group(1))
+
+    found = {}
+    for section, key, function in re.findall(r'\{ "(\w+)",\s*"(\w+)",\s*(?:"[^"]*"|\w+),\s*(\w+),', CODE["settings.c"]):
+        if "path" in function:
+            found[f"{section}.{key}"] = "a path"
+        elif function in ("parse_boolean", "parse_auth_type", "parse_method", "parse_unsaved_state"):
+            found[f"{section}.{key}"] = words(function)
+    return found
+
+
+def test_completion_of_values(tmp_path):
+    (tmp_path / "one.conf").touch()
+    (tmp_path / "two").mkdir()
+    paths = [f"{tmp_path}/one.conf", f"{tmp_path}/two"]
+    values = values_of_code()
+    assert len(values) > 7 and values["Restart.UnsavedState"] == ["wait", "force", "never"]
+    for setting, expected in values.items():
+        if expected == "a path":
+            assert sorted(complete(f"ecs-authd -o {setting}={tmp_path}/")) == paths
+        else:
+            assert complete(f"ecs-authd -o {setting}=") == expected
+            assert complete(f"ecs-authd check -o {setting}={expected[1]}") == [w for w in expected if w.startswith(expected[1])]
+    assert complete("ecs-authd -o Restart.SettleSec=") == []
+    for option in ("--config ", "--config="):
+        assert sorted(complete(f"ecs-authd {option}{tmp_path}/")) == paths
+        assert complete(f"ecs-authd {option}{tmp_path}/o") == paths[:1]
 
 
 def test_contributing_shows_the_rooms():

@@ -150,7 +150,8 @@ def make_broken(host):
 
 
 def show_check(host, columns, settings=(), **variables):
-    _, shown = on_terminal(host.arguments("check", **dict(settings)), {**host.environment(), "TERM": "xterm", **variables}, columns)
+    _, shown = on_terminal(host.arguments("check", **dict(settings)), {**host.environment(), "TERM": "xterm", **variables},
+                           columns)
     directory = str(host.directory)
     shown = shown.replace(directory, "/tmp/ecs-authd-the-host"[:len(directory)].ljust(len(directory), "-"))
     # What is announced is there for a moment, and never runs into the next line.
