@@ -97,6 +97,8 @@ static bool take_report(FileFacts *file, const SyncReport *report) {
 static bool end_job(Facts *f, const SyncReport *report, uint64_t now) {
         bool changed;
 
+        f->counters.writes += report->outcome == SYNC_WRITTEN || report->outcome == SYNC_REMOVED;
+        f->counters.helper_failures += report->n_failed;
         /* One that was overtaken by the other. */
         if (report->seen_usec > 0 && report->seen_usec < f->file.sync.seen_usec)
                 return false;
@@ -248,8 +250,10 @@ void facts_end_job(Facts *f, JobOutcome outcome) {
         if (outcome == JOB_DONE && restart)
                 f->record.done = true;
         /* Nothing was done to an agent that ran; of one that is down already that says nothing. */
-        if (outcome == JOB_CANCELED || (outcome == JOB_REFUSED && restart))
+        if (outcome == JOB_CANCELED || (outcome == JOB_REFUSED && restart)) {
                 f->record.open = false;
+                f->counters.restarts[outcome == JOB_CANCELED ? RESTART_CANCELED : RESTART_FAILED]++;
+        }
 }
 
 void facts_forget_restart(Facts *f) {
@@ -257,7 +261,19 @@ void facts_forget_restart(Facts *f) {
         f->record.open = false;
 }
 
+static RestartOutcome outcome_of_restart(Reason reason) {
+        switch (reason) {
+        case REASON_RESTARTED:
+                return RESTART_DONE;
+        case REASON_STOPPED:
+                return RESTART_CANCELED;
+        default:
+                return RESTART_FAILED;
+        }
+}
+
 void facts_close(Facts *f, const Decision *d) {
+        f->counters.restarts[outcome_of_restart(d->reason)]++;
         f->record.open = false;
         f->overtaken = false;
         /* One that was not even done is tried again, after a pause. */

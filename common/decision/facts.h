@@ -58,6 +58,21 @@ typedef struct RestartRecord {
         Digest digest; /* of the credentials that it was for */
 } RestartRecord;
 
+/* How a restart ended, for those who count. */
+typedef enum RestartOutcome {
+        RESTART_DONE,
+        RESTART_FAILED,   /* refused, without effect, or without the credentials that it was for */
+        RESTART_CANCELED, /* by somebody who wanted something else of the agent */
+        _RESTART_OUTCOME_MAX,
+} RestartOutcome;
+
+/* What has happened since the start. */
+typedef struct Counters {
+        unsigned writes; /* of the environment file */
+        unsigned helper_failures;
+        unsigned restarts[_RESTART_OUTCOME_MAX];
+} Counters;
+
 /* The environment file, and what it is made from. */
 typedef struct FileFacts {
         bool stale;   /* something woke us since the last look */
@@ -95,6 +110,7 @@ typedef struct Facts {
         RestartRecord record;
 
         char settings_problem[PROBLEM_TEXT_MAX]; /* why those that were to be read again are not in use; "": they are */
+        Counters counters; /* nothing is decided by them */
 
         Reason waiting_for; /* of the last decision that left nothing to do at once, and since when it is that one */
         uint64_t waiting_since_usec;

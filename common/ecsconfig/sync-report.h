@@ -56,6 +56,7 @@ typedef struct SyncReport {
         uint64_t ask_in_usec;                /* from now, a helper is to be asked again; 0: none is; or SYNC_ASK_NOW */
         bool asked;                          /* those that were due have been, */
         bool forgotten;                      /* and what they said of that could not be kept */
+        unsigned n_failed;                   /* of these: helpers that gave no answer */
         bool no_login_yet; /* there is no credential file, and the environment file has no credentials of one */
         Problems problems;
 } SyncReport;

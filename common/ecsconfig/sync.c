@@ -169,6 +169,14 @@ static bool was_asked(const Gathered *g) {
         return false;
 }
 
+static unsigned count_failed(const Gathered *g) {
+        unsigned n = 0;
+
+        for (size_t i = 0; i < g->leases.n_items; i++)
+                n += g->leases.items[i].fresh && g->leases.items[i].failures > 0;
+        return n;
+}
+
 /* An answer that does not stand in the environment file now is nobody's: it is asked for again, after a pause. current:
  * what stands there; NULL: none of it, nothing was written. */
 static int give_back_answers(Gathered *g, const Credentials *current, const DigestKey *key) {
@@ -363,10 +371,12 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
         const struct timespec pause = {.tv_nsec = BUSY_WAIT_MSEC * 1000000L};
         _cleanup_(gathered_done) Gathered answers = {0};
         SyncReport report = {0};
+        unsigned n_failed;
         int r = -EAGAIN;
 
         if (asking != ASK_NOBODY)
                 ask(sources, settings, key, asking, &answers);
+        n_failed = count_failed(&answers);
         for (unsigned tries = 0; r == -EAGAIN && tries < BUSY_TRIES; tries++) {
                 if (tries > 0)
                         (void) nanosleep(&pause, NULL);
@@ -392,6 +402,7 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                         problems_add(&report.problems, LOG_ERR, "%s: nothing was written: %s",
                                      settings->environment_file, strerror(-r));
         }
+        report.n_failed = n_failed;
         *ret = report;
 }
 

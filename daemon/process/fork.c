@@ -92,3 +92,16 @@ void fork_kill(pid_t pid) {
         if (fd < 0 || poll(&ended, 1, KILL_WAIT_MSEC) > 0)
                 (void) waitpid(pid, NULL, fd < 0 ? 0 : WNOHANG);
 }
+
+void fork_run(const char *name, child_function_t function, const void *context, int limit_msec) {
+        _cleanup_close_ int fd = -1;
+        struct pollfd ended = {.events = POLLIN};
+        pid_t pid;
+
+        if (fork_child(&pid, name, STDERR_FILENO, function, context) < 0)
+                return;
+        ended.fd = fd = (int) syscall(SYS_pidfd_open, pid, 0);
+        if (fd >= 0)
+                (void) poll(&ended, 1, limit_msec);
+        fork_kill(pid);
+}

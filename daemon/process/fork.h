@@ -14,6 +14,9 @@ typedef int (*child_function_t)(const void *context, int fd);
  * file does. Beyond that an allocation fails, and the job with it. */
 int fork_child(pid_t *ret, const char *name, int fd, child_function_t function, const void *context);
 
+/* The same, and waits for its end: for this long, after which it is killed. */
+void fork_run(const char *name, child_function_t function, const void *context, int limit_msec);
+
 /* Kills a child of fork_child() and waits for its end, but not for one that the kernel keeps in a call on a file system
  * that hangs: that one ends when it can. */
 void fork_kill(pid_t pid);

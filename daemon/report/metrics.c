@@ -9,13 +9,17 @@
 #define VERSION "unknown"
 #endif
 
-static void begin(FILE *f, const char *name, const char *help) {
-        (void) fprintf(f, "# HELP ecs_authd_%s %s\n# TYPE ecs_authd_%s gauge\n", name, help, name);
+static void begin(FILE *f, const char *type, const char *name, const char *help) {
+        (void) fprintf(f, "# HELP ecs_authd_%s %s\n# TYPE ecs_authd_%s %s\n", name, help, name, type);
+}
+
+static void metric(FILE *f, const char *type, const char *name, const char *help, unsigned long long value) {
+        begin(f, type, name, help);
+        (void) fprintf(f, "ecs_authd_%s %llu\n", name, value);
 }
 
 static void gauge(FILE *f, const char *name, const char *help, unsigned long long value) {
-        begin(f, name, help);
-        (void) fprintf(f, "ecs_authd_%s %llu\n", name, value);
+        metric(f, "gauge", name, help, value);
 }
 
 /* Seconds since 1970; 0 where it has not happened. */
@@ -25,14 +29,14 @@ static unsigned long long moment(uint64_t usec) {
 
 /* A quote, a backslash or a newline ends no label: registries have none (registry-name.h). */
 static void ends(FILE *f, const SyncReport *sync) {
-        begin(f, "registry_end_timestamp_seconds",
+        begin(f, "gauge", "registry_end_timestamp_seconds",
               "When what a credential helper gave for a registry ends, where that is known.");
         for (size_t i = 0; i < SYNC_ENTRIES_MAX && !str_empty(sync->entries[i].registry); i++)
                 if (sync->entries[i].end_usec > 0)
                         (void) fprintf(f, "ecs_authd_registry_end_timestamp_seconds{registry=\"%s\"} %lld\n",
                                        sync->entries[i].registry,
                                        (long long) (sync->entries[i].end_usec / (int64_t) USEC_PER_SEC));
-        begin(f, "registry_helper_failing",
+        begin(f, "gauge", "registry_helper_failing",
               "Whether the credential helper of a registry failed when it was last asked.");
         for (size_t i = 0; i < SYNC_ENTRIES_MAX && !str_empty(sync->entries[i].registry); i++)
                 if (!str_empty(sync->entries[i].helper))
@@ -40,13 +44,40 @@ static void ends(FILE *f, const SyncReport *sync) {
                                        sync->entries[i].registry, sync->entries[i].failing);
 }
 
-static void write_metrics(FILE *f, const Facts *facts, const char *state) {
-        begin(f, "build_info", "Version of ecs-authd, as a label.");
+/* Each of them from the start on: what appears with 1 is no increase. */
+static void counters(FILE *f, const Counters *c) {
+        static const char *const words[_RESTART_OUTCOME_MAX] = {
+                [RESTART_DONE] = "done",
+                [RESTART_FAILED] = "failed",
+                [RESTART_CANCELED] = "canceled",
+        };
+
+        begin(f, "counter", "restarts_total", "Restarts of the agent by ecs-authd, by how they ended.");
+        for (unsigned i = 0; i < _RESTART_OUTCOME_MAX; i++)
+                (void) fprintf(f, "ecs_authd_restarts_total{outcome=\"%s\"} %u\n", words[i], c->restarts[i]);
+        metric(f, "counter", "writes_total", "Writes of the environment file.", c->writes);
+        metric(f, "counter", "helper_failures_total", "Credential helpers that were asked and gave no answer.",
+               c->helper_failures);
+}
+
+static uint64_t last_look(const Facts *facts) {
+        return facts->observed_usec > facts->file.written_usec ? facts->observed_usec : facts->file.written_usec;
+}
+
+static void write_metrics(FILE *f, const Facts *facts, const char *state, uint64_t start_usec) {
+        begin(f, "gauge", "build_info", "Version of ecs-authd, as a label.");
         (void) fprintf(f, "ecs_authd_build_info{version=\"" VERSION "\"} 1\n");
-        begin(f, "state", "Whether this is the state: see ecs-authd(8).");
+        gauge(f, "start_time_seconds", "When ecs-authd started.", moment(start_usec));
+        gauge(f, "last_look_timestamp_seconds",
+              "When ecs-authd last looked at the files or the agent: at least every RefreshSec=.",
+              moment(last_look(facts)));
+        counters(f, &facts->counters);
+        begin(f, "gauge", "state", "Whether this is the state: see ecs-authd(8).");
         for (const char *const *s = reason_states; *s; s++)
                 (void) fprintf(f, "ecs_authd_state{state=\"%s\"} %d\n", *s, streq(*s, state));
 
+        gauge(f, "held_since_timestamp_seconds", "Since when the restart is held for its present reason, or 0.",
+              streq(state, "held") ? moment(facts->waiting_since_usec) : 0);
         gauge(f, "registries", "Registries whose credentials stand in the environment file.",
               facts->file.sync.n_registries);
         ends(f, &facts->file.sync);
@@ -64,7 +95,7 @@ static void write_metrics(FILE *f, const Facts *facts, const char *state) {
               moment(facts->record.restart_usec));
 }
 
-int metrics_write(const char *path, const Facts *facts, const char *state) {
+int metrics_write(const char *path, const Facts *facts, const char *state, uint64_t start_usec) {
         _cleanup_free_ char *text = NULL;
         FileIdentity written;
         size_t size = 0;
@@ -73,7 +104,7 @@ int metrics_write(const char *path, const Facts *facts, const char *state) {
 
         if (!f)
                 return -ENOMEM;
-        write_metrics(f, facts, state);
+        write_metrics(f, facts, state, start_usec);
         complete = !ferror(f);
         if (fclose(f) != 0 || !complete)
                 return -ENOMEM;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "process/fork.h"
 #include "process/worker.h"
 #include "report/metrics.h"
 #include "report/reason-texts.h"
@@ -10,6 +11,10 @@
 #include "report/status-file.h"
 
 #define WRITE_TIMEOUT_USEC (5 * USEC_PER_SEC)
+
+enum {
+        REMOVE_LIMIT_MSEC = 1000,
+};
 
 struct Publisher {
         Worker *worker;
@@ -21,15 +26,17 @@ struct Publisher {
         Facts facts;
         Decision decision;
         char sentence[SENTENCE_MAX];
-        pid_t pid; /* of the service */
+        pid_t pid; /* of the service, */
+        uint64_t start_usec;
         int64_t clock_offset;
-        char *metrics_file; /* for a message: a reload may free the settings meanwhile */
+        char *metrics_file;       /* a reload may free the settings meanwhile */
+        char *left_file;          /* the one before, to be removed */
+        char metrics_error[1024]; /* why the metrics could not be written, as it was told; "": they can */
 
         bool known;   /* there is something of that, and it did not fail */
         bool written; /* it was at least begun */
         bool overrun; /* there was more to tell meanwhile */
         FileIdentity status;
-        int metrics_error; /* that was told */
 };
 
 /* What the child reports. */
@@ -48,11 +55,17 @@ int publisher_new(Publisher **ret, sd_event *event, void (*stale)(void *userdata
         p->stale = stale;
         p->userdata = userdata;
         p->pid = getpid();
+        p->start_usec = clock_monotonic_usec();
         r = worker_new(&p->worker, event);
         if (r < 0)
                 return r;
         *ret = STEAL_POINTER(p);
         return 0;
+}
+
+/* What it says is not so any more. */
+static int remove_metrics(const void *path, int fd _unused_) {
+        return unlink(path) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 Publisher *publisher_free(Publisher *p) {
@@ -65,6 +78,9 @@ Publisher *publisher_free(Publisher *p) {
         worker_free(p->worker);
         if (p->written)
                 status_file_remove(&p->status);
+        if (p->metrics_file)
+                fork_run("ecs-authd-job", remove_metrics, p->metrics_file, REMOVE_LIMIT_MSEC);
+        free(p->left_file);
         free(p->metrics_file);
         free(p);
         return NULL;
@@ -72,37 +88,57 @@ Publisher *publisher_free(Publisher *p) {
 
 /* --- the child --- */
 
+/* The status first: the directory of the metrics may hang. What comes of these the status tells the next time, which is
+ * at once where it is another thing than before. */
 static void publish(const void *context, void *report) {
         const Publisher *p = context;
         Published *published = report;
+        const StatusReport status = {.settings = p->settings,
+                                     .facts = &p->facts,
+                                     .decision = &p->decision,
+                                     .sentence = p->sentence,
+                                     .pid = p->pid,
+                                     .clock_offset = p->clock_offset,
+                                     .metrics_error = p->metrics_error};
 
-        published->status_error = status_file_write(p->settings, &p->facts, &p->decision, p->sentence, p->pid,
-                                                    p->clock_offset, &published->status);
-        if (p->settings->metrics_file)
-                published->metrics_error = metrics_write(p->settings->metrics_file, &p->facts,
-                                                         reason_text(&p->facts, &p->decision)->state);
+        published->status_error = status_file_write(&status, &published->status);
+        if (p->metrics_file)
+                published->metrics_error = metrics_write(p->metrics_file, &p->facts,
+                                                         reason_text(&p->facts, &p->decision)->state, p->start_usec);
+        if (p->left_file)
+                (void) unlink(p->left_file);
 }
 
 /* --- the parent --- */
 
-static void tell_metrics_error(Publisher *p, int error) {
-        if (error < 0 && error != p->metrics_error && p->metrics_file)
-                log_warning("%s: cannot be written: %s; its directory has to be in ReadWritePaths= of the unit",
-                            p->metrics_file, strerror(-error));
-        p->metrics_error = error;
+/* True: the status is to tell of it, too. */
+static bool tell_metrics_error(Publisher *p, int error) {
+        char text[sizeof(p->metrics_error)] = "";
+
+        if (error < 0 && p->metrics_file)
+                (void) snprintf(text, sizeof(text),
+                                "%s: cannot be written: %s; its directory has to be in ReadWritePaths= of the unit",
+                                p->metrics_file, strerror(-error));
+        if (streq(text, p->metrics_error))
+                return false;
+        if (!str_empty(text))
+                log_warning("%s", text);
+        (void) snprintf(p->metrics_error, sizeof(p->metrics_error), "%s", text);
+        return true;
 }
 
 static void on_done(void *userdata, int error, const void *report) {
         const Published *published = report;
         Publisher *p = userdata;
+        bool news;
 
         if (published && published->status_error >= 0)
                 p->status = published->status;
         if (!published)
                 p->status = (FileIdentity){0}; /* nobody knows how far it has come */
-        tell_metrics_error(p, published ? published->metrics_error : error);
-        p->known = published && published->status_error >= 0 && published->metrics_error >= 0;
-        if (p->overrun)
+        news = tell_metrics_error(p, published ? published->metrics_error : error);
+        p->known = published && published->status_error >= 0 && published->metrics_error >= 0 && !news;
+        if (p->overrun || news)
                 p->stale(p->userdata);
 }
 
@@ -112,6 +148,16 @@ static bool is_known(const Publisher *p, const Settings *settings, const Facts *
                p->decision.reason == d->reason &&
                /* NOLINTNEXTLINE: a difference in what pads it costs no more than a look at the file. */
                memcmp(&p->facts, facts, sizeof(Facts)) == 0;
+}
+
+static void take_metrics_file(Publisher *p, const char *path) {
+        free(p->left_file);
+        p->left_file = NULL;
+        if (path && p->metrics_file && streq(path, p->metrics_file))
+                return;
+        p->left_file = p->metrics_file;
+        p->metrics_file = path ? strdup(path) : NULL;
+        p->metrics_error[0] = 0;
 }
 
 void publisher_tell_again(Publisher *p) {
@@ -124,8 +170,7 @@ void publisher_tell(Publisher *p, const Settings *settings, const Facts *facts, 
         if (p->overrun || is_known(p, settings, facts, d, sentence))
                 return;
 
-        free(p->metrics_file);
-        p->metrics_file = settings->metrics_file ? strdup(settings->metrics_file) : NULL;
+        take_metrics_file(p, settings->metrics_file);
         p->settings = settings;
         p->facts = *facts;
         p->decision = *d;

@@ -166,6 +166,8 @@ static void print_status(const Screen *screen, json_object *o) {
                       state, screen_no_colour(screen), local_time(string_of(o, "since"), true, time, sizeof(time)));
         print_field(screen, "", string_of(o, "sentence"));
         show_problems(screen, json_get(o, "problems", json_type_array), false);
+        if (!str_empty(string_of(o, "metrics_error")))
+                print_field(screen, "Metrics:", string_of(o, "metrics_error"));
         show_agent(screen, json_get(o, "agent", json_type_object));
         show_registries(screen, o);
         show_list(screen, json_get(o, "left_out", json_type_array), "Left out:");
@@ -191,8 +193,11 @@ static bool is_current(json_object *o) {
 }
 
 /* Somebody should look at it. */
-static bool needs_a_look(const char *state) {
-        return streq(state, "held") || streq(state, "silent") || streq(state, "problem");
+static bool needs_a_look(json_object *o) {
+        const char *state = string_of(o, "state");
+
+        return streq(state, "held") || streq(state, "silent") || streq(state, "problem") ||
+               !str_empty(string_of(o, "metrics_error"));
 }
 
 static int load(json_object **ret) {
@@ -236,7 +241,7 @@ static int show_once(bool json) {
         }
         if (fflush(stdout) != 0)
                 return EXIT_FAILURE;
-        return needs_a_look(string_of(o, "state")) ? STATUS_NEEDS_A_LOOK : EXIT_SUCCESS;
+        return needs_a_look(o) ? STATUS_NEEDS_A_LOOK : EXIT_SUCCESS;
 }
 
 static struct timespec changed_at(void) {

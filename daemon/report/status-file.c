@@ -192,16 +192,18 @@ static void add_sources(Builder *b, const Settings *c) {
         add(b, "sources", list);
 }
 
-static int describe(const Settings *c, const Facts *f, const Decision *d, const char *sentence, pid_t pid,
-                    int64_t clock_offset, json_object **ret) {
+static int describe(const StatusReport *s, json_object **ret) {
+        const Settings *c = s->settings;
+        const Decision *d = s->decision;
+        const Facts *f = s->facts;
         Builder b = builder_new();
 
-        b.clock_offset = clock_offset;
+        b.clock_offset = s->clock_offset;
         add_number(&b, "schema", STATUS_FILE_SCHEMA);
         add_string(&b, "ecs_authd", VERSION);
-        add_number(&b, "pid", (unsigned) pid);
+        add_number(&b, "pid", (unsigned) s->pid);
         add_string(&b, "state", reason_text(f, d)->state);
-        add_string(&b, "sentence", sentence);
+        add_string(&b, "sentence", s->sentence);
         add_time(&b, "since", f->waiting_since_usec);
         add_sources(&b, c);
         add_string(&b, "environment_file", c->ecsconfig.environment_file);
@@ -213,6 +215,7 @@ static int describe(const Settings *c, const Facts *f, const Decision *d, const 
         add_time(&b, "last_restart", f->record.restart_usec);
         add_number(&b, "failed_restarts", f->record.failures);
         add_agent(&b, c, f);
+        add_string(&b, "metrics_error", s->metrics_error);
 
         if (b.failed) {
                 json_object_put(b.object);
@@ -232,15 +235,14 @@ static bool is_there(const char *path, const char *text) {
         return f && there && fread(there, 1, n + 1, f) == n && memcmp(there, text, n) == 0;
 }
 
-int status_file_write(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence, pid_t pid,
-                      int64_t clock_offset, FileIdentity *ret) {
+int status_file_write(const StatusReport *report, FileIdentity *ret) {
         _cleanup_json_ json_object *o = NULL, *again = NULL;
         _cleanup_free_ char *text = NULL;
         const char *json;
         char path[PATH_MAX];
         int r;
 
-        r = describe(settings, facts, d, sentence, pid, clock_offset, &o);
+        r = describe(report, &o);
         if (r < 0)
                 return r;
         json = json_to_text(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);

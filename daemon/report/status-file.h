@@ -12,9 +12,19 @@
 /* Where it stands. */
 void status_file_path(char *ret, size_t size);
 
-/* pid: of the service; clock_offset: as clock_measure_offset(). The same text is not written again. */
-int status_file_write(const Settings *settings, const Facts *facts, const Decision *d, const char *sentence, pid_t pid,
-                      int64_t clock_offset, FileIdentity *ret);
+/* What it says. */
+typedef struct StatusReport {
+        const Settings *settings;
+        const Facts *facts;
+        const Decision *decision;
+        const char *sentence;
+        pid_t pid;                 /* of the service */
+        int64_t clock_offset;      /* as clock_measure_offset() */
+        const char *metrics_error; /* why the file of metrics is not what it should be, or "" */
+} StatusReport;
+
+/* The same text is not written again. */
+int status_file_write(const StatusReport *report, FileIdentity *ret);
 
 /* The service ends: there is nothing to see any more. ours: what it wrote last, or 0 where nobody can tell; that of
  * another one stays. */

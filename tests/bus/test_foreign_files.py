@@ -128,6 +128,17 @@ def test_hung_file_system_that_has_taken_the_request(host, hung):
     assert daemon.process.wait(6) == 0
 
 
+def test_metrics_in_a_hung_file_system(host, hung):
+    """They cost nothing but themselves, and the status says so."""
+    daemon = host.run_live(Status_MetricsFile=hung.path / "ecs-authd.prom")
+    told = "ecs-authd.prom: cannot be written: Connection timed out"
+    wait_for(lambda: host.status()["state"] == "live" and told in (host.status()["metrics_error"] or ""), 15,
+             "the status tells of it", host.seen)
+    daemon.process.terminate()
+    assert daemon.process.wait(4) == 0
+    assert not (host.directory / "run/status.json").exists()
+
+
 def test_file_system_answers_again(host, hung):
     host.settings["Credentials.File"] = hung.path / "config.json"
     daemon = host.run()

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,9 @@ def find_promtool(tmp_path_factory):
     return found or str(cache)
 
 
+MAN = Path(__file__).resolve().parents[2] / "packaging/man/ecs-authd.conf.5.scd"
+
+
 def values(path):
     return dict(re.findall(r"^(ecs_authd_\w+(?:\{[^}]*\})?) (\d+)$", path.read_text(), re.M)) if path.exists() else {}
 
@@ -47,6 +51,8 @@ def test_live(host, metrics, promtool):
     assert metrics.stat().st_mode & 0o777 == 0o644
     result = subprocess.run([promtool, "check", "metrics"], stdin=metrics.open(), check=False, text=True, capture_output=True)
     assert result.returncode == 0 and not result.stdout and not result.stderr, result
+    assert re.findall(r"^# TYPE (\w+) (\w+)$", metrics.read_text(), re.M) == re.findall(
+        r"^\*(ecs_authd_\w+)\* \((\w+)\)$", MAN.read_text(), re.M)
 
 
 def test_held(host, metrics):
@@ -56,6 +62,8 @@ def test_held(host, metrics):
     host.engine.run_task("one")
     host.login()
     wait_for(lambda: values(metrics).get('ecs_authd_state{state="held"}') == "1", 10, "the state is held", host.seen)
+    since = int(values(metrics)["ecs_authd_held_since_timestamp_seconds"])
+    assert since <= time.time() < since + 60
     assert values(metrics)["ecs_authd_task_containers"] == "1" and values(metrics)["ecs_authd_agent_keeps_state"] == "0"
 
 
@@ -80,3 +88,88 @@ def test_no_place(host):
     daemon.wait_said("/nonexistent/ecs-authd.prom: cannot be written: No such file or directory; .*ReadWritePaths=")
     host.look_again()
     assert len([line for line in daemon.lines() if "cannot be written" in line.text]) == 1
+
+
+def test_heartbeat(host, metrics):
+    """Nothing happens, and it goes up all the same."""
+    host.run_live(Credentials_RefreshSec="1s")
+    host.wait_idle()
+    first = int(values(metrics)["ecs_authd_last_look_timestamp_seconds"])
+    assert first <= time.time() < first + 60
+    assert int(values(metrics)["ecs_authd_start_time_seconds"]) <= first
+    wait_for(lambda: int(values(metrics)["ecs_authd_last_look_timestamp_seconds"]) > first, 10, "it beats", host.seen)
+
+
+def restarts(metrics):
+    found = values(metrics)
+    return [int(found.get(f'ecs_authd_restarts_total{{outcome="{word}"}}', -1)) for word in ("done", "failed", "canceled")]
+
+
+def test_counters(host, metrics):
+    host.run_live()
+    wait_for(lambda: restarts(metrics) == [1, 0, 0], 10, "one restart", host.seen)
+    assert values(metrics)["ecs_authd_writes_total"] == "1"
+    host.login()
+    wait_for(lambda: restarts(metrics) == [2, 0, 0], 10, "two restarts", host.seen)
+    assert values(metrics)["ecs_authd_writes_total"] == "2"
+
+    host.daemon.stop()
+    host.run()
+    wait_for(lambda: restarts(metrics) == [0, 0, 0], 10, "they begin again", host.seen)
+    assert values(metrics)["ecs_authd_writes_total"] == "0"
+
+
+def test_failed_restart(host, metrics):
+    host.run_live()
+    host.agent.ignores_file = True
+    host.login()
+    wait_for(lambda: restarts(metrics) == [1, 1, 0], 20, "one failed restart", host.seen)
+
+
+def test_helper_failures(host, metrics):
+    host.credentials.replace('{"credHelpers": {"a.example": "nowhere", "b.example": "nowhere"}}')
+    host.run()
+    wait_for(lambda: values(metrics).get("ecs_authd_helper_failures_total") == "2", 10, "both have failed", host.seen)
+    assert values(metrics)['ecs_authd_registry_helper_failing{registry="a.example"}'] == "1"
+
+
+def test_end(host, metrics):
+    """Of a service that has stopped nothing is told; after a kill the heartbeat stands still."""
+    daemon = host.run_live()
+    wait_for(metrics.exists, 10, "there are metrics", host.seen)
+    assert daemon.stop() == 0
+    assert not metrics.exists()
+
+    daemon = host.run()
+    wait_for(metrics.exists, 10, "there are metrics", host.seen)
+    daemon.process.kill()
+    daemon.process.wait()
+    assert metrics.exists()
+
+
+def test_another_place(host):
+    """After a reload nothing is left at the place before."""
+    first, second = host.directory / "first.prom", host.directory / "second.prom"
+    host.config.write_text(f"[Status]\nMetricsFile={first}\n")
+    daemon = host.run_live()
+    wait_for(first.exists, 10, "there are metrics", host.seen)
+    host.config.write_text(f"[Status]\nMetricsFile={second}\n")
+    daemon.hang_up()
+    wait_for(lambda: second.exists() and not first.exists(), 10, "they are there, and not here", host.seen)
+
+
+def test_no_place_is_seen(host):
+    """In the status, while it is so."""
+    place = host.directory / "nowhere"
+    host.run_live(Status_MetricsFile=place / "ecs-authd.prom")
+    told = f"{place}/ecs-authd.prom: cannot be written: No such file or directory; "
+    wait_for(lambda: host.status()["state"] == "live" and (host.status()["metrics_error"] or "").startswith(told), 10,
+             "the status tells of it", host.seen)
+    result = host.run_verb("status")
+    assert result.returncode == 3 and f"Metrics: {told}" in result.stdout, result
+
+    place.mkdir()
+    host.login()
+    wait_for(lambda: host.status()["metrics_error"] is None, 10, "the status tells of it no more", host.seen)
+    host.wait_live()
+    assert host.run_verb("status").returncode == 0

@@ -378,12 +378,13 @@ static void test_ends_of_a_job(void **state _unused_) {
                 JobOutcome outcome;
                 bool start;
                 bool done, open;
+                unsigned failed, canceled; /* as they are counted */
         } table[] = {
-                {JOB_DONE, false, true, true},      {JOB_FAILED, false, false, true},
-                {JOB_REFUSED, false, false, false}, {JOB_CANCELED, false, false, false},
-                {JOB_UNKNOWN, false, false, true},  {JOB_DONE, true, false, true},
-                {JOB_FAILED, true, false, true},    {JOB_REFUSED, true, false, true},
-                {JOB_CANCELED, true, false, false}, {JOB_UNKNOWN, true, false, true},
+                {JOB_DONE, false, true, true, 0, 0},      {JOB_FAILED, false, false, true, 0, 0},
+                {JOB_REFUSED, false, false, false, 1, 0}, {JOB_CANCELED, false, false, false, 0, 1},
+                {JOB_UNKNOWN, false, false, true, 0, 0},  {JOB_DONE, true, false, true, 0, 0},
+                {JOB_FAILED, true, false, true, 0, 0},    {JOB_REFUSED, true, false, true, 0, 0},
+                {JOB_CANCELED, true, false, false, 0, 1}, {JOB_UNKNOWN, true, false, true, 0, 0},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
@@ -396,6 +397,9 @@ static void test_ends_of_a_job(void **state _unused_) {
                 assert_true(f.agent_stale);
                 assert_int_equal(f.record.done, table[i].done);
                 assert_int_equal(f.record.open, table[i].open);
+                assert_int_equal(f.counters.restarts[RESTART_DONE], 0);
+                assert_int_equal(f.counters.restarts[RESTART_FAILED], table[i].failed);
+                assert_int_equal(f.counters.restarts[RESTART_CANCELED], table[i].canceled);
         }
 }
 
@@ -412,11 +416,16 @@ static void test_close(void **state _unused_) {
                 bool done;
                 bool fruitless;
                 unsigned failures;
+                RestartOutcome outcome;
         } table[] = {
-                {REASON_RESTARTED, true, false, 0},   {REASON_STOPPED, true, false, 0},
-                {REASON_WITHOUT_THEM, true, true, 3}, {REASON_WITHOUT_THEM, false, true, 3},
-                {REASON_NO_EFFECT, true, true, 3},    {REASON_NO_EFFECT, false, false, 3},
-                {REASON_CUT_OFF, false, false, 3},    {REASON_RESTARTED, false, false, 0},
+                {REASON_RESTARTED, true, false, 0, RESTART_DONE},
+                {REASON_STOPPED, true, false, 0, RESTART_CANCELED},
+                {REASON_WITHOUT_THEM, true, true, 3, RESTART_FAILED},
+                {REASON_WITHOUT_THEM, false, true, 3, RESTART_FAILED},
+                {REASON_NO_EFFECT, true, true, 3, RESTART_FAILED},
+                {REASON_NO_EFFECT, false, false, 3, RESTART_FAILED},
+                {REASON_CUT_OFF, false, false, 3, RESTART_FAILED},
+                {REASON_RESTARTED, false, false, 0, RESTART_DONE},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
@@ -427,6 +436,8 @@ static void test_close(void **state _unused_) {
                 assert_true(!f.record.open && !f.overtaken);
                 assert_int_equal(f.record.fruitless, table[i].fruitless);
                 assert_int_equal(f.record.failures, table[i].failures);
+                for (unsigned k = 0; k < _RESTART_OUTCOME_MAX; k++)
+                        assert_int_equal(f.counters.restarts[k], k == table[i].outcome);
         }
 }
 
