@@ -1,34 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """MetricsFile=, as the Prometheus node exporter reads it."""
 
-import os
 import re
-import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from standin.promtool import find_promtool
 from standin.wait import wait_for
+
+MAN = Path(__file__).resolve().parents[2] / "packaging/man/ecs-authd.conf.5.scd"
 
 
 @pytest.fixture(name="promtool", scope="module")
-def find_promtool(tmp_path_factory):
-    """Debian has it in a package that would start a server: the one program is taken out of it, and kept."""
-    found = shutil.which("promtool")
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ecs-authd" / "promtool"
-    if not found and not cache.exists():
-        directory = tmp_path_factory.mktemp("prometheus")
-        if subprocess.run("apt-get -q download prometheus && dpkg-deb -x prometheus_*.deb .", shell=True, cwd=directory,
-                          capture_output=True, check=False).returncode == 0:
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(directory / "usr/bin/promtool", cache)
-    if not found and not cache.exists():
-        pytest.skip("no promtool, and no package of prometheus")
-    return found or str(cache)
-
-
-MAN = Path(__file__).resolve().parents[2] / "packaging/man/ecs-authd.conf.5.scd"
+def make_promtool(tmp_path_factory):
+    return find_promtool(tmp_path_factory.mktemp("prometheus")) or pytest.skip("no promtool, and no package of prometheus")
 
 
 def values(path):

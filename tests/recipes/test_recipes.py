@@ -9,12 +9,17 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 TOP = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(TOP / "tests"))
+
+from standin.promtool import find_promtool  # noqa: E402
+
 RECIPES = TOP / "packaging" / "recipes"
 ECS_AUTHD = Path(os.environ.get("ECS_AUTHD", TOP / "build" / "ecs-authd")).resolve()
 HELPER_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as ecs-authd(8) has it
@@ -455,6 +460,84 @@ def test_render(name, registry, settings, answer, expected, failure, request):
     assert failure in said
 
 
+# --- monitoring ---
+
+
+@pytest.fixture(name="promtool", scope="module")
+def make_promtool(tmp_path_factory):
+    return find_promtool(tmp_path_factory.mktemp("prometheus")) or pytest.skip("no promtool, and no package of prometheus")
+
+
+def test_alert_rules(promtool):
+    """As the page has it, and each alert is seen to fire."""
+    for line in lines(RECIPES / "monitoring.md"):
+        if line.startswith("promtool"):
+            words = [promtool, *line.replace("/etc/prometheus/", "").split()[1:]]
+            result = subprocess.run(words, cwd=RECIPES, check=False, capture_output=True, text=True)
+            assert result.returncode == 0, result.stdout + result.stderr
+    tests = (RECIPES / "ecs-authd.rules.test.yml").read_text()
+    for alert in re.findall(r"alert: (\w+)", (RECIPES / "ecs-authd.rules.yml").read_text()):
+        assert re.search(rf"alertname: {alert}\n +exp_alerts:", tests), alert
+
+
+def test_alert_rules_name_what_there_is():
+    """Metrics of the manual, which another test compares with the program's, and states and outcomes of the code."""
+    rules = (RECIPES / "ecs-authd.rules.yml").read_text()
+    manual = (TOP / "packaging/man/ecs-authd.conf.5.scd").read_text()
+    expressions = "".join(re.findall(r"expr: ((?:.|\n)*?)\n +(?:for|labels):", rules))
+    for metric in set(re.findall(r"\becs_authd_\w+", expressions)):
+        assert f"*{metric}* (" in manual, metric
+    code = (TOP / "daemon/report/reason-texts.c").read_text() + (TOP / "daemon/report/metrics.c").read_text()
+    for word in re.findall(r'(?:state|outcome)="(\w+)"', expressions):
+        assert f'"{word}"' in code, word
+
+
+@pytest.mark.parametrize("name, kind, needed", [
+    ("cloudwatch-agent.json", "journald", "log_group_name"), ("cloudwatch-agent-file.json", "files", "file_path")])
+def test_cloudwatch_agent(name, kind, needed):
+    """What the agent's own schema knows (amazon-cloudwatch-agent: translator/config/schema.json); all else is an error there."""
+    document = json.loads((RECIPES / name).read_text())
+    assert list(document) == ["logs"] and list(document["logs"]) == ["logs_collected"]
+    collected = document["logs"]["logs_collected"]
+    assert list(collected) == [kind] and list(collected[kind]) == ["collect_list"]
+    known = {"log_group_name", "log_stream_name", "retention_in_days"} | {
+        "journald": {"units", "priority"}, "files": {"file_path"}}[kind]
+    for entry in collected[kind]["collect_list"]:
+        assert needed in entry and set(entry) <= known
+        assert entry["retention_in_days"] in (1, 3, 5, 7, 14, 30, 60, 90)
+        assert entry.get("priority", "warning") == "warning"
+        assert entry.get("units", ["ecs-authd.service"]) == ["ecs-authd.service"]
+        assert entry.get("file_path", "/run/ecs-authd-warnings.json") == "/run/ecs-authd-warnings.json"
+    unit = (RECIPES / "ecs-authd-journal.service").read_text()
+    assert "StandardOutput=append:/run/ecs-authd-warnings.json\n" in unit and "--priority=warning\n" in unit
+
+
+def test_cloudwatch_alarms():
+    """Each filter is of ids that there are, and no id of a line that somebody should see is in none."""
+    resources = json.loads((RECIPES / "cloudwatch-alarms.json").read_text())["Resources"]
+    filters = {name: r["Properties"] for name, r in resources.items() if r["Type"] == "AWS::Logs::MetricFilter"}
+    alarms = {name: r["Properties"] for name, r in resources.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
+    assert len(filters) == len(alarms) == 3 and len(resources) == 6
+    ids = dict(re.findall(r'#define MESSAGE_(\w+) "(\w+)"', (TOP / "common/base/message-ids.h").read_text()))
+    names = {value: name for name, value in ids.items()} | {"d9b373ed55a64feb8242e02dbe79a49c": "systemd: the unit has failed"}
+    found = {}
+    for name, f in filters.items():
+        assert len(f["FilterPattern"]) <= 1024 and re.fullmatch(r"\?\w{32}( \?\w{32})*", f["FilterPattern"])
+        found[name] = {names[word[1:]] for word in f["FilterPattern"].split()}
+        metric, = f["MetricTransformations"]
+        alarm = alarms[name.replace("Filter", "Alarm")]
+        assert (metric["MetricNamespace"], metric["MetricName"]) == (alarm["Namespace"], alarm["MetricName"])
+
+    texts = (TOP / "daemon/report/reason-texts.c").read_text()
+    for state, level, message in re.findall(r'\{\s*"(\w+)",\s*LOG_(\w+),\s*MESSAGE_(\w+)', texts):
+        if state in ("held", "silent", "problem") and level in ("WARNING", "ERR") and message not in ("WAITING", "STARTING"):
+            assert message in set().union(*found.values()), message
+        if state == "held":
+            assert message in found["HeldFilter"], message
+        if state == "silent":
+            assert message in found["SilentFilter"], message
+
+
 # --- the pages ---
 
 PAGES = sorted(RECIPES.glob("*.md"))
@@ -521,7 +604,9 @@ def test_other_commands():
                 for word in words[1:]:
                     assert word in usage, line
             else:
-                assert words[0] in ("install", "systemctl", "systemd-creds", "loginctl", "podman", "printf", "vault", "docker"), line
+                assert words[0].rpartition("/")[2] in (
+                    "install", "systemctl", "systemd-creds", "loginctl", "podman", "printf", "vault", "docker", "promtool", "aws",
+                    "amazon-cloudwatch-agent-ctl"), line
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a helper of ours can be put in its place by root only")
