@@ -7,6 +7,7 @@
 #include "base/secret.h"
 #include "check/check.h"
 #include "ecsconfig/sync.h"
+#include "manager/apply-dry-run.h"
 #include "manager/manager.h"
 #include "report/show-status.h"
 
@@ -21,6 +22,7 @@ typedef struct Arguments {
         size_t n_options;
         bool reveal;
         bool no_restart;
+        bool dry_run;
         bool login;
         bool only_settings;
         bool json;
@@ -40,14 +42,15 @@ static void print_help(void) {
                       "  --config FILE            settings (default " SETTINGS_PATH_DEFAULT "), FILE.d/*.conf\n"
                       "  -o Section.Key=VALUE     overrides one setting; repeatable\n"
                       "  --no-restart             apply: stop after the write\n"
+                      "  --dry-run                apply: say what would be done, and do nothing\n"
                       "  --reveal                 render: show the secrets\n"
                       "  --login                  check: ask each registry if it takes its credentials\n"
                       "  --settings               check: look at nothing but the settings\n"
                       "  --json                   status, check: for scripts\n"
                       "  --watch                  status: again whenever it changes\n"
                       "  -h, --help  -V, --version\n\n"
-                      "Exit status: 0 done or nothing to do, 1 failed, 2 usage, 3 written but the\n"
-                      "restart is held, 78 bad settings\n");
+                      "Exit status: 0 done or nothing to do, 1 failed, 2 usage, 3 the restart is held,\n"
+                      "4 --dry-run: something would change, 78 bad settings\n");
 }
 
 _printf_(1, 2) static int usage_error(const char *format, ...) {
@@ -70,6 +73,7 @@ enum {
         OPTION_CONFIG = 0x100,
         OPTION_REVEAL,
         OPTION_NO_RESTART,
+        OPTION_DRY_RUN,
         OPTION_LOGIN,
         OPTION_SETTINGS,
         OPTION_JSON,
@@ -80,6 +84,7 @@ static const struct option options[] = {
         {"config", required_argument, NULL, OPTION_CONFIG},
         {"reveal", no_argument, NULL, OPTION_REVEAL},
         {"no-restart", no_argument, NULL, OPTION_NO_RESTART},
+        {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
         {"login", no_argument, NULL, OPTION_LOGIN},
         {"settings", no_argument, NULL, OPTION_SETTINGS},
         {"json", no_argument, NULL, OPTION_JSON},
@@ -134,6 +139,9 @@ static int parse_options(int argc, char **argv, Arguments *a) {
                 case OPTION_NO_RESTART:
                         a->no_restart = true;
                         break;
+                case OPTION_DRY_RUN:
+                        a->dry_run = true;
+                        break;
                 case OPTION_LOGIN:
                         a->login = true;
                         break;
@@ -164,6 +172,8 @@ static const char *misplaced_option(const Arguments *a) {
                 return "--reveal belongs to render";
         if (a->no_restart && !streq(a->verb, "apply"))
                 return "--no-restart belongs to apply";
+        if (a->dry_run && !streq(a->verb, "apply"))
+                return "--dry-run belongs to apply";
         if ((a->login || a->only_settings) && !streq(a->verb, "check"))
                 return "--login and --settings belong to check";
         if (a->json && !streq(a->verb, "status") && !streq(a->verb, "check"))
@@ -203,6 +213,12 @@ static int parse_arguments(int argc, char **argv, Arguments *a) {
 static int failed(int r) {
         (void) fprintf(stderr, "ecs-authd: %s\n", strerror(-r));
         return EXIT_STATUS_FAILED;
+}
+
+static int verb_dry_run(const Arguments *a, const Settings *settings) {
+        int r = apply_dry_run(settings, a->no_restart);
+
+        return r < 0 ? failed(r) : r;
 }
 
 static int verb_manager(const Arguments *a, Settings **settings) {
@@ -304,5 +320,7 @@ int main(int argc, char **argv) {
                 return verb_render(&a, settings);
         if (streq(a.verb, "check"))
                 return check_host(settings, a.login, a.json);
+        if (a.dry_run)
+                return verb_dry_run(&a, settings);
         return verb_manager(&a, &settings);
 }

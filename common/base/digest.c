@@ -35,6 +35,10 @@ static int read_key(DigestKey *ret) {
         return 0;
 }
 
+int digest_key_look(DigestKey *ret) {
+        return read_key(ret) >= 0 ? 0 : digest_key_generate(ret);
+}
+
 int digest_key_load(DigestKey *ret) {
         char text[KEY_TEXT_MAX];
         DigestKey key;

@@ -22,6 +22,9 @@ int digest_key_generate(DigestKey *ret);
  * is made if it is not there; where it cannot be kept there, it lives as long as the process. */
 int digest_key_load(DigestKey *ret);
 
+/* The same, without keeping one that had to be made. */
+int digest_key_look(DigestKey *ret);
+
 int digest_compute(const DigestKey *key, const void *data, size_t size, Digest *ret);
 bool digest_equal(const Digest *a, const Digest *b);
 

@@ -207,6 +207,15 @@ void facts_end_observe(Facts *f, const ObserveReport *agent, const UnitReport *u
         }
 }
 
+void facts_look_once(Facts *f, const RestartRecord *record, const SyncReport *file, const ObserveReport *agent,
+                     const UnitReport *unit, uint64_t now) {
+        facts_take_record(f, record);
+        facts_begin_write(f);
+        (void) facts_end_write(f, file, now); /* nothing overtakes the only one */
+        facts_begin_observe(f);
+        facts_end_observe(f, agent, unit, now);
+}
+
 /* --- our job --- */
 
 void facts_take_record(Facts *f, const RestartRecord *record) {

@@ -142,6 +142,10 @@ bool facts_end_ask(Facts *f, const SyncReport *report, uint64_t now);
 void facts_begin_observe(Facts *f);
 void facts_end_observe(Facts *f, const ObserveReport *agent, const UnitReport *unit, uint64_t now);
 
+/* All of it at once, for who looks once and waits for nothing. */
+void facts_look_once(Facts *f, const RestartRecord *record, const SyncReport *file, const ObserveReport *agent,
+                     const UnitReport *unit, uint64_t now);
+
 /* The record as somebody else may have left it; for us it counts from now on. */
 void facts_take_record(Facts *f, const RestartRecord *record);
 

@@ -232,7 +232,7 @@ int envfile_begin(EnvFile *f, const char *text) {
         return 0;
 }
 
-static bool is_changed(const EnvFile *f) {
+bool envfile_is_changed(const EnvFile *f) {
         return f->lines.size != f->read.size || memcmp(f->lines.bytes, f->read.content, f->lines.size) != 0;
 }
 
@@ -240,7 +240,7 @@ int envfile_save(EnvFile *f, Problems *problems) {
         char *copy;
         int r, synced = 0;
 
-        if (!is_changed(f))
+        if (!envfile_is_changed(f))
                 return 0;
         copy = secret_dup(f->lines.bytes, f->lines.size);
         if (!copy)

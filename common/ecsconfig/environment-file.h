@@ -47,6 +47,9 @@ int envfile_check_line(const char *key, const char *value, size_t line_max);
 /* Puts text, whole lines, into a file that is empty or does not exist yet, in memory. */
 int envfile_begin(EnvFile *f, const char *text);
 
+/* In memory it is another one than on disk: envfile_save() would write. */
+bool envfile_is_changed(const EnvFile *f);
+
 /* Replaces the file if its content changed: 1 written, 0 nothing to do. The new file is written beside the old one,
  * synced, exchanged with it, and the directory synced. The file on disk is the old one, whole, whenever this fails (one
  * problem is added). -EAGAIN, without a problem: another program has the file open for writing, or changed it since it

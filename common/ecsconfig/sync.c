@@ -214,16 +214,16 @@ static void keep_leases(const Gathered *g, SyncReport *report) {
                      state_directory(), strerror(-r));
 }
 
-/* Credentials to the two lines, in memory. */
+/* Credentials to the two lines, in memory. *credentials: an empty list, for those that are in them, and for those that
+ * should be. */
 static int prepare(const Gathered *gathered, const Credentials *current, const EcsConfigSettings *settings,
-                   const DigestKey *key, EnvFile *file, SyncReport *report) {
-        _cleanup_(credentials_done) Credentials credentials = {0};
+                   const DigestKey *key, EnvFile *file, Credentials *credentials, SyncReport *report) {
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
         size_t line_max = settings->line_max;
         int r;
 
-        r = merge(settings, key, current, &gathered->credentials, &credentials, &type, &data, &report->problems);
+        r = merge(settings, key, current, &gathered->credentials, credentials, &type, &data, &report->problems);
         if (r < 0)
                 return r;
         report->behind = true; /* until it is saved */
@@ -232,9 +232,9 @@ static int prepare(const Gathered *gathered, const Credentials *current, const E
         if (r >= 0)
                 r = envfile_set(file, AUTHDATA_DATA_KEY, data, line_max);
         if (r < 0 && data)
-                sync_explain_refused_line(settings, r, &credentials, data, &report->problems);
+                sync_explain_refused_line(settings, r, credentials, data, &report->problems);
         if (r >= 0)
-                sync_describe_entries(&credentials, &gathered->leases, report);
+                sync_describe_entries(credentials, &gathered->leases, report);
         return r < 0 ? r : data ? SYNC_WRITTEN : SYNC_REMOVED;
 }
 
@@ -306,7 +306,7 @@ static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOut
 static int sync_once(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
                      const Gathered *answers, bool patient, SyncReport *report) {
         _cleanup_(gathered_done) Gathered gathered = {0};
-        _cleanup_(credentials_done) Credentials current = {0};
+        _cleanup_(credentials_done) Credentials current = {0}, credentials = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         HelperRound round = {
                 .key = key, .current = &current, .answers = answers ? &answers->credentials : NULL, .ask = ASK_NOBODY};
@@ -337,7 +337,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
                 return 0;
         }
         if (r >= 0)
-                r = prepare(&gathered, &current, settings, key, file, report);
+                r = prepare(&gathered, &current, settings, key, file, &credentials, report);
         if (r >= 0)
                 r = save(&gathered, key, file, (SyncOutcome) r, report);
         if (r >= 0 && report->n_registries > 0)
@@ -364,6 +364,13 @@ static void give_up_answers(const EcsConfigSettings *settings, const DigestKey *
             leases_take_fresh(&leases, &answers->leases, clock_usec(CLOCK_REALTIME)) < 0)
                 return;
         (void) leases_save(&leases);
+}
+
+/* what: did not come of it. What is noted besides says nothing of it; only that there is no credential file is a
+ * warning. */
+static void explain_failure(const EcsConfigSettings *settings, int error, const char *what, Problems *problems) {
+        if (problems_worst_level(problems) > (error == -ENOENT ? LOG_WARNING : LOG_ERR))
+                problems_add(problems, LOG_ERR, "%s: %s: %s", settings->environment_file, what, strerror(-error));
 }
 
 void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key, Asking asking,
@@ -397,10 +404,8 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                                      "%s: another program has it open for writing, or changes it all the time; nothing "
                                      "was written. It is tried again as soon as that program closes it",
                                      settings->environment_file);
-                /* What is noted besides says nothing of it; that a credential file is gone is a warning. */
-                else if (problems_worst_level(&report.problems) > (r == -ENOENT ? LOG_WARNING : LOG_ERR))
-                        problems_add(&report.problems, LOG_ERR, "%s: nothing was written: %s",
-                                     settings->environment_file, strerror(-r));
+                else
+                        explain_failure(settings, r, "nothing was written", &report.problems);
         }
         report.n_failed = n_failed;
         *ret = report;
@@ -457,4 +462,61 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
         *ret_credentials = credentials;
         credentials = (Credentials){0};
         return 0;
+}
+
+/* As sync_once(), up to where that would save. */
+static int forecast(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+                    SyncForecast *f) {
+        HelperRound round = {.key = key, .current = &f->before, .ask = ASK_ALL};
+        _cleanup_(gathered_done) Gathered gathered = {0};
+        _cleanup_(envfile_freep) EnvFile *file = NULL;
+        int r, outcome;
+
+        r = envfile_open(settings->environment_file, &file, &f->report.problems);
+        if (r >= 0)
+                r = describe_current(file, key, &f->report);
+        if (r >= 0)
+                r = read_credentials(file, &f->before);
+        if (r < 0)
+                return r;
+
+        gather(sources, &round, NULL, &gathered);
+        problems_append(&f->report.problems, &gathered.problems);
+        outcome = gathered.error;
+        f->report.no_login_yet = outcome == -ENOENT && f->before.n_items == 0;
+        if (f->report.no_login_yet) {
+                f->report.outcome = SYNC_UNCHANGED;
+                return 0;
+        }
+        if (outcome >= 0)
+                outcome = prepare(&gathered, &f->before, settings, key, file, &f->sources, &f->report);
+        if (outcome < 0)
+                return outcome;
+
+        r = read_credentials(file, &f->after);
+        if (r >= 0)
+                r = describe_current(file, key, &f->report);
+        if (r < 0)
+                return r;
+        f->report.behind = false;
+        f->report.outcome = envfile_is_changed(file) ? (SyncOutcome) outcome : SYNC_UNCHANGED;
+        return 0;
+}
+
+void sync_forecast(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+                   SyncForecast *ret) {
+        SyncForecast f = {.report = {.outcome = SYNC_FAILED}};
+        int r = forecast(sources, settings, key, &f);
+
+        if (r < 0)
+                explain_failure(settings, r, "nothing would be written", &f.report.problems);
+        else if (f.report.n_registries > 0)
+                warn_if_exposed(settings->environment_file, &f.report.problems);
+        *ret = f;
+}
+
+void sync_forecast_done(SyncForecast *f) {
+        credentials_done(&f->before);
+        credentials_done(&f->after);
+        credentials_done(&f->sources);
 }

@@ -28,3 +28,18 @@ int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncRepor
  * secret_free(). */
 int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
                 Credentials *ret_credentials, const char **ret_type, char **ret_data, Problems *problems);
+
+/* What sync_run() with ASK_ALL would do. */
+typedef struct SyncForecast {
+        SyncReport report;   /* as if it had been done */
+        Credentials before;  /* what the agent would use of the environment file as it is, */
+        Credentials after;   /* and as it would be; nothing where the outcome is SYNC_FAILED */
+        Credentials sources; /* where those come from (Credential.source; NULL: from the file as it is), among others */
+} SyncForecast;
+
+/* Always gives a forecast. Helpers are asked; what they say is not kept. No lock is taken, and nothing is written,
+ * neither the environment file nor to the state directory: so what only a write would tell (a full disk) it cannot
+ * know. */
+void sync_forecast(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+                   SyncForecast *ret);
+void sync_forecast_done(SyncForecast *f);

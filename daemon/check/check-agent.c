@@ -73,6 +73,7 @@ static void check_cluster(Check *c, const ObserveReport *r) {
 static int gather_facts(const Check *c, const UnitReport *unit, uint64_t now, Facts *ret) {
         const Settings *s = c->settings;
         SyncReport sync = {0};
+        RestartRecord record;
         ObserveReport agent;
         UnitReport u = *unit;
         Facts f = {0};
@@ -88,13 +89,10 @@ static int gather_facts(const Check *c, const UnitReport *unit, uint64_t now, Fa
         observe_run(&s->agent, &key, &agent);
         if (s->restart.method == RESTART_METHOD_DOCKER && u.state == UNIT_ACTIVE)
                 u.state = facts_unit_of_container(&agent);
-        restart_record_load(&f.record);
+        restart_record_load(&record);
         /* Whether it should be another one is a finding of its own. */
         sync.outcome = SYNC_UNCHANGED;
-        facts_begin_write(&f);
-        facts_end_write(&f, &sync, now);
-        facts_begin_observe(&f);
-        facts_end_observe(&f, &agent, &u, now);
+        facts_look_once(&f, &record, &sync, &agent, &u, now);
         *ret = f;
         return 0;
 }

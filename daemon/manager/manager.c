@@ -320,9 +320,7 @@ static int manager_start_run(Manager *m) {
 }
 
 static int manager_start_apply(Manager *m) {
-        /* The restart and what it is seen by, and what may come before them. */
-        m->deadline_usec = manager_now(m) + sync_timeout_usec(&m->settings->credentials) + 2 * OBSERVE_TIMEOUT_USEC +
-                           2 * m->settings->restart.verify_usec;
+        m->deadline_usec = manager_now(m) + apply_timeout_usec(&m->settings->credentials, &m->settings->restart);
         return manager_arm_timer(m, &m->stop_limit, m->deadline_usec, on_deadline);
 }
 

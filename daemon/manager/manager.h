@@ -28,5 +28,6 @@ enum {
         EXIT_STATUS_FAILED = 1,
         EXIT_STATUS_USAGE = 2,
         EXIT_STATUS_HELD = 3,
+        EXIT_STATUS_WOULD_CHANGE = 4,
         EXIT_STATUS_CONFIG = 78,
 };

@@ -132,6 +132,7 @@ def test_completion():
     assert complete("ecs-authd re") == ["render"]
     assert complete("ecs-authd render --r") == ["--reveal"]
     assert complete("ecs-authd status --r") == []
+    assert complete("ecs-authd apply --d") == ["--dry-run"]
     assert complete("ecs-authd -o Restart.U") == ["Restart.Unit=", "Restart.UnsavedState="]
     assert complete("ecs-authd -o Restart.Method=systemd apply --no") == ["--no-restart"]
 

@@ -18,7 +18,7 @@ def command(*arguments):
 def test_help(option):
     result = command(option)
     assert result.returncode == 0 and result.stderr == ""
-    for word in ("run", "apply", "render", "--config", "-o", "--no-restart", "--reveal", "--version", "78"):
+    for word in ("run", "apply", "render", "--config", "-o", "--no-restart", "--dry-run", "--reveal", "--version", "78"):
         assert word in result.stdout
 
 
