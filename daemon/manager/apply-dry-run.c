@@ -50,44 +50,29 @@ static int is_same(const Credential *a, const Credential *b, const DigestKey *ke
         return r;
 }
 
-/* One of them may be NULL. Returns 1: it would change, or 0. */
-static int say_registry(const Credential *before, const Credential *after, const SyncForecast *f, const DigestKey *key,
-                        const char *file) {
-        bool same = false;
-        int r;
-
-        if (!after) {
-                say("%s: would be removed", before->registry);
-                return 1;
-        }
-        r = before ? is_same(before, after, key, &same) : 0;
-        if (r < 0)
-                return r;
-        say_written(after->registry,
-                    same     ? "kept"
-                    : before ? "changed"
-                             : "added",
-                    credentials_find(&f->sources, after->registry), file);
-        return !same;
-}
-
-/* Both lists are in order. Returns how many would change. */
+/* Returns how many would change. */
 static int say_registries(const SyncForecast *f, const DigestKey *key, const char *file) {
-        const Credentials *before = &f->before, *after = &f->after;
-        size_t i = 0, j = 0;
         int n = 0;
 
-        while (i < before->n_items || j < after->n_items) {
-                const Credential *b = i < before->n_items ? &before->items[i] : NULL,
-                                 *a = j < after->n_items ? &after->items[j] : NULL;
-                int order = !b ? 1 : !a ? -1 : strcmp(b->registry, a->registry), r;
+        for (size_t i = 0; i < f->after.n_items; i++) {
+                const Credential *after = &f->after.items[i], *before = credentials_find(&f->before, after->registry);
+                bool same = false;
+                int r = before ? is_same(before, after, key, &same) : 0;
 
-                r = say_registry(order <= 0 ? b : NULL, order >= 0 ? a : NULL, f, key, file);
                 if (r < 0)
                         return r;
-                n += r;
-                i += order <= 0;
-                j += order >= 0;
+                say_written(after->registry,
+                            same     ? "kept"
+                            : before ? "changed"
+                                     : "added",
+                            credentials_find(&f->sources, after->registry), file);
+                n += !same;
+        }
+        for (size_t i = 0; i < f->before.n_items; i++) {
+                if (credentials_find(&f->after, f->before.items[i].registry))
+                        continue;
+                say("%s: would be removed", f->before.items[i].registry);
+                n++;
         }
         return n;
 }

@@ -84,9 +84,9 @@ def test_each_kind_of_change(live):
     lines, status = dry_run(live)
     assert lines[:-1] == [
         f"new.example.com: would be added, from {file}",
-        f"{OLD}: would be removed",
         f"{OTHER}: would be changed, from {file}",
         f"{REGISTRY}: would be kept, from {file}",
+        f"{OLD}: would be removed",
     ]
     assert "would be restarted" in agent_line(lines) and status == WOULD_CHANGE
 

@@ -45,6 +45,19 @@ static void test_keys_are_random(void **state _unused_) {
         assert_memory_not_equal(&a, &zero, sizeof(a));
 }
 
+static void test_looking_keeps_no_key(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "digest.key");
+        static const DigestKey zero;
+        DigestKey first = {{0}}, second = {{0}};
+
+        assert_int_equal(digest_key_look(&first), 0);
+        assert_memory_not_equal(&first, &zero, sizeof(first));
+        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(digest_key_load(&first), 0);
+        assert_int_equal(digest_key_look(&second), 0);
+        assert_memory_equal(&first, &second, sizeof(first));
+}
+
 static void test_key_outlives_us(void **state) {
         _cleanup_free_ char *path = unit_path(*state, "digest.key");
         static const DigestKey zero;
@@ -133,6 +146,7 @@ int main(void) {
                 cmocka_unit_test(test_depends_on_key_and_data),
                 cmocka_unit_test(test_last_byte_counts),
                 cmocka_unit_test(test_keys_are_random),
+                TEST(test_looking_keeps_no_key),
                 TEST(test_key_outlives_us),
                 TEST(test_key_that_is_none),
                 TEST(test_key_that_cannot_be_kept),

@@ -38,6 +38,21 @@ static void test_waking(void **state _unused_) {
         assert_true(!f.agent_stale && f.observing);
 }
 
+static void test_one_look(void **state _unused_) {
+        const ObserveReport agent = agent_report(AGENT_RUNNING, "one", &A);
+        const RestartRecord record = {.restart_usec = 3, .open = true};
+        const SyncReport file = sync_report(SYNC_WRITTEN, &B);
+        const UnitReport unit = {.state = UNIT_ACTIVE};
+        Facts f = {0};
+
+        facts_look_once(&f, &record, &file, &agent, &unit, SECONDS(7));
+        assert_true(f.record.open && f.record.restart_usec == 3 && f.overtaken);
+        assert_true(f.file.known && !f.file.writing && !f.file.stale && digest_equal(&f.file.sync.digest, &B));
+        assert_true(!f.observing && !f.agent_stale && f.observed_usec == SECONDS(7));
+        assert_true(f.unit.state == UNIT_ACTIVE && streq(f.agent.container_id, "one"));
+        assert_true(facts_file_is_right(&f) && !facts_agent_has_credentials(&f));
+}
+
 static void test_another_file(void **state _unused_) {
         Facts f = {.file = {.known = true, .right_known = true, .sync = {.digest_known = true, .digest = A}}};
 
@@ -493,6 +508,7 @@ static void test_since_when_it_waits(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_waking),
+                cmocka_unit_test(test_one_look),
                 cmocka_unit_test(test_another_file),
                 cmocka_unit_test(test_retry),
                 cmocka_unit_test(test_reports_of_a_write),

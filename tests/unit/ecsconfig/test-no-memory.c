@@ -305,6 +305,27 @@ static void test_render(void **state _unused_) {
         failing_each(render);
 }
 
+static int forecast(unsigned n, char *ret, size_t size) {
+        _cleanup_(sync_forecast_done) SyncForecast f = {0};
+        char hex[65];
+
+        unit_write_file(host.environment, OLD);
+        unit_write_file(host.credentials, CREDENTIALS);
+        failing_begin(n);
+        sync_forecast(&host.sources, &host.settings, &key, &f);
+        failing_end();
+        if (f.report.outcome == SYNC_FAILED)
+                return failing.failed ? -ENOMEM : -EIO;
+        digest_to_hex(&f.report.digest, hex);
+        add(ret, size, "%s %s\n", hex, f.report.registries);
+        describe(&f.after, ret, size);
+        return 0;
+}
+
+static void test_forecast(void **state _unused_) {
+        failing_each(forecast);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_values_are_parsed),
@@ -315,6 +336,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_sync, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_look, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_forecast, set_up, tear_down),
         };
 
         return cmocka_run_group_tests_name("no memory", tests, NULL, NULL);

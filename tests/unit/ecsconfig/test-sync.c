@@ -330,6 +330,69 @@ static void test_render(void **state) {
         assert_int_equal(access(h->environment, F_OK), -1);
 }
 
+/* As sync_run() then does it, and nothing is there that was not there before. */
+static void test_forecast(void **state) {
+        static const struct {
+                const char *credentials, *before; /* NULL: no file */
+                SyncOutcome outcome;
+                unsigned n_before, n_after;
+        } table[] = {
+                {LOGGED_IN, NULL, SYNC_WRITTEN, 0, 1},
+                {LOGGED_IN, LINES, SYNC_UNCHANGED, 1, 1},
+                {LOGGED_IN, "ECS_CLUSTER=x\n" LINES LINES, SYNC_WRITTEN, 1, 1}, /* twice */
+                {"{}", LINES, SYNC_REMOVED, 1, 0},
+                {"{}", NULL, SYNC_UNCHANGED, 0, 0},
+                {"{", LINES, SYNC_FAILED, 1, 0},
+                {NULL, LINES, SYNC_FAILED, 1, 0},
+        };
+        const Host *h = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(sync_forecast_done) SyncForecast f = {0};
+                SyncReport done;
+
+                (void) unlink(h->environment);
+                (void) unlink(h->credentials);
+                if (table[i].before)
+                        unit_write_file(h->environment, table[i].before);
+                if (table[i].credentials)
+                        unit_write_file(h->credentials, table[i].credentials);
+
+                sync_forecast(&h->sources, &h->settings, &key, &f);
+                assert_int_equal(f.report.outcome, table[i].outcome);
+                assert_int_equal(f.before.n_items, table[i].n_before);
+                assert_int_equal(f.after.n_items, table[i].n_after);
+                if (table[i].before)
+                        unit_assert_file(h->environment, table[i].before);
+                else
+                        assert_int_equal(access(h->environment, F_OK), -1);
+                assert_int_equal(access(h->state, F_OK), i == 0 ? -1 : 0);
+                if (f.after.n_items > 0)
+                        assert_string_equal(credentials_find(&f.sources, "registry.example")->source, h->credentials);
+
+                sync_run(&h->sources, &h->settings, &key, ASK_ALL, &done);
+                assert_int_equal(f.report.outcome, done.outcome);
+                assert_int_equal(f.report.behind, done.behind);
+                assert_int_equal(f.report.n_registries, done.n_registries);
+                assert_true(f.report.digest_known && digest_equal(&f.report.digest, &done.digest));
+                assert_string_equal(f.report.registries, done.registries);
+                assert_true(problems_equal(&f.report.problems, &done.problems));
+        }
+}
+
+static void test_forecast_of_what_cannot_be_read(void **state) {
+        _cleanup_(sync_forecast_done) SyncForecast f = {0};
+        const Host *h = *state;
+
+        unit_write_file(h->credentials, LOGGED_IN);
+        assert_int_equal(mkdir(h->environment, 0700), 0);
+        sync_forecast(&h->sources, &h->settings, &key, &f);
+        assert_int_equal(f.report.outcome, SYNC_FAILED);
+        assert_false(f.report.digest_known);
+        assert_int_equal(f.report.problems.n_items, 1);
+        assert_int_equal(rmdir(h->environment), 0);
+}
+
 /* --- what cannot be read, among others --- */
 
 #define ENTRY(registry, auth) "\"" registry "\":{\"auth\":\"" auth "\"}"
@@ -450,6 +513,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_busy_environment_file_asks_no_helper_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_empty_password, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_forecast, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_forecast_of_what_cannot_be_read, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_broken_file_among_others, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),
         };
