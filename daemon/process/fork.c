@@ -96,7 +96,7 @@ void fork_kill(pid_t pid) {
 void fork_run(const char *name, child_function_t function, const void *context, int limit_msec) {
         _cleanup_close_ int fd = -1;
         struct pollfd ended = {.events = POLLIN};
-        pid_t pid;
+        pid_t pid = 0;
 
         if (fork_child(&pid, name, STDERR_FILENO, function, context) < 0)
                 return;
