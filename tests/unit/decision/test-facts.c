@@ -61,11 +61,82 @@ static void test_another_file(void **state _unused_) {
 }
 
 static void test_retry(void **state _unused_) {
-        Facts f = {.not_recorded_usec = 7, .record.fruitless = true};
+        Facts f = {.not_recorded_usec = 7, .file.pause_usec = 9, .record.fruitless = true};
 
         facts_retry(&f);
-        assert_true(f.file.stale && f.agent_stale && !f.record.fruitless);
+        assert_true(f.file.stale && f.file.ask_all && f.agent_stale && !f.record.fruitless);
         assert_int_equal(f.not_recorded_usec, 0);
+        assert_int_equal(f.file.pause_usec, 0);
+}
+
+/* A job that is gone, and nobody knows what it did. */
+static void test_lost_jobs(void **state _unused_) {
+        for (unsigned all = 0; all < 2; all++) {
+                Facts f = {.file = {.writing = true, .asking = true, .asking_all = all}};
+
+                facts_lose_write(&f);
+                assert_true(!f.file.writing && f.file.stale && f.file.asking);
+                f.file.stale = false;
+                facts_lose_ask(&f);
+                assert_true(!f.file.asking && !f.file.asking_all && f.file.stale);
+                assert_int_equal(f.file.ask_all, all);
+        }
+}
+
+/* --- helpers are asked --- */
+
+static void test_ends_of_asking(void **state _unused_) {
+        static const struct {
+                bool all, asked, forgotten;
+                uint64_t ask_in_usec;
+                unsigned pause; /* in seconds from then */
+                bool all_after;
+                unsigned next; /* in seconds from then; 0: never */
+        } table[] = {
+                {false, true, false, 0, 0, false, 0},
+                {true, true, false, SECONDS(9) + SYNC_ASK_NOW, 0, false, 9},
+                /* What would have it asked again right after it was. */
+                {true, true, false, SYNC_ASK_NOW, 5, false, 0},
+                {true, true, true, SECONDS(9) + SYNC_ASK_NOW, 30, false, 9},
+                {false, false, false, SYNC_ASK_NOW, 30, false, 0},
+                {true, false, false, 0, 30, true, 0},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                SyncReport report = sync_report(SYNC_UNCHANGED, &A);
+                Facts f = {.file.ask_all = table[i].all};
+                uint64_t next = SECONDS(100 + table[i].next);
+
+                assert_int_equal(facts_begin_ask(&f), table[i].all);
+                assert_true(f.file.asking && !f.file.ask_all && f.file.asking_all == table[i].all);
+                report.asked = table[i].asked;
+                report.forgotten = table[i].forgotten;
+                report.ask_in_usec = table[i].ask_in_usec;
+                assert_true(facts_end_ask(&f, &report, SECONDS(100)));
+                assert_true(!f.file.asking && !f.file.asking_all && f.file.known);
+                assert_int_equal(f.file.pause_usec, table[i].pause ? SECONDS(100 + table[i].pause) : 0);
+                assert_int_equal(f.file.ask_all, table[i].all_after);
+                assert_int_equal(f.file.ask_usec, table[i].ask_in_usec ? next : 0);
+        }
+}
+
+/* Of two jobs at a time, the one that looked last counts. */
+static void test_overtaken_job(void **state _unused_) {
+        static const struct {
+                uint64_t seen, known; /* 0: it did not look */
+                bool counts;
+        } table[] = {{5, 6, false}, {6, 6, true}, {7, 6, true}, {0, 6, true}, {5, 0, true}};
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                SyncReport report = sync_report(SYNC_WRITTEN, &B);
+                Facts f = {.file = {.writing = true, .sync = {.digest_known = true, .digest = A}}};
+
+                f.file.sync.seen_usec = table[i].known;
+                report.seen_usec = table[i].seen;
+                assert_int_equal(facts_end_write(&f, &report, SECONDS(3)), table[i].counts);
+                assert_false(f.file.writing);
+                assert_true(digest_equal(&f.file.sync.digest, table[i].counts ? &B : &A));
+        }
 }
 
 /* --- what a write tells --- */
@@ -372,6 +443,34 @@ static void test_begin_restart(void **state _unused_) {
         assert_true(digest_equal(&f.record.digest, &B));
 }
 
+/* One that was cut off: it is finished with a new container in place, or taken back. */
+static void test_swap_can_end(void **state _unused_) {
+        static const struct {
+                bool open, job;
+                AgentState agent;
+                UnitState unit;
+                const Digest *has;
+                bool can;
+        } table[] = {
+                {false, false, AGENT_RUNNING, UNIT_HALF_DONE, &B, true},
+                {false, false, AGENT_RUNNING, UNIT_ACTIVE, &A, true},
+                {false, false, AGENT_RUNNING, UNIT_ACTIVE, &B, false},
+                {true, false, AGENT_RUNNING, UNIT_HALF_DONE, &A, false},
+                {false, true, AGENT_RUNNING, UNIT_HALF_DONE, &A, false},
+                {false, false, AGENT_STOPPED, UNIT_HALF_DONE, &A, false},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const Facts f = {.job = table[i].job,
+                                 .record.open = table[i].open,
+                                 .agent = {.agent = table[i].agent, .digest = *table[i].has},
+                                 .unit.state = table[i].unit,
+                                 .file.sync = {.digest_known = true, .digest = A}};
+
+                assert_int_equal(facts_swap_can_end(&f), table[i].can);
+        }
+}
+
 /* The start of what it took down is another try of the same. */
 static void test_begin_start(void **state _unused_) {
         const Decision d = {.action = ACTION_START};
@@ -423,6 +522,10 @@ static void test_abandoned_job(void **state _unused_) {
 
         facts_abandon_job(&f);
         assert_true(!f.job && f.agent_stale && f.record.open);
+
+        f = (Facts){.job = true, .record.open = true};
+        facts_forget_restart(&f);
+        assert_true(!f.job && f.agent_stale && !f.record.open);
 }
 
 static void test_close(void **state _unused_) {
@@ -430,27 +533,31 @@ static void test_close(void **state _unused_) {
                 Reason reason;
                 bool done;
                 bool fruitless;
-                unsigned failures;
+                unsigned failures, after;
                 RestartOutcome outcome;
         } table[] = {
-                {REASON_RESTARTED, true, false, 0, RESTART_DONE},
-                {REASON_STOPPED, true, false, 0, RESTART_CANCELED},
-                {REASON_WITHOUT_THEM, true, true, 3, RESTART_FAILED},
-                {REASON_WITHOUT_THEM, false, true, 3, RESTART_FAILED},
-                {REASON_NO_EFFECT, true, true, 3, RESTART_FAILED},
-                {REASON_NO_EFFECT, false, false, 3, RESTART_FAILED},
-                {REASON_CUT_OFF, false, false, 3, RESTART_FAILED},
-                {REASON_RESTARTED, false, false, 0, RESTART_DONE},
+                {REASON_RESTARTED, true, false, 3, 0, RESTART_DONE},
+                {REASON_STOPPED, true, false, 3, 0, RESTART_CANCELED},
+                {REASON_WITHOUT_THEM, true, true, 3, 3, RESTART_FAILED},
+                {REASON_WITHOUT_THEM, false, true, 3, 3, RESTART_FAILED},
+                {REASON_NO_EFFECT, true, true, 3, 3, RESTART_FAILED},
+                {REASON_NO_EFFECT, false, false, 3, 3, RESTART_FAILED},
+                {REASON_NO_EFFECT, false, false, 1, 1, RESTART_FAILED},
+                {REASON_RESTARTED, false, false, 3, 0, RESTART_DONE},
+                /* For the first that is cut off nobody waits. */
+                {REASON_CUT_OFF, false, false, 1, 0, RESTART_FAILED},
+                {REASON_CUT_OFF, false, false, 2, 2, RESTART_FAILED},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 const Decision d = {.action = ACTION_CLOSE, .reason = table[i].reason};
-                Facts f = {.overtaken = true, .record = {.open = true, .failures = 3, .done = table[i].done}};
+                Facts f = {.overtaken = true, .record = {.open = true, .done = table[i].done}};
 
+                f.record.failures = table[i].failures;
                 facts_close(&f, &d);
                 assert_true(!f.record.open && !f.overtaken);
                 assert_int_equal(f.record.fruitless, table[i].fruitless);
-                assert_int_equal(f.record.failures, table[i].failures);
+                assert_int_equal(f.record.failures, table[i].after);
                 for (unsigned k = 0; k < _RESTART_OUTCOME_MAX; k++)
                         assert_int_equal(f.counters.restarts[k], k == table[i].outcome);
         }
@@ -511,6 +618,9 @@ int main(void) {
                 cmocka_unit_test(test_one_look),
                 cmocka_unit_test(test_another_file),
                 cmocka_unit_test(test_retry),
+                cmocka_unit_test(test_lost_jobs),
+                cmocka_unit_test(test_ends_of_asking),
+                cmocka_unit_test(test_overtaken_job),
                 cmocka_unit_test(test_reports_of_a_write),
                 cmocka_unit_test(test_change_is_a_new_cause),
                 cmocka_unit_test(test_file_is_right),
@@ -523,6 +633,7 @@ int main(void) {
                 cmocka_unit_test(test_need),
                 cmocka_unit_test(test_unit_of_container),
                 cmocka_unit_test(test_begin_restart),
+                cmocka_unit_test(test_swap_can_end),
                 cmocka_unit_test(test_begin_start),
                 cmocka_unit_test(test_ends_of_a_job),
                 cmocka_unit_test(test_abandoned_job),
