@@ -137,6 +137,8 @@ static void test_bad_credential_file_changes_nothing(void **state) {
         assert_true(report.digest_known);
         assert_false(report.behind);
         assert_true(digest_equal(&report.digest, &good));
+        assert_string_equal(report.entries[0].registry, "registry.example");
+        assert_string_equal(report.entries[1].registry, "");
 }
 
 /* A host to which nobody has logged in yet has no problem; and nothing good to lose. */
@@ -266,6 +268,101 @@ static void test_half_of_an_environment_file(void **state) {
         assert_int_equal(close(fd), 0);
 }
 
+/* Instead of a secret the credential file names a helper, which does as the script says. */
+static void set_up_helper(Host *h, const char *script) {
+        FILE *f = geteuid() == 0 ? fopen(PROGRAM, "we") : NULL;
+
+        if (!f)
+                skip(); /* cannot put a program on PATH */
+        (void) fprintf(f, "#!/bin/sh\ncat > /dev/null\n%s\n", script);
+        assert_int_equal(fclose(f), 0);
+        assert_int_equal(chmod(PROGRAM, 0755), 0);
+
+        unit_write_file(h->environment, "");
+        unit_write_file(h->credentials, "{\"credHelpers\":{\"registry.example\":\"unit-sync\"}}");
+        h->sources.helper_timeout_usec = 10 * USEC_PER_SEC;
+        h->sources.refresh_usec = 3600 * USEC_PER_SEC;
+}
+
+/* Counted from the end of the test's call, some seconds after that from which it counts. */
+static void assert_ask_in(const SyncReport *report, unsigned seconds) {
+        assert_true(report->ask_in_usec <= seconds * USEC_PER_SEC);
+        assert_true(report->ask_in_usec > (seconds - seconds / 10 - 3) * USEC_PER_SEC);
+}
+
+/* It is written, and kept until it is due. */
+static void test_helper_answers(void **state) {
+        Host *h = *state;
+        SyncReport report;
+
+        set_up_helper(h, "echo '{\"Username\":\"user\",\"Secret\":\"password\"}'");
+        expect(h, SYNC_WRITTEN, 1, &report);
+        unit_assert_file(h->environment, LINES);
+        assert_string_equal(report.entries[0].helper, "unit-sync");
+        assert_true(report.asked && !report.forgotten);
+        assert_int_equal(report.problems.n_items, 0);
+        assert_ask_in(&report, 2400);
+
+        /* Whoever comes after us asks nobody. */
+        unit_write_file(PROGRAM, "#!/bin/sh\nexit 1\n");
+        sync_run(&h->sources, &h->settings, &key, ASK_DUE, &report);
+        assert_int_equal(report.outcome, SYNC_UNCHANGED);
+        assert_int_equal(report.problems.n_items, 0);
+        assert_ask_in(&report, 2400);
+        sync_run(&h->sources, &h->settings, &key, ASK_NOBODY, &report);
+        assert_int_equal(report.outcome, SYNC_UNCHANGED);
+        assert_false(report.asked);
+}
+
+/* That it has none is an answer, too, and no failure. */
+static void test_helper_has_none(void **state) {
+        Host *h = *state;
+        SyncReport report;
+
+        set_up_helper(h, "echo credentials not found in native keychain; exit 1");
+        expect(h, SYNC_UNCHANGED, 0, &report);
+        unit_assert_problem(&report.problems, "it has no credentials for it");
+        assert_ask_in(&report, 2400);
+        assert_int_equal(report.problems.n_items, 1);
+}
+
+/* What it gives cannot be written: it is asked again after a pause, as after a failure, and why stands there. */
+static void test_answer_that_cannot_be_written(void **state) {
+        Host *h = *state;
+        SyncReport report;
+
+        set_up_helper(h, "echo '{\"Username\":\"<token>\",\"Secret\":\"token\"}'");
+        h->settings.auth_type = AUTH_TYPE_DOCKERCFG;
+        expect(h, SYNC_UNCHANGED, 0, &report);
+        unit_assert_problem(&report.problems, "an identity token");
+        assert_ask_in(&report, 5);
+        sync_run(&h->sources, &h->settings, &key, ASK_NOBODY, &report);
+        unit_assert_problem(&report.problems, "what it gave could not be written");
+        unit_assert_file(h->environment, "");
+}
+
+/* Others can write to the state directory: nothing is kept there, which costs no write, and is said once. */
+static void test_answers_that_cannot_be_kept(void **state) {
+        Host *h = *state;
+        SyncReport report;
+
+        assert_int_equal(mkdir(h->state, 0700), 0);
+        assert_int_equal(chmod(h->state, 0777), 0);
+        unit_write_file(h->environment, "");
+        unit_write_file(h->credentials, LOGGED_IN);
+        expect(h, SYNC_WRITTEN, 1, &report);
+        assert_int_equal(report.problems.n_items, 0); /* there is nothing to keep */
+        assert_false(report.forgotten);
+
+        set_up_helper(h, "echo '{\"Username\":\"user\",\"Secret\":\"password\"}'");
+        expect(h, SYNC_WRITTEN, 1, &report);
+        unit_assert_file(h->environment, LINES);
+        unit_assert_problem(&report.problems, "/leases: cannot be kept");
+        assert_int_equal(report.problems.n_items, 1);
+        assert_true(report.forgotten);
+        assert_true(sync_is_well(&report));
+}
+
 /* A helper may be slow, or cost money: it is asked once, however often the file is tried, and no instance keeps another
  * waiting for it. */
 static void test_busy_environment_file_asks_no_helper_again(void **state) {
@@ -274,22 +371,14 @@ static void test_busy_environment_file_asks_no_helper_again(void **state) {
         _cleanup_close_ int fd = -1;
         SyncReport report;
         Host sources = *h;
-        FILE *f;
+        _cleanup_free_ char *script = NULL;
 
-        f = geteuid() == 0 ? fopen(PROGRAM, "we") : NULL;
-        if (!f)
-                skip();
-        (void) fprintf(f,
-                       "#!/bin/sh\ncat > /dev/null\necho asked >> %s\nflock -n %s/environment.lock echo free >> %s\n"
-                       "echo '{\"Username\":\"user\",\"Secret\":\"password\"}'\n",
-                       log, h->state, log);
-        assert_int_equal(fclose(f), 0);
-        assert_int_equal(chmod(PROGRAM, 0755), 0);
+        assert_true(asprintf(&script,
+                             "echo asked >> %s\nflock -n %s/environment.lock echo free >> %s\n"
+                             "echo '{\"Username\":\"user\",\"Secret\":\"password\"}'",
+                             log, h->state, log) > 0);
+        set_up_helper(&sources, script);
         assert_int_equal(mkdir(h->state, 0700), 0);
-
-        unit_write_file(h->environment, "");
-        unit_write_file(h->credentials, "{\"credHelpers\":{\"registry.example\":\"unit-sync\"}}");
-        sources.sources.helper_timeout_usec = 10 * USEC_PER_SEC;
         fd = open(h->environment, O_WRONLY | O_CLOEXEC);
         assert_true(fd >= 0);
         expect(&sources, SYNC_FAILED, 0, &report);
@@ -391,6 +480,31 @@ static void test_forecast_of_what_cannot_be_read(void **state) {
         assert_false(f.report.digest_known);
         assert_int_equal(f.report.problems.n_items, 1);
         assert_int_equal(rmdir(h->environment), 0);
+}
+
+/* As it would be written: with what is kept, in the type that is set, and with what is wrong. */
+static void test_render_of_what_is_kept(void **state) {
+        Host *h = *state;
+        _cleanup_(credentials_done) Credentials credentials = {0};
+        _cleanup_secret_ char *data = NULL;
+        const char *type = NULL;
+        Problems problems = {0};
+
+        unit_write_file(h->environment, LINES);
+        unit_write_file(h->credentials, "{\"auths\":{\"registry.example\":{}}}");
+        h->settings.auth_type = AUTH_TYPE_DOCKER;
+        assert_int_equal(sync_render(&h->sources, &h->settings, &key, &credentials, &type, &data, &problems), 0);
+        assert_string_equal(type, "docker");
+        assert_string_equal(data, "{\"registry.example\":{\"username\":\"user\",\"password\":\"password\"}}");
+        assert_int_equal(credentials.n_items, 1);
+        unit_assert_problem(&problems, "holds no credentials");
+
+        h->settings.line_max = 40;
+        assert_int_equal(sync_render(&h->sources, &h->settings, &key, &(Credentials){0}, &(const char *){NULL},
+                                     &(char *){NULL}, &problems),
+                         -E2BIG);
+        unit_assert_problem(&problems, "more than the 40 that its reader takes");
+        unit_assert_file(h->environment, LINES);
 }
 
 /* --- what cannot be read, among others --- */
@@ -510,11 +624,16 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_later_file_wins, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_busy_environment_file, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_half_of_an_environment_file, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_helper_answers, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_helper_has_none, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_answer_that_cannot_be_written, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_answers_that_cannot_be_kept, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_busy_environment_file_asks_no_helper_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_empty_password, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_forecast, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_forecast_of_what_cannot_be_read, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_render_of_what_is_kept, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_broken_file_among_others, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),
         };
