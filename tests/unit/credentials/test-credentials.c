@@ -68,6 +68,11 @@ static void test_stores(void **state _unused_) {
         assert_int_equal(c.n_stores, 2);
         assert_string_equal(c.stores[1].helper, "other");
         assert_string_equal(c.stores[1].source, "/b");
+        /* Of two files that name the same one, the later counts. */
+        assert_int_equal(credentials_add_store(&c, "pass", "/c"), 0);
+        assert_int_equal(c.n_stores, 2);
+        assert_string_equal(c.stores[0].helper, "pass");
+        assert_string_equal(c.stores[0].source, "/c");
         credentials_done(&c);
         assert_int_equal(c.n_stores, 0);
 }
