@@ -194,6 +194,44 @@ static void test_odd_password_of_a_helper(void **state) {
         unit_assert_problem(&problems, "control character");
 }
 
+#define DAYS(n) ((n) *86400 * (int64_t) USEC_PER_SEC)
+
+static void add_lease(Leases *leases, const char *registry, const char *source, int64_t asked) {
+        Lease *l = leases_add(leases, registry, "unit-gather-store");
+
+        assert_non_null(l);
+        free(l->source);
+        l->source = strdup(source);
+        assert_non_null(l->source);
+        l->asked = asked;
+}
+
+/* Another ecs-authd may read other files, and its leases stand in the same list. */
+static void test_leases_of_other_files(void **state) {
+        static const DigestKey key = {{1}};
+        _cleanup_free_ char *first = unit_path(*state, "first.json"), *second = unit_path(*state, "second.json");
+        char *files[] = {first, second, NULL};
+        const CredentialSettings settings = {.files = files};
+        const int64_t now = DAYS(100);
+
+        unit_write_file(first, "{}");
+        for (unsigned broken = 0; broken < 2; broken++) {
+                _cleanup_(credentials_done) Credentials c = {0};
+                _cleanup_(leases_done) Leases leases = {0};
+                HelperRound round = {.key = &key, .now = now, .ask = ASK_DUE, .leases = &leases};
+                Problems problems = {0};
+
+                unit_write_file(second, broken ? "{" : "{}");
+                add_lease(&leases, "ours.example", second, now);
+                add_lease(&leases, "kept.example", "/other.json", now - DAYS(30) + 1);
+                add_lease(&leases, "gone.example", "/other.json", now - DAYS(30));
+                assert_int_equal(gather_credentials(&settings, &round, &c, &problems), 0);
+                assert_int_equal(leases_find(&leases, "ours.example", "unit-gather-store") != NULL, broken);
+                assert_non_null(leases_find(&leases, "kept.example", "unit-gather-store"));
+                assert_int_equal(leases_find(&leases, "gone.example", "unit-gather-store") != NULL, broken);
+        }
+}
+
 /* The default of Exclude=, against the hosts that Amazon ECR has. */
 static void test_amazon_ecr(void **state) {
         static const char *const excluded[] = {
@@ -251,6 +289,7 @@ int main(void) {
                 TEST(test_no_file_at_all),
                 TEST(test_hosts_that_are_left_out),
                 TEST(test_odd_password_of_a_helper),
+                TEST(test_leases_of_other_files),
                 TEST(test_amazon_ecr),
         };
 

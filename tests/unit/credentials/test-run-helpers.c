@@ -20,7 +20,7 @@
 
 static const char *const installed[] = {"unit-good", "unit-bad",    "unit-none", "unit-hang",  "unit-flood",
                                         "unit-deaf", "unit-linger", "unit-env",  "unit-plain", "unit-escape",
-                                        "unit-mute", "unit-holds",  "unit-says"};
+                                        "unit-mute", "unit-holds",  "unit-says", "unit-much"};
 
 static void install(const char *name, const char *script, mode_t mode) {
         char path[128];
@@ -59,6 +59,11 @@ static int set_up(void **state _unused_) {
                 "#!/bin/sh\necho first >&2\n"
                 "echo 'Get https://me:hunter2@r.example/: denied for eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln' >&2\n"
                 "[ \"$1\" = list ] || exit 1\necho '{}'\n",
+                0755);
+        /* 60 KB in each pipe, and then it ends at once. */
+        install("unit-much",
+                "#!/bin/sh\nx=0123456789abcde\nfor i in 1 2 3 4 5 6 7 8 9 10 11 12; do x=$x$x; done\n"
+                "echo $x\necho $x >&2\necho the last word >&2\n[ \"$1\" = list ] || exit 1\n",
                 0755);
         install("unit-plain", "no program\n", 0644);
         return 0;
@@ -234,6 +239,24 @@ static void test_complaint(void **state _unused_) {
         helper_calls_done(&c, 1);
         helper_calls_done(&quiet, 1);
         helper_calls_done(&good, 1);
+}
+
+/* What it wrote is still on its way when it has ended. */
+static void test_much_at_once(void **state _unused_) {
+        HelperCall calls[HELPER_PARALLEL_MAX];
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                calls[i] = (HelperCall){.helper = "unit-much", .verb = i % 2 == 0 ? "list" : "get", .input = ""};
+        run_helpers(calls, ELEMENTSOF(calls), LONG);
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                if (i % 2 == 0) {
+                        assert_int_equal(calls[i].error, 0);
+                        assert_int_equal(calls[i].size, (15 << 12) + 1);
+                } else {
+                        assert_int_equal(calls[i].error, -EPROTO);
+                        assert_string_equal(calls[i].complaint, "the last word");
+                }
+        helper_calls_done(calls, ELEMENTSOF(calls));
 }
 
 /* The pipe that unit-escape holds open. */
@@ -440,6 +463,7 @@ int main(void) {
                 cmocka_unit_test(test_environment_of_the_settings),
                 cmocka_unit_test(test_words_of_the_environment),
                 cmocka_unit_test(test_complaint),
+                cmocka_unit_test(test_much_at_once),
                 cmocka_unit_test_setup_teardown(test_nothing_is_left_after_the_answer, unit_make_directory,
                                                 unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_nothing_is_left_after_the_time_limit, unit_make_directory,

@@ -48,6 +48,22 @@ int renameat(int old_fd, const char *old, int new_fd, const char *new) {
         return renameat2(old_fd, old, new_fd, new, 0);
 }
 
+static int refuse_leases; /* the errno of a file system that has none, or of another owner's file */
+
+int fcntl(int fd, int command, ...) {
+        va_list arguments;
+        long argument;
+
+        va_start(arguments, command);
+        argument = va_arg(arguments, long);
+        va_end(arguments);
+        if (command == F_SETLEASE && refuse_leases != 0) {
+                errno = refuse_leases;
+                return -1;
+        }
+        return (int) syscall(SYS_fcntl, fd, command, argument);
+}
+
 static int set_up_in(void **state, const char *place) {
         char directory[64];
 
@@ -60,7 +76,7 @@ static int set_up_in(void **state, const char *place) {
         path = unit_path(*state, "f");
         other = unit_path(*state, "other");
         before_rename = after_rename = NULL;
-        refuse_flags = 0;
+        refuse_flags = refuse_leases = 0;
         return 0;
 }
 
@@ -222,6 +238,22 @@ static void test_file_system_that_cannot_exchange(void **state) {
                 assert_int_equal(set_and_save("v"), 1);
                 unit_assert_file(path, "A=1\nKEY=v\n");
                 assert_int_equal(count_entries(*state), 1);
+        }
+}
+
+/* There is less to know, and nothing to wait for. */
+static void test_file_without_leases(void **state) {
+        static const int errors[] = {EACCES, EINVAL};
+
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+                refuse_leases = errors[i];
+                unit_write_file(path, "A=1\n");
+                assert_int_equal(set_and_save("v"), 1);
+                unit_assert_file(path, "A=1\nKEY=v\n");
+                assert_int_equal(count_entries(*state), 1);
+                after_rename = append_to_it;
+                assert_int_equal(set_and_save("w"), 1);
+                unit_assert_file(path, "A=1\nKEY=w\nLATE=1\n");
         }
 }
 
@@ -515,6 +547,7 @@ int main(void) {
                 WITH_FILE(test_deleted_after),
                 WITH_FILE(test_made_before),
                 WITH_FILE(test_file_system_that_cannot_exchange),
+                WITH_FILE(test_file_without_leases),
                 WITH_FILE(test_appended_by_one_who_was_early),
                 WITH_FILE(test_rewritten_by_one_who_was_early),
                 WITH_FILE(test_held_open_by_one_who_was_early),
