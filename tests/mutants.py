@@ -106,6 +106,11 @@ def is_inside(code, at):
 
 # (what stands there, what of the change, why): in the file, or anywhere.
 SAME = [
+    ("fd >= 0", "fd > 0", "0 is standard input"),
+    ("fd >= 0", "fd >= 1", "0 is standard input"),
+    ("fd < 0", "fd <= 0", "0 is standard input"),
+    ("fd < 0", "fd < 1", "0 is standard input"),
+    ("F_DUPFD_CLOEXEC, 0)", "F_DUPFD_CLOEXEC, 1)", "0 is standard input"),
     # decision
     ("i < failures && pause < max", "", "the second half only keeps the pause from running over"),
     ("return pause < max ? pause : max", "<=", "equal is equal"),
@@ -117,6 +122,8 @@ SAME = [
     ("next < f->pause_usec ?", "<=", "equal is equal"),
     # ecsconfig
     ("ret[r - (int) padding] = 0;", "", "EVP_DecodeBlock() ends with a zero for each padding"),
+    ("encoded = malloc(", "4 + 1", "room that is not used"),
+    ("encoded[0] = 0;", "encoded[1]", "where there is no memory, and nothing in it: any NUL will do to free it"),
     ("if (age < 0)", "age < 1", "no clock hits the nanosecond"),
     # credentials
     ("LOOK_AGAIN_MSEC = 20", "", "how often it looks"),
@@ -124,6 +131,11 @@ SAME = [
     ("(void) kill(program, SIGKILL);", "{}", "the signal to its group reaches it too"),
     ("socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0", "CLOEXEC, 1", "1 is PF_UNIX, the only protocol there is"),
     ("calloc(n_calls + 1, sizeof(", "", "room that is not used, so that none at all is not NULL"),
+    ("int64_t end = 0, lifetime;", "", "with an answer comes an end of its own"),
+    ("uint16_t chance = 0;", "1", "the kernel always has random bytes"),
+    ("for (size_t i = 0; i < next; i++)", "<=", "the array has one more, which has not begun"),
+    ("reapers[i].pid > 0", "pid > 1", "no child is process 1"),
+    ("F_DUPFD_CLOEXEC, low + 2)", "2 + 1", "the number it has in between"),
     ("int more = 1", "1 + 1", "any number above zero is more"),
     ("calloc(1, length + 4)", "4 - 1", "two characters of padding at most, and the NUL"),
 ]

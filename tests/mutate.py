@@ -32,8 +32,8 @@ COMPILE = shlex.split(os.environ.get("COMPILE", ""))
 LIBS = shlex.split(os.environ.get("LIBS", ""))
 # A test that takes longer, in seconds, has time limits of its own: one that fails is tried again.
 SLOW = 3
-# Most of them wait, too.
-JOBS = 2 * (os.cpu_count() or 1)
+# Most of their time they wait.
+JOBS = 6 * (os.cpu_count() or 1)
 # A wild kill(2) or unlink(2) reaches nothing: the test is alone with its processes, and with these directories.
 ALONE = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--mount", "--pid", "--fork", "--kill-child",
          "--mount-proc", "sh", "-c",
