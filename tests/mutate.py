@@ -33,7 +33,7 @@ LIBS = shlex.split(os.environ.get("LIBS", ""))
 # A test that takes longer, in seconds, has time limits of its own: one that fails is tried again.
 SLOW = 3
 # Most of their time they wait.
-JOBS = 6 * (os.cpu_count() or 1)
+JOBS = 4 * (os.cpu_count() or 1)
 # A wild kill(2) or unlink(2) reaches nothing: the test is alone with its processes, and with these directories.
 ALONE = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--mount", "--pid", "--fork", "--kill-child",
          "--mount-proc", "sh", "-c",
@@ -126,7 +126,7 @@ class Tests:
     @staticmethod
     def check_original(kind, name):
         """What does not pass as it is would catch everything."""
-        if not passes(kind, name, None, 300) and not passes(kind, name, None, 300):
+        if not any(passes(kind, name, None, 300) for _ in range(5)):  # the machine may be busy
             sys.exit(f"{name} does not pass as it is ({kind.objects.name})")
 
     def of(self, room, stem):

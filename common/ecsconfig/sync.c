@@ -353,19 +353,6 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         return r;
 }
 
-/* Nobody will ask for them at once who finds the file busy, too. */
-static void give_up_answers(const EcsConfigSettings *settings, const DigestKey *key, Gathered *answers) {
-        _cleanup_(envfile_freep) EnvFile *lock = NULL;
-        _cleanup_(leases_done) Leases leases = {0};
-        Problems ignored = {0};
-
-        if (!was_asked(answers) || envfile_open_for_change(settings->environment_file, &lock, &ignored) < 0 ||
-            give_back_answers(answers, NULL, key) < 0 || leases_load(&leases) < 0 ||
-            leases_take_fresh(&leases, &answers->leases, clock_usec(CLOCK_REALTIME)) < 0)
-                return;
-        (void) leases_save(&leases);
-}
-
 /* what: did not come of it. What is noted besides says nothing of it; only that there is no credential file is a
  * warning. */
 static void explain_failure(const EcsConfigSettings *settings, int error, const char *what, Problems *problems) {
@@ -393,10 +380,8 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                               &report);
         }
 
-        if (r == -EAGAIN && asking != ASK_NOBODY) {
-                give_up_answers(settings, key, &answers);
-                report.asked = true;
-        }
+        if (r == -EAGAIN)
+                report.asked = asking != ASK_NOBODY;
         if (r < 0) {
                 report.outcome = SYNC_FAILED;
                 if (r == -EAGAIN)

@@ -295,6 +295,20 @@ static void test_short_lease_is_a_warning(void **state) {
         }
 }
 
+/* One that is never due does not hide when another is. */
+static void test_next_of_several(void **state) {
+        static char pattern[] = "one.example";
+        Host *h = *state;
+
+        h->settings.refresh_usec = 0;
+        h->lifetimes[0] = (HelperLifetime){.pattern = pattern, .usec = 120 * USEC_PER_SEC};
+        h->settings.helper_lifetimes = (HelperLifetimes){.items = h->lifetimes, .n_items = 1};
+        unit_write_file(h->first, HELPERS(OF("one.example") "," OF("two.example")));
+        look(h);
+        assert_int_equal(leases_find(&h->leases, "two.example", "unit-lease")->due, 0);
+        assert_int_equal(h->next, NOW + SECONDS(80));
+}
+
 /* Neither the pause after a failure nor a login makes a lease a short one. */
 static void test_what_is_no_short_lease(void **state) {
         Host *h = *state;
@@ -563,6 +577,7 @@ int main(void) {
                 TEST(test_another_entry),
                 TEST(test_ends_of_tokens),
                 TEST(test_short_lease_is_a_warning),
+                TEST(test_next_of_several),
                 TEST(test_what_is_no_short_lease),
                 TEST(test_failure_and_backoff),
                 TEST(test_no_credentials_is_an_answer),

@@ -49,6 +49,16 @@ static void test_replace_and_remove(void **state _unused_) {
         expect(&c, "a ");
 }
 
+/* It can be used again, or done once more. */
+static void test_done(void **state _unused_) {
+        Credential one = {.registry = strdup("a"), .username = strdup("user"), .password = strdup("password")};
+
+        credential_done(&one);
+        credential_done(&one);
+        assert_null(one.registry);
+        assert_false(credential_is_usable(&one));
+}
+
 static void test_usable(void **state _unused_) {
         char word[] = "x";
 
@@ -81,6 +91,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_order_does_not_depend_on_arrival),
                 cmocka_unit_test(test_replace_and_remove),
+                cmocka_unit_test(test_done),
                 cmocka_unit_test(test_usable),
                 cmocka_unit_test(test_stores),
         };

@@ -245,6 +245,15 @@ static void test_not_written(void **state _unused_) {
         assert_int_equal(lease->given, NOW - SECONDS(100));
         assert_int_equal(lease->asked, NOW);
         assert_in_range(lease->due, NOW + SECONDS(6), NOW + SECONDS(8));
+        assert_int_equal(lease->failures, 1);
+        assert_int_equal(lease->error, -ECANCELED);
+
+        /* Time and again: the pauses grow, as after failures. */
+        lease_begin(lease);
+        lease_answered(lease, &digest, NOW + SECONDS(900), SECONDS(3600), NOW + SECONDS(8), NOW + SECONDS(8));
+        assert_int_equal(lease_not_written(lease, NOW + SECONDS(8)), 0);
+        assert_int_equal(lease->failures, 2);
+        assert_in_range(lease->due, NOW + SECONDS(15), NOW + SECONDS(18));
 }
 
 static void test_list_of_a_round(void **state _unused_) {

@@ -15,6 +15,14 @@
 #define LONG (20 * USEC_PER_SEC)
 #define SHORT (300 * USEC_PER_MSEC)
 
+/* How often helper_run() has looked. */
+static unsigned polls;
+
+int poll(struct pollfd *fds, nfds_t n, int timeout) {
+        polls++;
+        return ppoll(fds, n, timeout < 0 ? NULL : &(struct timespec){timeout / 1000, timeout % 1000 * 1000000L}, NULL);
+}
+
 /* Programs go where a helper's PATH looks; root owns it, so these tests are for root. */
 #define PROGRAMS "/usr/local/bin/docker-credential-"
 
@@ -118,6 +126,17 @@ static void test_answer(void **state _unused_) {
         assert_int_equal(helper_parse_get(c.output, &username, &secret), 0);
         assert_string_equal(username, "user");
         assert_string_equal(secret, "for registry.example");
+        helper_calls_done(&c, 1);
+}
+
+/* A time limit of hours is waited for, and not looked for all the time. */
+static void test_long_time_limit(void **state _unused_) {
+        HelperCall c;
+
+        polls = 0;
+        c = call("unit-good", 2 * 3600 * USEC_PER_SEC);
+        assert_int_equal(c.error, 0);
+        assert_in_range(polls, 1, 20);
         helper_calls_done(&c, 1);
 }
 
@@ -456,6 +475,7 @@ static void test_answers_that_are_none(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_answer),
+                cmocka_unit_test(test_long_time_limit),
                 cmocka_unit_test(test_failures),
                 cmocka_unit_test(test_one_that_does_not_read),
                 cmocka_unit_test(test_what_it_leaves_running_is_ended),

@@ -17,7 +17,7 @@
 
 typedef void (*Moment)(void);
 
-static Moment before_rename, after_rename;
+static Moment before_sync, before_rename, after_rename;
 static int refuse_flags; /* the errno of a file system that cannot exchange */
 static char *path, *other;
 
@@ -27,6 +27,11 @@ static void run_once(Moment *moment) {
         *moment = NULL;
         if (now)
                 now();
+}
+
+int fsync(int fd) {
+        run_once(&before_sync);
+        return (int) syscall(SYS_fsync, fd);
 }
 
 int renameat2(int old_fd, const char *old, int new_fd, const char *new, unsigned flags) {
@@ -75,7 +80,7 @@ static int set_up_in(void **state, const char *place) {
                 return -1;
         path = unit_path(*state, "f");
         other = unit_path(*state, "other");
-        before_rename = after_rename = NULL;
+        before_sync = before_rename = after_rename = NULL;
         refuse_flags = refuse_leases = 0;
         return 0;
 }
@@ -214,6 +219,30 @@ static void test_deleted_after(void **state) {
         after_rename = delete_it;
         assert_int_equal(set_and_save("v"), 1);
         assert_int_equal(count_entries(*state), 0);
+}
+
+/* Another file has the name of what we were about to put in place. */
+static void take_temporary_name(void) {
+        _cleanup_free_ char *directory = strdup(path);
+        _cleanup_closedir_ DIR *d = NULL;
+
+        assert_non_null(directory);
+        *strrchr(directory, '/') = 0;
+        d = opendir(directory);
+        assert_non_null(d);
+        for (const struct dirent *e = readdir(d); e; e = readdir(d))
+                if (strstr(e->d_name, ".ecs-authd.")) {
+                        unit_write_file(other, "B=2\n");
+                        assert_int_equal(renameat(AT_FDCWD, other, dirfd(d), e->d_name), 0);
+                }
+}
+
+static void test_temporary_name_taken(void **state) {
+        unit_write_file(path, "A=1\n");
+        before_sync = take_temporary_name;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        unit_assert_file(path, "A=1\n");
+        assert_int_equal(count_entries(*state), 1);
 }
 
 static void test_made_before(void **state) {
@@ -545,6 +574,7 @@ int main(void) {
                 WITH_FILE(test_mode_changed_before),
                 WITH_FILE(test_deleted_before),
                 WITH_FILE(test_deleted_after),
+                WITH_FILE(test_temporary_name_taken),
                 WITH_FILE(test_made_before),
                 WITH_FILE(test_file_system_that_cannot_exchange),
                 WITH_FILE(test_file_without_leases),

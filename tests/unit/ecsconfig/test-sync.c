@@ -371,6 +371,7 @@ static void test_busy_environment_file_asks_no_helper_again(void **state) {
         _cleanup_close_ int fd = -1;
         SyncReport report;
         Host sources = *h;
+        _cleanup_(leases_done) Leases leases = {0};
         _cleanup_free_ char *script = NULL;
 
         assert_true(asprintf(&script,
@@ -384,6 +385,10 @@ static void test_busy_environment_file_asks_no_helper_again(void **state) {
         expect(&sources, SYNC_FAILED, 0, &report);
         unit_assert_problem(&report.problems, "another program has it open for writing");
         unit_assert_file(log, "asked\nfree\n");
+        /* That is on record: whoever comes next does not do it at once either. */
+        assert_int_equal(leases_load(&leases), 0);
+        assert_int_equal(leases.n_items, 1);
+        assert_true(leases.items[0].answered);
 
         assert_int_equal(close(steal_fd(&fd)), 0);
         expect(&sources, SYNC_WRITTEN, 1, &report);
