@@ -58,6 +58,7 @@ static void test_what_is_taken_out(void **state _unused_) {
                 {"https://r.example/?token=abc&x=1", "https://r.example/?token=***&x=1"},
                 {"Authorization: Bearer abc", "Authorization: Bearer ***"},
                 {"Authorization: Basic dTpw, x", "Authorization: Basic ***, x"},
+                {"password=x", "password=***"},
                 {"password=hunter2 is wrong", "password=*** is wrong"},
                 {"{\"Password\":\"hunter2\"}", "{\"Password\":\"***\"}"},
                 {"{\"Username\": \"u\", \"Secret\": \"Winter-Summer7\"}", "{\"Username\": \"u\", \"Secret\": \"***\"}"},

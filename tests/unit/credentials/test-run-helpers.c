@@ -127,6 +127,8 @@ static void test_answer(void **state _unused_) {
         assert_string_equal(username, "user");
         assert_string_equal(secret, "for registry.example");
         helper_calls_done(&c, 1);
+        assert_null(c.output);
+        assert_int_equal(c.size, 0);
 }
 
 /* A time limit of hours is waited for, and not looked for all the time. */

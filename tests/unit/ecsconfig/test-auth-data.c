@@ -164,6 +164,16 @@ static void test_format_keeps_the_former(void **state _unused_) {
         unit_assert_problem(&problems, "It is left out");
 }
 
+/* Without a name it is none to the agent, and costs nothing. */
+static void test_format_without_a_name(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        add(&c, "a.example", "", "password", NULL, NULL);
+        add(&c, "r.example", "user", "password", NULL, NULL);
+        expect_format(&c, AUTH_TYPE_DOCKER, "docker",
+                      "{\"a.example\":{\"username\":\"\",\"password\":\"password\"},\"r.example\":{" FIELDS "}}");
+}
+
 /* Nobody logs in with an email address: an odd one costs nothing. */
 static void test_format_odd_email(void **state _unused_) {
         _cleanup_(credentials_done) Credentials c = {0};
@@ -408,6 +418,7 @@ int main(void) {
                 cmocka_unit_test(test_format_colon_in_name),
                 cmocka_unit_test(test_format_refuses),
                 cmocka_unit_test(test_format_keeps_the_former),
+                cmocka_unit_test(test_format_without_a_name),
                 cmocka_unit_test(test_format_odd_email),
                 cmocka_unit_test(test_what_is_written_is_read),
                 cmocka_unit_test(test_parse),

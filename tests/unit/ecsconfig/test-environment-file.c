@@ -226,6 +226,8 @@ static void test_lines_no_reader_could_take(void **state) {
         f = open_file(path);
         for (size_t i = 0; i < ELEMENTSOF(values); i++)
                 assert_int_equal(envfile_set(f, "KEY", values[i], MAX), -EINVAL);
+        assert_int_equal(envfile_check_line("KEY", values[0], MAX), -EINVAL);
+        assert_int_equal(envfile_check_line("KEY", "x", MAX), 0);
 
         assert_non_null(longest);
         memset(longest, 'x', MAX);
@@ -439,6 +441,7 @@ static void test_what_cannot_be_opened(void **state) {
         expect_no_open("/dev/null", -ENOTSUP, "regular file");
         assert_int_equal(symlink("loop", loop), 0);
         expect_no_open(loop, -ELOOP, "symbolic links");
+        expect_no_open(loop, -ELOOP, "See what the error says");
         unit_write_file(big, "");
         assert_int_equal(truncate(big, 1024 * 1024 + 1), 0);
         expect_no_open(big, -EFBIG, "No environment file is that long");
@@ -644,7 +647,8 @@ static void test_lock(void **state) {
         assert_int_equal(stat(state_path, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0700);
         lock = open(lock_path, O_RDWR | O_CLOEXEC);
-        assert_true(lock >= 0);
+        assert_true(lock >= 0 && fstat(lock, &st) == 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
         assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), -1);
         assert_int_equal(errno, EWOULDBLOCK);
         looking = envfile_free(open_file(path));

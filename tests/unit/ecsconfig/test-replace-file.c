@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 
 #include "base/secret.h"
@@ -67,6 +68,44 @@ int fcntl(int fd, int command, ...) {
                 return -1;
         }
         return (int) syscall(SYS_fcntl, fd, command, argument);
+}
+
+/* The extended attributes of the old file, and what the kernel gave the new one (a security module's label). */
+static struct {
+        const char *names, *value, *of_new; /* names NULL: as they are on this file system */
+        size_t n_names;
+        int error; /* of setting it */
+        unsigned n_set;
+} xattrs;
+
+ssize_t flistxattr(int fd, char *list, size_t size) {
+        if (!xattrs.names)
+                return (ssize_t) syscall(SYS_flistxattr, fd, list, size);
+        memcpy(list, xattrs.names, xattrs.n_names);
+        return (ssize_t) xattrs.n_names;
+}
+
+ssize_t fgetxattr(int fd, const char *name, void *value, size_t size) {
+        struct stat st;
+        const char *text;
+
+        if (!xattrs.names)
+                return (ssize_t) syscall(SYS_fgetxattr, fd, name, value, size);
+        assert_int_equal(fstat(fd, &st), 0);
+        text = st.st_size == (off_t) strlen("A=1\n") ? xattrs.value : xattrs.of_new;
+        if (size > 0)
+                memcpy(value, text, strlen(text));
+        return (ssize_t) strlen(text);
+}
+
+int fsetxattr(int fd, const char *name, const void *value, size_t size, int flags) {
+        if (!xattrs.names)
+                return (int) syscall(SYS_fsetxattr, fd, name, value, size, flags);
+        assert_int_equal(size, strlen(xattrs.value));
+        assert_memory_equal(value, xattrs.value, size);
+        xattrs.n_set++;
+        errno = xattrs.error;
+        return xattrs.error != 0 ? -1 : 0;
 }
 
 static int set_up_in(void **state, const char *place) {
@@ -243,6 +282,49 @@ static void test_temporary_name_taken(void **state) {
         assert_int_equal(set_and_save("v"), -EAGAIN);
         unit_assert_file(path, "A=1\n");
         assert_int_equal(count_entries(*state), 1);
+}
+
+static void test_mode_changed_meanwhile(void **state) {
+        struct stat st;
+
+        unit_write_file(path, "A=1\n");
+        before_sync = change_its_mode;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0640);
+        assert_int_equal(count_entries(*state), 1);
+}
+
+static void test_extended_attributes(void **state) {
+        static const struct {
+                const char *value, *of_new;
+                int error;
+                bool written;
+        } table[] = {
+                {"label", "", 0, true},           {"", "", 0, true},
+                {"label", "", ENOTSUP, true},     {"label", "label", EPERM, true}, /* it is the same one without us */
+                {"label", "other", EPERM, false}, {"label", "label of another", EPERM, false},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(envfile_freep) EnvFile *f = NULL;
+                Problems problems = {0};
+
+                unit_write_file(path, "A=1\n");
+                xattrs.names = "security.a\0security.b";
+                xattrs.n_names = strlen("security.a") + 1 + strlen("security.b") + 1;
+                xattrs.value = table[i].value;
+                xattrs.of_new = table[i].of_new;
+                xattrs.error = table[i].error;
+                xattrs.n_set = 0;
+                assert_int_equal(envfile_open(path, &f, &problems), 0);
+                assert_int_equal(envfile_set(f, "KEY", "v", ENVFILE_LINE_MAX_EXEC), 0);
+                assert_int_equal(envfile_save(f, &problems), table[i].written ? 1 : -table[i].error);
+                xattrs.names = NULL;
+                assert_int_equal(xattrs.n_set, table[i].written ? 2 : 1);
+                unit_assert_file(path, table[i].written ? "A=1\nKEY=v\n" : "A=1\n");
+                assert_int_equal(count_entries(*state), 1);
+        }
 }
 
 static void test_made_before(void **state) {
@@ -575,6 +657,8 @@ int main(void) {
                 WITH_FILE(test_deleted_before),
                 WITH_FILE(test_deleted_after),
                 WITH_FILE(test_temporary_name_taken),
+                WITH_FILE(test_mode_changed_meanwhile),
+                WITH_FILE(test_extended_attributes),
                 WITH_FILE(test_made_before),
                 WITH_FILE(test_file_system_that_cannot_exchange),
                 WITH_FILE(test_file_without_leases),

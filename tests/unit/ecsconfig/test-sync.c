@@ -361,6 +361,10 @@ static void test_answers_that_cannot_be_kept(void **state) {
         assert_int_equal(report.problems.n_items, 1);
         assert_true(report.forgotten);
         assert_true(sync_is_well(&report));
+
+        sync_run(&h->sources, &h->settings, &key, ASK_NOBODY, &report);
+        unit_assert_problem(&report.problems, "/leases: cannot be kept");
+        assert_false(report.forgotten); /* nobody was asked */
 }
 
 /* A helper may be slow, or cost money: it is asked once, however often the file is tried, and no instance keeps another
