@@ -5,8 +5,8 @@
 #include "base/directories.h"
 #include "base/foreign-file.h"
 #include "base/secret.h"
-#include "credentials/gather.h"
 #include "ecsconfig/environment-file.h"
+#include "ecsconfig/gathered.h"
 #include "ecsconfig/sync-report.h"
 
 /* How long another program may keep the environment file busy before we say so. */
@@ -102,20 +102,6 @@ static int merge(const EcsConfigSettings *settings, const DigestKey *key, const 
         return authdata_format(credentials, current, settings->auth_type, ret_type, ret_data, problems);
 }
 
-/* What the credential files and helpers say. */
-typedef struct Gathered {
-        int error;
-        Credentials credentials;
-        Leases leases;
-        int64_t next; /* when a helper is due */
-        Problems problems;
-} Gathered;
-
-static void gathered_done(Gathered *g) {
-        credentials_done(&g->credentials);
-        leases_done(&g->leases);
-}
-
 /* What the agent would not take is as good as nothing, and nothing to keep. */
 static int read_credentials(const EnvFile *file, Credentials *ret) {
         _cleanup_(auth_entries_done) AuthEntries entries = {0};
@@ -138,19 +124,6 @@ static bool look_at_credentials(const char *path, Credentials *ret) {
         return envfile_open(path, &file, &ignored) >= 0 && read_credentials(file, ret) >= 0 && envfile_is_whole(file);
 }
 
-/* round: with what is asked, and what is known of the environment file and of answers before. */
-static void gather(const CredentialSettings *sources, HelperRound *round, const Leases *fresh, Gathered *ret) {
-        *ret = (Gathered){0};
-        round->now = clock_usec(CLOCK_REALTIME);
-        round->leases = &ret->leases;
-        ret->error = leases_load(&ret->leases);
-        if (ret->error >= 0 && fresh)
-                ret->error = leases_take_fresh(&ret->leases, fresh, round->now);
-        if (ret->error >= 0)
-                ret->error = gather_credentials(sources, round, &ret->credentials, &ret->problems);
-        ret->next = round->next;
-}
-
 /* Before the environment file is opened for a change: that takes long. */
 static void ask(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
                 Asking asking, Gathered *ret) {
@@ -159,59 +132,7 @@ static void ask(const CredentialSettings *sources, const EcsConfigSettings *sett
 
         if (look_at_credentials(settings->environment_file, &current))
                 round.current = &current;
-        gather(sources, &round, NULL, ret);
-}
-
-static bool was_asked(const Gathered *g) {
-        for (size_t i = 0; i < g->leases.n_items; i++)
-                if (g->leases.items[i].fresh)
-                        return true;
-        return false;
-}
-
-static unsigned count_failed(const Gathered *g) {
-        unsigned n = 0;
-
-        for (size_t i = 0; i < g->leases.n_items; i++)
-                n += g->leases.items[i].fresh && g->leases.items[i].failures > 0;
-        return n;
-}
-
-/* An answer that does not stand in the environment file now is nobody's: it is asked for again, after a pause. current:
- * what stands there; NULL: none of it, nothing was written. */
-static int give_back_answers(Gathered *g, const Credentials *current, const DigestKey *key) {
-        int64_t now = clock_usec(CLOCK_REALTIME);
-
-        for (size_t i = 0; i < g->leases.n_items; i++) {
-                Lease *l = &g->leases.items[i];
-                const Credential *c = current ? credentials_find(current, l->registry) : NULL;
-                Digest digest;
-                int r;
-
-                if (!l->fresh || l->failures > 0 || l->error != 0 || !*l->registry)
-                        continue;
-                r = c ? credential_digest(c, key, &digest) : 0;
-                if (r < 0 || (c && digest_equal(&digest, &l->digest)))
-                        continue;
-                r = lease_not_written(l, now);
-                if (r < 0)
-                        return r;
-                if (g->next == 0 || l->due < g->next)
-                        g->next = l->due;
-        }
-        return 0;
-}
-
-/* So that who comes after us asks nobody again. */
-static void keep_leases(const Gathered *g, SyncReport *report) {
-        int r = leases_save(&g->leases);
-
-        if (r >= 0 || report->forgotten || g->leases.n_items == 0)
-                return;
-        report->forgotten = was_asked(g);
-        problems_add(&report->problems, LOG_WARNING,
-                     "%s/leases: cannot be kept: %s; credential helpers are asked more often than they should be",
-                     state_directory(), strerror(-r));
+        gathered_fill(ret, sources, &round, NULL);
 }
 
 /* Credentials to the two lines, in memory. *credentials: an empty list, for those that are in them, and for those that
@@ -280,8 +201,8 @@ static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOut
 
         /* Before the answers: one that is on record and was not written is asked for again; one that was written and
          * is not on record would be taken for somebody else's doing. */
-        if (was_asked(gathered))
-                keep_leases(gathered, report);
+        if (gathered_was_asked(gathered))
+                gathered_keep(gathered, report);
         /* All that can fail comes first: what is written then is also told of. */
         after = *report;
         r = describe_current(file, key, &after);
@@ -297,7 +218,7 @@ static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOut
         report->behind = false;
         report->outcome = r > 0 ? outcome : SYNC_UNCHANGED;
         report->identity = envfile_identify(file);
-        (void) give_back_answers(gathered, &current, key); /* what is left of it is asked for again later */
+        (void) gathered_give_back(gathered, &current, key); /* what is left of it is asked for again later */
         return 0;
 }
 
@@ -326,7 +247,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         if (r < 0)
                 return r;
 
-        gather(sources, &round, answers ? &answers->leases : NULL, &gathered);
+        gathered_fill(&gathered, sources, &round, answers ? &answers->leases : NULL);
         problems_append(&report->problems, &gathered.problems);
         r = answers && answers->error < 0 ? answers->error : gathered.error;
         report->no_login_yet = r == -ENOENT && current.n_items == 0;
@@ -345,10 +266,10 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         if (r == -EAGAIN)
                 return r;
         if (r < 0 && gathered.error >= 0)
-                (void) give_back_answers(&gathered, NULL, key);
+                (void) gathered_give_back(&gathered, NULL, key);
         report->asked = answers != NULL;
         if (gathered.error >= 0)
-                keep_leases(&gathered, report);
+                gathered_keep(&gathered, report);
         report->ask_in_usec = until(gathered.next);
         return r;
 }
@@ -370,7 +291,7 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
 
         if (asking != ASK_NOBODY)
                 ask(sources, settings, key, asking, &answers);
-        n_failed = count_failed(&answers);
+        n_failed = gathered_count_failed(&answers);
         for (unsigned tries = 0; r == -EAGAIN && tries < BUSY_TRIES; tries++) {
                 if (tries > 0)
                         (void) nanosleep(&pause, NULL);
@@ -428,7 +349,7 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
         if (r < 0)
                 return r;
 
-        gather(sources, &round, NULL, &gathered);
+        gathered_fill(&gathered, sources, &round, NULL);
         *problems = gathered.problems;
         r = gathered.error;
         if (r >= 0)
@@ -465,7 +386,7 @@ static int forecast(const CredentialSettings *sources, const EcsConfigSettings *
         if (r < 0)
                 return r;
 
-        gather(sources, &round, NULL, &gathered);
+        gathered_fill(&gathered, sources, &round, NULL);
         problems_append(&f->report.problems, &gathered.problems);
         outcome = gathered.error;
         f->report.no_login_yet = outcome == -ENOENT && f->before.n_items == 0;

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ecsconfig/gathered.h"
+
+#include "base/clock.h"
+#include "base/directories.h"
+
+void gathered_fill(Gathered *ret, const CredentialSettings *sources, HelperRound *round, const Leases *fresh) {
+        *ret = (Gathered){0};
+        round->now = clock_usec(CLOCK_REALTIME);
+        round->leases = &ret->leases;
+        ret->error = leases_load(&ret->leases);
+        if (ret->error >= 0 && fresh)
+                ret->error = leases_take_fresh(&ret->leases, fresh, round->now);
+        if (ret->error >= 0)
+                ret->error = gather_credentials(sources, round, &ret->credentials, &ret->problems);
+        ret->next = round->next;
+}
+
+void gathered_done(Gathered *g) {
+        credentials_done(&g->credentials);
+        leases_done(&g->leases);
+}
+
+bool gathered_was_asked(const Gathered *g) {
+        for (size_t i = 0; i < g->leases.n_items; i++)
+                if (g->leases.items[i].fresh)
+                        return true;
+        return false;
+}
+
+unsigned gathered_count_failed(const Gathered *g) {
+        unsigned n = 0;
+
+        for (size_t i = 0; i < g->leases.n_items; i++)
+                n += g->leases.items[i].fresh && g->leases.items[i].failures > 0;
+        return n;
+}
+
+int gathered_give_back(Gathered *g, const Credentials *current, const DigestKey *key) {
+        int64_t now = clock_usec(CLOCK_REALTIME);
+
+        for (size_t i = 0; i < g->leases.n_items; i++) {
+                Lease *l = &g->leases.items[i];
+                const Credential *c = current ? credentials_find(current, l->registry) : NULL;
+                Digest digest;
+                int r;
+
+                if (!l->fresh || l->failures > 0 || l->error != 0 || !*l->registry)
+                        continue;
+                r = c ? credential_digest(c, key, &digest) : 0;
+                if (r < 0 || (c && digest_equal(&digest, &l->digest)))
+                        continue;
+                r = lease_not_written(l, now);
+                if (r < 0)
+                        return r;
+                if (g->next == 0 || l->due < g->next)
+                        g->next = l->due;
+        }
+        return 0;
+}
+
+void gathered_keep(const Gathered *g, SyncReport *report) {
+        int r = leases_save(&g->leases);
+
+        if (r >= 0 || report->forgotten || g->leases.n_items == 0)
+                return;
+        report->forgotten = gathered_was_asked(g);
+        problems_add(&report->problems, LOG_WARNING,
+                     "%s/leases: cannot be kept: %s; credential helpers are asked more often than they should be",
+                     state_directory(), strerror(-r));
+}
