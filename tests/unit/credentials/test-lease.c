@@ -423,6 +423,8 @@ static void test_damaged(void **state _unused_) {
                  0},
                 {"{\"leases\":[{\"registry\":\"a b\",\"helper\":\"h\",\"digest\":\"" HEX "\"}]}", 0, 0, 0},
                 {"{\"leases\":[{\"helper\":\"h\",\"digest\":\"" HEX "\",\"error\":110}]}", 0, 1, 0},
+                {"{\"leases\":[{\"helper\":\"h\",\"digest\":\"" HEX "\",\"error\":1}]}", 0, 1, 0},
+                {"{\"leases\":[{\"helper\":\"h\",\"digest\":\"" HEX "\",\"error\":-4096}]}", 0, 1, 0},
                 {"{\"leases\":[{\"helper\":\"h\",\"digest\":\"" HEX "\",\"error\":-2147483648}]}", 0, 1, 0},
         };
 

@@ -280,7 +280,7 @@ static void test_leases_are_taken(void **state _unused_) {
 
 /* --- all of it --- */
 
-static int gather(unsigned n, char *ret, size_t size) {
+static int gather_with(Asking asking, Leases *leases, unsigned n, char *ret, size_t size) {
         char *files[] = {(char *) "/tmp/ecs-authd-unit-memory.json", NULL},
              *exclude[] = {(char *) "*.amazonaws.com", NULL};
         const CredentialSettings settings = {.files = files,
@@ -288,12 +288,11 @@ static int gather(unsigned n, char *ret, size_t size) {
                                              .refresh_usec = 3600 * USEC_PER_SEC,
                                              .helper_timeout_usec = 10 * USEC_PER_SEC};
         _cleanup_(credentials_done) Credentials c = {0}, current = {0};
-        _cleanup_(leases_done) Leases leases = {0};
         HelperRound round = {.key = &key,
                              .current = &current,
                              .now = 1000 * (int64_t) USEC_PER_SEC,
-                             .ask = ASK_ALL,
-                             .leases = &leases};
+                             .ask = asking,
+                             .leases = leases};
         Problems problems = {0};
         int r;
 
@@ -302,9 +301,35 @@ static int gather(unsigned n, char *ret, size_t size) {
         failing_end();
         if (r >= 0) {
                 describe(&c, &problems, ret, size);
-                describe_leases(&leases, ret, size);
+                describe_leases(leases, ret, size);
+                add(ret, size, "%s\n", c.incomplete ? "incomplete" : "complete");
         }
         return r;
+}
+
+static int gather(unsigned n, char *ret, size_t size) {
+        _cleanup_(leases_done) Leases leases = {0};
+
+        return gather_with(ASK_ALL, &leases, n, ret, size);
+}
+
+/* With a store that is not asked now, and what it listed before. */
+static int gather_from_store(unsigned n, char *ret, size_t size) {
+        _cleanup_(leases_done) Leases leases = {0};
+        Lease *listed = leases_add(&leases, "one.example", "store");
+        int r;
+
+        assert_non_null(listed);
+        listed->listed = true;
+        r = gather_with(ASK_NOBODY, &leases, n, ret, size);
+        if (r >= 0)
+                assert_non_null(strstr(ret, "one.example"));
+        return r;
+}
+
+static void test_gather_from_store(void **state _unused_) {
+        unit_write_file("/tmp/ecs-authd-unit-memory.json", "{\"credsStore\":\"store\"}");
+        failing_each(gather_from_store);
 }
 
 static void test_gather(void **state _unused_) {
@@ -337,6 +362,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_leases_are_saved, unit_make_state_directory,
                                                 unit_remove_state_directory),
                 cmocka_unit_test(test_leases_are_taken),
+                cmocka_unit_test_teardown(test_gather_from_store, take_away),
                 cmocka_unit_test_teardown(test_gather, take_away),
         };
 

@@ -28,7 +28,7 @@ int poll(struct pollfd *fds, nfds_t n, int timeout) {
 
 static const char *const installed[] = {"unit-good", "unit-bad",    "unit-none", "unit-hang",  "unit-flood",
                                         "unit-deaf", "unit-linger", "unit-env",  "unit-plain", "unit-escape",
-                                        "unit-mute", "unit-holds",  "unit-says", "unit-much"};
+                                        "unit-mute", "unit-holds",  "unit-says", "unit-much",  "unit-open"};
 
 static void install(const char *name, const char *script, mode_t mode) {
         char path[128];
@@ -50,7 +50,7 @@ static int set_up(void **state _unused_) {
         install("unit-hang", "#!/bin/sh\nsleep 1000\n", 0755);
         install("unit-flood",
                 "#!/bin/sh\nwhile :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done\n", 0755);
-        install("unit-deaf", "#!/bin/sh\nexec <&-\necho '{\"Username\":\"u\",\"Secret\":\"s\"}'\n", 0755);
+        install("unit-deaf", "#!/bin/sh\nexec <&-\nsleep 0.1\necho '{\"Username\":\"u\",\"Secret\":\"s\"}'\n", 0755);
         install("unit-linger", "#!/bin/sh\nsleep 1000 > /dev/null 2>&1 &\necho $!\n", 0755);
         install("unit-env", "#!/bin/sh\nenv\n", 0755);
         /* Leaves behind, in a session of its own and without a parent, what holds a pipe in the home directory open. It
@@ -73,6 +73,7 @@ static int set_up(void **state _unused_) {
                 "#!/bin/sh\nx=0123456789abcde\nfor i in 1 2 3 4 5 6 7 8 9 10 11 12; do x=$x$x; done\n"
                 "echo $x\necho $x >&2\necho the last word >&2\n[ \"$1\" = list ] || exit 1\n",
                 0755);
+        install("unit-open", "#!/bin/sh\n[ ! -e /proc/$$/fd/3 ] || exit 3\necho '{}'\n", 0755);
         install("unit-plain", "no program\n", 0644);
         return 0;
 }
@@ -165,9 +166,15 @@ static void test_failures(void **state _unused_) {
 }
 
 static void test_one_that_does_not_read(void **state _unused_) {
-        HelperCall c = call("unit-deaf", LONG);
+        _cleanup_free_ char *much = calloc(1, 100000);
+        HelperCall c = {.helper = "unit-deaf", .verb = "get", .input = much};
 
+        assert_non_null(much);
+        memset(much, 'x', 99999); /* more than the pipe takes */
+        polls = 0;
+        run_helpers(&c, 1, LONG);
         assert_int_equal(c.error, 0);
+        assert_in_range(polls, 1, 30); /* it is not tried time and again */
         helper_calls_done(&c, 1);
 }
 
@@ -193,6 +200,24 @@ static void test_what_it_leaves_running_is_ended(void **state _unused_) {
                 (void) usleep(5000);
                 assert_true(i < 999);
         }
+        helper_calls_done(&c, 1);
+}
+
+/* Not even what its own process forgot to mark. */
+static void test_no_file_is_inherited(void **state _unused_) {
+        const int flags = fcntl(3, F_GETFD);
+        HelperCall c;
+
+        if (flags < 0)
+                assert_int_equal(dup2(STDERR_FILENO, 3), 3);
+        else
+                assert_int_equal(fcntl(3, F_SETFD, 0), 0);
+        c = call("unit-open", LONG);
+        assert_int_equal(c.error, 0);
+        if (flags < 0)
+                assert_int_equal(close(3), 0);
+        else
+                assert_int_equal(fcntl(3, F_SETFD, flags), 0);
         helper_calls_done(&c, 1);
 }
 
@@ -481,6 +506,7 @@ int main(void) {
                 cmocka_unit_test(test_failures),
                 cmocka_unit_test(test_one_that_does_not_read),
                 cmocka_unit_test(test_what_it_leaves_running_is_ended),
+                cmocka_unit_test(test_no_file_is_inherited),
                 cmocka_unit_test(test_environment_is_clean),
                 cmocka_unit_test(test_environment_of_the_settings),
                 cmocka_unit_test(test_words_of_the_environment),

@@ -445,6 +445,8 @@ static void test_what_cannot_be_opened(void **state) {
         unit_write_file(big, "");
         assert_int_equal(truncate(big, 1024 * 1024 + 1), 0);
         expect_no_open(big, -EFBIG, "No environment file is that long");
+        assert_int_equal(truncate(big, 1024 * 1024), 0);
+        assert_null(envfile_free(open_file(big)));
 
         if (geteuid() == 0) {
                 assert_int_equal(seteuid(65534), 0);

@@ -20,6 +20,7 @@ typedef void (*Moment)(void);
 
 static Moment before_sync, before_rename, after_rename;
 static int refuse_flags; /* the errno of a file system that cannot exchange */
+static int refuse_sync;  /* the errno of a disk that is full */
 static char *path, *other;
 
 static void run_once(Moment *moment) {
@@ -32,6 +33,10 @@ static void run_once(Moment *moment) {
 
 int fsync(int fd) {
         run_once(&before_sync);
+        if (refuse_sync != 0) {
+                errno = refuse_sync;
+                return -1;
+        }
         return (int) syscall(SYS_fsync, fd);
 }
 
@@ -120,7 +125,7 @@ static int set_up_in(void **state, const char *place) {
         path = unit_path(*state, "f");
         other = unit_path(*state, "other");
         before_sync = before_rename = after_rename = NULL;
-        refuse_flags = refuse_leases = 0;
+        refuse_flags = refuse_leases = refuse_sync = 0;
         return 0;
 }
 
@@ -292,6 +297,20 @@ static void test_mode_changed_meanwhile(void **state) {
         assert_int_equal(set_and_save("v"), -EAGAIN);
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0640);
+        assert_int_equal(count_entries(*state), 1);
+}
+
+static void test_full_disk(void **state) {
+        _cleanup_(envfile_freep) EnvFile *f = NULL;
+        Problems problems = {0};
+
+        unit_write_file(path, "A=1\n");
+        assert_int_equal(envfile_open(path, &f, &problems), 0);
+        assert_int_equal(envfile_set(f, "KEY", "v", ENVFILE_LINE_MAX_EXEC), 0);
+        refuse_sync = ENOSPC;
+        assert_int_equal(envfile_save(f, &problems), -ENOSPC);
+        unit_assert_problem(&problems, "Make room on its file system");
+        unit_assert_file(path, "A=1\n");
         assert_int_equal(count_entries(*state), 1);
 }
 
@@ -658,6 +677,7 @@ int main(void) {
                 WITH_FILE(test_deleted_after),
                 WITH_FILE(test_temporary_name_taken),
                 WITH_FILE(test_mode_changed_meanwhile),
+                WITH_FILE(test_full_disk),
                 WITH_FILE(test_extended_attributes),
                 WITH_FILE(test_made_before),
                 WITH_FILE(test_file_system_that_cannot_exchange),

@@ -20,6 +20,7 @@ static void test_login_and_logout(void **state) {
         unit_assert_file(h->environment, "ECS_CLUSTER=x\n# a comment\n" LINES);
 
         expect(h, SYNC_UNCHANGED, 1, &second);
+        assert_int_equal(second.ask_in_usec, 0); /* there is no helper */
         assert_true(digest_equal(&first.digest, &second.digest));
 
         unit_write_file(h->credentials, "{\"auths\":{}}");
@@ -40,6 +41,29 @@ static void test_environment_file_is_made(void **state) {
         unit_assert_file(h->environment, LINES);
         assert_int_equal(stat(h->environment, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+/* Its mode is whoever's who chose it; that it shows passwords is said as long as there are any. */
+static void test_exposed_environment_file(void **state) {
+        const Host *h = *state;
+        SyncReport report;
+        struct stat st;
+
+        unit_write_file(h->environment, "ECS_CLUSTER=x\n");
+        assert_int_equal(chmod(h->environment, 0644), 0);
+        assert_int_equal(chmod(h->directory, 0755), 0);
+        unit_write_file(h->credentials, LOGGED_IN);
+        assert_int_equal(chmod(h->credentials, 0600), 0);
+        for (unsigned i = 0; i < 2; i++) {
+                expect(h, i == 0 ? SYNC_WRITTEN : SYNC_UNCHANGED, 1, &report);
+                unit_assert_problem(&report.problems, "everybody on this host can read the passwords in it");
+                assert_int_equal(report.problems.n_items, 1);
+        }
+        assert_int_equal(stat(h->environment, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0644);
+        unit_write_file(h->credentials, "{}");
+        expect(h, SYNC_REMOVED, 0, &report);
+        assert_int_equal(report.problems.n_items, 0);
 }
 
 static void test_nothing_is_made_for_nothing(void **state) {
@@ -464,6 +488,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_login_and_logout, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_environment_file_is_made, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_exposed_environment_file, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_nothing_is_made_for_nothing, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_bad_credential_file_changes_nothing, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_login_yet, set_up, tear_down),
