@@ -26,9 +26,9 @@ int poll(struct pollfd *fds, nfds_t n, int timeout) {
 /* Programs go where a helper's PATH looks; root owns it, so these tests are for root. */
 #define PROGRAMS "/usr/local/bin/docker-credential-"
 
-static const char *const installed[] = {"unit-good", "unit-bad",    "unit-none", "unit-hang",  "unit-flood",
-                                        "unit-deaf", "unit-linger", "unit-env",  "unit-plain", "unit-escape",
-                                        "unit-mute", "unit-holds",  "unit-says", "unit-much",  "unit-open"};
+static const char *const installed[] = {
+        "unit-good",  "unit-bad",    "unit-none", "unit-hang",  "unit-flood", "unit-deaf", "unit-linger", "unit-env",
+        "unit-plain", "unit-escape", "unit-mute", "unit-holds", "unit-says",  "unit-much", "unit-open",   "unit-count"};
 
 static void install(const char *name, const char *script, mode_t mode) {
         char path[128];
@@ -74,6 +74,7 @@ static int set_up(void **state _unused_) {
                 "echo $x\necho $x >&2\necho the last word >&2\n[ \"$1\" = list ] || exit 1\n",
                 0755);
         install("unit-open", "#!/bin/sh\n[ ! -e /proc/$$/fd/3 ] || exit 3\necho '{}'\n", 0755);
+        install("unit-count", "#!/bin/sh\nexec wc -c\n", 0755);
         install("unit-plain", "no program\n", 0644);
         return 0;
 }
@@ -163,6 +164,19 @@ static void test_failures(void **state _unused_) {
                 assert_non_null(strstr(helper_strerror(c.error), " "));
                 helper_calls_done(&c, 1);
         }
+}
+
+/* More than the pipe takes at once. */
+static void test_long_input(void **state _unused_) {
+        _cleanup_free_ char *much = calloc(1, 200001);
+        HelperCall c = {.helper = "unit-count", .verb = "get", .input = much};
+
+        assert_non_null(much);
+        memset(much, 'x', 200000);
+        run_helpers(&c, 1, LONG);
+        assert_int_equal(c.error, 0);
+        assert_string_equal(c.output, "200000\n");
+        helper_calls_done(&c, 1);
 }
 
 static void test_one_that_does_not_read(void **state _unused_) {
@@ -504,6 +518,7 @@ int main(void) {
                 cmocka_unit_test(test_answer),
                 cmocka_unit_test(test_long_time_limit),
                 cmocka_unit_test(test_failures),
+                cmocka_unit_test(test_long_input),
                 cmocka_unit_test(test_one_that_does_not_read),
                 cmocka_unit_test(test_what_it_leaves_running_is_ended),
                 cmocka_unit_test(test_no_file_is_inherited),

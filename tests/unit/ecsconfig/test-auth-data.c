@@ -360,8 +360,11 @@ static void test_digest_of_nothing(void **state _unused_) {
 
 static void test_mask(void **state _unused_) {
         _cleanup_free_ char *dockercfg = NULL, *docker = NULL;
+        _cleanup_free_ char *odd = NULL;
         char *none = NULL;
 
+        assert_int_equal(authdata_mask("{\"r\":1,\"s\":null}", &odd), 0);
+        assert_string_equal(odd, "{\"r\":1,\"s\":null}");
         assert_int_equal(authdata_mask("{\"https://r/\":" ENTRY "}", &dockercfg), 0);
         assert_string_equal(dockercfg, "{\"https://r/\":{\"auth\":\"***\"}}");
         assert_int_equal(authdata_mask("{\"r\":{" FIELDS ",\"identitytoken\":\"t\",\"registrytoken\":\"t\"}}", &docker),
