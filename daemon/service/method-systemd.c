@@ -150,6 +150,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
 /* LoadUnit tells the path; for an alias it is that of the real unit. */
 static int systemd_watch_unit(SystemdService *s, const char *path) {
         char *copy;
+        int r;
 
         if (s->path && streq(s->path, path))
                 return 0;
@@ -160,8 +161,12 @@ static int systemd_watch_unit(SystemdService *s, const char *path) {
         s->path = copy;
 
         s->changes = sd_bus_slot_unref(s->changes);
-        return sd_bus_match_signal_async(dbus_connection_get(s->bus), &s->changes, DESTINATION, path,
-                                         PROPERTIES_INTERFACE, "PropertiesChanged", on_unit_changed, NULL, s);
+        r = sd_bus_match_signal_async(dbus_connection_get(s->bus), &s->changes, DESTINATION, path, PROPERTIES_INTERFACE,
+                                      "PropertiesChanged", on_unit_changed, NULL, s);
+        /* What sd-bus has of the match by then would abort us at the next signal: better to be started anew. */
+        if (r == -ENOMEM)
+                (void) sd_event_exit(s->service.event, r);
+        return r;
 }
 
 static int systemd_connected(void *userdata, sd_bus *bus) {
