@@ -53,14 +53,18 @@ int tasks_parse_containers(const char *json, ObserveReport *report, json_object 
         for (size_t i = 0; i < n; i++) {
                 json_object *labels = json_get(json_object_array_get_idx(list, i), "Labels", json_type_object);
                 const char *arn = json_get_string(labels, ARN_LABEL);
+                json_object *task;
 
                 /* Of the agent's own: the relay of Service Connect, managed daemons. */
                 if (arn && startswith(arn, "arn:::::/"))
                         continue;
                 report->n_containers++;
                 add_family(report, json_get_string(labels, FAMILY_LABEL));
-                if (json_object_array_add(tasks, arn ? json_object_new_string(arn) : NULL) < 0)
+                task = arn ? json_object_new_string(arn) : NULL;
+                if ((arn && !task) || json_object_array_add(tasks, task) < 0) {
+                        json_object_put(task);
                         return -ENOMEM;
+                }
         }
 
         *ret_tasks = STEAL_POINTER(tasks);

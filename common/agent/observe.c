@@ -10,10 +10,11 @@
 /* Each of the five requests gets its share of OBSERVE_TIMEOUT_USEC. */
 #define REQUEST_TIMEOUT_USEC (OBSERVE_TIMEOUT_USEC / 5)
 
-/* The value of key in the container's environment; the last one counts, as in the process itself. */
+/* The value of key in the container's environment; the last one counts, as in the process itself. Docker writes
+ * null for an empty list. */
 static const char *environment_get(json_object *env, const char *key) {
         const char *value = NULL;
-        size_t n = json_object_array_length(env), length = strlen(key);
+        size_t n = env ? json_object_array_length(env) : 0, length = strlen(key);
 
         for (size_t i = 0; i < n; i++) {
                 const char *s = json_object_get_string(json_object_array_get_idx(env, i));
@@ -79,7 +80,7 @@ static StateKept judge_state(json_object *container, json_object *env) {
 }
 
 int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report) {
-        _cleanup_json_ json_object *container = NULL, *none = json_object_new_array();
+        _cleanup_json_ json_object *container = NULL;
         json_object *state, *running, *exit_code, *env;
         const char *id;
         int r;
@@ -94,8 +95,6 @@ int observe_parse_container(const char *json, const DigestKey *key, ObserveRepor
         id = json_get_string(container, "Id");
         if (!running || str_empty(id))
                 return -EBADMSG;
-        if (!env)
-                env = none; /* Docker writes null for an empty list */
 
         r = authdata_digest(environment_get(env, AUTHDATA_TYPE_KEY), environment_get(env, AUTHDATA_DATA_KEY), key,
                             &report->digest);
