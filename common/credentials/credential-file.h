@@ -17,10 +17,10 @@ typedef struct CredFileStamp {
 /* Merges one file into c; an entry that is there already is replaced (the later file wins), but never by one that holds
  * nothing. strict: not one that others can change (base/foreign-file.h). ret_stamp may be NULL. Returns 0, or a
  * negative errno after adding one problem that names file, line and column, with c as it was: -ENOENT no such file;
- * -EBADMSG not JSON or not of this form; others as foreign_file_read(). An entry that cannot be used (does not decode,
- * refused key) is a problem of its own and is left out, or, where the registry is known, stands in the list without
- * username and password. As in Docker, credHelpers come before credsStore, and both before what the entry itself holds:
- * such an entry names its helper. */
+ * -EBADMSG not JSON or not of this form; others as foreign_file_read(). -ENOMEM: no problem, and c may hold a part of
+ * it. An entry that cannot be used (does not decode, refused key) is a problem of its own and is left out, or, where
+ * the registry is known, stands in the list without username and password. As in Docker, credHelpers come before
+ * credsStore, and both before what the entry itself holds: such an entry names its helper. */
 int credfile_load(Credentials *c, const char *path, bool strict, const DigestKey *key, CredFileStamp *ret_stamp,
                   Problems *problems);
 
