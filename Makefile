@@ -178,7 +178,8 @@ FUZZERS      := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c)
 FUZZ_SECONDS ?= 600
 FUZZ_CORPUS  ?= $(BUILD)/fuzz-corpus
 FUZZ_FLAGS   := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-FUZZ_WRAPPED := strdup strndup open openat read write fsync fstat fchmod renameat renameat2 sd_id128_get_boot
+FUZZ_WRAPPED := strdup strndup open openat read write fsync fstat fchmod renameat renameat2 sd_id128_get_boot \
+                pthread_create pthread_clockjoin_np
 FUZZ_LDFLAGS  = -fsanitize=fuzzer $(FUZZ_WRAPPED:%=-Wl,--wrap=%)
 FUZZ_PARTS   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fuzz/fuzz-%,$(wildcard tests/fuzz/*.c)))
 FUZZ_MAKE     = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/fuzz CC=clang CFLAGS="$(FUZZ_FLAGS)" LDFLAGS= fuzzers

@@ -2,16 +2,21 @@
 #include "fuzz.h"
 
 #include <dlfcn.h>
-#include <fcntl.h>
+#include <pthread.h>
 #include <sanitizer/common_interface_defs.h>
 #include <sanitizer/lsan_interface.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 #include <systemd/sd-id128.h>
 
 /* Memory: the program's own malloc() and its kin count for the libraries as well, and hand on to those of the address
  * sanitizer, so that it still sees each block. System calls: the linker wraps those of our own objects (--wrap in the
  * Makefile). */
+
+typedef enum Kind {
+        MEMORY,
+        CALL,
+        _KIND_MAX,
+} Kind;
 
 typedef enum What {
         FAIL_NOTHING,
@@ -28,13 +33,13 @@ static _Thread_local struct {
         What what;
         unsigned left; /* until it fails */
         bool failed;
-        unsigned n_memory, n_calls; /* of the run in which all goes well */
-        unsigned round;             /* of those in which something does not */
+        unsigned n[_KIND_MAX]; /* of the run in which all goes well */
+        unsigned round;        /* of those in which something does not */
 } state;
 
 void fuzz_count(void) {
         state.what = FAIL_NOTHING;
-        state.n_memory = state.n_calls = state.round = 0;
+        state.n[MEMORY] = state.n[CALL] = state.round = 0;
         state.failed = false;
         state.counting = true;
 }
@@ -53,6 +58,10 @@ bool fuzz_stop(void) {
         return state.failed;
 }
 
+static Kind kind_of(What what) {
+        return what < FAIL_CALL_ONCE ? MEMORY : CALL;
+}
+
 static uint64_t hash(const uint8_t *bytes, size_t size) {
         uint64_t h = 0xcbf29ce484222325; /* FNV-1a */
 
@@ -63,20 +72,25 @@ static uint64_t hash(const uint8_t *bytes, size_t size) {
 
 /* Each in turn: memory once, and from then on; then the calls. */
 static bool choose_next(void) {
-        const unsigned memory = 2 * state.n_memory, i = state.round++;
+        static const What whats[_KIND_MAX][2] = {{FAIL_MEMORY_ONCE, FAIL_MEMORY_FROM_THEN_ON},
+                                                 {FAIL_CALL_ONCE, SHORT_CALL_ONCE}};
+        unsigned i = state.round++;
 
-        if (i >= memory + 2 * state.n_calls)
-                return false;
-        state.what = i < memory ? (i % 2 ? FAIL_MEMORY_FROM_THEN_ON : FAIL_MEMORY_ONCE)
-                                : (i % 2 ? SHORT_CALL_ONCE : FAIL_CALL_ONCE);
-        state.left = (i < memory ? i : i - memory) / 2;
-        return true;
+        for (Kind k = MEMORY; k < _KIND_MAX; k++) {
+                if (i < 2 * state.n[k]) {
+                        state.what = whats[k][i % 2];
+                        state.left = i / 2;
+                        return true;
+                }
+                i -= 2 * state.n[k];
+        }
+        return false;
 }
 
 static bool choose_by_hash(const uint8_t *bytes, size_t size) {
         const uint64_t h = hash(bytes, size);
         const What what = (What) (h % _WHAT_MAX);
-        const unsigned n = what < FAIL_CALL_ONCE ? state.n_memory : state.n_calls;
+        const unsigned n = state.n[kind_of(what)];
 
         if (state.round++ > 0 || what == FAIL_NOTHING || n == 0)
                 return false;
@@ -91,67 +105,53 @@ bool fuzz_fail(const uint8_t *bytes, size_t size) {
 }
 
 /* FUZZ_TRACE= in the environment shows where, for a single input. */
-static bool fail(int error) {
+static void trace(void) {
         const What what = state.what;
 
-        if (!state.failed && getenv("FUZZ_TRACE")) {
-                state.what = FAIL_NOTHING;
-                (void) fprintf(stderr, "%s fails here:\n", what < FAIL_CALL_ONCE ? "memory" : "a call");
-                __sanitizer_print_stack_trace();
-                state.what = what;
+        if (state.failed || !getenv("FUZZ_TRACE"))
+                return;
+        state.what = FAIL_NOTHING;
+        (void) fprintf(stderr, "%s fails here:\n", kind_of(what) == MEMORY ? "memory" : "a call");
+        __sanitizer_print_stack_trace();
+        state.what = what;
+}
+
+/* The first allocations come before the sanitizer is ready. */
+#define NOT_INSTRUMENTED __attribute__((no_sanitize("address")))
+
+/* One that may be short has a size, which becomes less. */
+NOT_INSTRUMENTED static bool fails(Kind kind, int error, size_t *size) {
+        if (state.paused)
+                return false;
+        state.n[kind] += state.counting;
+        if (state.what == FAIL_NOTHING || kind_of(state.what) != kind)
+                return false;
+        if (state.left > 0) {
+                state.left--;
+                return false;
         }
+        if (state.failed && state.what != FAIL_MEMORY_FROM_THEN_ON)
+                return false;
+        if (state.what == SHORT_CALL_ONCE) {
+                state.failed = size && *size >= 2;
+                if (state.failed)
+                        *size /= 2;
+                return false;
+        }
+        trace();
         state.failed = true;
         errno = error;
         return true;
 }
 
 static bool memory_fails(void) {
-        if (state.paused)
-                return false;
-        state.n_memory += state.counting;
-        if (state.what != FAIL_MEMORY_ONCE && state.what != FAIL_MEMORY_FROM_THEN_ON)
-                return false;
-        if (state.left > 0) {
-                state.left--;
-                return false;
-        }
-        if (state.failed && state.what == FAIL_MEMORY_ONCE)
-                return false;
-        return fail(ENOMEM);
-}
-
-/* May be short: *size becomes less. */
-static bool call_fails(int error, size_t *size) {
-        if (state.paused)
-                return false;
-        state.n_calls += state.counting;
-        if ((state.what != FAIL_CALL_ONCE && state.what != SHORT_CALL_ONCE) || state.failed)
-                return false;
-        if (state.left > 0) {
-                state.left--;
-                return false;
-        }
-        if (state.what == SHORT_CALL_ONCE) {
-                if (!size || *size < 2)
-                        return false;
-                *size /= 2;
-                state.failed = true;
-                return false;
-        }
-        return fail(error);
+        return fails(MEMORY, ENOMEM, NULL);
 }
 
 /* --- memory --- */
 
-void *__interceptor_malloc(size_t size);
-void *__interceptor_calloc(size_t n, size_t size);
-void *__interceptor_realloc(void *p, size_t size);
-void *__interceptor_reallocarray(void *p, size_t n, size_t size);
-char *__interceptor_strdup(const char *s);
-
-/* json-c loses what it was at work on when there is no memory for more: that is no leak of ours. Not instrumented: the
- * first allocations come before the sanitizer is ready. */
-__attribute__((no_sanitize("address"))) static void *forgive(void *block, const void *caller) {
+/* json-c loses what it was at work on when there is no memory for more: that is no leak of ours. */
+NOT_INSTRUMENTED static void *forgive(void *block, const void *caller) {
         Dl_info info;
 
         if (block && state.what != FAIL_NOTHING && dladdr(caller, &info) != 0 && strstr(info.dli_fname, "/libjson-c."))
@@ -159,114 +159,72 @@ __attribute__((no_sanitize("address"))) static void *forgive(void *block, const 
         return block;
 }
 
-void *malloc(size_t size) {
-        return memory_fails() ? NULL : forgive(__interceptor_malloc(size), __builtin_return_address(0));
-}
+#define MEMORY_OF(type, name, parameters, arguments)                                                                 \
+        type __interceptor_##name parameters;                                                                        \
+        type name parameters {                                                                                       \
+                return memory_fails() ? NULL : forgive(__interceptor_##name arguments, __builtin_return_address(0)); \
+        }
 
-void *calloc(size_t n, size_t size) {
-        return memory_fails() ? NULL : forgive(__interceptor_calloc(n, size), __builtin_return_address(0));
-}
+MEMORY_OF(void *, malloc, (size_t size), (size))
+MEMORY_OF(void *, calloc, (size_t n, size_t size), (n, size))
+MEMORY_OF(void *, realloc, (void *p, size_t size), (p, size))
+MEMORY_OF(void *, reallocarray, (void *p, size_t n, size_t size), (p, n, size))
 
+/* For the libraries, it does not fail: json-c before 0.17 does not look. For our own objects see below. */
+char *__interceptor_strdup(const char *s);
 char *strdup(const char *s) {
         return forgive(__interceptor_strdup(s), __builtin_return_address(0));
 }
 
-void *realloc(void *p, size_t size) {
-        return memory_fails() ? NULL : __interceptor_realloc(p, size);
+/* --- what the linker wraps --- */
+
+#define WRAPPED(type, name, condition, instead, parameters, arguments)    \
+        type __real_##name parameters;                                    \
+        type __wrap_##name parameters;                                    \
+        type __wrap_##name parameters {                                   \
+                return (condition) ? (instead) : __real_##name arguments; \
+        }
+
+WRAPPED(char *, strdup, memory_fails(), NULL, (const char *s), (s))
+WRAPPED(char *, strndup, memory_fails(), NULL, (const char *s, size_t n), (s, n))
+
+#define WRAPPED_CALL(type, name, error, size, parameters, arguments) \
+        WRAPPED(type, name, fails(CALL, error, size), -1, parameters, arguments)
+
+/* The mode of an open() without O_CREAT is any number, which nobody looks at. */
+WRAPPED_CALL(int, open, EMFILE, NULL, (const char *path, int flags, mode_t mode), (path, flags, mode))
+WRAPPED_CALL(int, openat, EMFILE, NULL, (int fd, const char *path, int flags, mode_t mode), (fd, path, flags, mode))
+WRAPPED_CALL(ssize_t, read, EIO, &size, (int fd, void *bytes, size_t size), (fd, bytes, size))
+WRAPPED_CALL(ssize_t, write, ENOSPC, &size, (int fd, const void *bytes, size_t size), (fd, bytes, size))
+WRAPPED_CALL(int, fsync, EIO, NULL, (int fd), (fd))
+WRAPPED_CALL(int, fstat, EIO, NULL, (int fd, struct stat *st), (fd, st))
+WRAPPED_CALL(int, fchmod, EPERM, NULL, (int fd, mode_t mode), (fd, mode))
+WRAPPED_CALL(int, renameat, EIO, NULL, (int fd, const char *old, int new_fd, const char *new), (fd, old, new_fd, new))
+WRAPPED_CALL(int, renameat2, EIO, NULL, (int fd, const char *old, int new_fd, const char *new, unsigned flags),
+             (fd, old, new_fd, new, flags))
+
+static bool in_a_run(void) {
+        return state.counting || state.what != FAIL_NOTHING;
 }
 
-void *reallocarray(void *p, size_t n, size_t size) {
-        return memory_fails() ? NULL : __interceptor_reallocarray(p, n, size);
-}
-
-/* --- what the linker wraps: memory, too, of which json-c before 0.17 does not look whether it got it --- */
-
-char *__real_strdup(const char *s);
-char *__real_strndup(const char *s, size_t n);
-char *__wrap_strdup(const char *s);
-char *__wrap_strndup(const char *s, size_t n);
-int __wrap_sd_id128_get_boot(sd_id128_t *ret);
-int __real_open(const char *path, int flags, ...);
-int __real_openat(int directory_fd, const char *path, int flags, ...);
-ssize_t __real_read(int fd, void *bytes, size_t size);
-ssize_t __real_write(int fd, const void *bytes, size_t size);
-int __real_fsync(int fd);
-int __real_fstat(int fd, struct stat *st);
-int __real_fchmod(int fd, mode_t mode);
-int __real_renameat(int old_fd, const char *old, int new_fd, const char *new);
-int __real_renameat2(int old_fd, const char *old, int new_fd, const char *new, unsigned flags);
-int __wrap_open(const char *path, int flags, ...);
-int __wrap_openat(int directory_fd, const char *path, int flags, ...);
-ssize_t __wrap_read(int fd, void *bytes, size_t size);
-ssize_t __wrap_write(int fd, const void *bytes, size_t size);
-int __wrap_fsync(int fd);
-int __wrap_fstat(int fd, struct stat *st);
-int __wrap_fchmod(int fd, mode_t mode);
-int __wrap_renameat(int old_fd, const char *old, int new_fd, const char *new);
-int __wrap_renameat2(int old_fd, const char *old, int new_fd, const char *new, unsigned flags);
-
-char *__wrap_strdup(const char *s) {
-        return memory_fails() ? NULL : __real_strdup(s);
-}
-
-char *__wrap_strndup(const char *s, size_t n) {
-        return memory_fails() ? NULL : __real_strndup(s, n);
-}
-
-/* The same boot each time, so that an input means the same on every host. */
-int __wrap_sd_id128_get_boot(sd_id128_t *ret) {
-        *ret = SD_ID128_MAKE(11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11);
+static int run_here(pthread_t *ret, void *(*start)(void *), void *context) {
+        if (fails(CALL, EAGAIN, NULL))
+                return EAGAIN;
+        *ret = pthread_self();
+        (void) start(context);
         return 0;
 }
 
-int __wrap_open(const char *path, int flags, ...) {
-        mode_t mode = 0;
-        va_list ap;
+/* A thread that is waited for anyway runs here, where what it does may fail as well. */
+WRAPPED(int, pthread_create, in_a_run(), run_here(ret, start, context),
+        (pthread_t * ret, const pthread_attr_t *attributes, void *(*start)(void *), void *context),
+        (ret, attributes, start, context))
+WRAPPED(int, pthread_clockjoin_np, in_a_run(), 0,
+        (pthread_t thread, void **ret, clockid_t clock, const struct timespec *until), (thread, ret, clock, until))
 
-        if (flags & O_CREAT) {
-                va_start(ap, flags);
-                mode = va_arg(ap, mode_t);
-                va_end(ap);
-        }
-        return call_fails(EMFILE, NULL) ? -1 : __real_open(path, flags, mode);
-}
-
-int __wrap_openat(int directory_fd, const char *path, int flags, ...) {
-        mode_t mode = 0;
-        va_list ap;
-
-        if (flags & O_CREAT) {
-                va_start(ap, flags);
-                mode = va_arg(ap, mode_t);
-                va_end(ap);
-        }
-        return call_fails(EMFILE, NULL) ? -1 : __real_openat(directory_fd, path, flags, mode);
-}
-
-ssize_t __wrap_read(int fd, void *bytes, size_t size) {
-        return call_fails(EIO, &size) ? -1 : __real_read(fd, bytes, size);
-}
-
-ssize_t __wrap_write(int fd, const void *bytes, size_t size) {
-        return call_fails(ENOSPC, &size) ? -1 : __real_write(fd, bytes, size);
-}
-
-int __wrap_fsync(int fd) {
-        return call_fails(EIO, NULL) ? -1 : __real_fsync(fd);
-}
-
-int __wrap_fstat(int fd, struct stat *st) {
-        return call_fails(EIO, NULL) ? -1 : __real_fstat(fd, st);
-}
-
-int __wrap_fchmod(int fd, mode_t mode) {
-        return call_fails(EPERM, NULL) ? -1 : __real_fchmod(fd, mode);
-}
-
-int __wrap_renameat(int old_fd, const char *old, int new_fd, const char *new) {
-        return call_fails(EIO, NULL) ? -1 : __real_renameat(old_fd, old, new_fd, new);
-}
-
-int __wrap_renameat2(int old_fd, const char *old, int new_fd, const char *new, unsigned flags) {
-        return call_fails(EIO, NULL) ? -1 : __real_renameat2(old_fd, old, new_fd, new, flags);
+/* The same boot each time, so that an input means the same on every host. */
+int __wrap_sd_id128_get_boot(sd_id128_t *ret);
+int __wrap_sd_id128_get_boot(sd_id128_t *ret) {
+        *ret = SD_ID128_MAKE(11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11);
+        return 0;
 }

@@ -87,21 +87,71 @@ static void check_digests(const Credentials *c) {
                 check(memcmp(&digests[0], &digests[i], sizeof(Digest)) == 0);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+static void say(FuzzWords *words, const Credentials *c, const Problems *problems) {
+        fuzz_say_credentials(words, c);
+        for (unsigned i = 0; i < problems->n_items; i++)
+                fuzz_say(words, "%d %s\n", problems->items[i].level, problems->items[i].text);
+}
+
+static int read_file(const char *type _unused_, const char *text _unused_, FuzzWords *words) {
+        static const DigestKey key = {{1}};
+        _cleanup_(credentials_done) Credentials c = {0};
+        CredFileStamp stamp = {0};
+        Problems problems = {0};
+        int r = credfile_load(&c, fuzz_path("file"), false, &key, &stamp, &problems);
+
+        check(r >= 0 || fuzz_failed() || (problems.n_items > 0 && c.n_items == 0));
+        for (size_t i = 1; i < c.n_items; i++)
+                check(strcmp(c.items[i - 1].registry, c.items[i].registry) < 0);
+        say(words, &c, &problems);
+        fuzz_say_digest(words, &stamp.digest);
+        return r;
+}
+
+static int read_list(const char *type _unused_, const char *text, FuzzWords *words) {
         static const CredentialStore store = {.helper = (char *) "store", .source = (char *) "/f"};
+        _cleanup_(credentials_done) Credentials c = {0};
+        Problems problems = {0};
+        int r = credfile_parse_list(&c, &store, text, &problems);
+
+        say(words, &c, &problems);
+        return r;
+}
+
+/* What is written of it. */
+static int read_format(const char *type, const char *text, FuzzWords *words) {
+        _cleanup_(credentials_done) Credentials c = {0};
+        _cleanup_secret_ char *data = NULL;
+        Problems problems = {0};
+        const char *written_type = NULL;
+        AuthType asked;
+        int r;
+
+        fuzz_pause(true);
+        check(auth_type_from_string(type, &asked) == 0);
+        (void) credfile_parse(&c, "/f", text, strlen(text), &problems);
+        fuzz_pause(false);
+        r = authdata_format(&c, NULL, asked, &written_type, &data, &problems);
+        check(r >= 0 || (fuzz_failed() && !data));
+        say(words, &c, &problems);
+        if (data)
+                fuzz_say(words, "%s %s", written_type, data);
+        return r;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         _cleanup_(credentials_done) Credentials c = {0};
         _cleanup_free_ char *text = fuzz_text(bytes, size);
         Problems problems = {0};
 
-        if (credfile_parse(&c, "/f", text, size, &problems) < 0)
-                check(problems.n_items > 0 && c.n_items == 0);
-        for (size_t i = 1; i < c.n_items; i++)
-                check(strcmp(c.items[i - 1].registry, c.items[i].registry) < 0);
-
-        check_format(&c, AUTH_TYPE_AUTO);
-        check_format(&c, AUTH_TYPE_DOCKERCFG);
-        check_format(&c, AUTH_TYPE_DOCKER);
+        (void) credfile_parse(&c, "/f", text, size, &problems);
         check_digests(&c);
-        (void) credfile_parse_list(&c, &store, text, &problems);
+        fuzz_put("file", bytes, size);
+        fuzz_read(read_file, NULL, text, bytes, size);
+        fuzz_read(read_list, NULL, text, bytes, size);
+        for (AuthType t = AUTH_TYPE_AUTO; t <= AUTH_TYPE_DOCKER; t++) {
+                check_format(&c, t);
+                fuzz_read(read_format, auth_type_to_string(t), text, bytes, size);
+        }
         return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "base/macro.h"
 #include "base/secret.h"
+#include "credentials/credentials.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -32,6 +33,21 @@ bool fuzz_fail(const uint8_t *bytes, size_t size);
 bool fuzz_stop(void);        /* whether something has failed */
 bool fuzz_failed(void);      /* something has, and we have not stopped yet */
 void fuzz_pause(bool pause); /* of the test itself, after all */
+
+/* What a reader makes of a text, in words: of the type "docker", say. */
+typedef struct FuzzWords {
+        char text[1 << 17];
+        size_t n;
+} FuzzWords;
+
+typedef int (*FuzzReader)(const char *type, const char *text, FuzzWords *words);
+
+void fuzz_say(FuzzWords *words, const char *format, ...) _printf_(2, 3);
+void fuzz_say_credentials(FuzzWords *words, const Credentials *c);
+void fuzz_say_digest(FuzzWords *words, const Digest *digest);
+
+/* Once when all goes well, then with what fails: whenever it calls it a success, the words are the same. */
+void fuzz_read(FuzzReader read, const char *type, const char *text, const uint8_t *bytes, size_t size);
 
 /* A file of the one directory that all runs of a process use, in memory; run removes it. */
 const char *fuzz_path(const char *name);
