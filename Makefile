@@ -148,7 +148,7 @@ mutate: ## half an hour: change common/ in one place at a time, show what no uni
 bus-check: all ## the daemon on a private bus, with sanitizers; what is measured of it, without
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/sanitize/ecs-authd ECS_AUTHD_PLAIN=$(CURDIR)/$(BUILD)/ecs-authd \
-	        $(PYTHON) -m pytest -q -p no:cacheprovider tests/bus
+	        $(PYTHON) -m pytest -q -p no:cacheprovider -n 2 tests/bus
 
 conformance-check: ## credential files of many tools, through every reader of ecs.config, to what the agent pulls with
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all

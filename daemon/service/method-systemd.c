@@ -175,6 +175,10 @@ static int systemd_connected(void *userdata, sd_bus *bus) {
 
         r = sd_bus_match_signal_async(bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved",
                                       on_job_removed, NULL, s);
+        /* After daemon-reload the unit file may be there, gone, or masked; no property of the unit tells that. */
+        if (r >= 0)
+                r = sd_bus_match_signal_async(bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "Reloading",
+                                              on_unit_changed, NULL, s);
         if (r >= 0)
                 r = dbus_connection_watch_owner(bus, DESTINATION, on_owner_changed, s);
         return r < 0 ? r : systemd_subscribe(s, bus);

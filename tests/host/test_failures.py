@@ -122,7 +122,7 @@ def test_bad_settings(host):
     """At a reload the settings in use stay; at a start there are none, and systemd does not try for ever."""
     host.shell("printf '[Restart]\\nMehtod=none\\n' > /etc/ecs-authd.conf.d/30-bad.conf")
     since = host.cursor()
-    host.run("systemctl", "reload", "ecs-authd")
+    assert host.shell("systemctl reload ecs-authd; echo $?").strip() == "1"
     host.wait_said("/etc/ecs-authd.conf.d/30-bad.conf:2: unknown setting Mehtod= in [Restart]", since)
     host.wait_said("The settings in use stay in use", since)
     assert host.property("ecs-authd", "ActiveState") == "active"
