@@ -201,7 +201,7 @@ fuzz-check: ## each fuzz target for a moment
 	@$(FUZZ_MAKE)
 	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/fuzzer/$$f 5 || exit 1; done
 
-fuzz-every: ## ten minutes: in each seed each allocation and each system call fails in turn
+fuzz-every: ## many minutes: in each seed each allocation and each system call fails in turn
 	@$(FUZZ_MAKE)
 	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/fuzzer/$$f every || exit 1; done
 
