@@ -312,11 +312,15 @@ void facts_note_waiting(Facts *f, const Decision *d, uint64_t now) {
         f->waiting_since_usec = now;
 }
 
+bool facts_are_well(const Facts *f) {
+        return sync_is_well(&f->file.sync) && str_empty(f->settings_problem);
+}
+
 const char *facts_problem(const Facts *f) {
         const Problems *problems = &f->file.sync.problems;
         const int worst = problems_worst_level(problems);
 
-        if (worst <= LOG_WARNING)
+        if (worst <= LOG_ERR || (worst <= LOG_WARNING && str_empty(f->settings_problem)))
                 for (unsigned i = 0; i < problems->n_items; i++)
                         if (problems->items[i].level == worst)
                                 return problems->items[i].text;

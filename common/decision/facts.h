@@ -110,7 +110,7 @@ typedef struct Facts {
         RestartRecord record;
 
         char settings_problem[PROBLEM_TEXT_MAX]; /* why those that were to be read again are not in use; "": they are */
-        Counters counters; /* nothing is decided by them */
+        Counters counters;                       /* nothing is decided by them */
 
         Reason waiting_for; /* of the last decision that left nothing to do at once, and since when it is that one */
         uint64_t waiting_since_usec;
@@ -180,8 +180,10 @@ bool facts_swap_can_end(const Facts *f);
 /* The running container has what stands in the file. */
 bool facts_agent_has_credentials(const Facts *f);
 
-/* The worst of what somebody should look at, beside what the decision is about; NULL: there is nothing. */
+/* The worst of what somebody should look at, beside what the decision is about; NULL: there is nothing. A warning among
+ * them leaves everything well. */
 const char *facts_problem(const Facts *f);
+bool facts_are_well(const Facts *f);
 
 /* The file is as it should be, as far as can be told. */
 bool facts_file_is_right(const Facts *f);

@@ -133,13 +133,13 @@ static const ReasonText *write_only_text(const Facts *f) {
                 return &write_failed;
         if (file->sync.no_login_yet)
                 return &no_login_yet;
-        return facts_problem(f) ? &written_in_part : &texts[REASON_WRITE_ONLY];
+        return facts_are_well(f) ? &texts[REASON_WRITE_ONLY] : &written_in_part;
 }
 
 const ReasonText *reason_text(const Facts *f, const Decision *d) {
         if (d->reason == REASON_WRITE_ONLY)
                 return write_only_text(f);
-        if (d->reason == REASON_LIVE && facts_problem(f))
+        if (d->reason == REASON_LIVE && !facts_are_well(f))
                 return &live_with_problem;
         if (d->reason == REASON_LIVE && f->file.sync.no_login_yet)
                 return &no_login_yet;

@@ -142,22 +142,21 @@ static void show_list(const Screen *screen, json_object *list, const char *label
         }
 }
 
-/* Notes, or what somebody should look at. */
-static void show_problems(const Screen *screen, json_object *list, bool notes) {
+static void show_problems(const Screen *screen, json_object *list, const char *level, const char *label) {
         size_t n = list ? json_object_array_length(list) : 0;
-        bool first = true;
 
         for (size_t i = 0; i < n; i++) {
                 json_object *o = json_object_array_get_idx(list, i);
 
-                if (streq(string_of(o, "level"), "note") != notes)
+                if (!streq(string_of(o, "level"), level))
                         continue;
-                print_field(screen, !first ? "" : notes ? "Note:" : "Problems:", string_of(o, "text"));
-                first = false;
+                print_field(screen, label, string_of(o, "text"));
+                label = "";
         }
 }
 
 static void print_status(const Screen *screen, json_object *o) {
+        json_object *problems = json_get(o, "problems", json_type_array);
         const char *state = string_of(o, "state");
         char time[64];
 
@@ -165,13 +164,14 @@ static void print_status(const Screen *screen, json_object *o) {
         (void) printf("%s%s %s%s since %s\n", screen_colour(screen, colour_of(state)), screen->utf8 ? "\u25cf" : "*",
                       state, screen_no_colour(screen), local_time(string_of(o, "since"), true, time, sizeof(time)));
         print_field(screen, "", string_of(o, "sentence"));
-        show_problems(screen, json_get(o, "problems", json_type_array), false);
+        show_problems(screen, problems, "error", "Problems:");
+        show_problems(screen, problems, "warning", "Warnings:");
         if (!str_empty(string_of(o, "metrics_error")))
                 print_field(screen, "Metrics:", string_of(o, "metrics_error"));
         show_agent(screen, json_get(o, "agent", json_type_object));
         show_registries(screen, o);
         show_list(screen, json_get(o, "left_out", json_type_array), "Left out:");
-        show_problems(screen, json_get(o, "problems", json_type_array), true);
+        show_problems(screen, problems, "note", "Note:");
         show_list(screen, json_get(o, "sources", json_type_array), "Watching:");
         print_field(screen, "Writing:", string_of(o, "environment_file"));
         show_time(screen, o, "last_change", "Changed:");

@@ -67,7 +67,7 @@ def with_tasks(host):
     line_of_agent(host, "ECS_DATADIR=")
     host.engine_part.control.set(tasks=[(ARN, "RUNNING", "web")])
     host.run("systemctl", "restart", "ecs-authd")
-    wait_for(lambda: host.status_file()["agent"]["tasks"] == 1, 20, "the task is seen", host.tail)
+    wait_for(lambda: host.status_file().get("agent", {}).get("tasks") == 1, 20, "the task is seen", host.tail)
     another_login(host)
 
 
@@ -99,7 +99,7 @@ SITUATIONS = {
                                         "live", "1 registry live in ecs-agent"),
     "credential file broken": (lambda h: h.put(FILE, "{"), "problem", "not valid JSON"),
     "credential file gone": (f"rm {FILE}", "problem", "there is no such file"),
-    "credential file for all to read": (f"chmod 644 {FILE}; chmod 755 /root /root/.docker", "problem", "everybody on this host can read"),
+    "credential file for all to read": (f"chmod 644 {FILE}; chmod 755 /root /root/.docker", "live", "everybody on this host can read"),
     "credential file for all to write": (f"chmod 666 {FILE}", "problem", "others can change it"),
     "credential helper not there": (lambda h: log_in(h, credHelpers={"other.example": "nowhere"}), "problem",
                                     "docker-credential-nowhere"),
@@ -158,16 +158,17 @@ def plain(text):
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_situation(host, rows, name):
     make, state, says = SITUATIONS[name]
-    host.status_file = lambda: json.loads(host.read("/run/ecs-authd/status.json"))
+    host.status_file = lambda: json.loads(host.run("cat", "/run/ecs-authd/status.json", check=False) or "{}")
     since = host.cursor()
     if callable(make):
         make(host)
     else:
         host.shell(make)
     try:
-        wait_for(lambda: host.status_file()["state"] == state and says in status_text(host) + host.status_file()["sentence"], 40,
+        wait_for(lambda: host.status_file().get("state") == state and says in status_text(host) + host.status_file()["sentence"], 40,
                  f"{state}: {says}", lambda: host.run("ecs-authd", "status", check=False) + host.tail())
-        wait_for(lambda: says in status_text(host), 5, f"systemctl status says: {says}", lambda: status_text(host))
+        text = wait_for(lambda: next(filter(lambda text: says in text, [status_text(host)]), None), 20,
+                        f"systemctl status says: {says}", lambda: status_text(host))
         worst = min(int(entry["PRIORITY"]) for entry in host.journal(since)) if host.journal(since) else 6
         # An agent that restarts all the time, as without Docker, is something else for moments.
         shown = 3 if state in NEEDS_A_LOOK else 0
@@ -177,8 +178,8 @@ def test_situation(host, rows, name):
         if state in NEEDS_A_LOOK:
             assert worst <= 4 and verdicts & {"warning", "problem", "settings"}
         else:
-            assert worst > 4 and "problem" not in verdicts
-        row = (f"| {name} | {state} | {shown} | {plain(status_text(host))} | {checked} | {PRIORITIES[worst]} |\n")
+            assert "problem" not in verdicts and (worst > 4 or status_text(host).startswith("Warning: "))
+        row = (f"| {name} | {state} | {shown} | {plain(text)} | {checked} | {PRIORITIES[worst]} |\n")
         rows[name] = row
         if not os.environ.get("ECS_AUTHD_WRITE_SITUATIONS"):
             assert row in TABLE.read_text()
@@ -192,7 +193,7 @@ def back(host):
     host.engine_part.control.reset()
     host.shell(BACK, check=False)
     log_in(host)
-    wait_for(lambda: host.status_file()["state"] == "live" and host.status_file()["registry_count"] == 1 and
+    wait_for(lambda: host.status_file().get("state") == "live" and host.status_file()["registry_count"] == 1 and
              not host.status_file()["problems"], 60, "all is well again", host.tail)
 
 
