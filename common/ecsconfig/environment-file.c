@@ -219,19 +219,6 @@ int envfile_set(EnvFile *f, const char *key, const char *value, size_t line_max)
         return env_lines_set(&f->lines, key, value, line_max);
 }
 
-int envfile_begin(EnvFile *f, const char *text) {
-        char *copy;
-
-        if (f->lines.size > 0)
-                return 0;
-        copy = secret_dup(text, strlen(text));
-        if (!copy)
-                return -ENOMEM;
-        free(f->lines.bytes);
-        f->lines = (EnvLines){.bytes = copy, .size = strlen(text)};
-        return 0;
-}
-
 bool envfile_is_changed(const EnvFile *f) {
         return f->lines.size != f->read.size || memcmp(f->lines.bytes, f->read.content, f->lines.size) != 0;
 }

@@ -44,9 +44,6 @@ int envfile_set(EnvFile *f, const char *key, const char *value, size_t line_max)
 /* Whether envfile_set() would take it; errors as there. */
 int envfile_check_line(const char *key, const char *value, size_t line_max);
 
-/* Puts text, whole lines, into a file that is empty or does not exist yet, in memory. */
-int envfile_begin(EnvFile *f, const char *text);
-
 /* In memory it is another one than on disk: envfile_save() would write. */
 bool envfile_is_changed(const EnvFile *f);
 

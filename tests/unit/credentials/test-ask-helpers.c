@@ -201,6 +201,21 @@ static void test_asked_when_somebody_says_so(void **state) {
         expect_secret(h, "one.example", "secret-2");
 }
 
+/* What it is given counts for what it answers. */
+static void test_asked_with_other_words(void **state) {
+        static char word[] = "UNIT_WORD=1";
+        Host *h = *state;
+        char *words[] = {h->environment[0], word, NULL};
+
+        unit_write_file(h->first, HELPERS(OF("one.example")));
+        look(h);
+        h->settings.helper_environment = words;
+        look(h);
+        assert_int_equal(calls(h), 2);
+        look(h);
+        assert_int_equal(calls(h), 2);
+}
+
 /* A change of one entry asks nobody else. */
 static void test_another_entry(void **state) {
         Host *h = *state;
@@ -574,6 +589,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_asked_when_due),
                 TEST(test_asked_when_somebody_says_so),
+                TEST(test_asked_with_other_words),
                 TEST(test_another_entry),
                 TEST(test_ends_of_tokens),
                 TEST(test_short_lease_is_a_warning),

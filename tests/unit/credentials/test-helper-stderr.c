@@ -17,6 +17,7 @@ static void check(const char *text, const char *expected) {
 static void test_what_people_can_use(void **state _unused_) {
         static const char *const same[] = {
                 "no keyring",
+                "ask admin@example.com",
                 "UnrecognizedClientException: The security token included in the request is invalid.",
                 "Get \"https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/\": dial tcp: lookup failed",
                 "error: open /root/.config/gcloud/application_default_credentials.json: permission denied",
@@ -58,6 +59,7 @@ static void test_what_is_taken_out(void **state _unused_) {
                 {"https://r.example/?token=abc&x=1", "https://r.example/?token=***&x=1"},
                 {"Authorization: Bearer abc", "Authorization: Bearer ***"},
                 {"Authorization: Basic dTpw, x", "Authorization: Basic ***, x"},
+                {"://u:p@r.example", "://***@r.example"},
                 {"password=x", "password=***"},
                 {"password=hunter2 is wrong", "password=*** is wrong"},
                 {"{\"Password\":\"hunter2\"}", "{\"Password\":\"***\"}"},

@@ -300,6 +300,7 @@ static int gather_with(Asking asking, Leases *leases, unsigned n, char *ret, siz
         r = gather_credentials(&settings, &round, &c, &problems);
         failing_end();
         if (r >= 0) {
+                assert_int_equal(c.n_items, asking == ASK_ALL ? 2 : 1);
                 describe(&c, &problems, ret, size);
                 describe_leases(leases, ret, size);
                 add(ret, size, "%s\n", c.incomplete ? "incomplete" : "complete");
@@ -317,14 +318,10 @@ static int gather(unsigned n, char *ret, size_t size) {
 static int gather_from_store(unsigned n, char *ret, size_t size) {
         _cleanup_(leases_done) Leases leases = {0};
         Lease *listed = leases_add(&leases, "one.example", "store");
-        int r;
 
         assert_non_null(listed);
         listed->listed = true;
-        r = gather_with(ASK_NOBODY, &leases, n, ret, size);
-        if (r >= 0)
-                assert_non_null(strstr(ret, "one.example"));
-        return r;
+        return gather_with(ASK_NOBODY, &leases, n, ret, size);
 }
 
 static void test_gather_from_store(void **state _unused_) {

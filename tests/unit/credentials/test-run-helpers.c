@@ -57,7 +57,7 @@ static int set_up(void **state _unused_) {
          * does not end before that runs; with a file "hang" there it does not end at all. */
         install("unit-escape",
                 "#!/bin/sh\nexec 9> \"$HOME/pipe\"\n"
-                "sh -c 'setsid sh -c \"echo > \\$HOME/started; echo started >&9; exec sleep 1000\" < /dev/null > /dev/null 2>&1 &'\n"
+                "sh -c 'setsid sh -c \"echo started >&9; echo > \\$HOME/started; exec sleep 1000\" < /dev/null > /dev/null 2>&1 &'\n"
                 "until [ -s \"$HOME/started\" ]; do :; done\n"
                 "[ ! -e \"$HOME/hang\" ] || exec sleep 1000\necho '{}'\n",
                 0755);
@@ -233,6 +233,10 @@ static void test_no_file_is_inherited(void **state _unused_) {
         else
                 assert_int_equal(fcntl(3, F_SETFD, flags), 0);
         helper_calls_done(&c, 1);
+}
+
+static void test_words_of_other_errors(void **state _unused_) {
+        assert_string_equal(helper_strerror(-ENOMEM), strerror(ENOMEM));
 }
 
 static void test_environment_is_clean(void **state _unused_) {
@@ -522,6 +526,7 @@ int main(void) {
                 cmocka_unit_test(test_one_that_does_not_read),
                 cmocka_unit_test(test_what_it_leaves_running_is_ended),
                 cmocka_unit_test(test_no_file_is_inherited),
+                cmocka_unit_test(test_words_of_other_errors),
                 cmocka_unit_test(test_environment_is_clean),
                 cmocka_unit_test(test_environment_of_the_settings),
                 cmocka_unit_test(test_words_of_the_environment),

@@ -20,6 +20,7 @@ static void test_login_and_logout(void **state) {
         unit_assert_file(h->environment, "ECS_CLUSTER=x\n# a comment\n" LINES);
 
         expect(h, SYNC_UNCHANGED, 1, &second);
+        assert_true(first.seen_usec > 0 && second.seen_usec > first.seen_usec);
         assert_int_equal(second.ask_in_usec, 0); /* there is no helper */
         assert_true(digest_equal(&first.digest, &second.digest));
 
