@@ -153,6 +153,7 @@ SAME = [
     ("_WAIT_MSEC = ", "000 + 1", "a thousandth of a wait"),
     ("_WAIT_MSEC = ", "000 - 1", "a thousandth of a wait"),
     ("i < COMPLAINT_READS_MAX && has_more(", "unsigned i = 1;", "far more than a pipe holds, once more or less"),
+    ("*l = (Lease){0};", "{}", "nobody looks at it again"),
     ("int more = 1", "1 + 1", "any number above zero is more"),
     ("calloc(1, length + 4)", "4 - 1", "two characters of padding at most, and the NUL"),
 ]

@@ -29,6 +29,7 @@ static void check(const Case *cases, size_t n) {
 
 static void test_docker_hub(void **state _unused_) {
         static const Case cases[] = {
+                {"https:/r.example/", "https:/r.example"}, /* that is no scheme */
                 {"https://index.docker.io/v1/", REGISTRY_DOCKER_HUB},
                 {"https://index.docker.io/v1", REGISTRY_DOCKER_HUB},
                 {"https://index.docker.io/v2/", REGISTRY_DOCKER_HUB},

@@ -26,9 +26,10 @@ int poll(struct pollfd *fds, nfds_t n, int timeout) {
 /* Programs go where a helper's PATH looks; root owns it, so these tests are for root. */
 #define PROGRAMS "/usr/local/bin/docker-credential-"
 
-static const char *const installed[] = {
-        "unit-good",  "unit-bad",    "unit-none", "unit-hang",  "unit-flood", "unit-deaf", "unit-linger", "unit-env",
-        "unit-plain", "unit-escape", "unit-mute", "unit-holds", "unit-says",  "unit-much", "unit-open",   "unit-count"};
+static const char *const installed[] = {"unit-good",  "unit-bad",    "unit-none", "unit-hang",  "unit-flood",
+                                        "unit-deaf",  "unit-linger", "unit-env",  "unit-plain", "unit-escape",
+                                        "unit-mute",  "unit-holds",  "unit-says", "unit-much",  "unit-open",
+                                        "unit-count", "unit-slow",   "unit-noise"};
 
 static void install(const char *name, const char *script, mode_t mode) {
         char path[128];
@@ -75,6 +76,8 @@ static int set_up(void **state _unused_) {
                 0755);
         install("unit-open", "#!/bin/sh\n[ ! -e /proc/$$/fd/3 ] || exit 3\necho '{}'\n", 0755);
         install("unit-count", "#!/bin/sh\nexec wc -c\n", 0755);
+        install("unit-slow", "#!/bin/sh\nprintf '{'\nsleep 0.1\nprintf '}'\n", 0755);
+        install("unit-noise", "#!/bin/sh\nyes >&2 &\necho '{}'\n", 0755);
         install("unit-plain", "no program\n", 0644);
         return 0;
 }
@@ -305,6 +308,23 @@ static void test_complaint(void **state _unused_) {
         helper_calls_done(&good, 1);
 }
 
+static void test_pieces(void **state _unused_) {
+        HelperCall c = call("unit-slow", LONG);
+
+        assert_int_equal(c.error, 0);
+        assert_string_equal(c.output, "{}");
+        helper_calls_done(&c, 1);
+}
+
+/* What it leaves running complains without an end: nobody listens to all of that. */
+static void test_noise_after_its_end(void **state _unused_) {
+        HelperCall c = call("unit-noise", LONG);
+
+        assert_int_equal(c.error, 0);
+        assert_string_equal(c.output, "{}\n");
+        helper_calls_done(&c, 1);
+}
+
 /* What it wrote is still on its way when it has ended. */
 static void test_much_at_once(void **state _unused_) {
         HelperCall calls[HELPER_PARALLEL_MAX];
@@ -531,6 +551,8 @@ int main(void) {
                 cmocka_unit_test(test_environment_of_the_settings),
                 cmocka_unit_test(test_words_of_the_environment),
                 cmocka_unit_test(test_complaint),
+                cmocka_unit_test(test_pieces),
+                cmocka_unit_test(test_noise_after_its_end),
                 cmocka_unit_test(test_much_at_once),
                 cmocka_unit_test_setup_teardown(test_nothing_is_left_after_the_answer, unit_make_directory,
                                                 unit_remove_directory),

@@ -300,18 +300,25 @@ static void test_mode_changed_meanwhile(void **state) {
         assert_int_equal(count_entries(*state), 1);
 }
 
-static void test_full_disk(void **state) {
-        _cleanup_(envfile_freep) EnvFile *f = NULL;
-        Problems problems = {0};
+static void test_disk_that_takes_nothing(void **state) {
+        static const struct {
+                int error;
+                const char *advice;
+        } table[] = {{ENOSPC, "Make room on its file system"}, {EROFS, "Its file system is read-only"}};
 
-        unit_write_file(path, "A=1\n");
-        assert_int_equal(envfile_open(path, &f, &problems), 0);
-        assert_int_equal(envfile_set(f, "KEY", "v", ENVFILE_LINE_MAX_EXEC), 0);
-        refuse_sync = ENOSPC;
-        assert_int_equal(envfile_save(f, &problems), -ENOSPC);
-        unit_assert_problem(&problems, "Make room on its file system");
-        unit_assert_file(path, "A=1\n");
-        assert_int_equal(count_entries(*state), 1);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(envfile_freep) EnvFile *f = NULL;
+                Problems problems = {0};
+
+                unit_write_file(path, "A=1\n");
+                assert_int_equal(envfile_open(path, &f, &problems), 0);
+                assert_int_equal(envfile_set(f, "KEY", "v", ENVFILE_LINE_MAX_EXEC), 0);
+                refuse_sync = table[i].error;
+                assert_int_equal(envfile_save(f, &problems), -table[i].error);
+                unit_assert_problem(&problems, table[i].advice);
+                unit_assert_file(path, "A=1\n");
+                assert_int_equal(count_entries(*state), 1);
+        }
 }
 
 static void test_extended_attributes(void **state) {
@@ -677,7 +684,7 @@ int main(void) {
                 WITH_FILE(test_deleted_after),
                 WITH_FILE(test_temporary_name_taken),
                 WITH_FILE(test_mode_changed_meanwhile),
-                WITH_FILE(test_full_disk),
+                WITH_FILE(test_disk_that_takes_nothing),
                 WITH_FILE(test_extended_attributes),
                 WITH_FILE(test_made_before),
                 WITH_FILE(test_file_system_that_cannot_exchange),

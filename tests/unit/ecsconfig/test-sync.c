@@ -449,6 +449,25 @@ static void test_broken_file_among_others(void **state) {
         }
 }
 
+/* Whoever has logged in is told why nothing comes of it; where it is the same already there is nothing to tell. */
+static void test_login_before_a_broken_file(void **state) {
+        Host *h = *state;
+        _cleanup_free_ char *later = unit_path(h->directory, "later.json");
+        char *files[] = {h->credentials, later, NULL};
+        SyncReport report;
+
+        h->sources.files = files;
+        unit_write_file(later, "{");
+        unit_write_file(h->environment, LINES);
+        unit_write_file(h->credentials, LOGGED_IN);
+        expect(h, SYNC_UNCHANGED, 1, &report);
+        assert_int_equal(report.problems.n_items, 1); /* the broken file */
+        unit_write_file(h->credentials, FILE_OF(ENTRY("registry.example", NEW)));
+        expect(h, SYNC_UNCHANGED, 1, &report);
+        unit_assert_problem(&report.problems, "its credentials of registry.example are not used while a file");
+        assert_int_equal(report.problems.n_items, 2);
+}
+
 /* What tells our own write from somebody else's. */
 static void test_identity(void **state) {
         const Host *h = *state;
@@ -505,6 +524,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_busy_environment_file_asks_no_helper_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_empty_password, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_broken_file_among_others, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_login_before_a_broken_file, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),
         };
 
