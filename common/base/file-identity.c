@@ -9,7 +9,9 @@ FileIdentity file_identity_of(const struct stat *st) {
 FileIdentity file_identity_at(const char *path) {
         struct stat st;
 
-        return stat(path, &st) < 0 ? (FileIdentity){0} : file_identity_of(&st);
+        if (stat(path, &st) < 0)
+                return (FileIdentity){0};
+        return file_identity_of(&st);
 }
 
 bool file_identity_equal(const FileIdentity *a, const FileIdentity *b) {
