@@ -154,6 +154,9 @@ SAME = [
     ("_WAIT_MSEC = ", "000 - 1", "a thousandth of a wait"),
     ("i < COMPLAINT_READS_MAX && has_more(", "unsigned i = 1;", "far more than a pipe holds, once more or less"),
     ("*l = (Lease){0};", "{}", "nobody looks at it again"),
+    ("read(fd, &si, sizeof(si)) > 0", "> 1", "it reads whole ones"),
+    ("g->pid <= 0", "g->pid <= 1", "no child is process 1"),
+    ("MSG_NOSIGNAL | MSG_DONTWAIT);", "1, MSG_NOSIGNAL);", "one byte has room"),
     ("int more = 1", "1 + 1", "any number above zero is more"),
     ("calloc(1, length + 4)", "4 - 1", "two characters of padding at most, and the NUL"),
 ]
