@@ -81,6 +81,15 @@ def test_exit_statuses():
         assert re.search(rf"\b{status}\b", HELP.split("Exit status:")[1])
 
 
+def test_message_ids():
+    """The manual has each, with the priorities that the table of reasons gives it."""
+    ids = dict(re.findall(r'#define (MESSAGE_\w+) "([0-9a-f]{32})"', CODE["message-ids.h"]))
+    in_manual = {found: words.split(" or ") for found, words in re.findall(r"^\*([0-9a-f]{32})\* (.*)$", MAN, re.M)}
+    assert set(in_manual) == set(ids.values())
+    for level, name in re.findall(r"LOG_(\w+),\s*(MESSAGE_\w+)", CODE["reason-texts.c"]):
+        assert level.lower() in in_manual[ids[name]], name
+
+
 def test_catalog():
     ids = dict(re.findall(r'#define (MESSAGE_\w+) "([0-9a-f]{32})"', CODE["message-ids.h"]))
     assert len(ids) > 15 and len(set(ids.values())) == len(ids)
