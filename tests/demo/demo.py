@@ -45,7 +45,7 @@ class Demo:
 
     def run(self):
         for step in (self.before, self.start, self.login, self.two_lines, self.restart, self.proof, self.broken,
-                     self.log):
+                     self.held, self.log):
             step()
 
     def before(self):
@@ -59,10 +59,10 @@ class Demo:
         s.say(f"The ECS agent runs in container {short(self.old_container)}, and may pull from no private registry.")
 
     def start(self):
-        self.daemon = self.sandbox.run_daemon(Restart_SettleSec="300ms")
+        self.daemon = self.sandbox.run_daemon(Restart_SettleSec="300ms", Restart_MinIntervalSec="1s")
         self.screen.title("2. ecs-authd starts, and waits for credentials")
         self.screen.command("ecs-authd run &")
-        self.wait_said("runs without registry credentials")
+        self.wait_said("Waiting for the first docker login")
         self.expect("it watches a credential file that does not even exist yet",
                     self.daemon.said("Watching") and not self.sandbox.credentials.path.exists())
 
@@ -133,9 +133,32 @@ class Demo:
         self.expect("ecs.config is the same byte for byte, the agent was not touched",
                     before == after and len(sandbox.systemd1.restarts()) == 1)
 
+    def held(self):
+        s, sandbox = self.screen, self.sandbox
+        s.title("8. A restart that would lose a task is held")
+        s.say("Another agent, which does not keep its state (ECS_DATADIR is not set), and a task:")
+        sandbox.agent.datadir = None
+        sandbox.agent.restart()
+        sandbox.engine.run_task("web-1")
+        since, n = self.daemon.mark(), len(sandbox.systemd1.restarts())
+        old, self.password = sandbox.agent.container_id(), secrets.token_urlsafe(15)
+        sandbox.credentials.path.unlink()
+        sandbox.credentials.login(REGISTRY, USER, self.password)
+        self.hide_secrets()
+        s.command(f"rm /root/.docker/config.json; docker login {REGISTRY}          # a new password")
+        s.show(self.wait_said("Restart held: ", since=since).text, code="33")
+        self.expect("nothing was restarted, and the task runs", len(sandbox.systemd1.restarts()) == n)
+        s.command("docker stop web-1          # the task ends")
+        sandbox.engine.stop_container("web-1")
+        self.wait_said("Restarting ecs.service", since=since)
+        self.wait_said("runs with the credentials of 1 registry", since=since)
+        self.expect("the agent was restarted a few seconds later, when the end of the task had been reported",
+                    len(sandbox.systemd1.restarts()) == n + 1 and sandbox.agent.container_id() != old and
+                    sandbox.agent.credentials() == {REGISTRY: (USER, self.password)})
+
     def log(self):
         s = self.screen
-        s.title("8. What ecs-authd has to tell about it: journalctl -u ecs-authd -o cat")
+        s.title("9. What ecs-authd has to tell about it: journalctl -u ecs-authd -o cat")
         status = self.daemon.stop()
         for line in self.daemon.lines():
             s.write(line.text, "   ", "     ")
