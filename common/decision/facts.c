@@ -87,7 +87,9 @@ static bool take_report(FileFacts *file, const SyncReport *report) {
         if (file->sync.digest_known && !digest_equal(&report->digest, &file->sync.digest))
                 changed = true; /* by somebody else */
         file->sync = *report;
-        if (report->outcome != SYNC_FAILED) {
+        /* Before the first login nothing says that what stands there is right: an agent that has credentials keeps
+         * them. */
+        if (report->outcome != SYNC_FAILED && !report->no_login_yet) {
                 file->right = report->digest;
                 file->right_known = true;
         }

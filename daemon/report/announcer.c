@@ -67,7 +67,8 @@ static void tell_problems(Announcer *s, const Settings *settings, const SyncRepo
                           LOG_FIELDS({"FILE", settings->ecsconfig.environment_file}), "%s", problems->items[i].text);
         if (problems->n_dropped > 0)
                 log_warning("... and %u more problems of this kind", problems->n_dropped);
-        if (problems_worst_level(&s->problems) <= LOG_WARNING && problems_worst_level(problems) > LOG_WARNING)
+        if (problems_worst_level(&s->problems) <= LOG_WARNING && problems_worst_level(problems) > LOG_WARNING &&
+            !report->no_login_yet)
                 log_info("The credential files and %s are in order again", settings->ecsconfig.environment_file);
         s->problems = *problems;
 }
@@ -192,6 +193,7 @@ void announcer_tell_not_recorded(Announcer *s, int error) {
 
 void announcer_say_again(Announcer *s) {
         memset(s->told_usec, 0, sizeof(s->told_usec));
+        s->written_known = false; /* it may be another file by now */
         if (s->action == ACTION_HOLD)
                 s->reason = REASON_NONE;
         if (s->publisher)

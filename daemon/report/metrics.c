@@ -95,9 +95,8 @@ static void write_metrics(FILE *f, const Facts *facts, const char *state, uint64
               moment(facts->record.restart_usec));
 }
 
-int metrics_write(const char *path, const Facts *facts, const char *state, uint64_t start_usec) {
+int metrics_write(const char *path, const Facts *facts, const char *state, uint64_t start_usec, FileIdentity *ret) {
         _cleanup_free_ char *text = NULL;
-        FileIdentity written;
         size_t size = 0;
         FILE *f = open_memstream(&text, &size);
         bool complete;
@@ -109,5 +108,5 @@ int metrics_write(const char *path, const Facts *facts, const char *state, uint6
         if (fclose(f) != 0 || !complete)
                 return -ENOMEM;
         /* The collector reads *.prom only. */
-        return public_file_replace(path, text, size, &written);
+        return public_file_replace(path, text, size, ret);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/file-identity.h"
 #include "decision/when-to-restart.h"
 
 /* A text file for the Prometheus node exporter (textfile collector), replaced as a whole: names and units by
  * Prometheus' conventions; ecs-authd.conf(5) lists them. state: the word of reason-texts.h. start_usec: of the
  * service. */
-int metrics_write(const char *path, const Facts *facts, const char *state, uint64_t start_usec);
+int metrics_write(const char *path, const Facts *facts, const char *state, uint64_t start_usec, FileIdentity *ret);

@@ -36,7 +36,7 @@ struct Publisher {
         bool known;   /* there is something of that, and it did not fail */
         bool written; /* it was at least begun */
         bool overrun; /* there was more to tell meanwhile */
-        FileIdentity status;
+        FileIdentity status, metrics;
 };
 
 /* What the child reports. */
@@ -44,6 +44,7 @@ typedef struct Published {
         int status_error;
         FileIdentity status;
         int metrics_error;
+        FileIdentity metrics;
 } Published;
 
 int publisher_new(Publisher **ret, sd_event *event, void (*stale)(void *userdata), void *userdata) {
@@ -63,9 +64,14 @@ int publisher_new(Publisher **ret, sd_event *event, void (*stale)(void *userdata
         return 0;
 }
 
-/* What it says is not so any more. */
-static int remove_metrics(const void *path, int fd _unused_) {
-        return unlink(path) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+/* What it says is not so any more; that of another instance is. */
+static int remove_metrics(const void *context, int fd _unused_) {
+        const Publisher *p = context;
+        FileIdentity there = file_identity_at(p->metrics_file);
+
+        if (p->metrics.inode > 0 && !file_identity_equal(&there, &p->metrics))
+                return EXIT_SUCCESS;
+        return unlink(p->metrics_file) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 Publisher *publisher_free(Publisher *p) {
@@ -74,12 +80,12 @@ Publisher *publisher_free(Publisher *p) {
 
         /* Of one that is killed nobody knows how far it has come. */
         if (p->worker && worker_is_running(p->worker))
-                p->status = (FileIdentity){0};
+                p->status = p->metrics = (FileIdentity){0};
         worker_free(p->worker);
         if (p->written)
                 status_file_remove(&p->status);
         if (p->metrics_file)
-                fork_run("ecs-authd-job", remove_metrics, p->metrics_file, REMOVE_LIMIT_MSEC);
+                fork_run("ecs-authd-job", remove_metrics, p, REMOVE_LIMIT_MSEC);
         free(p->left_file);
         free(p->metrics_file);
         free(p);
@@ -103,8 +109,9 @@ static void publish(const void *context, void *report) {
 
         published->status_error = status_file_write(&status, &published->status);
         if (p->metrics_file)
-                published->metrics_error = metrics_write(p->metrics_file, &p->facts,
-                                                         reason_text(&p->facts, &p->decision)->state, p->start_usec);
+                published->metrics_error =
+                        metrics_write(p->metrics_file, &p->facts, reason_text(&p->facts, &p->decision)->state,
+                                      p->start_usec, &published->metrics);
         if (p->left_file)
                 (void) unlink(p->left_file);
 }
@@ -134,8 +141,10 @@ static void on_done(void *userdata, int error, const void *report) {
 
         if (published && published->status_error >= 0)
                 p->status = published->status;
+        if (published && published->metrics_error >= 0)
+                p->metrics = published->metrics;
         if (!published)
-                p->status = (FileIdentity){0}; /* nobody knows how far it has come */
+                p->status = p->metrics = (FileIdentity){0}; /* nobody knows how far it has come */
         news = tell_metrics_error(p, published ? published->metrics_error : error);
         p->known = published && published->status_error >= 0 && published->metrics_error >= 0 && !news;
         if (p->overrun || news)

@@ -44,7 +44,7 @@ static const ReasonText texts[_REASON_MAX] = {
         [REASON_BACKOFF] = {"waiting", LOG_WARNING, MESSAGE_WAITING,
                             "{agent} is restarted again in {seconds} s: {failures} had no effect"},
         [REASON_TASKS_ENDED] = {"waiting", LOG_INFO, NULL,
-                                "The last task has ended; {agent} is restarted in {seconds} s, when its end has been "
+                                "The last task has ended; {agent} is restarted some seconds later, when that has been "
                                 "reported"},
         [REASON_UNIT_CHANGING] = {"waiting", LOG_INFO, MESSAGE_WAITING,
                                   "{agent} is starting or stopping, or has a job queued: left to that"},

@@ -62,6 +62,19 @@ def test_first_login_is_waited_for(host):
     assert wait_state(host, "live")["problems"] == []
 
 
+def test_agent_with_credentials_keeps_them_where_nothing_is_left_of_a_login(host):
+    """The credential file is gone, and something else has rewritten ecs.config: that is no host before its first login."""
+    daemon = host.run_live()
+    host.credentials.path.unlink()
+    daemon.wait_said("there is no such file")
+    since = daemon.mark()
+    host.environment_file.write_text("ECS_CLUSTER=demo\n")
+    daemon.wait_said("could not be brought up to date", since)
+    assert wait_state(host, "problem") and host.restarts() == 0
+    assert not daemon.said("in order again", since)
+    assert host.run_verb("apply", "--dry-run").returncode == 3
+
+
 def test_no_credentials(host):
     """Somebody has logged out everywhere."""
     host.run_live()
