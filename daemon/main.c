@@ -173,6 +173,8 @@ static const char *misplaced_option(const Arguments *a) {
                 return "--no-restart belongs to apply";
         if (a->dry_run && !streq(a->verb, "apply"))
                 return "--dry-run belongs to apply";
+        if (a->only_settings && (a->login || a->json))
+                return "--settings goes without --login and --json";
         if ((a->login || a->only_settings) && !streq(a->verb, "check"))
                 return "--login and --settings belong to check";
         if (a->json && !streq(a->verb, "status") && !streq(a->verb, "check"))
