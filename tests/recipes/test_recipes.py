@@ -530,7 +530,9 @@ def test_cloudwatch_alarms():
 
     texts = (TOP / "daemon/report/reason-texts.c").read_text()
     for state, level, message in re.findall(r'\{\s*"(\w+)",\s*LOG_(\w+),\s*MESSAGE_(\w+)', texts):
-        if state in ("held", "silent", "problem") and level in ("WARNING", "ERR") and message not in ("WAITING", "STARTING", "LIVE"):  # beside a line of its own
+        # Beside those three stands the line of the problem itself.
+        if state in ("held", "silent", "problem") and level in ("WARNING", "ERR") and \
+                message not in ("WAITING", "STARTING", "LIVE"):
             assert message in set().union(*found.values()), message
         if state == "held":
             assert message in found["HeldFilter"], message
