@@ -85,6 +85,28 @@ static int run_job(const void *context, int fd) {
 
 /* --- the parent --- */
 
+static int on_left_child(sd_event_source *s, const siginfo_t *si _unused_, void *userdata _unused_) {
+        /* The loop holds the only reference. */
+        sd_event_source_ref(s);
+        (void) sd_event_source_set_floating(s, false);
+        sd_event_source_disable_unref(s);
+        return 0;
+}
+
+/* Nobody waits for its end; but whenever that comes, nothing is left of it. A busy host may take its time, and a file
+ * system that hangs, too. */
+static void leave_child(sd_event *event, pid_t pid) {
+        sd_event_source *s = NULL;
+
+        (void) kill(pid, SIGKILL);
+        if (sd_event_add_child(event, &s, pid, WEXITED, on_left_child, NULL) < 0) {
+                fork_kill(pid);
+                return;
+        }
+        (void) sd_event_source_set_floating(s, true);
+        sd_event_source_unref(s);
+}
+
 /* It has given its report, or has ended, or is given up. */
 static void worker_end(Worker *w, int error, const void *report, bool ended) {
         const pid_t pid = w->pid;
@@ -92,7 +114,7 @@ static void worker_end(Worker *w, int error, const void *report, bool ended) {
         /* The handler may start the next job. */
         worker_reset(w);
         if (!ended)
-                fork_kill(pid);
+                leave_child(w->event, pid);
         w->done(w->userdata, error, error < 0 ? NULL : report);
 }
 

@@ -128,6 +128,17 @@ def test_hung_file_system_that_has_taken_the_request(host, hung):
     assert daemon.process.wait(6) == 0
 
 
+def test_nothing_is_left_of_a_job_that_hung(host, hung):
+    """It ends when the file system answers again, and somebody waits for that: no zombie, of which a unit may have but a few."""
+    hung.take_requests()
+    host.settings["Credentials.File"] = hung.path / "config.json"
+    daemon = host.run()
+    daemon.wait_said("hung/config.json: cannot be read: Connection timed out")
+    wait_for(lambda: "ecs-authd-job" in host.children().values(), 10, "the job hangs", host.seen)
+    hung.end()
+    host.wait_idle()
+
+
 def test_metrics_in_a_hung_file_system(host, hung):
     """They cost nothing but themselves, and the status says so."""
     daemon = host.run_live(Status_MetricsFile=hung.path / "ecs-authd.prom")

@@ -80,15 +80,15 @@ def test_no_credentials(host):
     host.run_live()
     host.logout()
     host.wait_live()
-    host.wait_status("No registry credentials in use in ecs-agent since")
+    host.wait_status("No registry credentials in use in ecs-agent; watching")
     assert wait_state(host, "live")["registry_count"] == 0
 
 
 def test_problem_is_named_beside_what_is_live(host):
     host.run_live()
     host.credentials.replace("{")
-    host.wait_status(rf"Problem: {host.credentials.path}:1:2: .*stay in use \(1 registry live in ecs-agent since")
-    assert wait_state(host, "problem")["sentence"].startswith("1 registry live in ecs-agent since")
+    host.wait_status(rf"Problem: {host.credentials.path}:1:2: .*stay in use \(1 registry live in ecs-agent; watching")
+    assert wait_state(host, "problem")["sentence"].startswith("1 registry live in ecs-agent; watching")
     assert host.run_verb("status").returncode == 3
 
 
