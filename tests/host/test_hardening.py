@@ -113,7 +113,7 @@ def test_environment_file_of_another_owner(host, drop_in, owner, mode):
 
     since = host.cursor()
     put_environment_file(host, "0:0", 600)
-    host.wait_said("Wrote the credentials", since)
+    host.wait_said("they are back", since)
 
 
 def test_environment_file_that_is_given_to_root(host):

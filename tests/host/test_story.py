@@ -209,8 +209,9 @@ def test_killed_daemon_comes_back_and_goes_on(host, engine, registry):
 
 
 def test_status_and_clean_end(host):
-    assert re.match(r"1 registry live in ecs-agent; watching 1 file \(since \d{4}-\d\d-\d\d \d\d:\d\d \S+\)$",
-                    host.property("ecs-authd", "StatusText"))
+    host.shell("chmod 600 /etc/ecs/ecs.config; systemctl reload ecs-authd")
+    wait_for(lambda: re.match(r"1 registry live in ecs-agent; watching 1 file \(since \d{4}-\d\d-\d\d \d\d:\d\d \S+\)$",
+                              host.property("ecs-authd", "StatusText")), 20, "the status is that it is live", host.tail)
     assert "1 registry live in ecs-agent" in host.run("ecs-authd", "status")
     # Anybody may ask.
     assert "1 registry live in ecs-agent" in host.run("setpriv", "--reuid=65534", "--clear-groups", "ecs-authd", "status")
