@@ -213,7 +213,7 @@ def test_answer_that_vanished(host, helper):
     wait_calls(host, helper, 2)
     expect_last(host, helper, REGISTRY)
     host.wait_live()
-    assert helper.calls()[1] - asked > 4.9 and len(helper.calls()) == 2
+    assert helper.calls()[1] - asked > 4.5 and len(helper.calls()) == 2
     host.wait_idle()
     host.environment_file.write_text(OTHERS)
     wait_state(host, "problem")
