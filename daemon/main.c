@@ -11,10 +11,6 @@
 #include "manager/manager.h"
 #include "report/show-status.h"
 
-#ifndef VERSION
-#define VERSION "unknown"
-#endif
-
 typedef struct Arguments {
         const char *verb;
         const char *config_path;

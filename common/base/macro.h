@@ -10,6 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The Makefile says which; tools that read the sources do not. */
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+
 /* Small things every file of the project needs; each says what the plain C way would repeat. */
 
 #define _cleanup_(f) __attribute__((cleanup(f)))

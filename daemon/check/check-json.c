@@ -3,10 +3,6 @@
 
 #include "base/printable.h"
 
-#ifndef VERSION
-#define VERSION "unknown"
-#endif
-
 static const char *const verdicts[] = {"ok", "warning", "problem"};
 
 CheckJson check_json_new(void) {

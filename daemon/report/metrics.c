@@ -5,10 +5,6 @@
 #include "report/public-file.h"
 #include "report/reason-texts.h"
 
-#ifndef VERSION
-#define VERSION "unknown"
-#endif
-
 static void begin(FILE *f, const char *type, const char *name, const char *help) {
         (void) fprintf(f, "# HELP ecs_authd_%s %s\n# TYPE ecs_authd_%s %s\n", name, help, name, type);
 }

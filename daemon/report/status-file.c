@@ -9,10 +9,6 @@
 #include "base/json.h"
 #include "report/reason-texts.h"
 
-#ifndef VERSION
-#define VERSION "unknown"
-#endif
-
 void status_file_path(char *ret, size_t size) {
         (void) snprintf(ret, size, "%s/status.json", runtime_directory());
 }
