@@ -38,8 +38,8 @@ SIDE_BY_SIDE = [
 
 
 def run(name, command, log=None):
-    """Runs one suite; returns (passed, failed, skipped) and the reasons of what was skipped. log: a file for its output, which is
-    shown when it is over; else it is shown as it comes."""
+    """Runs one suite; returns (passed, failed, skipped) and what is to be named at the end: what failed, and why something was
+    skipped. log: a file for its output, which is shown when it is over; else it is shown as it comes."""
     if not log:
         print(f"\n=== {name}", flush=True)
     results = RESULTS / name.replace(" ", "-")
@@ -51,48 +51,46 @@ def run(name, command, log=None):
                                 stderr=subprocess.STDOUT if log else None).returncode
     if log:
         print(f"\n=== {name}\n{Path(log).read_text(errors='replace')}", flush=True)
-    counts, reasons = count(results)
-    if sum(counts) == 0:
-        counts = (1, 0, 0) if status == 0 else (0, 1, 0)
+    counts, named = count(name, results)
+    if sum(counts) == 0 and status == 0:
+        counts = (1, 0, 0)
     elif status != 0 and counts[1] == 0:
         counts = (counts[0], 1, counts[2])  # the suite itself broke
+        named.append(f"failed: {name}: exit status {status}")
     print(f"--- {name}: {counts[0]} passed, {counts[1]} failed, {counts[2]} skipped "
           f"({time.monotonic() - started:.0f} s)", flush=True)
-    return counts, reasons
+    return counts, named
 
 
-def count(results):
+def count(name, results):
     passed = failed = skipped = 0
-    reasons = []
+    named = []
     for path in sorted(results.glob("*.xml")):
         for case in ElementTree.parse(path).getroot().iter("testcase"):
             skip = case.find("skipped")
             if case.find("failure") is not None or case.find("error") is not None:
                 failed += 1
+                named.append(f"failed: {name}: {case.get('name')}")
             elif skip is not None:
                 skipped += 1
-                reasons.append(f"{case.get('name')}: {skip.get('message') or 'no reason given'}")
+                named.append(f"skipped: {name}: {case.get('name')}: {skip.get('message') or 'no reason given'}")
             else:
                 passed += 1
-    return (passed, failed, skipped), reasons
+    return (passed, failed, skipped), named
 
 
 def main():
     shutil.rmtree(RESULTS, ignore_errors=True)
-    totals = [0, 0, 0]
-    skipped = []
-    outcomes = [(name, run(name, command)) for name, command in SUITES]
+    outcomes = [run(name, command) for name, command in SUITES]
     with ThreadPoolExecutor() as pool:
         print(f"\n=== {' and '.join(name for name, _ in SIDE_BY_SIDE)}, side by side", flush=True)
-        jobs = [(name, pool.submit(run, name, command, RESULTS / f"{name}.log")) for name, command in SIDE_BY_SIDE]
-        outcomes += [(name, job.result()) for name, job in jobs]
-    for name, (counts, reasons) in outcomes:
-        totals = [total + n for total, n in zip(totals, counts)]
-        skipped += [f"{name}: {reason}" for reason in reasons]
+        jobs = [pool.submit(run, name, command, RESULTS / f"{name}.log") for name, command in SIDE_BY_SIDE]
+        outcomes += [job.result() for job in jobs]
+    totals = [sum(column) for column in zip(*(counts for counts, _ in outcomes))]
 
     print()
-    for reason in skipped:
-        print(f"skipped: {reason}")
+    for line in [line for _, named in outcomes for line in named]:
+        print(line)
     print(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")
     return 1 if totals[1] else 0
 

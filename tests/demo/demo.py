@@ -150,8 +150,8 @@ class Demo:
         self.expect("nothing was restarted, and the task runs", len(sandbox.systemd1.restarts()) == n)
         s.command("docker stop web-1          # the task ends")
         sandbox.engine.stop_container("web-1")
-        self.wait_said("Restarting ecs.service", since=since)
-        self.wait_said("runs with the credentials of 1 registry", since=since)
+        wait_for(lambda: sandbox.agent.container_id() not in (None, old), 15, "a new agent", self.daemon.tail)
+        self.wait_said("runs with the credentials of 1 registry", CONTAINER_ID=sandbox.agent.container_id())
         self.expect("the agent was restarted a few seconds later, when the end of the task had been reported",
                     len(sandbox.systemd1.restarts()) == n + 1 and sandbox.agent.container_id() != old and
                     sandbox.agent.credentials() == {REGISTRY: (USER, self.password)})
