@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Life as a service: readiness, reload, watchdog, end."""
 
+import fcntl
 import os
 import signal
 import time
@@ -183,7 +184,7 @@ def test_ends_when_asked(host, signum):
 
 
 def job_that_writes(daemon):
-    """The pid of the child that holds the lock of the environment file, if there is one. Other children live long."""
+    """The pid of the child that waits for the lock of the environment file, if there is one. Other children live long."""
     for child in Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split():
         try:
             if any(os.readlink(fd).endswith("/environment.lock") for fd in Path(f"/proc/{child}/fd").iterdir()):
@@ -193,28 +194,37 @@ def job_that_writes(daemon):
     return None
 
 
-def test_a_write_in_hand_is_finished_first(host):
+@pytest.fixture(name="lock")
+def take_lock(host):
+    """Another ecs-authd is writing ecs.config."""
+    (host.directory / "state").mkdir(exist_ok=True)
+    with open(host.directory / "state/environment.lock", "w", encoding="utf-8") as file:
+        yield lambda how: fcntl.flock(file, how)
+
+
+def test_a_write_in_hand_is_finished_first(host, lock):
     daemon = host.run_live()
-    # Another program is writing ecs.config: the daemon waits for it.
-    with open(host.environment_file, "a", encoding="utf-8"):
-        host.login()
-        wait_for(lambda: job_that_writes(daemon), 5, "a job writes", host.seen)
-        daemon.process.terminate()
-        wait_notified(host, "STOPPING=1")
-        assert host.written() != host.expected
+    lock(fcntl.LOCK_EX)
+    host.login()
+    wait_for(lambda: job_that_writes(daemon), 10, "a job writes", host.seen)
+    daemon.process.terminate()
+    wait_notified(host, "STOPPING=1")
+    assert host.written() != host.expected
+    lock(fcntl.LOCK_UN)
     assert daemon.process.wait(5) == 0
     assert host.written() == host.expected
 
 
-def test_a_job_that_is_killed_is_looked_after(host):
+def test_a_job_that_is_killed_is_looked_after(host, lock):
     """It may have written all the same: nothing is told of that before somebody has looked."""
     daemon = host.run_live()
     since = daemon.mark()
-    with open(host.environment_file, "a", encoding="utf-8"):
-        host.login()
-        os.kill(wait_for(lambda: job_that_writes(daemon), 5, "a job writes", host.seen), signal.SIGKILL)
+    lock(fcntl.LOCK_EX)
+    host.login()
+    os.kill(wait_for(lambda: job_that_writes(daemon), 10, "a job writes", host.seen), signal.SIGKILL)
+    lock(fcntl.LOCK_UN)
     daemon.wait_said("did not end well: it crashed; it was looked at again", since, seconds=20)
-    assert host.written() == host.expected
+    host.wait_written()
     assert not daemon.said("nothing was written", since)
     host.wait_live()
 
@@ -242,3 +252,29 @@ def test_a_kill_during_the_job_heals(host):
     host.run()
     host.wait_live()
     assert host.restarts() == 1
+
+
+# --- what the journal has ---
+
+
+@pytest.mark.parametrize("method", ["systemd", "none"])
+def test_a_burst_of_logins_is_a_few_lines(host, method):
+    """A line for each before."""
+    daemon = host.run(Restart_Method=method, Restart_SettleSec="2s")
+    for n in range(100):
+        host.login(f"r{n}.example.com")
+        host.wait_written()
+    daemon.wait_said("^Wrote the credentials of 100 registries")
+    lines = [line for line in daemon.lines() if line.text.startswith("Wrote")]
+    assert sum(int(line.fields["WRITES"]) for line in lines) == 100 and len(lines) < 20
+
+
+def test_what_is_folded_is_told_before_the_end(host):
+    daemon = host.run(Restart_SettleSec="1h")
+    for n in range(5):
+        host.login(f"r{n}.example.com")
+        host.wait_written()
+    host.wait_idle()
+    daemon.stop()
+    lines = [line for line in daemon.lines() if line.text.startswith("Wrote")]
+    assert sum(int(line.fields["WRITES"]) for line in lines) == 5 and "of 5 registries" in lines[-1].text

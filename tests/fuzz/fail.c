@@ -159,6 +159,12 @@ NOT_INSTRUMENTED static void *forgive(void *block, const void *caller) {
         return block;
 }
 
+/* And the C library loses the name of a character set in newlocale() (2.36). */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) {
+        return "leak:_nl_normalize_codeset\n";
+}
+
 #define MEMORY_OF(type, name, parameters, arguments)                                                                 \
         type __interceptor_##name parameters;                                                                        \
         type name parameters {                                                                                       \
