@@ -9,12 +9,12 @@
 #include "report/publisher.h"
 #include "report/sentence.h"
 #include "report/reason-texts.h"
+#include "report/written-lines.h"
 
 struct Announcer {
         bool notify;
 
-        Digest written; /* what stood in the environment file, by our hand or before it, when that could last be told */
-        bool written_known;
+        WrittenLines *written;
 
         /* What was said last, so that it is not said again. */
         Problems problems;
@@ -36,6 +36,9 @@ int announcer_new(Announcer **ret, sd_event *event, void (*stale)(void *userdata
                 return -ENOMEM;
 
         s->notify = event != NULL;
+        r = written_lines_new(&s->written, event);
+        if (r < 0)
+                return r;
         r = event ? publisher_new(&s->publisher, event, stale, userdata) : 0;
         if (r < 0)
                 return r;
@@ -47,6 +50,7 @@ Announcer *announcer_free(Announcer *s) {
         if (!s)
                 return NULL;
 
+        written_lines_free(s->written);
         publisher_free(s->publisher);
         free(s);
         return NULL;
@@ -62,6 +66,7 @@ static void tell_problems(Announcer *s, const Settings *settings, const SyncRepo
         if (better && !report->asked && report->ask_in_usec == SYNC_ASK_NOW)
                 return;
 
+        written_lines_flush(s->written);
         for (unsigned i = 0; i < problems->n_items; i++)
                 log_event(problems->items[i].level, MESSAGE_PROBLEM,
                           LOG_FIELDS({"FILE", settings->ecsconfig.environment_file}), "%s", problems->items[i].text);
@@ -74,35 +79,8 @@ static void tell_problems(Announcer *s, const Settings *settings, const SyncRepo
 }
 
 void announcer_tell_sync(Announcer *s, const Settings *settings, const SyncReport *report) {
-        char count[16];
-
         tell_problems(s, settings, report);
-
-        (void) snprintf(count, sizeof(count), "%u", report->n_registries);
-        if (report->outcome == SYNC_WRITTEN && s->written_known && digest_equal(&s->written, &report->digest))
-                log_event(
-                        LOG_NOTICE, MESSAGE_WRITTEN,
-                        LOG_FIELDS({"REGISTRY_COUNT", count}, {"REGISTRIES", report->registries},
-                                   {"FILE", settings->ecsconfig.environment_file}),
-                        "Something else took the credentials out of %s, or changed them: they are back, those of %s %s",
-                        settings->ecsconfig.environment_file, count,
-                        sentence_plural(report->n_registries, "registry", "registries"));
-        else if (report->outcome == SYNC_WRITTEN)
-                log_event(LOG_INFO, MESSAGE_WRITTEN,
-                          LOG_FIELDS({"REGISTRY_COUNT", count}, {"REGISTRIES", report->registries},
-                                     {"FILE", settings->ecsconfig.environment_file}),
-                          "Wrote the credentials of %s %s to %s: %s", count,
-                          sentence_plural(report->n_registries, "registry", "registries"),
-                          settings->ecsconfig.environment_file, report->registries);
-        else if (report->outcome == SYNC_REMOVED)
-                log_event(LOG_INFO, MESSAGE_REMOVED,
-                          LOG_FIELDS({"REGISTRY_COUNT", count}, {"FILE", settings->ecsconfig.environment_file}),
-                          "Removed the auth entries from %s: the credential files name no registry any more",
-                          settings->ecsconfig.environment_file);
-        if (report->outcome != SYNC_FAILED && report->digest_known) {
-                s->written = report->digest;
-                s->written_known = true;
-        }
+        written_lines_tell(s->written, settings, report);
 }
 
 static void log_decision(const Settings *settings, const Facts *facts, const ReasonText *text, const char *sentence) {
@@ -176,6 +154,7 @@ void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts
         if (!text->message_id || (s->notify && d->reason == REASON_UNIT_CHANGING) || told_before(s, facts, d, now))
                 return;
 
+        written_lines_flush(s->written);
         log_decision(settings, facts, text, sentence);
         s->action = d->action;
         s->reason = d->reason;
@@ -193,7 +172,7 @@ void announcer_tell_not_recorded(Announcer *s, int error) {
 
 void announcer_say_again(Announcer *s) {
         memset(s->told_usec, 0, sizeof(s->told_usec));
-        s->written_known = false; /* it may be another file by now */
+        written_lines_forget(s->written);
         if (s->action == ACTION_HOLD)
                 s->reason = REASON_NONE;
         if (s->publisher)
