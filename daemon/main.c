@@ -193,6 +193,10 @@ static int parse_arguments(int argc, char **argv, Arguments *a) {
                 return usage_error("unexpected argument: '%s'", argv[optind + 1]);
 
         nearest.typed = argv[optind];
+        if (streq(argv[optind], "help")) {
+                print_help();
+                return EXIT_SUCCESS;
+        }
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
                 nearest_consider(&nearest, verbs[i]);
                 if (streq(verbs[i], argv[optind]))
@@ -259,7 +263,7 @@ static int verb_render(const Arguments *a, const Settings *settings) {
         DigestKey key;
         int r;
 
-        r = digest_key_load(&key);
+        r = digest_key_look(&key);
         if (r < 0)
                 return failed(r);
         r = sync_render(&settings->credentials, &settings->ecsconfig, &key, &credentials, &type, &data, &problems);

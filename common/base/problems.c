@@ -41,6 +41,12 @@ void problems_append(Problems *p, const Problems *other) {
         p->n_dropped += other->n_dropped;
 }
 
+void problems_raise(Problems *p, int level) {
+        for (unsigned i = 0; i < p->n_items; i++)
+                if (p->items[i].level > level)
+                        p->items[i].level = level;
+}
+
 int problems_worst_level(const Problems *p) {
         int worst = LOG_DEBUG;
 

@@ -33,6 +33,9 @@ void problems_add(Problems *p, int level, const char *format, ...) _printf_(3, 4
 /* Those of other after those of p, as far as there is room. */
 void problems_append(Problems *p, const Problems *other);
 
+/* Each becomes at least as bad as this level. */
+void problems_raise(Problems *p, int level);
+
 /* The smallest level among them; LOG_DEBUG where there are none. */
 int problems_worst_level(const Problems *p);
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/directories.h"
 #include "base/secret.h"
+#include "base/timespan.h"
 #include "credentials/credential-file.h"
 #include "credentials/helper-lifetime.h"
 #include "credentials/helper-network.h"
@@ -11,7 +12,8 @@
 #include "credentials/token-expiry.h"
 
 /* Whose lease is shorter has the agent restarted more often than anybody wants. */
-#define SHORT_LEASE_USEC ((int64_t) (30 * 60 * USEC_PER_SEC))
+#define MINUTE_USEC ((int64_t) (60 * USEC_PER_SEC))
+#define SHORT_LEASE_USEC (30 * MINUTE_USEC)
 
 static void note_next(HelperRound *round, int64_t when) {
         if (when > 0 && (round->next == 0 || when < round->next))
@@ -197,15 +199,17 @@ static void explain_failure(const Credential *c, const Lease *lease, Problems *p
 
 static void warn_of_short_lease(const Credential *c, const Lease *lease, Problems *problems) {
         /* As of its answer: when it is due may be the pause after a failure, or a login since. */
-        int64_t length = lease_used_of(lease->end - lease->given);
+        const int64_t length = lease_used_of(lease->end - lease->given);
+        char every[TIMESPAN_MAX];
 
         if (lease->end == 0 || lease->failures > 0 || length >= SHORT_LEASE_USEC)
                 return;
+        timespan_format(every, sizeof(every), (uint64_t) ((length / MINUTE_USEC + 1) * MINUTE_USEC));
         problems_add(
                 problems, LOG_WARNING,
-                "%s: what docker-credential-%s gives for %s is good for so short that the agent is restarted every %lld "
-                "minutes; have it give tokens that last longer, or set HelperLifetime= if it says so too strictly",
-                c->source, c->helper, c->key, (long long) (length / 60 / (int64_t) USEC_PER_SEC) + 1);
+                "%s: what docker-credential-%s gives for %s is good for so short a time that the agent is restarted "
+                "every %s; have it give tokens that last longer, or set HelperLifetime= if it says so too strictly",
+                c->source, c->helper, c->key, every);
 }
 
 /* The answer of "get" in place of what the file itself has. */

@@ -356,6 +356,8 @@ static const char *advise(const char *path, int r) {
                 return "Run 'docker login', or set [Credentials] File=";
         case -EACCES:
         case -EPERM:
+                if (geteuid() != 0)
+                        return "Run this as root (sudo)";
                 return "Look at its owner and mode, and at those of its directories (namei -l); the service reads "
                        "another user's files with a drop-in only (ecs-authd(8), PRIVILEGES)";
         case -EISDIR:

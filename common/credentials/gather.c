@@ -84,6 +84,9 @@ static int load_files(const CredentialSettings *settings, HelperRound *round, Cr
                         n_loaded++;
                 }
         }
+        /* The agent pulls with what nobody can renew. */
+        if (n_loaded == 0 && round->current && round->current->n_items > 0)
+                problems_raise(problems, LOG_ERR);
         if (n_loaded == 0)
                 return error;
 

@@ -87,7 +87,7 @@ static const char *advise(const EnvFile *f, int r) {
                        "ReadWritePaths= (systemctl edit ecs-authd)";
         case -EACCES:
         case -EPERM:
-                return "Run this as root, or look for an immutable file (lsattr)";
+                return geteuid() != 0 ? "Run this as root (sudo)" : "Look for an immutable file (lsattr)";
         case -EBUSY:
                 return "The file itself is a mount point: mount its directory instead";
         case -ENOENT:

@@ -274,10 +274,9 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         return r;
 }
 
-/* what: did not come of it. What is noted besides says nothing of it; only that there is no credential file is a
- * warning. */
+/* what: did not come of it. What is noted besides says nothing of it. */
 static void explain_failure(const EcsConfigSettings *settings, int error, const char *what, Problems *problems) {
-        if (problems_worst_level(problems) > (error == -ENOENT ? LOG_WARNING : LOG_ERR))
+        if (problems_worst_level(problems) > LOG_ERR)
                 problems_add(problems, LOG_ERR, "%s: %s: %s", settings->environment_file, what, strerror(-error));
 }
 

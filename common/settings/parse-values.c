@@ -9,7 +9,7 @@
 #include "credentials/helper-environment.h"
 #include "decision/when-to-restart.h"
 #include "ecsconfig/auth-data.h"
-#include "settings/timespan.h"
+#include "base/timespan.h"
 
 static int expand_path(const char *value, char **ret) {
         _cleanup_free_ char *home = NULL;

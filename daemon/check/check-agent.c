@@ -80,7 +80,7 @@ static int gather_facts(const Check *c, const UnitReport *unit, uint64_t now, Fa
         DigestKey key;
         int r;
 
-        r = digest_key_load(&key);
+        r = digest_key_look(&key);
         if (r >= 0)
                 r = sync_look(&s->ecsconfig, &key, &sync);
         if (r < 0)

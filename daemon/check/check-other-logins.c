@@ -111,6 +111,7 @@ static void look_in_home_of_sudo(Search *s) {
 }
 
 static void *look_everywhere(void *context) {
+        look_at(context, ROOTS_FILE);
         for (size_t i = 0; i < ELEMENTSOF(places); i++)
                 look_below(context, places[i].directory, places[i].file);
         look_in_home_of_sudo(context);
@@ -119,9 +120,11 @@ static void *look_everywhere(void *context) {
 
 static void say_found(Check *c, const char *path) {
         say(c, "other-login", path, WARNING, text("%s has a login, but is not a file that ecs-authd watches", path).s,
-            text("%sset [Credentials] File=%s, with the drop-in for a credential file of another user in ecs-authd(8), "
-                 "PRIVILEGES",
-                 roots_file_is_watched(c) ? "sudo docker login REGISTRY; or: " : "", path)
+            text("%sset [Credentials] File=%s%s", roots_file_is_watched(c) ? "sudo docker login REGISTRY; or: " : "",
+                 path,
+                 streq(path, ROOTS_FILE)
+                         ? ""
+                         : ", with the drop-in for a credential file of another user in ecs-authd(8), PRIVILEGES")
                     .s);
 }
 

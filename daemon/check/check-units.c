@@ -2,6 +2,7 @@
 #include <linux/capability.h>
 #include <sys/stat.h>
 #include <systemd/sd-bus.h>
+#include <systemd/sd-daemon.h>
 
 #include "check/check-parts.h"
 
@@ -253,7 +254,12 @@ void check_units(Check *c, UnitReport *ret_unit) {
                 return;
         ret_unit->state = UNIT_UNKNOWN;
         if (sd_bus_open_system(&bus) < 0 || load_unit(bus, c->settings->unit, &path) < 0) {
-                say(c, "systemd", NULL, PROBLEM, "systemd cannot be reached over D-Bus", "systemctl start dbus");
+                if (sd_booted() > 0)
+                        say(c, "systemd", NULL, PROBLEM, "systemd cannot be reached over D-Bus",
+                            "systemctl start dbus");
+                else
+                        say(c, "systemd", NULL, PROBLEM, "systemd does not run here, and so restarts no agent",
+                            "set [Restart] Method= to upstart, docker or none (ecs-authd.conf(5))");
                 return;
         }
         *ret_unit = look_at_unit(bus, path);

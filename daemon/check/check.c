@@ -14,9 +14,13 @@ static void look(Check *c, bool login) {
         DigestKey key;
         bool known;
 
+        if (geteuid() != 0)
+                say(c, "user", NULL, WARNING,
+                    "this is not root, and most files here are for root alone: not all that follows is so for the service",
+                    "sudo ecs-authd check");
         check_credential_files(c);
         announce(c, "asking credential stores and helpers");
-        known = digest_key_load(&key) >= 0 &&
+        known = digest_key_look(&key) >= 0 &&
                 sync_render(&s->credentials, &s->ecsconfig, &key, &credentials, &type, &data, &problems) >= 0;
         say_problems(c, "credentials", &problems);
         check_registries(c, &credentials, login);

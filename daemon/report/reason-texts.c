@@ -39,10 +39,11 @@ static const ReasonText texts[_REASON_MAX] = {
         [REASON_VERIFYING] = {"waiting", LOG_INFO, NULL, "{agent} was restarted; waiting for its new container"},
         [REASON_SETTLE] = {"waiting", LOG_INFO, NULL,
                            "Credentials changed; waiting for them to settle before {agent} is restarted"},
-        [REASON_MIN_INTERVAL] = {"waiting", LOG_INFO, MESSAGE_WAITING,
-                                 "{agent} is restarted in {seconds} s: at most one restart per MinIntervalSec="},
+        [REASON_MIN_INTERVAL] =
+                {"waiting", LOG_INFO, MESSAGE_WAITING,
+                 "The restart of {agent} waits{wait}: at most one restart per MinIntervalSec={interval}"},
         [REASON_BACKOFF] = {"waiting", LOG_WARNING, MESSAGE_WAITING,
-                            "{agent} is restarted again in {seconds} s: {failures} had no effect"},
+                            "The next restart of {agent} waits{wait}: {failures} had no effect"},
         [REASON_TASKS_ENDED] = {"waiting", LOG_INFO, NULL,
                                 "The last task has ended; {agent} is restarted some seconds later, when that has been "
                                 "reported"},
@@ -94,7 +95,7 @@ static const ReasonText texts[_REASON_MAX] = {
                                   "ECS_CLUSTER than before, registration refused, a changed instance type or "
                                   "attribute, failed user data)"},
         [REASON_TASKS] = {"held", LOG_WARNING, MESSAGE_HELD_TASKS,
-                          "Restart held: {tasks}, and the agent would lose them: it does not keep its state "
+                          "Restart held: {tasks}, which a restart would lose: the agent does not keep its state "
                           "({unsaved}). It is restarted when the last one is gone{unknown}"},
         [REASON_TASKS_UNKNOWN] = {"held", LOG_WARNING, MESSAGE_HELD_TASKS,
                                   "Restart held: the agent does not keep its state ({unsaved}), and does not tell at "
@@ -115,7 +116,7 @@ static const ReasonText write_failed = {"problem", LOG_ERR, MESSAGE_WAITING,
 static const ReasonText written_in_part = {"problem", LOG_WARNING, MESSAGE_PROBLEM,
                                            "{file} is up to date, and nothing is restarted, as asked. {problems}"};
 static const ReasonText start_waits = {"waiting", LOG_WARNING, MESSAGE_STARTING,
-                                       "{agent} is down since our restart; it is started again in {seconds} s. See "
+                                       "{agent} is down since our restart; its next start waits{wait}. See "
                                        "{logs}"};
 static const ReasonText live_with_problem = {"problem", LOG_WARNING, MESSAGE_LIVE,
                                              "Container {container} ({id}) runs {credentials}; {version} in cluster "

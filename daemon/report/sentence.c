@@ -2,6 +2,7 @@
 #include "report/sentence.h"
 
 #include "base/directories.h"
+#include "base/timespan.h"
 #include "report/reason-texts.h"
 
 enum {
@@ -69,10 +70,18 @@ typedef struct Context {
         const Facts *facts;
         const Decision *decision;
         uint64_t now;
+        bool brief;
 } Context;
 
-static unsigned seconds_until(uint64_t usec, uint64_t now) {
-        return usec > now ? (unsigned) ((usec - now + USEC_PER_SEC - 1) / USEC_PER_SEC) : 0;
+/* In whole seconds, which are over then. What is read a while later is without it. */
+static void describe_wait(const Context *c, char *ret) {
+        const uint64_t end = c->decision->look_again_usec;
+        const uint64_t seconds = end > c->now ? (end - c->now + USEC_PER_SEC - 1) / USEC_PER_SEC : 0;
+
+        if (c->brief)
+                return;
+        ret[0] = ' ';
+        timespan_format(ret + 1, WORD_MAX - 1, seconds * USEC_PER_SEC);
 }
 
 static void describe_credentials(const Facts *f, char *ret) {
@@ -142,8 +151,10 @@ static bool make_word(const Context *c, const char *name, char *ret) {
                 describe_logs(c->settings, ret);
         else if (streq(name, "id"))
                 (void) snprintf(ret, WORD_MAX, "%.*s", SHORT_ID, f->agent.container_id);
-        else if (streq(name, "seconds"))
-                (void) snprintf(ret, WORD_MAX, "%u", seconds_until(c->decision->look_again_usec, c->now));
+        else if (streq(name, "wait"))
+                describe_wait(c, ret);
+        else if (streq(name, "interval"))
+                timespan_format(ret, WORD_MAX, c->settings->restart.min_interval_usec);
         else if (streq(name, "failures"))
                 (void) snprintf(ret, WORD_MAX, "%u %s", f->record.failures,
                                 sentence_plural(f->record.failures, "restart", "restarts in a row"));
@@ -219,7 +230,9 @@ void sentence_describe_briefly(const Settings *settings, const Facts *facts, con
         char count[64];
 
         if (d->reason != REASON_LIVE || facts->file.sync.no_login_yet) {
-                sentence_describe(settings, facts, d, now, ret, size);
+                const Context c = {.settings = settings, .facts = facts, .decision = d, .now = now, .brief = true};
+
+                expand(&c, reason_text(facts, d)->sentence, ret, size);
                 return;
         }
         while (settings->credentials.files[n_files])

@@ -220,7 +220,7 @@ def unsaved(host):
 
 AGENT = {
     "tasks": (lambda host: (unsaved(host), host.engine.run_task()), {}, HELD,
-              "would not be restarted now. Restart held: 1 task container runs (web), and the agent would lose them"),
+              "would not be restarted now. Restart held: 1 task container runs (web), which a restart would lose"),
     "state not kept, no task": (unsaved, {}, WOULD_CHANGE, "would be restarted when no task was seen for a few seconds. "),
     "never": (unsaved, {"Restart_UnsavedState": "never"}, HELD, "Restart held by UnsavedState=never"),
     "no engine": (lambda host: host.engine.stop(), {}, HELD,
@@ -277,14 +277,14 @@ def test_an_agent_that_does_not_answer(live):
 
 
 @pytest.mark.parametrize("interval, head, expected", [
-    ("5s", "would be restarted, but not at once. ecs.service is restarted in ", WOULD_CHANGE),
-    ("1d", "would not be restarted now. ecs.service is restarted in ", HELD),  # longer than apply waits
+    ("5s", "would be restarted, but not at once. The restart of ecs.service waits ", WOULD_CHANGE),
+    ("1d", "would not be restarted now. The restart of ecs.service waits ", HELD),  # longer than apply waits
 ])
 def test_the_distance_of_restarts(live, interval, head, expected):
     live.login()
     assert live.run_verb("apply", "--no-restart").returncode == 0
     lines, status = dry_run(live, Restart_MinIntervalSec=interval)
-    assert head in agent_line(lines) and "at most one restart per MinIntervalSec=" in agent_line(lines)
+    assert head in agent_line(lines) and f"at most one restart per MinIntervalSec={interval}" in agent_line(lines)
     assert status == expected
 
 

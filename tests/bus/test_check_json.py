@@ -140,6 +140,8 @@ def test_another_file_is_watched(host):
     """Then root's login goes to no file that is read."""
     found, = find_beside(host, f"put {ALICE}")
     assert found["cure"].startswith(f"set [Credentials] File={ALICE}, with the drop-in")
+    found, = find_beside(host, "put /root/.docker/config.json")
+    assert found["cure"] == "set [Credentials] File=/root/.docker/config.json"
 
 
 @needs_root

@@ -21,7 +21,7 @@ def test_engine_replaced_by_a_newer_one(host):
     host.engine.api_version, host.engine.minimum_api_version = "1.52", "1.44"
     host.login()
     host.wait_live()
-    assert host.engine.requests[-1].startswith("/v1.52/")
+    assert [path for path in host.engine.requests if path != "/_ping"][-1].startswith("/v1.52/")
 
 
 def test_engine_hangs(host):
@@ -142,7 +142,7 @@ def test_tasks_would_be_lost(host, how):
     host.engine.run_task("one")
     host.engine.run_task("two")
     host.login()
-    line = daemon.wait_said("held.*the agent would lose them", since)
+    line = daemon.wait_said("held.*which a restart would lose", since)
     assert re.search(r"\b2 task", line.text) and how.split()[-1].split("=")[0] in line.text
     assert host.written() == host.expected
     host.look_again()

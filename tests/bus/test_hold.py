@@ -20,7 +20,7 @@ def make_held(host):
     host.engine.run_task("one")
     since = daemon.mark()
     host.login()
-    daemon.wait_said(r"Restart held: 1 task container runs \(web\), and the agent would lose them", since)
+    daemon.wait_said(r"Restart held: 1 task container runs \(web\), which a restart would lose", since)
     wait_for(lambda: followers(host) and '"container":[' not in urllib.parse.unquote(followers(host)[-1]), 10,
              "the events of all containers are followed", host.seen)
     return host
@@ -113,7 +113,7 @@ def test_a_task_without_a_container_holds(unsaved, status):
     since = unsaved.daemon.mark()
     unsaved.agent.tasks = ["STOPPED", status]
     unsaved.login()
-    unsaved.daemon.wait_said(r"Restart held: 1 task has not ended \(web\), and the agent would lose them", since)
+    unsaved.daemon.wait_said(r"Restart held: 1 task has not ended \(web\), which a restart would lose", since)
     unsaved.look_again()
     assert unsaved.restarts() == 0
 

@@ -92,7 +92,7 @@ def test_jwt_that_ends(host, helper):
     """Asked again at two thirds of what the token says, and the agent is restarted with the next one."""
     helper.gives_jwts_of(12)
     run_live(host, helper)
-    host.daemon.wait_said("good for so short that the agent is restarted every 1 minutes")
+    host.daemon.wait_said("good for so short a time that the agent is restarted every 1min;")
     first = host.expected[REGISTRY]
     wait_calls(host, helper, 2)
     expect_last(host, helper, REGISTRY)

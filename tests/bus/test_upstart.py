@@ -92,7 +92,7 @@ def test_a_start_that_fails_is_tried_again(host):
     host.upstart._Start = fail_once
     host.login()
     daemon.wait_said("Restart job of ecs.service: Job failed to start")
-    daemon.wait_said("is down since our restart; it is started again in")
+    daemon.wait_said("is down since our restart; its next start waits ")
     host.wait_live(seconds=20)
     assert host.upstart.methods() == ["Stop", "Start", "Start"]
 

@@ -39,6 +39,10 @@ def test_usage(arguments):
     assert result.stdout == "" and "ecs-authd" in result.stderr
 
 
+def test_help():
+    assert command("help").stdout == command("--help").stdout == command("-h").stdout != ""
+
+
 @pytest.mark.parametrize("arguments, said", [
     (["stauts"], "unknown verb: 'stauts'; did you mean 'status'?"),
     (["Check"], "unknown verb: 'Check'; did you mean 'check'?"),
@@ -177,7 +181,7 @@ def test_apply_without_restart_needs_neither_systemd_nor_docker(host):
 HELD = {
     "no bus": (lambda host: (host.systemd1.disconnect(), host.bus.stop()), "systemd cannot be reached"),
     "no engine": (lambda host: host.engine.stop(), "Docker Engine"),
-    "tasks": (lambda host: host.engine.run_task(), "the agent would lose them"),
+    "tasks": (lambda host: host.engine.run_task(), "which a restart would lose"),
 }
 
 

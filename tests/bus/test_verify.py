@@ -46,7 +46,7 @@ def test_the_same_credentials_are_not_tried_again(host, how):
 
     # Somebody has mended it and asks for another try: that comes, after a pause.
     daemon.hang_up()
-    daemon.wait_said("ecs.service is restarted again in")
+    daemon.wait_said("The next restart of ecs.service waits ")
 
 
 def test_nor_by_the_next_instance(host):

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "settings/settings.h"
-#include "settings/timespan.h"
+#include "base/timespan.h"
 
 /* A file of settings. What stands behind a NUL is an option (-o), behind the next one the value of one that is nobody's
  * business. */

@@ -474,9 +474,16 @@ class Host:
         return self.run("systemctl", "show", "--property", name, "--value", unit).strip()
 
     def restart_daemon(self):
-        """Waits for READY. More often than systemd's start limit has it: the tests are at fault, not the daemon."""
-        self.run("systemctl", "reset-failed", "ecs-authd", check=False)
-        self.run("systemctl", "restart", "ecs-authd")
+        """Waits for READY."""
+        self.restart_unit("ecs-authd")
+
+    def restart_agent(self):
+        self.restart_unit("ecs")
+
+    def restart_unit(self, unit):
+        """More often than systemd's start limit has it: the tests are at fault, not the daemon."""
+        self.run("systemctl", "reset-failed", unit, check=False)
+        self.run("systemctl", "restart", unit)
 
     def power_off(self):
         if self.process:

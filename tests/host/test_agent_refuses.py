@@ -69,7 +69,7 @@ def test_the_operator_mends_it(host, engine, registry):
 
 def test_a_login_that_comes_while_it_refuses(host, engine, registry):
     engine.control.set(register=None, exit=(5, 0))
-    host.run("systemctl", "restart", "ecs")
+    host.restart_agent()
     wait_failed(host)
     since = host.cursor()
     new_login(host, registry)

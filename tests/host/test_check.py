@@ -41,7 +41,8 @@ def login(host):
 
 
 def add_line(host, line):
-    host.shell(f"echo '{line}' >> /etc/ecs/ecs.config; systemctl restart ecs")
+    host.shell(f"echo '{line}' >> /etc/ecs/ecs.config")
+    host.restart_agent()
 
 
 def credential_file(host, **entries):
@@ -94,7 +95,7 @@ BROKEN = {
     "auth that is no base64": (lambda h: credential_file(h, **{"other.example": {"auth": "%%%"}}), 'the "auth" of other.example',
                                credential_file),
     "Docker Engine down": (lambda h: h.engine_part.stop(), "the Docker Engine does not answer",
-                           lambda h: (h.engine_part.start(), h.run("systemctl", "restart", "ecs"))),
+                           lambda h: (h.engine_part.start(), h.restart_agent())),
 }
 
 

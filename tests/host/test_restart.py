@@ -58,7 +58,8 @@ def test_taken_back_within_the_settle_window(host, engine, registry):
 
 
 def test_the_end_of_the_last_task_releases_the_restart(host, engine, registry):
-    host.shell("echo ECS_DATADIR= >> /etc/ecs/ecs.config && systemctl restart ecs")
+    host.shell("echo ECS_DATADIR= >> /etc/ecs/ecs.config")
+    host.restart_agent()
     wait_for(lambda: not environment(engine.running_agent() or {"Config": {"Env": ["ECS_DATADIR=x"]}})["ECS_DATADIR"],
              30, "the agent runs without ECS_DATADIR", host.tail)
     task = engine.docker("run", "-d", "--network", "host", "--label", "com.amazonaws.ecs.task-arn=arn:aws:ecs:task/1",
@@ -79,7 +80,8 @@ def test_the_end_of_the_last_task_releases_the_restart(host, engine, registry):
     host.wait_said("Restarting ecs.service", since, seconds=8)
     wait_newest(host, engine, registry)
     engine.docker("rm", "-f", task)
-    host.shell("sed -i /ECS_DATADIR/d /etc/ecs/ecs.config && systemctl restart ecs")
+    host.shell("sed -i /ECS_DATADIR/d /etc/ecs/ecs.config")
+    host.restart_agent()
     wait_newest(host, engine, registry)
 
 

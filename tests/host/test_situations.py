@@ -56,17 +56,18 @@ def another_login(host):
 
 def settings(host, text):
     host.put(SETTINGS, text)
-    host.run("systemctl", "restart", "ecs-authd")
+    host.restart_daemon()
 
 
 def line_of_agent(host, line):
-    host.shell(f"echo '{line}' >> /etc/ecs/ecs.config; systemctl restart ecs")
+    host.shell(f"echo '{line}' >> /etc/ecs/ecs.config")
+    host.restart_agent()
 
 
 def with_tasks(host):
     line_of_agent(host, "ECS_DATADIR=")
     host.engine_part.control.set(tasks=[(ARN, "RUNNING", "web")])
-    host.run("systemctl", "restart", "ecs-authd")
+    host.restart_daemon()
     wait_for(lambda: host.status_file().get("agent", {}).get("tasks") == 1, 20, "the task is seen", host.tail)
     another_login(host)
 
@@ -74,7 +75,7 @@ def with_tasks(host):
 def silent(host):
     host.engine_part.control.set(register=None)
     settings(host, "[Restart]\nVerifySec=2s\n")
-    host.run("systemctl", "restart", "ecs")
+    host.restart_agent()
 
 
 def refused(host):
@@ -106,8 +107,8 @@ SITUATIONS = {
     "new credentials settle": (lambda h: (settings(h, "[Restart]\nSettleSec=1h\n"), another_login(h)), "waiting",
                                "waiting for them to settle"),
     "a restart was not long ago": (lambda h: (settings(h, "[Restart]\nMinIntervalSec=1h\n"), another_login(h)), "waiting",
-                                   "at most one restart per MinIntervalSec="),
-    "a task would be lost": (with_tasks, "held", "1 task has not ended (web), and the agent would lose"),
+                                   "at most one restart per MinIntervalSec=1h"),
+    "a task would be lost": (with_tasks, "held", "1 task has not ended (web), which a restart would lose"),
     "UnsavedState=never": (lambda h: (line_of_agent(h, "ECS_DATADIR="), settings(h, "[Restart]\nUnsavedState=never\n"),
                                       another_login(h)), "held", "Restart held by UnsavedState=never"),
     "agent stopped": ("systemctl stop ecs", "stopped", "ecs.service is stopped; left alone"),
@@ -151,7 +152,6 @@ def plain(text):
     text = re.sub(r"127\.0\.0\.1:\d+", "registry.example.com", text)
     text = re.sub(r" \(since [^)]*\)", "", text)
     text = re.sub(r"\([0-9a-f]{12}\)", "(9f2c1d07b3aa)", text)
-    text = re.sub(r"in \d+ s\b", "in 60 s", text)
     return text.replace("|", "\\|")
 
 

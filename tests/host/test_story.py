@@ -153,7 +153,8 @@ def test_an_agent_that_was_stopped_is_not_started(host, engine, registry):
 
 def test_tasks_hold_the_restart_of_an_agent_without_state(host, engine, registry):
     old = engine.agent()
-    host.shell("echo ECS_DATADIR= >> /etc/ecs/ecs.config && systemctl restart ecs")
+    host.shell("echo ECS_DATADIR= >> /etc/ecs/ecs.config")
+    host.restart_agent()
     old = wait_for(lambda: (engine.running_agent() or {}).get("Id", old["Id"]) != old["Id"] and engine.running_agent(), 30,
                    "the agent runs without ECS_DATADIR", host.tail)
     wait_live(host, engine, registry)

@@ -26,12 +26,14 @@ def make_without_checkpoint(host, engine):
 
 def with_line(host, engine, line):
     key, value = line.split("=", 1)
-    host.shell(f"echo '{line}' >> /etc/ecs/ecs.config && systemctl restart ecs")
+    host.shell(f"echo '{line}' >> /etc/ecs/ecs.config")
+    host.restart_agent()
     wait_for(lambda: (agent := engine.running_agent()) and environment(agent).get(key) == value, 30, f"it runs with {line}",
              host.tail)
     yield
     engine.control.set(tasks=[])
-    host.shell(f"sed -i /{key}/d /etc/ecs/ecs.config && systemctl restart ecs")
+    host.shell(f"sed -i /{key}/d /etc/ecs/ecs.config")
+    host.restart_agent()
     wait_for(lambda: (agent := engine.running_agent()) and environment(agent).get(key) != value, 30, f"it runs without {line}",
              host.tail)
 

@@ -3,7 +3,6 @@
 
 #include "ecsconfig/environment-file.h"
 #include "settings/settings.h"
-#include "settings/timespan.h"
 
 static Settings *load(const char *directory, const char *text, const char *const *options, Problems *problems) {
         _cleanup_free_ char *path = unit_path(directory, "ecs-authd.conf");
@@ -478,40 +477,6 @@ static void test_shipped_file_shows_the_defaults(void **state) {
         assert_int_equal(shown->restart.verify_usec, c->restart.verify_usec);
 }
 
-static void test_timespans(void **state _unused_) {
-        static const struct {
-                const char *text;
-                int r;
-                uint64_t usec;
-        } table[] = {
-                {"0", 0, 0},
-                {"2", 0, 2 * USEC_PER_SEC},
-                {"2s", 0, 2 * USEC_PER_SEC},
-                {" 2 s ", 0, 2 * USEC_PER_SEC},
-                {"1min 30s", 0, 90 * USEC_PER_SEC},
-                {"1h30min", 0, 5400 * USEC_PER_SEC},
-                {"500ms", 0, 500 * USEC_PER_MSEC},
-                {"7us", 0, 7},
-                {"2d", 0, 172800 * USEC_PER_SEC},
-                {"1w", 0, 604800 * USEC_PER_SEC},
-                {"", -EINVAL, 0},
-                {"s", -EINVAL, 0},
-                {"2x", -EINVAL, 0},
-                {"2.5s", -EINVAL, 0},
-                {"-2s", -EINVAL, 0},
-                {"infinity", -EINVAL, 0},
-                {"99999999999999999999", -ERANGE, 0},
-                {"9999999w", -ERANGE, 0},
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                uint64_t usec = 0;
-
-                assert_int_equal(timespan_parse(table[i].text, &usec), table[i].r);
-                assert_int_equal(usec, table[i].usec);
-        }
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_defaults, unit_make_directory, unit_remove_directory),
@@ -542,7 +507,6 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_values_of_the_environment_are_not_shown, unit_make_directory,
                                                 unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_helper_lifetime, unit_make_directory, unit_remove_directory),
-                cmocka_unit_test(test_timespans),
         };
 
         return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "settings/timespan.h"
+#include "base/timespan.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 
 #include "base/macro.h"
 
@@ -84,4 +85,27 @@ int timespan_parse(const char *s, uint64_t *ret_usec) {
 
         *ret_usec = total;
         return 0;
+}
+
+void timespan_format(char *ret, size_t size, uint64_t usec) {
+        static const struct {
+                const char *name;
+                uint64_t usec;
+        } units[] = {
+                {"d", 24 * 3600 * USEC_PER_SEC}, {"h", 3600 * USEC_PER_SEC},
+                {"min", 60 * USEC_PER_SEC},      {"s", USEC_PER_SEC},
+                {"ms", USEC_PER_MSEC},
+        };
+        size_t i = 0;
+        uint64_t rest;
+
+        while (i + 1 < ELEMENTSOF(units) && usec < units[i].usec)
+                i++;
+        (void) snprintf(ret, size, "%" PRIu64 "%s", usec / units[i].usec, units[i].name);
+        if (i + 2 >= ELEMENTSOF(units))
+                return;
+        rest = usec % units[i].usec / units[i + 1].usec;
+        if (rest > 0)
+                (void) snprintf(ret, size, "%" PRIu64 "%s %" PRIu64 "%s", usec / units[i].usec, units[i].name, rest,
+                                units[i + 1].name);
 }

@@ -1,8 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-#pragma once
-
-#include <stdint.h>
-
-/* A span of time in systemd's notation (systemd.time(7)): "2s", "1min 30s", "500ms"; a bare number is seconds.
- * -EINVAL: not a span; -ERANGE: longer than 10 years. */
-int timespan_parse(const char *s, uint64_t *ret_usec);
