@@ -89,7 +89,7 @@ static void test_bad_credential_file_changes_nothing(void **state) {
         expect(h, SYNC_FAILED, 1, &report);
         unit_assert_problem(&report.problems, h->credentials);
         unit_assert_problem(&report.problems, "The last good credentials stay in use");
-        assert_int_equal(problems_worst_level(&report.problems), LOG_WARNING);
+        assert_int_equal(problems_worst_level(&report.problems), LOG_ERR);
         unit_assert_file(h->environment, LINES);
 
         unit_write_file(h->credentials, "{\"auths\":\n  oops}");
