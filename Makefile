@@ -1,38 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every entry point of the project; `make help` lists them.
 
-VERSION := 0.1.0
+VERSION := 0.2.0
 
 , := ,
 
 CC      ?= gcc
 BUILD   ?= build
-PREFIX  ?= /usr
-BINDIR  ?= $(PREFIX)/bin
-MANDIR  ?= $(PREFIX)/share/man
-UNITDIR ?= $(PREFIX)/lib/systemd/system
-CATALOGDIR ?= $(PREFIX)/lib/systemd/catalog
-COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
-CONFDIR ?= /etc
 PYTHON  ?= /usr/bin/python3
+
+# Where install puts things: the GNU names, and PREFIX. Settings are read from /etc, whatever the prefix.
+PREFIX  ?= /usr
+prefix        = $(PREFIX)
+exec_prefix   = $(prefix)
+bindir        = $(exec_prefix)/bin
+datarootdir   = $(prefix)/share
+mandir        = $(datarootdir)/man
+sysconfdir    = /etc
+unitdir       = $(prefix)/lib/systemd/system
+catalogdir    = $(prefix)/lib/systemd/catalog
+completiondir = $(datarootdir)/bash-completion/completions
 
 PACKAGES := libsystemd json-c libcurl libcrypto inih
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
             -Wundef -Wformat=2 -Wvla
-# What distributions build with, as far as this compiler knows it; only with optimization, and not beside the
-# sanitizers.
+# What distributions build with, as far as this compiler knows it; beyond what CFLAGS from elsewhere bring. Not beside
+# the sanitizers.
 knows     = $(shell printf '\043include <string.h>\n' | $(CC) -O2 -Werror $(1) -x c -c - -o /dev/null 2>/dev/null && echo '$(1)')
-HARDENING := -O2 $(or $(call knows,-D_FORTIFY_SOURCE=3),-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE \
+ifeq ($(origin HARDENING),undefined)
+HARDENING := -U_FORTIFY_SOURCE $(or $(call knows,-D_FORTIFY_SOURCE=3),-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE \
              $(foreach f,-fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero,$(call knows,$f))
+endif
 SANITIZE  := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 COVERAGE  := -O0 --coverage
 
-CFLAGS   ?= $(HARDENING) -g
+CFLAGS   ?= -O2 -g
 LDFLAGS  ?= -pie -Wl,-z,relro,-z,now
 # A header is included by its room: "credentials/helper.h".
 INCLUDES := -Icommon -Idaemon -Itests/unit
 override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(INCLUDES) $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-override CFLAGS   += -std=c17 $(WARNINGS)
+# The same bytes wherever it is built.
+override CFLAGS   += -std=c17 $(WARNINGS) $(HARDENING) -ffile-prefix-map=$(CURDIR)=.
 LIBS     := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -linotifytools
 
 COMMON_SOURCES := $(wildcard common/*/*.c)
@@ -56,7 +64,7 @@ Q := @
 endif
 say = $(if $(Q),@printf '%-4s %s\n' $(1) $(2))
 
-all: $(BUILD)/ecs-authd $(BUILD)/ecs-authd.service $(MAN_PAGES) ## build the daemon
+all: $(BUILD)/ecs-authd $(MAN_PAGES) ## build the daemon
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
@@ -69,11 +77,6 @@ $(BUILD)/%.o: %.c Makefile
 $(BUILD)/ecs-authd: $(COMMON_OBJECTS) $(DAEMON_OBJECTS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
-
-$(BUILD)/ecs-authd.service: units/ecs-authd.service.in Makefile
-	@mkdir -p $(@D)
-	$(call say,GEN,$@)
-	$(Q)sed 's|@BINDIR@|$(BINDIR)|' $< > $@
 
 $(BUILD)/man/%: packaging/man/%.scd
 	@mkdir -p $(@D)
@@ -133,7 +136,7 @@ $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(COMMON_OBJECTS)
 unit-tests: $(UNIT_TESTS)
 
 unit-check: ## unit tests, with address and undefined behaviour sanitizers
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all unit-tests
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= HARDENING= all unit-tests
 	@tests/unit/run $(BUILD)/sanitize/tests
 
 mutate: export COMPILE = $(CC) $(CPPFLAGS) -std=c17 $(WARNINGS)
@@ -141,17 +144,17 @@ mutate: export NO_MEMORY := $(NO_MEMORY)
 mutate: export SANITIZE := $(SANITIZE)
 mutate: export LIBS := $(LIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
 mutate: ## half an hour: change common/ in one place at a time, show what no unit test notices (ROOM= WORD= SAMPLE= SEED= AGAIN=)
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/mutate CFLAGS=-O1 LDFLAGS= unit-tests
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= unit-tests
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/mutate CFLAGS=-O1 LDFLAGS= HARDENING= unit-tests
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= HARDENING= unit-tests
 	@BUILD=$(BUILD) $(PYTHON) -B tests/mutate.py
 
 bus-check: all ## the daemon on a private bus, with sanitizers; what is measured of it, without
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= HARDENING= all
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/sanitize/ecs-authd ECS_AUTHD_PLAIN=$(CURDIR)/$(BUILD)/ecs-authd \
 	        $(PYTHON) -m pytest -q -p no:cacheprovider -n 2 tests/bus
 
 conformance-check: ## credential files of many tools, through every reader of ecs.config, to what the agent pulls with
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= all
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= HARDENING= all
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/sanitize/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/conformance
 
 recipes-check: all ## the recipes of packaging/recipes, with stand-ins for what they ask
@@ -182,7 +185,8 @@ FUZZ_WRAPPED := strdup strndup open openat read write fsync fstat fchmod renamea
                 pthread_create pthread_clockjoin_np
 FUZZ_LDFLAGS  = -fsanitize=fuzzer $(FUZZ_WRAPPED:%=-Wl,--wrap=%)
 FUZZ_PARTS   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fuzz/fuzz-%,$(wildcard tests/fuzz/*.c)))
-FUZZ_MAKE     = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/fuzz CC=clang CFLAGS="$(FUZZ_FLAGS)" LDFLAGS= fuzzers
+# The seeds are of that version.
+FUZZ_MAKE     = $(MAKE) VERSION=0.1.0 --no-print-directory -s BUILD=$(BUILD)/fuzz CC=clang CFLAGS="$(FUZZ_FLAGS)" LDFLAGS= HARDENING= fuzzers
 
 $(BUILD)/fuzzer/%: $(BUILD)/tests/fuzz/fuzz-%.o $(FUZZ_PARTS) $(COMMON_OBJECTS) $(filter-out %/main.o,$(DAEMON_OBJECTS))
 	@mkdir -p $(@D)
@@ -210,7 +214,7 @@ fuzz-merge: ## take into the seeds what is new in FUZZ_CORPUS= and reaches more 
 	@for f in $(FUZZERS); do tests/fuzz/merge $(BUILD)/fuzz/fuzzer/$$f $(FUZZ_CORPUS) || exit 1; done
 
 coverage: ## lines and branches of common/ that the unit tests reach; a floor for the branches
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/coverage CFLAGS="$(COVERAGE) -g" LDFLAGS=--coverage unit-tests
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/coverage CFLAGS="$(COVERAGE) -g" LDFLAGS=--coverage HARDENING= unit-tests
 	@BUILD=$(BUILD) $(PYTHON) tests/coverage.py
 
 pictures: all ## the terminal pictures of README.md, from real runs
@@ -218,27 +222,33 @@ pictures: all ## the terminal pictures of README.md, from real runs
 
 # --- install ---
 
-install: all ## program, unit and settings (DESTDIR=, PREFIX=)
-	install -D -m 755 $(BUILD)/ecs-authd $(DESTDIR)$(BINDIR)/ecs-authd
-	install -D -m 644 $(BUILD)/ecs-authd.service $(DESTDIR)$(UNITDIR)/ecs-authd.service
-	install -D -m 644 units/ecs-authd.catalog $(DESTDIR)$(CATALOGDIR)/ecs-authd.catalog
-	install -D -m 644 packaging/completions/ecs-authd $(DESTDIR)$(COMPLETIONDIR)/ecs-authd
-	@# The journal reads a database of all catalogs; a package does this in its own way.
-	test -n "$(DESTDIR)" || journalctl --update-catalog || true
+install: all ## program, unit, settings, manual pages (DESTDIR=, PREFIX=, and the GNU directory variables)
+	install -D -m 755 $(BUILD)/ecs-authd $(DESTDIR)$(bindir)/ecs-authd
+	install -d -m 755 $(DESTDIR)$(unitdir)
+	sed 's|@BINDIR@|$(bindir)|' units/ecs-authd.service.in > $(DESTDIR)$(unitdir)/ecs-authd.service
+	chmod 644 $(DESTDIR)$(unitdir)/ecs-authd.service
+	install -D -m 644 units/ecs-authd.catalog $(DESTDIR)$(catalogdir)/ecs-authd.catalog
+	install -D -m 644 packaging/completions/ecs-authd $(DESTDIR)$(completiondir)/ecs-authd
 	for page in $(MAN_PAGES); do \
-	        install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; \
+	        install -D -m 644 $$page $(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/} || exit 1; \
 	done
 	@# Settings that somebody has changed stay.
-	test -e $(DESTDIR)$(CONFDIR)/ecs-authd.conf || install -D -m 644 conf/ecs-authd.conf $(DESTDIR)$(CONFDIR)/ecs-authd.conf
-	install -d -m 755 $(DESTDIR)$(CONFDIR)/ecs-authd.conf.d
+	test -e $(DESTDIR)$(sysconfdir)/ecs-authd.conf || install -D -m 644 conf/ecs-authd.conf $(DESTDIR)$(sysconfdir)/ecs-authd.conf
+	install -d -m 755 $(DESTDIR)$(sysconfdir)/ecs-authd.conf.d
 	@# Where the agent's package has not been yet: the unit may write only into a directory that is there.
-	test -d $(DESTDIR)$(CONFDIR)/ecs || install -d -m 755 $(DESTDIR)$(CONFDIR)/ecs
+	test -d $(DESTDIR)$(sysconfdir)/ecs || install -d -m 755 $(DESTDIR)$(sysconfdir)/ecs
+	@# A package does the rest in its own way.
+	@test -n "$(DESTDIR)" || packaging/after-install
 
 uninstall: ## what install brought, but for the settings
-	rm -f $(DESTDIR)$(BINDIR)/ecs-authd $(DESTDIR)$(UNITDIR)/ecs-authd.service \
-	      $(DESTDIR)$(CATALOGDIR)/ecs-authd.catalog $(DESTDIR)$(COMPLETIONDIR)/ecs-authd \
-	      $(DESTDIR)$(MANDIR)/man8/ecs-authd.8 $(DESTDIR)$(MANDIR)/man5/ecs-authd.conf.5 \
-	      $(DESTDIR)$(MANDIR)/man7/ecs-authd-troubleshooting.7
+	rm -f $(DESTDIR)$(bindir)/ecs-authd $(DESTDIR)$(unitdir)/ecs-authd.service \
+	      $(DESTDIR)$(catalogdir)/ecs-authd.catalog $(DESTDIR)$(completiondir)/ecs-authd \
+	      $(DESTDIR)$(mandir)/man8/ecs-authd.8 $(DESTDIR)$(mandir)/man5/ecs-authd.conf.5 \
+	      $(DESTDIR)$(mandir)/man7/ecs-authd-troubleshooting.7
+	@test -n "$(DESTDIR)" || journalctl --update-catalog || true
+
+deb: ## the Debian package, below build/packages/deb; needs debhelper and what packaging/debian/control names
+	@packaging/build-deb $(VERSION) $(CURDIR)/$(BUILD)/packages/deb
 
 compile_commands.json: ## for editors
 	bear -- $(MAKE) --no-print-directory BUILD=$(BUILD)/bear all unit-tests
@@ -247,7 +257,7 @@ clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
 .PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate conformance-check bus-check recipes-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage pictures \
-        install uninstall compile_commands.json clean
+        install uninstall deb compile_commands.json clean
 .SECONDARY:
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path '*/packages/*' -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -44,9 +44,9 @@ def make_host(workplace, engine):
     """Gives hosts that have not booted yet; each ends with the module."""
     hosts = []
 
-    def make(extra=(), unit="ecs.service"):
+    def make(extra=(), unit="ecs.service", installed=True):
         engine.control.reset()
-        host = host_parts.Host(Path(tempfile.mkdtemp(dir=workplace)), engine, extra, unit)
+        host = host_parts.Host(Path(tempfile.mkdtemp(dir=workplace)), engine, extra, unit, installed)
         hosts.append(host)
         return host
 

@@ -351,7 +351,7 @@ def extended_root(extra):
 class Host:
     """A systemd as PID 1, over a throw-away layer above the base root, with ecs-authd and the stand-in for ECS."""
 
-    def __init__(self, directory, engine, extra=(), unit="ecs.service"):
+    def __init__(self, directory, engine, extra=(), unit="ecs.service", installed=True):
         self.directory = directory
         self.engine = engine
         self.unit = unit
@@ -362,10 +362,13 @@ class Host:
             (directory / name).mkdir(parents=True)
         run("mount", "-t", "overlay", "overlay", "-o",
             f"lowerdir={extended_root(extra)},upperdir={directory}/upper,workdir={directory}/work", str(self.root))
-        self.install()
+        self.install_agent()
+        if installed:
+            run("make", "-s", "install", f"DESTDIR={self.root}", cwd=TOP)
+            run("systemctl", f"--root={self.root}", "enable", "ecs-authd.service")
 
-    def install(self):
-        run("make", "-s", "install", f"DESTDIR={self.root}", cwd=TOP)
+    def install_agent(self):
+        """And settings that are fast enough."""
         self.write("/usr/libexec/ecs-init", (HERE / "ecs-init").read_text(), 0o755)
         self.write("/etc/systemd/system/ecs.service", (HERE / self.unit).read_text())
         # The engine's directory is bound, not its socket: that one is a new one after each start.
@@ -373,7 +376,7 @@ class Host:
         # Fast enough to be waited for, slow enough for the start limit of ecs.service: 5 in 10 s.
         self.write("/etc/ecs-authd.conf.d/10-test.conf",
                    "[Restart]\nSettleSec=300ms\nMinIntervalSec=2600ms\nVerifySec=30s\n")
-        run("systemctl", f"--root={self.root}", "enable", "ecs-authd.service", "ecs.service")
+        run("systemctl", f"--root={self.root}", "enable", "ecs.service")
 
     def write(self, path, text, mode=0o644):
         """Before the boot, or where the layer is not in the way."""
