@@ -44,8 +44,8 @@ static void print_help(void) {
                       "  --json                   status, check: for scripts\n"
                       "  --watch                  status: again whenever it changes\n"
                       "  -h, --help  -V, --version\n\n"
-                      "Exit status: 0 done or nothing to do, 1 failed, 2 usage, 3 the restart is held,\n"
-                      "4 --dry-run: something would change, 78 bad settings\n");
+                      "Exit status: 0 done or nothing to do, 1 failed, 2 usage, 78 bad settings, 3 the\n"
+                      "restart is held (status: somebody should look), 4 --dry-run: it would change\n");
 }
 
 _printf_(1, 2) static int usage_error(const char *format, ...) {
@@ -268,11 +268,14 @@ static int verb_render(const Arguments *a, const Settings *settings) {
                 return failed(r);
         r = sync_render(&settings->credentials, &settings->ecsconfig, &key, &credentials, &type, &data, &problems);
         print_problems(&problems);
+        /* Nobody has logged in yet. */
+        if (r == -ENOENT && problems_worst_level(&problems) > LOG_WARNING)
+                return EXIT_SUCCESS;
         if (r < 0)
                 return problems_worst_level(&problems) <= LOG_ERR ? EXIT_STATUS_FAILED : failed(r);
         print_sources(&credentials);
         if (!data) {
-                (void) fprintf(stderr, "No credentials: the two lines would be removed from %s\n",
+                (void) fprintf(stderr, "No registry has credentials: neither of the two lines would be in %s\n",
                                settings->ecsconfig.environment_file);
                 return EXIT_SUCCESS;
         }

@@ -92,20 +92,20 @@ void timespan_format(char *ret, size_t size, uint64_t usec) {
                 const char *name;
                 uint64_t usec;
         } units[] = {
-                {"d", 24 * 3600 * USEC_PER_SEC}, {"h", 3600 * USEC_PER_SEC},
-                {"min", 60 * USEC_PER_SEC},      {"s", USEC_PER_SEC},
+                {"d", 24 * 3600 * USEC_PER_SEC},
+                {"h", 3600 * USEC_PER_SEC},
+                {"min", 60 * USEC_PER_SEC},
+                {"s", USEC_PER_SEC},
                 {"ms", USEC_PER_MSEC},
+                {"us", 1},
         };
-        size_t i = 0;
-        uint64_t rest;
+        size_t used = 0;
 
-        while (i + 1 < ELEMENTSOF(units) && usec < units[i].usec)
-                i++;
-        (void) snprintf(ret, size, "%" PRIu64 "%s", usec / units[i].usec, units[i].name);
-        if (i + 2 >= ELEMENTSOF(units))
-                return;
-        rest = usec % units[i].usec / units[i + 1].usec;
-        if (rest > 0)
-                (void) snprintf(ret, size, "%" PRIu64 "%s %" PRIu64 "%s", usec / units[i].usec, units[i].name, rest,
-                                units[i + 1].name);
+        (void) snprintf(ret, size, "0");
+        for (size_t i = 0; i < ELEMENTSOF(units) && used < size; i++) {
+                if (usec >= units[i].usec)
+                        used += (size_t) snprintf(ret + used, size - used, "%s%" PRIu64 "%s", used > 0 ? " " : "",
+                                                  usec / units[i].usec, units[i].name);
+                usec %= units[i].usec;
+        }
 }

@@ -188,7 +188,7 @@ static const char *explain_error(int error) {
 static void explain_failure(const Credential *c, const Lease *lease, Problems *problems) {
         const char *consequence = credential_is_usable(c)   ? "the ones that stand in the file itself are used"
                                   : lease->error == -ENOKEY ? "none are used. Run 'docker login' for it"
-                                                            : "the entry that the environment file has for it stays";
+                                                            : "an entry that the environment file has for it stays";
 
         problems_add(problems, lease->error == -ENOKEY ? LOG_WARNING : LOG_ERR,
                      "%s: the credentials of %s from docker-credential-%s: %s%s%s; %s%s. By hand: echo %s | "

@@ -307,10 +307,13 @@ void facts_retry(Facts *f) {
 /* A look that is under way changes nothing about what is waited for. */
 void facts_note_waiting(Facts *f, const Decision *d, uint64_t now) {
         bool rests = d->action == ACTION_WAIT || d->action == ACTION_HOLD || d->action == ACTION_DONE;
+        /* What is live, or written, and has a problem is another state than before. */
+        bool well = d->action != ACTION_DONE || (f->file.known && facts_are_well(f));
 
-        if (!rests || d->reason == REASON_LOOKING || d->reason == f->waiting_for)
+        if (!rests || d->reason == REASON_LOOKING || (d->reason == f->waiting_for && well == f->waiting_well))
                 return;
         f->waiting_for = d->reason;
+        f->waiting_well = well;
         f->waiting_since_usec = now;
 }
 

@@ -113,6 +113,7 @@ typedef struct Facts {
         Counters counters;                       /* nothing is decided by them */
 
         Reason waiting_for; /* of the last decision that left nothing to do at once, and since when it is that one */
+        bool waiting_well;
         uint64_t waiting_since_usec;
 } Facts;
 

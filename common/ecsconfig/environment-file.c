@@ -73,6 +73,8 @@ static bool is_somebody_elses(const EnvFile *f) {
 }
 
 static const char *advise(const EnvFile *f, int r) {
+        if ((r == -EACCES || r == -EPERM) && geteuid() != 0)
+                return "Run this as root (sudo)";
         if ((r == -EACCES || r == -EPERM) && is_somebody_elses(f))
                 return "It has another owner or group than this process, which may not write it for them: make it "
                        "root:root (chown), or give the service that right (ecs-authd(8), PRIVILEGES)";
@@ -87,7 +89,7 @@ static const char *advise(const EnvFile *f, int r) {
                        "ReadWritePaths= (systemctl edit ecs-authd)";
         case -EACCES:
         case -EPERM:
-                return geteuid() != 0 ? "Run this as root (sudo)" : "Look for an immutable file (lsattr)";
+                return "Look for an immutable file (lsattr)";
         case -EBUSY:
                 return "The file itself is a mount point: mount its directory instead";
         case -ENOENT:

@@ -7,6 +7,20 @@
 #include "report/sentence.h"
 #include "service/restart-lock-and-record.h"
 
+static const char *consequence_of_no_state(const Check *c) {
+        if (c->settings->restart.method == RESTART_METHOD_NONE)
+                return "a restart loses its tasks";
+        switch (c->settings->restart.unsaved_state) {
+        case UNSAVED_STATE_FORCE:
+                return "a restart loses its tasks (UnsavedState=force)";
+        case UNSAVED_STATE_NEVER:
+                return "it is not restarted (UnsavedState=never)";
+        case UNSAVED_STATE_WAIT:
+                break;
+        }
+        return "restarts wait until no task runs";
+}
+
 static void check_state(Check *c, const ObserveReport *r) {
         static const struct {
                 StateKept kept;
@@ -23,7 +37,7 @@ static void check_state(Check *c, const ObserveReport *r) {
         for (size_t i = 0; i < ELEMENTSOF(misses); i++)
                 if (misses[i].kept == r->state_kept)
                         say(c, "agent-keeps-state", c->settings->agent.container, WARNING,
-                            text("%s; restarts wait until no task runs", misses[i].text).s, misses[i].cure);
+                            text("%s; %s", misses[i].text, consequence_of_no_state(c)).s, misses[i].cure);
         if (r->state_kept == STATE_KEPT)
                 say(c, "agent-keeps-state", c->settings->agent.container, OK,
                     "the agent keeps its state over a restart", NULL);
@@ -92,6 +106,7 @@ static int gather_facts(const Check *c, const UnitReport *unit, uint64_t now, Fa
         restart_record_load(&record);
         /* Whether it should be another one is a finding of its own. */
         sync.outcome = SYNC_UNCHANGED;
+        sync.no_login_yet = c->no_login_yet;
         facts_look_once(&f, &record, &sync, &agent, &u, now);
         *ret = f;
         return 0;
@@ -113,11 +128,20 @@ static void say_decision(Check *c, const Facts *f, uint64_t now) {
         switch (d.action) {
         case ACTION_DONE:
                 say(c, "agent-credentials", c->settings->agent.container, OK,
-                    text("container %s runs with these credentials", c->settings->agent.container).s, NULL);
+                    text("container %s runs with what %s has", c->settings->agent.container,
+                         c->settings->ecsconfig.environment_file)
+                            .s,
+                    NULL);
                 return;
         case ACTION_RESTART:
         case ACTION_START:
-                if (c->service_runs)
+                if (c->settings->restart.method == RESTART_METHOD_NONE)
+                        say(c, "agent-credentials", c->settings->agent.container, WARNING,
+                            text("container %s runs with other credentials than %s, and Method=none restarts nothing",
+                                 c->settings->agent.container, c->settings->ecsconfig.environment_file)
+                                    .s,
+                            "restart the agent");
+                else if (c->service_runs)
                         say(c, "agent-credentials", c->settings->agent.container, OK,
                             text("container %s has to be restarted: the service is about to",
                                  c->settings->agent.container)
@@ -125,7 +149,9 @@ static void say_decision(Check *c, const Facts *f, uint64_t now) {
                             NULL);
                 else
                         say(c, "agent-credentials", c->settings->agent.container, PROBLEM,
-                            text("container %s runs with other credentials", c->settings->agent.container).s,
+                            text("container %s runs with other credentials than %s", c->settings->agent.container,
+                                 c->settings->ecsconfig.environment_file)
+                                    .s,
                             "systemctl start ecs-authd, or: ecs-authd apply");
                 return;
         default:
@@ -158,7 +184,7 @@ void check_agent(Check *c, const UnitReport *unit) {
                     text("container %s %s", s->agent.container,
                          r->agent == AGENT_ABSENT ? "does not exist" : "does not run")
                             .s,
-                    text("systemctl start %s", s->unit).s);
+                    text("systemctl %s %s", unit->state == UNIT_ACTIVE ? "restart" : "start", s->unit).s);
                 return;
         }
 

@@ -12,6 +12,7 @@ typedef struct Check {
         unsigned counts[3];
         CheckJson *json; /* NULL: for people */
         Screen screen;
+        bool no_login_yet;
         bool service_runs; /* ecs-authd.service: what is due follows by itself */
 } Check;
 

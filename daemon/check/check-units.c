@@ -123,6 +123,9 @@ static void check_unit_file(Check *c, sd_bus *bus, const char *path) {
                     text("journalctl -u %s; then: systemctl reset-failed %s && systemctl start %s", k->unit, k->unit,
                          k->unit)
                             .s);
+        else if (streq(active, "activating") || streq(active, "deactivating"))
+                say(c, "agent-unit", k->unit, WARNING, text("%s is starting or stopping", k->unit).s,
+                    text("systemctl status %s", k->unit).s);
         else if (!streq(active, "active"))
                 say(c, "agent-unit", k->unit, WARNING, text("%s is not running", k->unit).s,
                     text("systemctl start %s", k->unit).s);

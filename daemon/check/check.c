@@ -13,6 +13,7 @@ static void look(Check *c, bool login) {
         UnitReport unit;
         DigestKey key;
         bool known;
+        int r;
 
         if (geteuid() != 0)
                 say(c, "user", NULL, WARNING,
@@ -20,11 +21,15 @@ static void look(Check *c, bool login) {
                     "sudo ecs-authd check");
         check_credential_files(c);
         announce(c, "asking credential stores and helpers");
-        known = digest_key_look(&key) >= 0 &&
-                sync_render(&s->credentials, &s->ecsconfig, &key, &credentials, &type, &data, &problems) >= 0;
+        r = digest_key_look(&key);
+        if (r >= 0)
+                r = sync_render(&s->credentials, &s->ecsconfig, &key, &credentials, &type, &data, &problems);
+        known = r >= 0;
+        c->no_login_yet = r == -ENOENT && problems_worst_level(&problems) > LOG_WARNING;
         say_problems(c, "credentials", &problems);
         check_registries(c, &credentials, login);
-        if (known && !data)
+        /* Before the first login as after the last logout. */
+        if ((known && !data) || c->no_login_yet)
                 say(c, "registries", NULL, WARNING, "no registry has credentials: images are pulled without",
                     "docker login REGISTRY");
         check_other_logins(c, &credentials);

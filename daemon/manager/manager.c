@@ -220,6 +220,7 @@ static int on_sighup(sd_event_source *s _unused_, const struct signalfd_siginfo 
         Manager *m = userdata;
 
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, manager_now(m));
+        announcer_flush(m->announcer);
         log_event(LOG_INFO, MESSAGE_RELOADED, NULL, "Reading the settings again and looking again, as asked (SIGHUP)");
         settings_check_start(m->settings_check);
         return 0;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "process/fork.h"
 
@@ -17,7 +18,8 @@ struct Worker {
         sd_event_source *input;
         sd_event_source *timeout;
         pid_t pid;
-        int error; /* why it was killed */
+        int error;  /* why it was killed */
+        pid_t hung; /* the last one that was given up */
 
         int fd; /* where its report comes from, in one piece */
         size_t report_size;
@@ -62,6 +64,13 @@ Worker *worker_free(Worker *w) {
 
 bool worker_is_running(const Worker *w) {
         return w->pid > 0;
+}
+
+/* The loop waits for it: when it has ended, it is no child any more. */
+bool worker_has_hung(const Worker *w) {
+        siginfo_t si = {0};
+
+        return w->hung > 0 && waitid(P_PID, (id_t) w->hung, &si, WEXITED | WNOHANG | WNOWAIT) == 0 && si.si_pid == 0;
 }
 
 /* --- the child --- */
@@ -153,6 +162,7 @@ static int on_input(sd_event_source *s, int fd _unused_, uint32_t revents _unuse
 static int on_not_ended(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
         Worker *w = userdata;
 
+        w->hung = w->pid;
         worker_end(w, w->error, NULL, false);
         return 0;
 }

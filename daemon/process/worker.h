@@ -27,5 +27,8 @@ int worker_run(Worker *w, worker_function_t function, const void *context, size_
                worker_done_t done, void *userdata);
 bool worker_is_running(const Worker *w);
 
+/* The last child that was given up has not ended: another one that does the same would hang, too. */
+bool worker_has_hung(const Worker *w);
+
 /* Kills the child that runs; done() is called when it has ended. */
 void worker_cancel(Worker *w);

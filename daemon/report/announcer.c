@@ -104,6 +104,10 @@ static bool told_before(Announcer *s, const Facts *facts, const Decision *d, uin
         bool waits = d->action == ACTION_WAIT || d->action == ACTION_HOLD;
         bool same = s->action == d->action && s->reason == d->reason;
 
+        /* Of a burst of logins, too, each of which changes what is waited for. */
+        if (waits && same && s->told_usec[d->reason] > 0 &&
+            now < s->told_usec[d->reason] + WRITTEN_LINES_FOLD_USEC)
+                return true;
         if (!digest_equal(&s->digest, &facts->file.sync.digest) || d->action == ACTION_DONE)
                 memset(s->told_usec, 0, sizeof(s->told_usec));
         else if (waits && s->told_usec[d->reason] > 0 && now < s->told_usec[d->reason] + SAY_AGAIN_USEC)
@@ -164,6 +168,10 @@ void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts
         s->text = text;
 }
 
+void announcer_flush(Announcer *s) {
+        written_lines_flush(s->written);
+}
+
 void announcer_tell_not_recorded(Announcer *s, int error) {
         if (s->record_error != error)
                 log_error("%s: a restart cannot be written down there: %s", state_directory(), strerror(-error));
@@ -171,6 +179,7 @@ void announcer_tell_not_recorded(Announcer *s, int error) {
 }
 
 void announcer_say_again(Announcer *s) {
+        written_lines_flush(s->written);
         memset(s->told_usec, 0, sizeof(s->told_usec));
         written_lines_forget(s->written);
         if (s->action == ACTION_HOLD)

@@ -28,5 +28,8 @@ void announcer_tell_job(const Settings *settings, JobOutcome outcome, const char
 /* The record of restarts cannot be written: negative errno. */
 void announcer_tell_not_recorded(Announcer *s, int error);
 
+/* Another line follows, which is not the announcer's. */
+void announcer_flush(Announcer *s);
+
 /* Somebody asks: what is held is said again, even if nothing has changed. */
 void announcer_say_again(Announcer *s);

@@ -36,6 +36,7 @@ struct Publisher {
         bool known;   /* there is something of that, and it did not fail */
         bool written; /* it was at least begun */
         bool overrun; /* there was more to tell meanwhile */
+        bool with_metrics; /* not while those of before hang */
         FileIdentity status, metrics;
 };
 
@@ -64,14 +65,17 @@ int publisher_new(Publisher **ret, sd_event *event, void (*stale)(void *userdata
         return 0;
 }
 
-/* What it says is not so any more; that of another instance is. */
-static int remove_metrics(const void *context, int fd _unused_) {
-        const Publisher *p = context;
-        FileIdentity there = file_identity_at(p->metrics_file);
-
-        if (p->metrics.inode > 0 && !file_identity_equal(&there, &p->metrics))
+/* What it says is not so any more; that of another instance, which has put its own there, is. */
+static int remove_metrics(const Publisher *p, const char *path) {
+        if (p->metrics.inode > 0 && file_identity_at(path).inode != p->metrics.inode)
                 return EXIT_SUCCESS;
-        return unlink(p->metrics_file) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return unlink(path) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int remove_last_metrics(const void *context, int fd _unused_) {
+        const Publisher *p = context;
+
+        return remove_metrics(p, p->metrics_file);
 }
 
 Publisher *publisher_free(Publisher *p) {
@@ -85,7 +89,7 @@ Publisher *publisher_free(Publisher *p) {
         if (p->written)
                 status_file_remove(&p->status);
         if (p->metrics_file)
-                fork_run("ecs-authd-job", remove_metrics, p, REMOVE_LIMIT_MSEC);
+                fork_run("ecs-authd-job", remove_last_metrics, p, REMOVE_LIMIT_MSEC);
         free(p->left_file);
         free(p->metrics_file);
         free(p);
@@ -108,12 +112,12 @@ static void publish(const void *context, void *report) {
                                      .metrics_error = p->metrics_error};
 
         published->status_error = status_file_write(&status, &published->status);
-        if (p->metrics_file)
+        if (p->left_file)
+                (void) remove_metrics(p, p->left_file);
+        if (p->with_metrics)
                 published->metrics_error =
                         metrics_write(p->metrics_file, &p->facts, reason_text(&p->facts, &p->decision)->state,
                                       p->start_usec, &published->metrics);
-        if (p->left_file)
-                (void) unlink(p->left_file);
 }
 
 /* --- the parent --- */
@@ -137,15 +141,20 @@ static bool tell_metrics_error(Publisher *p, int error) {
 static void on_done(void *userdata, int error, const void *report) {
         const Published *published = report;
         Publisher *p = userdata;
-        bool news;
+        bool news = false;
 
         if (published && published->status_error >= 0)
                 p->status = published->status;
-        if (published && published->metrics_error >= 0)
+        if (published && published->metrics_error >= 0 && p->with_metrics)
                 p->metrics = published->metrics;
-        if (!published)
+        if (published) {
+                free(p->left_file);
+                p->left_file = NULL;
+        } else {
                 p->status = p->metrics = (FileIdentity){0}; /* nobody knows how far it has come */
-        news = tell_metrics_error(p, published ? published->metrics_error : error);
+        }
+        if (p->with_metrics || !p->metrics_file)
+                news = tell_metrics_error(p, published ? published->metrics_error : error);
         p->known = published && published->status_error >= 0 && published->metrics_error >= 0 && !news;
         if (p->overrun || news)
                 p->stale(p->userdata);
@@ -153,17 +162,16 @@ static void on_done(void *userdata, int error, const void *report) {
 
 static bool is_known(const Publisher *p, const Settings *settings, const Facts *facts, const Decision *d,
                      const char *sentence) {
-        return p->known && p->settings == settings && streq(p->sentence, sentence) && p->decision.action == d->action &&
+        return p->known && (p->with_metrics || !p->metrics_file || worker_has_hung(p->worker)) && p->settings == settings && streq(p->sentence, sentence) && p->decision.action == d->action &&
                p->decision.reason == d->reason &&
                /* NOLINTNEXTLINE: a difference in what pads it costs no more than a look at the file. */
                memcmp(&p->facts, facts, sizeof(Facts)) == 0;
 }
 
 static void take_metrics_file(Publisher *p, const char *path) {
-        free(p->left_file);
-        p->left_file = NULL;
         if (path && p->metrics_file && streq(path, p->metrics_file))
                 return;
+        free(p->left_file);
         p->left_file = p->metrics_file;
         p->metrics_file = path ? strdup(path) : NULL;
         p->metrics_error[0] = 0;
@@ -184,6 +192,7 @@ void publisher_tell(Publisher *p, const Settings *settings, const Facts *facts, 
         p->facts = *facts;
         p->decision = *d;
         (void) snprintf(p->sentence, sizeof(p->sentence), "%s", sentence);
+        p->with_metrics = p->metrics_file && !worker_has_hung(p->worker);
         clock_measure_offset(&p->clock_offset);
         p->known = p->written = true;
         if (worker_run(p->worker, publish, p, sizeof(Published), WRITE_TIMEOUT_USEC, on_done, p) < 0)

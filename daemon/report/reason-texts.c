@@ -13,7 +13,7 @@ static const ReasonText texts[_REASON_MAX] = {
         [REASON_OTHER_CREDENTIALS] = {"waiting", LOG_NOTICE, MESSAGE_RESTARTING,
                                       "Restarting {agent}: container {container} runs with other credentials than "
                                       "{file}"},
-        [REASON_OWED] = {"waiting", LOG_WARNING, MESSAGE_STARTING,
+        [REASON_OWED] = {"problem", LOG_WARNING, MESSAGE_STARTING,
                          "{agent} is down since our restart, and is started again"},
 
         /* close */
@@ -32,7 +32,7 @@ static const ReasonText texts[_REASON_MAX] = {
         [REASON_LIVE] = {"live", LOG_INFO, MESSAGE_LIVE,
                          "Container {container} ({id}) runs {credentials}; {version} in cluster {cluster}"},
         [REASON_WRITE_ONLY] = {"written", LOG_INFO, MESSAGE_WAITING,
-                               "{file} is up to date; nothing is restarted, as asked"},
+                               "{file} is up to date; nothing is restarted, as {asked}"},
 
         /* wait */
         [REASON_RESTART_JOB] = {"waiting", LOG_INFO, NULL, "Waiting for the restart of {agent}"},
@@ -71,7 +71,7 @@ static const ReasonText texts[_REASON_MAX] = {
                                "agent keeps what it has"},
         [REASON_ENGINE] = {"held", LOG_WARNING, MESSAGE_HELD_ENGINE,
                            "No restart while the Docker Engine cannot be asked at {socket} ({engine})"},
-        [REASON_BUS] = {"held", LOG_WARNING, MESSAGE_HELD_BUS, "No restart while systemd cannot be reached over D-Bus"},
+        [REASON_BUS] = {"held", LOG_WARNING, MESSAGE_HELD_BUS, "No restart while systemd cannot be reached over D-Bus; see systemctl status dbus"},
         [REASON_UNIT_NOT_FOUND] = {"held", LOG_WARNING, MESSAGE_HELD_UNIT,
                                    "Restart held: there is no unit {unit}; install the ECS agent, or set [Restart] "
                                    "Unit= (SUSE: amazon-ecs.service)"},
@@ -101,7 +101,8 @@ static const ReasonText texts[_REASON_MAX] = {
                                   "Restart held: the agent does not keep its state ({unsaved}), and does not tell at "
                                   "{url} which tasks it would lose ({introspection})"},
         [REASON_UNSAVED_NEVER] = {"held", LOG_WARNING, MESSAGE_HELD_TASKS,
-                                  "Restart held by UnsavedState=never: the agent does not keep its state ({unsaved})"},
+                                  "Restart held by UnsavedState=never: the agent does not keep its state ({unsaved}). "
+                                  "Restart it yourself when its tasks may be lost"},
         [REASON_FRUITLESS] = {"held", LOG_WARNING, MESSAGE_HELD_FRUITLESS,
                               "Restart held: the last one did not bring the credentials of {file} into container "
                               "{container}; does {unit} read that file (and not /var/lib/ecs/ecs.config as well)? "
@@ -114,13 +115,22 @@ static const ReasonText texts[_REASON_MAX] = {
 static const ReasonText write_failed = {"problem", LOG_ERR, MESSAGE_WAITING,
                                         "{file} could not be brought up to date, for the reason named before"};
 static const ReasonText written_in_part = {"problem", LOG_WARNING, MESSAGE_PROBLEM,
-                                           "{file} is up to date, and nothing is restarted, as asked. {problems}"};
-static const ReasonText start_waits = {"waiting", LOG_WARNING, MESSAGE_STARTING,
+                                           "{file} is up to date, and nothing is restarted, as {asked}. {problems}"};
+static const ReasonText start_waits = {"problem", LOG_WARNING, MESSAGE_STARTING,
                                        "{agent} is down since our restart; its next start waits{wait}. See "
                                        "{logs}"};
 static const ReasonText live_with_problem = {"problem", LOG_WARNING, MESSAGE_LIVE,
                                              "Container {container} ({id}) runs {credentials}; {version} in cluster "
                                              "{cluster}. {problems}"};
+static const ReasonText no_container_yet = {"waiting", LOG_INFO, NULL,
+                                            "Waiting for container {container}: {agent} is active, and has none (yet)"};
+static const ReasonText no_container = {"silent", LOG_WARNING, MESSAGE_SILENT,
+                                        "{agent} is active, and container {container} does not run, for {silence}. See "
+                                        "{logs}; then restart {agent}"};
+static const ReasonText no_credentials_left = {
+        "held", LOG_WARNING, MESSAGE_HELD_FILE,
+        "Restart held: there is no credential file, and no credentials in {file}; the agent keeps those that it runs "
+        "with. Run docker login, which makes {source}"};
 static const ReasonText no_login_yet = {"waiting", LOG_INFO, MESSAGE_WAITING,
                                         "Waiting for the first docker login, which makes {source}"};
 
@@ -144,7 +154,13 @@ const ReasonText *reason_text(const Facts *f, const Decision *d) {
                 return &live_with_problem;
         if (d->reason == REASON_LIVE && f->file.sync.no_login_yet)
                 return &no_login_yet;
+        if (d->reason == REASON_FILE_WRONG && f->file.sync.no_login_yet)
+                return &no_credentials_left;
         if (d->reason == REASON_OWED && d->action == ACTION_WAIT)
                 return &start_waits;
+        if (d->reason == REASON_REGISTERING && f->agent.agent != AGENT_RUNNING)
+                return &no_container_yet;
+        if (d->reason == REASON_SILENT && f->agent.agent != AGENT_RUNNING)
+                return &no_container;
         return &texts[d->reason];
 }

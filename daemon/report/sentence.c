@@ -190,6 +190,7 @@ static const char *word_of(const Context *c, const char *name, char *buffer) {
                 {"cluster", str_empty(a->cluster) ? "?" : a->cluster},
                 {"state", state_directory()},
                 {"impostor", a->impostor},
+                {"asked", s->restart.method == RESTART_METHOD_NONE ? "Method=none says" : "asked"},
                 {"introspection", describe_introspection(a)},
         };
 

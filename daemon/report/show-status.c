@@ -97,7 +97,7 @@ static void describe_lease(json_object *o, char *ret, size_t size) {
                         str_empty(asked) ? "" : local_time(asked, false, a, sizeof(a)),
                         str_empty(ends) ? "" : ", good until ",
                         str_empty(ends) ? "" : local_time(ends, false, e, sizeof(e)),
-                        is_true(o, "failing") ? ", fails since; asked again " : ", asked again ",
+                        is_true(o, "failing") ? ", has failed since; next try " : ", asked again ",
                         str_empty(again) ? "when something changes" : local_time(again, false, g, sizeof(g)));
 }
 

@@ -6,10 +6,14 @@
 #include "base/log.h"
 #include "report/sentence.h"
 
-#define FOLD_USEC (2 * USEC_PER_SEC)
+typedef enum WrittenKind {
+        WRITTEN,
+        WRITTEN_BACK, /* what somebody else had changed */
+        REMOVED,
+} WrittenKind;
 
 typedef struct WrittenLine {
-        bool removed;
+        WrittenKind kind;
         unsigned n_registries;
         char registries[sizeof(((SyncReport *) NULL)->registries)];
         char file[PATH_MAX];
@@ -48,23 +52,31 @@ WrittenLines *written_lines_free(WrittenLines *w) {
 
 static void say(const WrittenLine *line, unsigned n) {
         char count[16], writes[16], of[48] = "";
+        const LogField *fields = LOG_FIELDS({"REGISTRY_COUNT", count}, {"REGISTRIES", line->registries},
+                                            {"WRITES", writes}, {"FILE", line->file});
+        const char *registries = sentence_plural(line->n_registries, "registry", "registries");
 
         (void) snprintf(count, sizeof(count), "%u", line->n_registries);
         (void) snprintf(writes, sizeof(writes), "%u", n);
         if (n > 1)
                 (void) snprintf(of, sizeof(of), " (the last of %u changes)", n);
-        if (line->removed)
-                log_event(LOG_INFO, MESSAGE_REMOVED,
-                          LOG_FIELDS({"REGISTRY_COUNT", count}, {"WRITES", writes}, {"FILE", line->file}),
-                          "Removed the auth entries from %s: the credential files name no registry any more%s",
+        switch (line->kind) {
+        case WRITTEN:
+                log_event(LOG_INFO, MESSAGE_WRITTEN, fields, "Wrote the credentials of %s %s to %s%s: %s", count,
+                          registries, line->file, of, line->registries);
+                break;
+        case WRITTEN_BACK:
+                log_event(LOG_NOTICE, MESSAGE_WRITTEN, fields,
+                          "Something else took the credentials out of %s, or changed them: they are back%s, those of "
+                          "%s %s",
+                          line->file, of, count, registries);
+                break;
+        case REMOVED:
+                log_event(LOG_INFO, MESSAGE_REMOVED, fields,
+                          "Removed the auth entries from %s%s: the credential files name no registry any more",
                           line->file, of);
-        else
-                log_event(LOG_INFO, MESSAGE_WRITTEN,
-                          LOG_FIELDS({"REGISTRY_COUNT", count}, {"REGISTRIES", line->registries}, {"WRITES", writes},
-                                     {"FILE", line->file}),
-                          "Wrote the credentials of %s %s to %s%s: %s", count,
-                          sentence_plural(line->n_registries, "registry", "registries"), line->file, of,
-                          line->registries);
+                break;
+        }
 }
 
 static int on_time(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -73,7 +85,7 @@ static int on_time(sd_event_source *s, uint64_t usec, void *userdata) {
         if (w->n_folded == 0)
                 return 0;
         written_lines_flush(w);
-        if (sd_event_source_set_time(s, usec + FOLD_USEC) >= 0)
+        if (sd_event_source_set_time(s, usec + WRITTEN_LINES_FOLD_USEC) >= 0)
                 (void) sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
         return 0;
 }
@@ -81,7 +93,7 @@ static int on_time(sd_event_source *s, uint64_t usec, void *userdata) {
 /* From now on, more of them wait. */
 static int arm(WrittenLines *w) {
         w->timer = sd_event_source_disable_unref(w->timer);
-        return sd_event_add_time_relative(w->event, &w->timer, CLOCK_MONOTONIC, FOLD_USEC, 100 * USEC_PER_MSEC, on_time,
+        return sd_event_add_time_relative(w->event, &w->timer, CLOCK_MONOTONIC, WRITTEN_LINES_FOLD_USEC, 100 * USEC_PER_MSEC, on_time,
                                           w);
 }
 
@@ -91,34 +103,28 @@ static bool armed(const WrittenLines *w) {
         return w->timer && sd_event_source_get_enabled(w->timer, &enabled) >= 0 && enabled != SD_EVENT_OFF;
 }
 
-static void tell_line(WrittenLines *w, const Settings *settings, const SyncReport *report) {
-        w->last.removed = report->outcome == SYNC_REMOVED;
+/* Those of one kind about one file. */
+static void tell_line(WrittenLines *w, const Settings *settings, const SyncReport *report, WrittenKind kind) {
+        const char *file = settings->ecsconfig.environment_file;
+
+        if (w->n_folded > 0 && (w->last.kind != kind || !streq(w->last.file, file)))
+                written_lines_flush(w);
+        w->last.kind = kind;
         w->last.n_registries = report->n_registries;
         (void) snprintf(w->last.registries, sizeof(w->last.registries), "%s", report->registries);
-        (void) snprintf(w->last.file, sizeof(w->last.file), "%s", settings->ecsconfig.environment_file);
+        (void) snprintf(w->last.file, sizeof(w->last.file), "%s", file);
         w->n_folded++;
         if (!w->event || (!armed(w) && (arm(w) < 0 || w->n_folded == 1)))
                 written_lines_flush(w);
 }
 
-static void tell_back(WrittenLines *w, const Settings *settings, const SyncReport *report) {
-        char count[16];
-
-        written_lines_flush(w);
-        (void) snprintf(count, sizeof(count), "%u", report->n_registries);
-        log_event(LOG_NOTICE, MESSAGE_WRITTEN,
-                  LOG_FIELDS({"REGISTRY_COUNT", count}, {"REGISTRIES", report->registries}, {"WRITES", "1"},
-                             {"FILE", settings->ecsconfig.environment_file}),
-                  "Something else took the credentials out of %s, or changed them: they are back, those of %s %s",
-                  settings->ecsconfig.environment_file, count,
-                  sentence_plural(report->n_registries, "registry", "registries"));
-}
-
 void written_lines_tell(WrittenLines *w, const Settings *settings, const SyncReport *report) {
-        if (report->outcome == SYNC_WRITTEN && w->digest_known && digest_equal(&w->digest, &report->digest))
-                tell_back(w, settings, report);
-        else if (report->outcome == SYNC_WRITTEN || report->outcome == SYNC_REMOVED)
-                tell_line(w, settings, report);
+        const bool same = w->digest_known && digest_equal(&w->digest, &report->digest);
+
+        if (report->outcome == SYNC_WRITTEN)
+                tell_line(w, settings, report, same ? WRITTEN_BACK : WRITTEN);
+        else if (report->outcome == SYNC_REMOVED)
+                tell_line(w, settings, report, REMOVED);
         if (report->outcome != SYNC_FAILED && report->digest_known) {
                 w->digest = report->digest;
                 w->digest_known = true;

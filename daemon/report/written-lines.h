@@ -8,6 +8,8 @@
 /* The journal lines about what was written to the environment file. The first is said at once; of those that follow
  * within two seconds of it, as in a burst of logins, the last one stands for all. */
 
+#define WRITTEN_LINES_FOLD_USEC (2 * USEC_PER_SEC)
+
 typedef struct WrittenLines WrittenLines;
 
 /* event: NULL: each is said at once. */

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dbus
 import pytest
-from bus_host import REGISTRY
+from bus_host import OTHERS, REGISTRY
 from standin.credential_file import encode
 
 
@@ -33,7 +33,7 @@ def test_a_sound_host(sound):
     status, lines = check(sound)
     assert status == 0 and not lines["warning"] and not lines["problem"], lines
     for part in ("config.json is there", f"{REGISTRY}: credentials from", "has these credentials", "the Docker Engine answers",
-                 "runs with these credentials", "the agent answers", "keeps its state", "ecs.service is running",
+                 f"runs with what {sound.environment_file} has", "the agent answers", "keeps its state", "ecs.service is running",
                  "comes before ecs.service at boot"):
         assert any(part in line for line in lines["ok"]), part
     # It changes nothing.
@@ -124,7 +124,7 @@ BROKEN = {
                                         lambda h: (apply(h), own_unit(h, ActiveState="active"))),
     "Docker down": (lambda h: h.engine.stop(), "problem", "the Docker Engine does not answer", "systemctl start docker",
                     lambda h: h.engine.start()),
-    "agent stopped": (lambda h: h.agent.stop(), "warning", "container ecs-agent does not run", "systemctl start ecs.service",
+    "agent stopped": (lambda h: h.agent.stop(), "warning", "container ecs-agent does not run", "systemctl restart ecs.service",
                       lambda h: h.agent.restart()),
     "agent not registered": (lambda h: setattr(h.agent, "answers", False), "warning", "does not answer at http", "docker logs",
                              lambda h: setattr(h.agent, "answers", True)),
@@ -200,13 +200,22 @@ def about_agent(lines):
 
 def test_a_host_without_a_login(host):
     _, lines = check(host)
-    assert about_agent(lines) == ["container ecs-agent runs with these credentials"], lines
+    assert any("no registry has credentials" in line for line in lines["warning"])
+    assert about_agent(lines) == [f"container ecs-agent runs with what {host.environment_file} has"], lines
+
+
+def test_credentials_that_only_the_agent_has_left(sound):
+    """It was "about to be restarted", which the service never does."""
+    sound.credentials.path.unlink()
+    sound.environment_file.write_text(OTHERS)
+    _, lines = check(sound)
+    assert any("Restart held: there is no credential file" in line for line in lines["warning"]), lines
 
 
 def test_a_broken_file_whose_entries_are_kept(sound):
     sound.credentials.replace("{")
     _, lines = check(sound)
-    assert about_agent(lines) == ["container ecs-agent runs with these credentials"], lines
+    assert about_agent(lines) == [f"container ecs-agent runs with what {sound.environment_file} has"], lines
     assert any("config.json:1:" in line for line in lines["problem"])
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """MetricsFile=, as the Prometheus node exporter reads it."""
 
+import os
 import re
 import subprocess
 import time
@@ -160,3 +161,42 @@ def test_no_place_is_seen(host):
     wait_for(lambda: host.status()["metrics_error"] is None, 10, "the status tells of it no more", host.seen)
     host.wait_live()
     assert host.run_verb("status").returncode == 0
+
+
+def test_a_place_that_hangs(host, hung):
+    """Each look had another child hang there, until no job could be started any more."""
+    hung.take_requests()
+    host.agent.datadir = None
+    host.agent.restart()
+    daemon = host.run_live(Status_MetricsFile=hung.path / "ecs-authd.prom")
+    host.engine.run_task("one")
+    host.login()
+    daemon.wait_said("Restart held")
+    daemon.wait_said("ecs-authd.prom: cannot be written: Connection timed out", seconds=20)
+    looks = len(host.engine.requests)
+    wait_for(lambda: len(host.engine.requests) > looks + 6, 30, "two looks more", host.seen)
+    assert len([name for name in host.children().values() if name == "ecs-authd-job"]) <= 2
+    # What the status says goes on.
+    assert "Connection timed out" in host.status()["metrics_error"]
+    host.login()
+    host.wait_written()
+
+
+def test_the_file_of_before_goes_where_the_next_one_hangs(host, hung):
+    hung.take_requests()
+    before = host.directory / "before.prom"
+    host.config.write_text(f"[Status]\nMetricsFile={before}\n")
+    daemon = host.run_live()
+    wait_for(before.exists, 10, "the metrics", host.seen)
+    host.config.write_text(f"[Status]\nMetricsFile={hung.path}/after.prom\n")
+    daemon.hang_up()
+    wait_for(lambda: not before.exists(), 20, "the old file is gone", host.seen)
+
+
+def test_end_after_somebody_touched_it(host, metrics):
+    daemon = host.run_live()
+    wait_for(metrics.exists, 10, "the metrics", host.seen)
+    host.wait_idle()
+    os.utime(metrics)
+    daemon.stop()
+    assert not metrics.exists()

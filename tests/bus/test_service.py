@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from bus_host import OTHERS, REGISTRY
 from standin.credential_file import CredentialFile
-from standin.wait import wait_for
+from standin.wait import never, wait_for
 
 
 def wait_notified(host, assignment, n=1, seconds=5):
@@ -278,3 +278,37 @@ def test_what_is_folded_is_told_before_the_end(host):
     daemon.stop()
     lines = [line for line in daemon.lines() if line.text.startswith("Wrote")]
     assert sum(int(line.fields["WRITES"]) for line in lines) == 5 and "of 5 registries" in lines[-1].text
+
+
+def test_a_burst_while_a_restart_is_held(host):
+    """Each login is another thing to wait for: a line about that for each before."""
+    host.agent.datadir = None
+    host.agent.restart()
+    daemon = host.run_live(Restart_SettleSec="20ms")
+    host.engine.run_task("one")
+    host.login()
+    daemon.wait_said("Restart held")
+    never(host.restarts, 4, "a restart")  # longer than changes put one off: 150 times SettleSec=
+    since = daemon.mark()
+    for n in range(50):
+        host.login(f"r{n}.example.com")
+        host.wait_written()
+    daemon.wait_said("^Wrote the credentials of 51 registries", since)
+    assert len(daemon.lines()[since:]) < 15
+
+
+def test_a_reload_to_another_file_while_lines_are_folded(host):
+    """The change of the one was told as one of the other."""
+    other = host.directory / "etc/ecs/other.config"
+    other.write_text(OTHERS)
+    host.config.write_text(f"[Agent]\nEnvironmentFile={host.environment_file}\n")
+    daemon = host.run(Restart_Method="none", Agent_EnvironmentFile=None)
+    for n in range(3):
+        host.login(f"r{n}.example.com")
+        host.wait_written()
+    host.wait_idle()
+    host.config.write_text(f"[Agent]\nEnvironmentFile={other}\n")
+    daemon.hang_up()
+    daemon.wait_said("^Wrote the credentials of 3 registries", FILE=str(other))
+    told = [(line.fields["FILE"], line.fields["WRITES"]) for line in daemon.lines() if line.text.startswith("Wrote")]
+    assert told == [(str(host.environment_file), "1"), (str(host.environment_file), "2"), (str(other), "1")]

@@ -69,8 +69,8 @@ def test_agent_with_credentials_keeps_them_where_nothing_is_left_of_a_login(host
     daemon.wait_said("there is no such file")
     since = daemon.mark()
     host.environment_file.write_text("ECS_CLUSTER=demo\n")
-    daemon.wait_said("could not be brought up to date", since)
-    assert wait_state(host, "problem") and host.restarts() == 0
+    daemon.wait_said("Restart held: there is no credential file, and no credentials in", since)
+    assert wait_state(host, "held") and host.restarts() == 0
     assert not daemon.said("in order again", since)
     assert host.run_verb("apply", "--dry-run").returncode == 3
 
@@ -128,17 +128,17 @@ def test_problem_where_nothing_is_restarted(host):
     """The same is a problem with each method."""
     host.login()
     daemon = host.run(Restart_Method="none")
-    assert "is up to date; nothing is restarted, as asked" in wait_state(host, "written")["sentence"]
+    assert "is up to date; nothing is restarted, as Method=none says" in wait_state(host, "written")["sentence"]
     assert host.run_verb("status").returncode == 0
 
     before = host.credentials.path.read_text()
     host.credentials.replace('{"credHelpers": {"b.example": "nowhere"}, ' + before[1:])
     status = wait_state(host, "problem")
-    assert "is up to date, and nothing is restarted, as asked. 1 problem was named before" in status["sentence"]
+    assert "is up to date, and nothing is restarted, as Method=none says. 1 problem was named before" in status["sentence"]
     assert "docker-credential-nowhere" in status["problems"][0]["text"]
     assert host.run_verb("status").returncode == 3
     daemon.wait_said("docker-credential-nowhere")
-    daemon.wait_said("is up to date, and nothing is restarted, as asked. 1 problem was named before")
+    daemon.wait_said("is up to date, and nothing is restarted, as Method=none says. 1 problem was named before")
 
     since = daemon.mark()
     host.credentials.replace("{")

@@ -119,7 +119,7 @@ SITUATIONS = {
     "agent refuses (status 5)": (refused, "held", "The agent ended with status 5"),
     "agent does not register": (silent, "silent", "has not registered with ECS"),
     "Docker Engine down": (lambda h: h.engine_part.stop(), "held", "the Docker Engine cannot be asked"),
-    "Method=none": (lambda h: settings(h, "[Restart]\nMethod=none\n"), "written", "is up to date; nothing is restarted, as asked"),
+    "Method=none": (lambda h: settings(h, "[Restart]\nMethod=none\n"), "written", "is up to date; nothing is restarted, as Method=none says"),
     "reload with a mistake in the settings": (lambda h: (h.put(SETTINGS, "[Restart]\nMehtod=none\n"),
                                                          h.run("systemctl", "reload", "ecs-authd", check=False)), "problem",
                                               "unknown setting Mehtod="),
