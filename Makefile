@@ -22,7 +22,9 @@ catalogdir    = $(prefix)/lib/systemd/catalog
 completiondir = $(datarootdir)/bash-completion/completions
 
 PACKAGES := libsystemd json-c libcurl libcrypto inih
-WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
+# Not where a distribution builds it: its compiler may know warnings that nobody here has seen.
+WERROR   ?= -Werror
+WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
             -Wundef -Wformat=2 -Wvla
 # What distributions build with, as far as this compiler knows it; beyond what CFLAGS from elsewhere bring. Not beside
 # the sanitizers.
@@ -54,8 +56,9 @@ COMMON_OBJECTS := $(COMMON_SOURCES:%.c=$(BUILD)/%.o)
 DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/%.o)
 UNIT_TESTS     := $(TEST_SOURCES:tests/unit/%.c=$(BUILD)/tests/%)
 
-# Manual pages are made where scdoc is there to make them.
-MAN_PAGES := $(if $(shell command -v scdoc),$(patsubst packaging/man/%.scd,$(BUILD)/man/%,$(wildcard packaging/man/*.scd)))
+# Manual pages are made where scdoc is there to make them; the source of an rpm has them made already.
+MAN_SOURCES := $(wildcard packaging/man/*.scd)
+MAN_PAGES   := $(if $(shell command -v scdoc),$(MAN_SOURCES:packaging/man/%.scd=$(BUILD)/man/%),$(wildcard $(MAN_SOURCES:%.scd=%)))
 
 # A line for each file; make V=1 shows the commands.
 V ?= 0
@@ -93,6 +96,10 @@ demo: ## show the main job in a sandbox; installs what it needs
 check: ## install what is needed, build, run every test
 	@packaging/install-dependencies check
 	@$(PYTHON) tests/run-all.py
+
+check-on: ## half an hour: the same on another release of Debian (SUITE=trixie)
+	@packaging/install-dependencies check
+	@tests/check-on $(or $(SUITE),trixie)
 
 # --- the parts of `make check` ---
 
@@ -159,6 +166,9 @@ conformance-check: ## credential files of many tools, through every reader of ec
 
 recipes-check: all ## the recipes of packaging/recipes, with stand-ins for what they ask
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/recipes
+
+packages-check: all ## what make install, deb and rpm make
+	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/packages
 
 # What waits for minutes: AWS that is away, the pauses between two restarts, a swap cut off at each of its steps.
 HOST_LONG := $(foreach t,aws_away distance_of_restarts down_after_a_restart helpers leases method_docker method_docker_cut_off,tests/host/test_$t.py)
@@ -250,14 +260,17 @@ uninstall: ## what install brought, but for the settings
 deb: ## the Debian package, below build/packages/deb; needs debhelper and what packaging/debian/control names
 	@packaging/build-deb $(VERSION) $(CURDIR)/$(BUILD)/packages/deb
 
+rpm: ## the rpm for Amazon Linux 2023 and Fedora, below build/packages/rpm; needs rpmbuild, systemd-rpm-macros and what the spec names
+	@packaging/build-rpm $(VERSION) $(CURDIR)/$(BUILD)/packages/rpm
+
 compile_commands.json: ## for editors
 	bear -- $(MAKE) --no-print-directory BUILD=$(BUILD)/bear all unit-tests
 
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check lint format format-check tidy cppcheck includes unit-tests unit-check mutate conformance-check bus-check recipes-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage pictures \
-        install uninstall deb compile_commands.json clean
+.PHONY: all help demo check check-on lint format format-check tidy cppcheck includes unit-tests unit-check mutate conformance-check bus-check recipes-check packages-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage pictures \
+        install uninstall deb rpm compile_commands.json clean
 .SECONDARY:
 
 -include $(shell find $(BUILD) -path '*/packages/*' -prune -o -type f -name '*.d' -print 2>/dev/null)

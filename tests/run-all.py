@@ -33,6 +33,7 @@ SUITES = [
     ("conformance", MAKE + ["conformance-check"]),
     ("fuzz", MAKE + ["fuzz-check"]),
     ("recipes", MAKE + ["recipes-check"]),
+    ("packages", MAKE + ["packages-check"]),
     ("torture", MAKE + ["torture-check"]),
 ]
 # Each version of these finds other things, and lays the sources out in another way: those of Debian 12 count.

@@ -10,7 +10,7 @@ enum {
 
 /* An IPv4 address is mapped into IPv6. */
 static bool parse_address(const char *text, struct in6_addr *ret) {
-        char mapped[64];
+        char mapped[128];
 
         (void) snprintf(mapped, sizeof(mapped), "::ffff:%s", text);
         return inet_pton(AF_INET6, strchr(text, ':') ? text : mapped, ret) == 1;
