@@ -260,8 +260,11 @@ uninstall: ## what install brought, but for the settings
 deb: ## the Debian package, below build/packages/deb; needs debhelper and what packaging/debian/control names
 	@packaging/build-deb $(VERSION) $(CURDIR)/$(BUILD)/packages/deb
 
-rpm: ## the rpm for Amazon Linux 2023 and Fedora, below build/packages/rpm; needs rpmbuild, systemd-rpm-macros and what the spec names
-	@packaging/build-rpm $(VERSION) $(CURDIR)/$(BUILD)/packages/rpm
+rpm: ## the rpm, below build/packages/rpm; needs rpmbuild, systemd-rpm-macros, scdoc and what the spec names
+	@packaging/build-rpm $(VERSION) $(CURDIR)/$(BUILD)/packages/rpm -ba
+
+srpm: ## the source of it alone, with the manual pages made: for rpmbuild --rebuild where there is no scdoc
+	@packaging/build-rpm $(VERSION) $(CURDIR)/$(BUILD)/packages/rpm -bs
 
 compile_commands.json: ## for editors
 	bear -- $(MAKE) --no-print-directory BUILD=$(BUILD)/bear all unit-tests
@@ -270,7 +273,7 @@ clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
 .PHONY: all help demo check check-on lint format format-check tidy cppcheck includes unit-tests unit-check mutate conformance-check bus-check recipes-check packages-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage pictures \
-        install uninstall deb rpm compile_commands.json clean
+        install uninstall deb rpm srpm compile_commands.json clean
 .SECONDARY:
 
 -include $(shell find $(BUILD) -path '*/packages/*' -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -37,6 +38,16 @@ def registry(workplace):
         yield r
     finally:
         r.stop()
+
+
+@pytest.fixture(scope="session")
+def package(workplace):
+    """The Debian package, built once."""
+    missing = [program for program in ("dpkg-buildpackage", "dh") if not shutil.which(program)]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
+    return Path(host_parts.run(host_parts.TOP / "packaging/build-deb", host_parts.version(), workplace / "package", cwd=host_parts.TOP,
+                               env=dict(os.environ, DEB_BUILD_OPTIONS="nocheck")).splitlines()[-1])
 
 
 @pytest.fixture(scope="module")

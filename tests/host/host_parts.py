@@ -59,9 +59,20 @@ def missing_parts():
     for program in ("debootstrap", "systemd-nspawn", "nsenter", "dockerd", "docker-registry", "htpasswd", "gcc", "ip"):
         if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
             missing.append(program)
-    if not missing and subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], check=False).returncode != 0:
-        missing.append("the right to make namespaces")
+    if not missing:
+        missing += [right for right, command in RIGHTS.items()
+                    if subprocess.run(["unshare", "--mount", "--pid", "--fork", "sh", "-ec", command], check=False,
+                                      capture_output=True).returncode != 0]
     return missing
+
+
+# What root may not do everywhere, as in a container: each is tried.
+RIGHTS = {
+    "the right to make namespaces": "true",
+    "the right to mount": "mount -t tmpfs none /mnt",
+    "overlay file systems": "mount -t tmpfs none /mnt; cd /mnt; mkdir l u w m; mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w m",
+    "control groups that can be written": "d=/sys/fs/cgroup; [ ! -d $d/unified ] || d=$d/unified; mkdir $d/ecs-authd-try.$$; rmdir $d/ecs-authd-try.$$",
+}
 
 
 class Control:
@@ -271,6 +282,10 @@ def boot_logged_in(host, registry, settings=""):
     host.write("/root/.docker/config.json", config_json(registry, registry.entry()), 0o600)
     host.write("/etc/ecs-authd.conf.d/20-module.conf", "[Restart]\n" + settings)
     host.boot()
+
+
+def version():
+    return re.search(r"^VERSION := (\S+)$", (TOP / "Makefile").read_text(), re.M).group(1)
 
 
 def release():

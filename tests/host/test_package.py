@@ -2,42 +2,30 @@
 """The life of the Debian package on a host where the agent runs, told in order: each test goes on where the one before it
 ended."""
 
-import os
 import re
-import shutil
 import subprocess
 import threading
 
 import pytest
 
-from host_parts import (TOP, boot_logged_in, config_json, never, new_login, run, wait_for, wait_live, wait_newest)
+from host_parts import TOP, boot_logged_in, config_json, never, new_login, run, version, wait_for, wait_live, wait_newest
 
 CONFIG = "/etc/ecs/ecs.config"
 ARN = "arn:aws:ecs:us-west-2:012345678910:task/stand-in/1"
 
 
 @pytest.fixture(scope="module", name="packages")
-def build_packages(workplace):
+def make_packages(package, workplace):
     """{version: path}: this one, the next and the one before."""
-    missing = [program for program in ("dpkg-buildpackage", "dh") if not shutil.which(program)]
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)}")
-    directory = workplace / "packages"
-    built = run(TOP / "packaging/build-deb", version(), directory / "build", cwd=TOP,
-                env=dict(os.environ, DEB_BUILD_OPTIONS="nocheck")).splitlines()[-1]
-    unpacked = directory / "unpacked"
-    run("dpkg-deb", "-R", built, unpacked)
+    unpacked = workplace / "unpacked"
+    run("dpkg-deb", "-R", package, unpacked)
     packages = {}
     for name in (version(), version() + "+1", version() + "~1"):
         control = unpacked / "DEBIAN/control"
         control.write_text(re.sub(r"^Version: .*$", f"Version: {name}", control.read_text(), flags=re.M))
-        packages[name] = directory / f"{name}.deb"
+        packages[name] = workplace / f"{name}.deb"
         run("dpkg-deb", "--root-owner-group", "-b", unpacked, packages[name])
     return packages
-
-
-def version():
-    return re.search(r"^VERSION := (\S+)$", (TOP / "Makefile").read_text(), re.M).group(1)
 
 
 @pytest.fixture(scope="module", name="host")
@@ -79,6 +67,17 @@ def test_one_step(host, engine, registry, packages):
     assert "ecs-authd" in host.run("ecs-authd", "--version")
     assert host.run("journalctl", "--list-catalog").count("ecs-authd") > 10
     assert host.shell("test -f /usr/share/man/man8/ecs-authd.8.gz && test -f /usr/share/bash-completion/completions/ecs-authd; echo $?").strip() == "0"
+
+
+def test_autopkgtest(make_host, packages):
+    """What Debian's own test runner would run, on a host without an agent."""
+    h = make_host(installed=False)
+    h.boot()
+    h.run("systemctl", "disable", "--now", "ecs")
+    install(h, packages[version()])
+    subprocess.run(h.command("sh", "-c", "cat > /root/installed && chmod 755 /root/installed && /root/installed"), check=True,
+                   stdin=open(TOP / "packaging/debian/tests/installed", "rb"), capture_output=True)
+    h.power_off()
 
 
 def test_upgrade_restarts_no_agent(host, engine, registry, packages):
