@@ -171,7 +171,7 @@ packages-check: all ## what make install, deb and rpm make
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/packages
 
 # What waits for minutes: AWS that is away, the pauses between two restarts, a swap cut off at each of its steps.
-HOST_LONG := $(foreach t,aws_away distance_of_restarts down_after_a_restart helpers leases method_docker method_docker_cut_off,tests/host/test_$t.py)
+HOST_LONG := $(foreach t,aws_away distance_of_restarts down_after_a_restart leases method_docker method_docker_cut_off,tests/host/test_$t.py)
 
 host-check: all ## a real systemd, Docker Engine and registry
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider $(HOST_LONG:%=--ignore=%) tests/host
