@@ -28,8 +28,8 @@ int auth_type_from_string(const char *s, AuthType *ret) {
         return -EINVAL;
 }
 
-/* base64 of "user:password" */
-static int encode_auth(const Credential *c, char **ret) {
+/* base64 of "user:password"; NULL: no memory. */
+static char *encode_auth(const Credential *c) {
         _cleanup_secret_ char *plain = NULL, *encoded = NULL;
         size_t n = strlen(c->username) + 1 + strlen(c->password);
 
@@ -41,28 +41,22 @@ static int encode_auth(const Credential *c, char **ret) {
                         plain[0] = 0;
                 if (encoded)
                         encoded[0] = 0;
-                return -ENOMEM;
+                return NULL;
         }
 
         (void) snprintf(plain, n + 1, "%s:%s", c->username, c->password);
         (void) EVP_EncodeBlock((unsigned char *) encoded, (const unsigned char *) plain, (int) n);
-        *ret = STEAL_POINTER(encoded);
-        return 0;
+        return STEAL_POINTER(encoded);
 }
 
-static int add_string(json_object *o, const char *key, const char *value) {
-        json_object *s;
+/* False: no memory. NULL is no string, and is left out. */
+static bool add_string(json_object *o, const char *key, const char *value) {
+        json_object *s = value ? json_object_new_string(value) : NULL;
 
-        if (!value)
-                return 0;
-        s = json_object_new_string(value);
-        if (!s)
-                return -ENOMEM;
-        if (json_object_object_add(o, key, s) < 0) {
-                json_object_put(s);
-                return -ENOMEM;
-        }
-        return 0;
+        if (s && json_object_object_add(o, key, s) >= 0)
+                return true;
+        json_object_put(s);
+        return !value;
 }
 
 /* systemd and docker run --env-file take an escape of JSON each in their own way: there must be none. */
@@ -76,29 +70,19 @@ static bool needs_escape(const char *s) {
 }
 
 /* Nobody logs in with it: one that cannot be written is left out, and costs nothing. */
-static int add_email(json_object *entry, const Credential *c) {
-        return needs_escape(c->email) ? 0 : add_string(entry, "email", c->email);
+static bool add_email(json_object *entry, const Credential *c) {
+        return needs_escape(c->email) || add_string(entry, "email", c->email);
 }
 
-static int fill_dockercfg_entry(json_object *entry, const Credential *c) {
-        _cleanup_secret_ char *auth = NULL;
-        int r;
+static bool fill_dockercfg_entry(json_object *entry, const Credential *c) {
+        _cleanup_secret_ char *auth = encode_auth(c);
 
-        r = encode_auth(c, &auth);
-        if (r >= 0)
-                r = add_string(entry, "auth", auth);
-        return r < 0 ? r : add_email(entry, c);
+        return auth && add_string(entry, "auth", auth) && add_email(entry, c);
 }
 
-static int fill_docker_entry(json_object *entry, const Credential *c) {
-        int r;
-
-        r = add_string(entry, "username", c->username);
-        if (r >= 0)
-                r = add_string(entry, "password", c->password);
-        if (r >= 0)
-                r = add_email(entry, c);
-        return r < 0 ? r : add_string(entry, "identitytoken", c->identity_token);
+static bool fill_docker_entry(json_object *entry, const Credential *c) {
+        return add_string(entry, "username", c->username) && add_string(entry, "password", c->password) &&
+               add_email(entry, c) && add_string(entry, "identitytoken", c->identity_token);
 }
 
 /* Why the type cannot carry the entry, or NULL. */
@@ -125,13 +109,9 @@ static AuthType choose_type(const Credentials *c) {
 
 static int add_entry(json_object *top, const Credential *c, AuthType type) {
         _cleanup_json_ json_object *entry = json_object_new_object();
-        int r;
 
-        if (!entry)
+        if (!entry || !(type == AUTH_TYPE_DOCKERCFG ? fill_dockercfg_entry(entry, c) : fill_docker_entry(entry, c)))
                 return -ENOMEM;
-        r = type == AUTH_TYPE_DOCKERCFG ? fill_dockercfg_entry(entry, c) : fill_docker_entry(entry, c);
-        if (r < 0)
-                return r;
         if (json_object_object_add(top, c->registry, entry) < 0)
                 return -ENOMEM;
         entry = NULL; /* top owns it */
@@ -159,12 +139,11 @@ static int take_string(json_object *entry, const char *key, bool may_be_empty, c
         return 0;
 }
 
-/* Standard base64 with padding, as Go's decoder takes it: line breaks are passed over, anything else is a mistake.
- * Returns the number of bytes. */
-static int decode_strict(char *auth, char *ret) {
+/* Standard base64 with padding, as Go's decoder takes it: line breaks are passed over, anything else is a mistake,
+ * and nothing comes of it. ret: zeroes, as many as auth has, and one more. */
+static void decode_strict(char *auth, char *ret) {
         static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         size_t n = 0, padding;
-        int r;
 
         for (const char *s = auth; *s; s++)
                 if (!strchr("\r\n", *s))
@@ -172,14 +151,9 @@ static int decode_strict(char *auth, char *ret) {
         auth[n] = 0;
 
         padding = n - strspn(auth, alphabet);
-        if (n % 4 != 0 || padding > 2 || strspn(auth + n - padding, "=") != padding)
-                return -EBADMSG;
-
-        r = EVP_DecodeBlock((unsigned char *) ret, (const unsigned char *) auth, (int) n);
-        if (r < 0)
-                return -EBADMSG;
-        ret[r - (int) padding] = 0;
-        return r - (int) padding;
+        if (n % 4 == 0 && padding <= 2 && strspn(auth + n - padding, "=") == padding)
+                /* To it the padding is zeroes. */
+                (void) EVP_DecodeBlock((unsigned char *) ret, (const unsigned char *) auth, (int) n);
 }
 
 /* What the agent drops alone has no credentials. */
@@ -195,9 +169,7 @@ static int parse_dockercfg_entry(json_object *entry, Credential *c) {
         plain = calloc(1, strlen(auth) + 1);
         if (!plain)
                 return -ENOMEM;
-        if (decode_strict(auth, plain) < 0)
-                return 0;
-
+        decode_strict(auth, plain);
         colon = strchr(plain, ':');
         if (!colon)
                 return 0;
