@@ -11,13 +11,14 @@
 
 static struct {
         unsigned at, seen; /* which one fails: from 1; 0: none */
-        bool failed;
+        bool lasting;      /* and so do all after it */
+        bool failed, cut;  /* cut: a text of json-c */
 } failing;
 
 static inline void failing_begin(unsigned n) {
         failing.at = n;
         failing.seen = 0;
-        failing.failed = false;
+        failing.failed = failing.cut = false;
 }
 
 static inline void failing_end(void) {
@@ -25,7 +26,7 @@ static inline void failing_end(void) {
 }
 
 static inline bool failing_now(void) {
-        if (failing.at == 0 || ++failing.seen != failing.at)
+        if (failing.at == 0 || ++failing.seen < failing.at || (failing.seen > failing.at && !failing.lasting))
                 return false;
         failing.failed = true;
         errno = ENOMEM;
@@ -95,6 +96,7 @@ const char *__wrap_json_object_to_json_string_ext(json_object *o, int flags) {
                 return NULL;
         if (!failing_now())
                 return text;
+        failing.cut = true;
         (void) snprintf(cut, strlen(text) < sizeof(cut) ? strlen(text) : sizeof(cut), "%s", text);
         return cut;
 }

@@ -100,14 +100,14 @@ static void test_format_dockercfg(void **state _unused_) {
 static void test_format_docker(void **state _unused_) {
         _cleanup_(credentials_done) Credentials c = {0};
 
-        add(&c, "a.example", "user", "pass/word", NULL, "me@example");
+        add(&c, "a.example", "user", "a pass/word", NULL, "me@example");
         expect_format(&c, AUTH_TYPE_DOCKER, "docker",
-                      "{\"a.example\":{\"username\":\"user\",\"password\":\"pass/word\",\"email\":\"me@example\"}}");
+                      "{\"a.example\":{\"username\":\"user\",\"password\":\"a pass/word\",\"email\":\"me@example\"}}");
 
         /* One identity token, and all go out so. */
         add(&c, "b.example", NULL, NULL, "tok", NULL);
         expect_format(&c, AUTH_TYPE_AUTO, "docker",
-                      "{\"a.example\":{\"username\":\"user\",\"password\":\"pass/word\",\"email\":\"me@example\"},"
+                      "{\"a.example\":{\"username\":\"user\",\"password\":\"a pass/word\",\"email\":\"me@example\"},"
                       "\"b.example\":{\"identitytoken\":\"tok\"}}");
 }
 
@@ -228,6 +228,7 @@ static const struct {
         {"dockercfg", " { \"r\" : " ENTRY " } ", 0, 1},
         {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":\"!\"}}", 0, 1},
         {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":\"dXNlcg==\"}}", 0, 1},
+        {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":\"dXNlcjpwYXNzd29yZ===\"}}", 0, 1},
         {"dockercfg", "{\"r\":{\"auth\":\"dXNlcjpwYXNzd29yZA\"}}", 0, 0}, /* no padding */
         {"dockercfg", "{\"r\":{\"identitytoken\":\"t\"}}", 0, 0},
         {"dockercfg", "{\"r\":{" FIELDS "}}", 0, 0},

@@ -99,7 +99,7 @@ static int format(unsigned n, char *ret, size_t size) {
                 describe(&c, ret, size);
         } else
                 assert_true(!type && !data);
-        return r == -EIO && failing.failed ? -ENOMEM : r; /* the text was cut short */
+        return r == -EIO && failing.cut ? -ENOMEM : r; /* the text was cut short */
 }
 
 static void test_values_are_formatted(void **state _unused_) {
@@ -120,7 +120,7 @@ static int format_docker(unsigned n, char *ret, size_t size) {
         failing_end();
         if (r >= 0)
                 add(ret, size, "%s %s\n", type, data);
-        return r == -EIO && failing.failed ? -ENOMEM : r;
+        return r == -EIO && failing.cut ? -ENOMEM : r;
 }
 
 static void test_docker_values_are_formatted(void **state _unused_) {
@@ -232,6 +232,13 @@ static void test_file_is_edited(void **state _unused_) {
         failing_each(edit);
 }
 
+/* What came out cannot be read, nor can ours when it is out again. */
+static void test_file_is_edited_as_memory_runs_out(void **state _unused_) {
+        failing.lasting = true;
+        failing_each(edit);
+        failing.lasting = false;
+}
+
 /* Written and said so, or left alone and said why. */
 static int sync_once(unsigned n, char *ret, size_t size) {
         char before[2048] = "";
@@ -295,7 +302,7 @@ static int render(unsigned n, char *ret, size_t size) {
         r = sync_render(&host.sources, &host.settings, &key, &c, &type, &data, &problems);
         failing_end();
         if (r < 0)
-                return r == -EIO && failing.failed ? -ENOMEM : r;
+                return r == -EIO && failing.cut ? -ENOMEM : r;
         add(ret, size, "%s %s\n", type, data);
         describe(&c, ret, size);
         return 0;
@@ -333,6 +340,7 @@ int main(void) {
                 cmocka_unit_test(test_docker_values_are_formatted),
                 cmocka_unit_test(test_values_are_masked),
                 cmocka_unit_test_setup_teardown(test_file_is_edited, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_file_is_edited_as_memory_runs_out, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_sync, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_look, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),

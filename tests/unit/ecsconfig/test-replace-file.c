@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -21,6 +23,7 @@ typedef void (*Moment)(void);
 static Moment before_sync, before_rename, after_rename;
 static int refuse_flags; /* the errno of a file system that cannot exchange */
 static int refuse_sync;  /* the errno of a disk that is full */
+static int refuse_close; /* the same, of one that says so only at the end */
 static char *path, *other;
 
 static void run_once(Moment *moment) {
@@ -31,7 +34,23 @@ static void run_once(Moment *moment) {
                 now();
 }
 
+/* One that is started meanwhile has neither the file nor a lock on it. */
+static void assert_no_program_inherits(int fd) {
+        assert_true(syscall(SYS_fcntl, fd, F_GETFD) & FD_CLOEXEC);
+}
+
+int close(int fd) {
+        bool refused = refuse_close != 0 && (syscall(SYS_fcntl, fd, F_GETFL) & O_ACCMODE) == O_WRONLY;
+        int r = (int) syscall(SYS_close, fd);
+
+        if (!refused)
+                return r;
+        errno = refuse_close;
+        return -1;
+}
+
 int fsync(int fd) {
+        assert_no_program_inherits(fd);
         run_once(&before_sync);
         if (refuse_sync != 0) {
                 errno = refuse_sync;
@@ -68,6 +87,8 @@ int fcntl(int fd, int command, ...) {
         va_start(arguments, command);
         argument = va_arg(arguments, long);
         va_end(arguments);
+        if (command == F_SETLEASE)
+                assert_no_program_inherits(fd);
         if (command == F_SETLEASE && refuse_leases != 0) {
                 errno = refuse_leases;
                 return -1;
@@ -125,7 +146,7 @@ static int set_up_in(void **state, const char *place) {
         path = unit_path(*state, "f");
         other = unit_path(*state, "other");
         before_sync = before_rename = after_rename = NULL;
-        refuse_flags = refuse_leases = refuse_sync = 0;
+        refuse_flags = refuse_leases = refuse_sync = refuse_close = 0;
         return 0;
 }
 
@@ -177,6 +198,21 @@ static void replace_it(void) {
 static void replace_it_again(void) {
         unit_write_file(other, "C=3\n");
         assert_int_equal(rename(other, path), 0);
+}
+
+static void replace_it_by_a_fifo(void) {
+        assert_int_equal(mkfifo(other, 0600), 0);
+        assert_int_equal(rename(other, path), 0);
+}
+
+static void move_it_behind_a_link(void) {
+        assert_int_equal(rename(path, other), 0);
+        assert_int_equal(symlink("other", path), 0);
+}
+
+/* From now on. */
+static void refuse_exchanges(void) {
+        refuse_flags = EIO;
 }
 
 static void change_its_mode(void) {
@@ -236,6 +272,55 @@ static void test_replaced_before_and_appended_after(void **state) {
         assert_int_equal(count_entries(*state), 1);
 }
 
+/* There is no file to append that line to: what somebody else has put there stays. */
+static void test_appended_before_and_replaced_by_a_fifo_after(void **state) {
+        struct stat st;
+
+        unit_write_file(path, "A=1\n");
+        before_rename = append_to_it;
+        after_rename = replace_it_by_a_fifo;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        assert_int_equal(lstat(path, &st), 0);
+        assert_true(S_ISFIFO(st.st_mode));
+        assert_int_equal(count_entries(*state), 1);
+}
+
+/* The link is newer, also if it leads to what was read. */
+static void test_moved_behind_a_link_before(void **state) {
+        struct stat st;
+
+        unit_write_file(path, "A=1\n");
+        before_rename = move_it_behind_a_link;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        assert_int_equal(lstat(path, &st), 0);
+        assert_true(S_ISLNK(st.st_mode));
+        unit_assert_file(other, "A=1\n");
+        assert_int_equal(count_entries(*state), 2);
+}
+
+/* A lock is no reason to wait: it says nothing of a change. */
+static void test_locked_by_another_program(void **state) {
+        _cleanup_close_ int fd = -1;
+
+        unit_write_file(path, "A=1\n");
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_int_equal(flock(fd, LOCK_EX), 0);
+        assert_int_equal(set_and_save("v"), 1);
+        unit_assert_file(path, "A=1\nKEY=v\n");
+        assert_int_equal(count_entries(*state), 1);
+}
+
+/* Nor does one that is started while the file is only looked at. */
+static void test_no_program_inherits_it(void **state _unused_) {
+        _cleanup_(envfile_freep) EnvFile *f = NULL;
+        Problems problems = {0};
+
+        unit_write_file(path, "A=1\n");
+        assert_int_equal(envfile_open(path, &f, &problems), 0);
+        assert_true(envfile_is_whole(f));
+}
+
 static void test_mode_changed_before(void **state) {
         struct stat st;
 
@@ -265,7 +350,7 @@ static void test_deleted_after(void **state) {
         assert_int_equal(count_entries(*state), 0);
 }
 
-/* Another file has the name of what we were about to put in place. */
+/* What other is has the name of what we were about to put in place. */
 static void take_temporary_name(void) {
         _cleanup_free_ char *directory = strdup(path);
         _cleanup_closedir_ DIR *d = NULL;
@@ -275,18 +360,22 @@ static void take_temporary_name(void) {
         d = opendir(directory);
         assert_non_null(d);
         for (const struct dirent *e = readdir(d); e; e = readdir(d))
-                if (strstr(e->d_name, ".ecs-authd.")) {
-                        unit_write_file(other, "B=2\n");
+                if (strstr(e->d_name, ".ecs-authd."))
                         assert_int_equal(renameat(AT_FDCWD, other, dirfd(d), e->d_name), 0);
-                }
 }
 
 static void test_temporary_name_taken(void **state) {
-        unit_write_file(path, "A=1\n");
-        before_sync = take_temporary_name;
-        assert_int_equal(set_and_save("v"), -EAGAIN);
-        unit_assert_file(path, "A=1\n");
-        assert_int_equal(count_entries(*state), 1);
+        for (unsigned i = 0; i < 2; i++) {
+                unit_write_file(path, "A=1\n");
+                if (i == 0)
+                        unit_write_file(other, "B=2\n");
+                else
+                        assert_int_equal(mkfifo(other, 0600), 0);
+                before_sync = take_temporary_name;
+                assert_int_equal(set_and_save("v"), -EAGAIN);
+                unit_assert_file(path, "A=1\n");
+                assert_int_equal(count_entries(*state), 1);
+        }
 }
 
 static void test_mode_changed_meanwhile(void **state) {
@@ -300,25 +389,66 @@ static void test_mode_changed_meanwhile(void **state) {
         assert_int_equal(count_entries(*state), 1);
 }
 
+/* It fails, and says why. */
+static void expect_no_save(int error, int *where, const char *part) {
+        _cleanup_(envfile_freep) EnvFile *f = NULL;
+        Problems problems = {0};
+
+        unit_write_file(path, "A=1\n");
+        assert_int_equal(envfile_open(path, &f, &problems), 0);
+        assert_int_equal(envfile_set(f, "KEY", "v", ENVFILE_LINE_MAX_EXEC), 0);
+        if (where)
+                *where = error;
+        assert_int_equal(envfile_save(f, &problems), -error);
+        if (where)
+                *where = 0;
+        unit_assert_problem(&problems, part);
+        assert_int_equal(problems.n_items, 1);
+}
+
 static void test_disk_that_takes_nothing(void **state) {
         static const struct {
-                int error;
+                int error, *where;
                 const char *advice;
-        } table[] = {{ENOSPC, "Make room on its file system"}, {EROFS, "Its file system is read-only"}};
+        } table[] = {{ENOSPC, &refuse_sync, "Make room on its file system"},
+                     {EROFS, &refuse_sync, "Its file system is read-only"},
+                     {EDQUOT, &refuse_close, "Make room on its file system"}};
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                _cleanup_(envfile_freep) EnvFile *f = NULL;
-                Problems problems = {0};
-
-                unit_write_file(path, "A=1\n");
-                assert_int_equal(envfile_open(path, &f, &problems), 0);
-                assert_int_equal(envfile_set(f, "KEY", "v", ENVFILE_LINE_MAX_EXEC), 0);
-                refuse_sync = table[i].error;
-                assert_int_equal(envfile_save(f, &problems), -table[i].error);
-                unit_assert_problem(&problems, table[i].advice);
+                expect_no_save(table[i].error, table[i].where, table[i].advice);
                 unit_assert_file(path, "A=1\n");
                 assert_int_equal(count_entries(*state), 1);
         }
+}
+
+/* What is newer came out, and does not go back in: that is never passed over. */
+static void test_newer_file_that_cannot_be_put_back(void **state _unused_) {
+        before_rename = replace_it;
+        after_rename = refuse_exchanges;
+        expect_no_save(EIO, NULL, "cannot replace it");
+}
+
+static rlim_t descriptors;
+
+static void leave_no_descriptors(void) {
+        struct rlimit limit;
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        descriptors = limit.rlim_cur;
+        limit.rlim_cur = 0;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void test_no_descriptors_left(void **state) {
+        struct rlimit limit;
+
+        before_sync = leave_no_descriptors;
+        expect_no_save(EMFILE, NULL, strerror(EMFILE));
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        limit.rlim_cur = descriptors;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        unit_assert_file(path, "A=1\n");
+        assert_int_equal(count_entries(*state), 1);
 }
 
 static void test_extended_attributes(void **state) {
@@ -679,12 +809,18 @@ int main(void) {
                 WITH_FILE(test_replaced_after),
                 WITH_FILE(test_replaced_before_and_after),
                 WITH_FILE(test_replaced_before_and_appended_after),
+                WITH_FILE(test_appended_before_and_replaced_by_a_fifo_after),
+                WITH_FILE(test_moved_behind_a_link_before),
+                WITH_FILE(test_locked_by_another_program),
+                WITH_FILE(test_no_program_inherits_it),
                 WITH_FILE(test_mode_changed_before),
                 WITH_FILE(test_deleted_before),
                 WITH_FILE(test_deleted_after),
                 WITH_FILE(test_temporary_name_taken),
                 WITH_FILE(test_mode_changed_meanwhile),
                 WITH_FILE(test_disk_that_takes_nothing),
+                WITH_FILE(test_newer_file_that_cannot_be_put_back),
+                WITH_FILE(test_no_descriptors_left),
                 WITH_FILE(test_extended_attributes),
                 WITH_FILE(test_made_before),
                 WITH_FILE(test_file_system_that_cannot_exchange),

@@ -28,7 +28,10 @@ static void test_names(void **state _unused_) {
                 {4, "..."},
         };
         _cleanup_(credentials_done) Credentials c = {0};
+        char none[] = "as before";
 
+        assert_int_equal(sync_list_registries(&c, none, sizeof(none)), 0);
+        assert_string_equal(none, "");
         put(&c, "aaaa.example", "user", "password", NULL);
         put(&c, "bbbb.example", NULL, NULL, "token");
         put(&c, "bbbb.without", NULL, NULL, NULL);
@@ -73,6 +76,11 @@ static void test_heaviest_first(void **state _unused_) {
 #define WORD(text) ((char *) (text))
 
 static Lease leases[] = {
+        {.registry = WORD("kept.example"),
+         .helper = WORD("helper"),
+         .source = WORD("/before.json"),
+         .answered = true,
+         .given = 7},
         {.registry = WORD("one.example"),
          .helper = WORD("other"),
          .source = WORD("/other.json"),
@@ -94,11 +102,6 @@ static Lease leases[] = {
          .given = 10,
          .due = 20,
          .failures = 1},
-        {.registry = WORD("kept.example"),
-         .helper = WORD("helper"),
-         .source = WORD("/before.json"),
-         .answered = true,
-         .given = 7},
 };
 
 static void test_entries(void **state _unused_) {

@@ -140,6 +140,8 @@ static void test_last_good_entry_is_kept(void **state) {
         unit_assert_file(h->environment,
                          "ECS_ENGINE_AUTH_TYPE=dockercfg\nECS_ENGINE_AUTH_DATA={\"b.example\":{\"auth\":"
                          "\"" AUTH "\"},\"registry.example\":{\"auth\":\"" AUTH "\"}}\n");
+        assert_string_equal(report.entries[0].registry, "b.example");
+        assert_string_equal(report.entries[1].registry, "registry.example");
 }
 
 static void test_line_that_is_too_long(void **state) {
@@ -305,6 +307,58 @@ static void test_answer_that_cannot_be_written(void **state) {
         sync_run(&h->sources, &h->settings, &key, ASK_NOBODY, &report);
         unit_assert_problem(&report.problems, "what it gave could not be written");
         unit_assert_file(h->environment, "");
+}
+
+/* Nor can a line that is too long. */
+static void test_answer_that_makes_the_line_too_long(void **state) {
+        Host *h = *state;
+        SyncReport report;
+
+        set_up_helper(h, "echo '{\"Username\":\"user\",\"Secret\":\"password\"}'");
+        h->settings.line_max = 60;
+        expect(h, SYNC_FAILED, 0, &report);
+        unit_assert_problem(&report.problems, "more than the 60 that its reader takes");
+        assert_ask_in(&report, 5);
+}
+
+static void let_a_minute_pass(void) {
+        _cleanup_(leases_done) Leases leases = {0};
+
+        assert_int_equal(leases_load(&leases), 0);
+        assert_int_equal(leases.n_items, 1);
+        leases.items[0].asked -= 60 * (int64_t) USEC_PER_SEC;
+        assert_int_equal(leases_save(&leases), 0);
+}
+
+/* An answer that somebody took out of the environment file, or with it, is asked for again before it is due. */
+static void test_answer_that_was_taken_out(void **state) {
+        static const struct {
+                const char *environment; /* NULL: it is not there */
+                const char *log;         /* of the helper */
+                SyncOutcome outcome;
+        } table[] = {
+                {LINES, "asked\n", SYNC_UNCHANGED},
+                {"ECS_CLUSTER=x\n", "asked\nasked\n", SYNC_WRITTEN},
+                {NULL, "asked\nasked\nasked\n", SYNC_WRITTEN},
+        };
+        Host *h = *state;
+        _cleanup_free_ char *log = unit_path(h->directory, "log"), *script = NULL;
+        SyncReport report;
+
+        assert_true(asprintf(&script, "echo asked >> %s\necho '{\"Username\":\"user\",\"Secret\":\"password\"}'", log) >
+                    0);
+        set_up_helper(h, script);
+        expect(h, SYNC_WRITTEN, 1, &report);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                let_a_minute_pass();
+                if (table[i].environment)
+                        unit_write_file(h->environment, table[i].environment);
+                else
+                        assert_int_equal(unlink(h->environment), 0);
+                sync_run(&h->sources, &h->settings, &key, ASK_DUE, &report);
+                assert_int_equal(report.outcome, table[i].outcome);
+                unit_assert_file(log, table[i].log);
+        }
 }
 
 /* Others can write to the state directory: nothing is kept there, which costs no write, and is said once. */
@@ -520,6 +574,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_helper_answers, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_helper_has_none, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answer_that_cannot_be_written, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_answer_that_makes_the_line_too_long, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_answer_that_was_taken_out, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answers_that_cannot_be_kept, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_busy_environment_file_asks_no_helper_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_empty_password, set_up, tear_down),

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "base/clock.h"
+#include "ecsconfig/gathered.h"
+
+static const DigestKey key = {{7}};
+
+static void add(Gathered *g, const char *registry, bool fresh, unsigned failures) {
+        Lease *l = leases_add(&g->leases, registry, "helper");
+
+        assert_non_null(l);
+        l->fresh = fresh;
+        l->failures = failures;
+}
+
+/* Of those that were asked just now. */
+static void test_failures_are_counted(void **state _unused_) {
+        _cleanup_(gathered_done) Gathered g = {0};
+
+        assert_int_equal(gathered_count_failed(&g), 0);
+        add(&g, "a.example", false, 2);
+        assert_false(gathered_was_asked(&g));
+        add(&g, "b.example", true, 1);
+        add(&g, "c.example", true, 0);
+        add(&g, "d.example", true, 3);
+        assert_true(gathered_was_asked(&g));
+        assert_int_equal(gathered_count_failed(&g), 2);
+}
+
+/* An answer that was not written is asked for again in a moment; what comes before that still does. */
+static void test_next_after_an_answer_is_given_back(void **state _unused_) {
+        const int64_t now = clock_usec(CLOCK_REALTIME), soon = now + 1, late = now + 3600 * (int64_t) USEC_PER_SEC;
+        const int64_t before[] = {0, soon, late}; /* 0: nothing was due */
+
+        for (size_t i = 0; i < ELEMENTSOF(before); i++) {
+                _cleanup_(gathered_done) Gathered g = {.next = before[i]};
+
+                add(&g, "a.example", true, 0);
+                assert_int_equal(gathered_give_back(&g, NULL, &key), 0);
+                assert_int_equal(g.leases.items[0].failures, 1);
+                assert_true(g.leases.items[0].due > now);
+                assert_true(g.next == (before[i] == soon ? soon : g.leases.items[0].due));
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_failures_are_counted),
+                cmocka_unit_test(test_next_after_an_answer_is_given_back),
+        };
+
+        return cmocka_run_group_tests_name("gathered", tests, NULL, NULL);
+}
