@@ -192,6 +192,40 @@ static void test_reports_of_a_write(void **state _unused_) {
         }
 }
 
+static void test_failures_of_helpers_add_up(void **state _unused_) {
+        SyncReport report = sync_report(SYNC_UNCHANGED, &A);
+        Facts f = {0};
+
+        report.n_failed = 2;
+        facts_end_write(&f, &report, SECONDS(5));
+        facts_end_ask(&f, &report, SECONDS(6));
+        assert_int_equal(f.counters.helper_failures, 4);
+}
+
+/* The worst of what was noted, if it is one; what is wrong with the settings comes before a warning. */
+static void test_problem_that_is_shown(void **state _unused_) {
+        static const struct {
+                int level; /* of the second of two problems; the first is a notice */
+                const char *of_settings, *shown;
+        } table[] = {
+                {LOG_ERR, "", "noted"},     {LOG_ERR, "settings", "noted"},
+                {LOG_WARNING, "", "noted"}, {LOG_WARNING, "settings", "settings"},
+                {LOG_NOTICE, "", NULL},     {LOG_NOTICE, "settings", "settings"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Facts f = {0};
+
+                problems_add(&f.file.sync.problems, LOG_NOTICE, "a notice");
+                problems_add(&f.file.sync.problems, table[i].level, "noted");
+                (void) snprintf(f.settings_problem, sizeof(f.settings_problem), "%s", table[i].of_settings);
+                if (table[i].shown)
+                        assert_string_equal(facts_problem(&f), table[i].shown);
+                else
+                        assert_null(facts_problem(&f));
+        }
+}
+
 static void test_change_is_a_new_cause(void **state _unused_) {
         SyncReport report = sync_report(SYNC_WRITTEN, &B);
         Facts f = {.record.failures = 3};
@@ -622,6 +656,8 @@ int main(void) {
                 cmocka_unit_test(test_ends_of_asking),
                 cmocka_unit_test(test_overtaken_job),
                 cmocka_unit_test(test_reports_of_a_write),
+                cmocka_unit_test(test_failures_of_helpers_add_up),
+                cmocka_unit_test(test_problem_that_is_shown),
                 cmocka_unit_test(test_change_is_a_new_cause),
                 cmocka_unit_test(test_file_is_right),
                 cmocka_unit_test(test_agent_has_credentials),
