@@ -92,12 +92,9 @@ void timespan_format(char *ret, size_t size, uint64_t usec) {
                 const char *name;
                 uint64_t usec;
         } units[] = {
-                {"d", 24 * 3600 * USEC_PER_SEC},
-                {"h", 3600 * USEC_PER_SEC},
-                {"min", 60 * USEC_PER_SEC},
-                {"s", USEC_PER_SEC},
-                {"ms", USEC_PER_MSEC},
-                {"us", 1},
+                {"d", 24 * 3600 * USEC_PER_SEC}, {"h", 3600 * USEC_PER_SEC},
+                {"min", 60 * USEC_PER_SEC},      {"s", USEC_PER_SEC},
+                {"ms", USEC_PER_MSEC},           {"us", 1},
         };
         size_t used = 0;
 

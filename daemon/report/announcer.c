@@ -105,8 +105,7 @@ static bool told_before(Announcer *s, const Facts *facts, const Decision *d, uin
         bool same = s->action == d->action && s->reason == d->reason;
 
         /* Of a burst of logins, too, each of which changes what is waited for. */
-        if (waits && same && s->told_usec[d->reason] > 0 &&
-            now < s->told_usec[d->reason] + WRITTEN_LINES_FOLD_USEC)
+        if (waits && same && s->told_usec[d->reason] > 0 && now < s->told_usec[d->reason] + WRITTEN_LINES_FOLD_USEC)
                 return true;
         if (!digest_equal(&s->digest, &facts->file.sync.digest) || d->action == ACTION_DONE)
                 memset(s->told_usec, 0, sizeof(s->told_usec));

@@ -33,9 +33,9 @@ struct Publisher {
         char *left_file;          /* the one before, to be removed */
         char metrics_error[1024]; /* why the metrics could not be written, as it was told; "": they can */
 
-        bool known;   /* there is something of that, and it did not fail */
-        bool written; /* it was at least begun */
-        bool overrun; /* there was more to tell meanwhile */
+        bool known;        /* there is something of that, and it did not fail */
+        bool written;      /* it was at least begun */
+        bool overrun;      /* there was more to tell meanwhile */
         bool with_metrics; /* not while those of before hang */
         FileIdentity status, metrics;
 };
@@ -162,7 +162,8 @@ static void on_done(void *userdata, int error, const void *report) {
 
 static bool is_known(const Publisher *p, const Settings *settings, const Facts *facts, const Decision *d,
                      const char *sentence) {
-        return p->known && (p->with_metrics || !p->metrics_file || worker_has_hung(p->worker)) && p->settings == settings && streq(p->sentence, sentence) && p->decision.action == d->action &&
+        return p->known && (p->with_metrics || !p->metrics_file || worker_has_hung(p->worker)) &&
+               p->settings == settings && streq(p->sentence, sentence) && p->decision.action == d->action &&
                p->decision.reason == d->reason &&
                /* NOLINTNEXTLINE: a difference in what pads it costs no more than a look at the file. */
                memcmp(&p->facts, facts, sizeof(Facts)) == 0;

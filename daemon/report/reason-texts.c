@@ -71,7 +71,8 @@ static const ReasonText texts[_REASON_MAX] = {
                                "agent keeps what it has"},
         [REASON_ENGINE] = {"held", LOG_WARNING, MESSAGE_HELD_ENGINE,
                            "No restart while the Docker Engine cannot be asked at {socket} ({engine})"},
-        [REASON_BUS] = {"held", LOG_WARNING, MESSAGE_HELD_BUS, "No restart while systemd cannot be reached over D-Bus; see systemctl status dbus"},
+        [REASON_BUS] = {"held", LOG_WARNING, MESSAGE_HELD_BUS,
+                        "No restart while systemd cannot be reached over D-Bus; see systemctl status dbus"},
         [REASON_UNIT_NOT_FOUND] = {"held", LOG_WARNING, MESSAGE_HELD_UNIT,
                                    "Restart held: there is no unit {unit}; install the ECS agent, or set [Restart] "
                                    "Unit= (SUSE: amazon-ecs.service)"},

@@ -93,8 +93,8 @@ static int on_time(sd_event_source *s, uint64_t usec, void *userdata) {
 /* From now on, more of them wait. */
 static int arm(WrittenLines *w) {
         w->timer = sd_event_source_disable_unref(w->timer);
-        return sd_event_add_time_relative(w->event, &w->timer, CLOCK_MONOTONIC, WRITTEN_LINES_FOLD_USEC, 100 * USEC_PER_MSEC, on_time,
-                                          w);
+        return sd_event_add_time_relative(w->event, &w->timer, CLOCK_MONOTONIC, WRITTEN_LINES_FOLD_USEC,
+                                          100 * USEC_PER_MSEC, on_time, w);
 }
 
 static bool armed(const WrittenLines *w) {
