@@ -203,7 +203,7 @@ static bool same_attributes(const struct stat *a, const struct stat *b) {
 static int accept(Exchange *x, FileVersion *now) {
         int r;
 
-        if (!x->out.content) /* what could not be read is not known */
+        if (!now->content || !x->out.content) /* what could not be read is not known */
                 return -EAGAIN;
         if (!same_file(&now->st, &x->out.st) || !same_attributes(&now->st, &x->out.st) || now->size < x->out.size ||
             memcmp(now->content, x->out.content, x->out.size) != 0)

@@ -112,7 +112,7 @@ def test_no_agent_to_restart(host, how):
     else:
         host.agent.stop()
     host.login()
-    host.wait_status("Waiting for container ecs-agent: ecs.service is active, and has none (yet)")
+    host.wait_status("Waiting for container ecs-agent: ecs.service is active")
     host.look_again()
     assert host.written() == host.expected and host.restarts() == 0
 

@@ -158,4 +158,5 @@ def test_file_system_answers_again(host, hung):
     host.credentials.path.parent.mkdir(parents=True)
     host.credentials.path = hung.path / "config.json"
     host.login()
+    daemon.hang_up()  # the mount namespace of another test may keep the file system, and nobody tells that it is not here any more
     host.wait_written()
