@@ -17,25 +17,21 @@ static bool matches(const char *pattern, const char *registry) {
         return registry_normalize(pattern, &normalized) >= 0 && fnmatch(normalized, registry, 0) == 0;
 }
 
-/* How much a pattern says: characters that stand for themselves, and those that do not. */
-static void weigh(const char *pattern, size_t *ret_literal, size_t *ret_wild) {
-        size_t literal = 0, wild = 0;
-
+/* How much a pattern says: counts characters that stand for themselves, and those that do not. */
+static void weigh(const char *pattern, size_t *literal, size_t *wild) {
         for (const char *s = pattern; *s; s++) {
                 const char *end = *s == '[' && s[1] ? strchr(s + 2, ']') : NULL;
 
                 if (end)
                         s = end;
                 if (end || *s == '*' || *s == '?') {
-                        wild++;
+                        (*wild)++;
                         continue;
                 }
                 if (*s == '\\' && s[1])
                         s++;
-                literal++;
+                (*literal)++;
         }
-        *ret_literal = literal;
-        *ret_wild = wild;
 }
 
 uint64_t helper_lifetime_usec(const CredentialSettings *settings, const char *registry) {

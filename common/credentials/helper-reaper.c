@@ -23,13 +23,13 @@ typedef struct Lines {
 } Lines;
 
 /* What bounds us is not meant for it: Go and Python programs reserve much. */
-static int unbound_memory(void) {
+static void unbound_memory(void) {
         struct rlimit limit;
 
-        if (getrlimit(RLIMIT_DATA, &limit) < 0)
-                return negative_errno();
-        limit.rlim_cur = limit.rlim_max;
-        return setrlimit(RLIMIT_DATA, &limit) < 0 ? negative_errno() : 0;
+        if (getrlimit(RLIMIT_DATA, &limit) >= 0) {
+                limit.rlim_cur = limit.rlim_max;
+                (void) setrlimit(RLIMIT_DATA, &limit);
+        }
 }
 
 static _Noreturn void run_program(const Lines *l, pid_t reaper, char *const *arguments, char *const *environment) {
@@ -40,8 +40,7 @@ static _Noreturn void run_program(const Lines *l, pid_t reaper, char *const *arg
         /* Were the reaper killed, it at least would end. */
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != reaper)
                 _exit(REAPER_EXIT_NOT_RUN);
-        if (unbound_memory() < 0)
-                _exit(REAPER_EXIT_NOT_RUN);
+        unbound_memory();
         for (int s = 1; s < NSIG; s++)
                 (void) signal(s, SIG_DFL);
         (void) sigemptyset(&none);
@@ -130,7 +129,7 @@ static bool close_all_but(int *a, int *b) {
         /* Out of the way first: each may stand in the place of the other. */
         *a = fcntl(*a, F_DUPFD_CLOEXEC, low + 2);
         *b = fcntl(*b, F_DUPFD_CLOEXEC, low + 2);
-        if (*a < 0 || *b < 0 || dup2(*a, low) < 0 || dup2(*b, low + 1) < 0)
+        if (dup2(*a, low) < 0 || dup2(*b, low + 1) < 0)
                 return false;
         *a = low;
         *b = low + 1;

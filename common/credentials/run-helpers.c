@@ -256,8 +256,8 @@ static void run_all(HelperCall *calls, Running *running, size_t n_calls, char *c
 
 void helper_run(HelperCall *calls, size_t n_calls, const char *home, char *const *environment, uint64_t timeout_usec) {
         _cleanup_(helper_environment_freep) char **variables = helper_environment_new(home, environment);
-        _cleanup_free_ Running *running = calloc(n_calls + 1, sizeof(Running));
-        _cleanup_free_ Reaper *reapers = calloc(n_calls + 1, sizeof(Reaper));
+        _cleanup_free_ Running *running = calloc(n_calls, sizeof(Running));
+        _cleanup_free_ Reaper *reapers = calloc(n_calls, sizeof(Reaper));
 
         if (!variables || !running || !reapers) {
                 for (size_t i = 0; i < n_calls; i++)
