@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -26,10 +27,10 @@ int poll(struct pollfd *fds, nfds_t n, int timeout) {
 /* Programs go where a helper's PATH looks; root owns it, so these tests are for root. */
 #define PROGRAMS "/usr/local/bin/docker-credential-"
 
-static const char *const installed[] = {"unit-good",  "unit-bad",    "unit-none", "unit-hang",  "unit-flood",
-                                        "unit-deaf",  "unit-linger", "unit-env",  "unit-plain", "unit-escape",
-                                        "unit-mute",  "unit-holds",  "unit-says", "unit-much",  "unit-open",
-                                        "unit-count", "unit-slow",   "unit-noise"};
+static const char *const installed[] = {
+        "unit-good",  "unit-bad",    "unit-none",  "unit-hang",  "unit-flood", "unit-deaf", "unit-linger", "unit-env",
+        "unit-plain", "unit-escape", "unit-mute",  "unit-holds", "unit-says",  "unit-much", "unit-open",   "unit-count",
+        "unit-slow",  "unit-noise",  "unit-begin", "unit-char",  "unit-lost",  "unit-after"};
 
 static void install(const char *name, const char *script, mode_t mode) {
         char path[128];
@@ -78,6 +79,18 @@ static int set_up(void **state _unused_) {
         install("unit-count", "#!/bin/sh\nexec wc -c\n", 0755);
         install("unit-slow", "#!/bin/sh\nprintf '{'\nsleep 0.1\nprintf '}'\n", 0755);
         install("unit-noise", "#!/bin/sh\nyes >&2 &\necho '{}'\n", 0755);
+        /* Signals up to 28: of those above 31 some are the C library's own. */
+        install("unit-begin",
+                "#!/bin/sh\nsed -En 's/^(SigBlk|SigIgn):.*(.{7})$/\\1 \\2/p' /proc/self/status\n"
+                "grep -h ^flags /proc/self/fdinfo/0 /proc/self/fdinfo/1 /proc/self/fdinfo/2\n"
+                "[ \"$(ulimit -S -d)\" != \"$(ulimit -H -d)\" ] || echo unbound\n",
+                0755);
+        install("unit-char", "#!/bin/sh\nprintf x >&2\nexit 1\n", 0755);
+        install("unit-lost", "#!/bin/sh\necho $$ >> \"$HOME/lost\"\nexec sleep 1000\n", 0755);
+        install("unit-after",
+                "#!/bin/sh\nwhile read -r pid; do while kill -0 $pid; do :; done; done 2> /dev/null < \"$HOME/lost\"\n"
+                "echo '{}'\n",
+                0755);
         install("unit-plain", "no program\n", 0644);
         return 0;
 }
@@ -238,6 +251,22 @@ static void test_no_file_is_inherited(void **state _unused_) {
         helper_calls_done(&c, 1);
 }
 
+/* Nor what its own process ignores and bounds itself to, and it finds pipes as anybody makes them, which block. */
+static void test_begins_as_from_a_shell(void **state _unused_) {
+        struct rlimit usual, tight;
+        HelperCall c;
+
+        assert_int_equal(getrlimit(RLIMIT_DATA, &usual), 0);
+        tight = (struct rlimit){usual.rlim_max / 2, usual.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_DATA, &tight), 0);
+        c = call("unit-begin", LONG);
+        assert_int_equal(setrlimit(RLIMIT_DATA, &usual), 0);
+        assert_int_equal(c.error, 0);
+        assert_string_equal(c.output, "SigBlk 0000000\nSigIgn 0000000\n"
+                                      "flags:\t00\nflags:\t01\nflags:\t01\nunbound\n");
+        helper_calls_done(&c, 1);
+}
+
 static void test_words_of_other_errors(void **state _unused_) {
         assert_string_equal(helper_strerror(-ENOMEM), strerror(ENOMEM));
 }
@@ -292,12 +321,13 @@ static void test_words_of_the_environment(void **state _unused_) {
 }
 
 static void test_complaint(void **state _unused_) {
-        HelperCall c = call("unit-says", LONG), quiet = call("unit-bad", LONG);
+        HelperCall c = call("unit-says", LONG), quiet = call("unit-bad", LONG), terse = call("unit-char", LONG);
         HelperCall good = {.helper = "unit-says", .verb = "list", .input = ""};
 
         assert_int_equal(c.error, -EPROTO);
         assert_string_equal(c.complaint, "Get https://***@r.example/: denied for ***");
         assert_null(quiet.complaint);
+        assert_string_equal(terse.complaint, "x");
 
         /* Nobody needs it of one that did its work. */
         run_helpers(&good, 1, LONG);
@@ -305,6 +335,7 @@ static void test_complaint(void **state _unused_) {
         assert_null(good.complaint);
         helper_calls_done(&c, 1);
         helper_calls_done(&quiet, 1);
+        helper_calls_done(&terse, 1);
         helper_calls_done(&good, 1);
 }
 
@@ -396,6 +427,22 @@ static void test_nothing_is_left_after_the_time_limit(void **state) {
         await_started(fd);
         await_end(fd);
         helper_calls_done(&c, 1);
+}
+
+/* At its own time limit, and not when all the others have had theirs. */
+static void test_late_ones_end_before_others(void **state) {
+        HelperCall calls[HELPER_PARALLEL_MAX + 1];
+        const size_t last = ELEMENTSOF(calls) - 1;
+
+        if (geteuid() != 0)
+                skip(); /* cannot put a program on PATH */
+        for (size_t i = 0; i <= last; i++)
+                calls[i] = (HelperCall){.helper = i < last ? "unit-lost" : "unit-after", .verb = "get", .input = ""};
+        helper_run(calls, ELEMENTSOF(calls), *state, NULL, USEC_PER_SEC);
+        for (size_t i = 0; i < last; i++)
+                assert_int_equal(calls[i].error, -ETIMEDOUT);
+        assert_int_equal(calls[last].error, 0);
+        helper_calls_done(calls, ELEMENTSOF(calls));
 }
 
 static void test_nothing_is_left_after_us(void **state) {
@@ -546,6 +593,7 @@ int main(void) {
                 cmocka_unit_test(test_one_that_does_not_read),
                 cmocka_unit_test(test_what_it_leaves_running_is_ended),
                 cmocka_unit_test(test_no_file_is_inherited),
+                cmocka_unit_test(test_begins_as_from_a_shell),
                 cmocka_unit_test(test_words_of_other_errors),
                 cmocka_unit_test(test_environment_is_clean),
                 cmocka_unit_test(test_environment_of_the_settings),
@@ -557,6 +605,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_nothing_is_left_after_the_answer, unit_make_directory,
                                                 unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_nothing_is_left_after_the_time_limit, unit_make_directory,
+                                                unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_late_ones_end_before_others, unit_make_directory,
                                                 unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_nothing_is_left_after_us, unit_make_directory,
                                                 unit_remove_directory),
