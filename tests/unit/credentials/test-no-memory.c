@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "failing-allocation.h"
 
+#include <sys/wait.h>
+
 #include "base/secret.h"
 #include "base/state-file.h"
 #include "credentials/credential-file.h"
 #include "credentials/gather.h"
 #include "credentials/helper-environment.h"
+#include "credentials/registry-login.h"
 #include "credentials/registry-name.h"
+#include "credentials/registry-server.h"
 #include "credentials/run-helpers.h"
 #include "credentials/token-expiry.h"
 
@@ -196,6 +200,45 @@ static void test_small_things(void **state _unused_) {
         failing_each(small_things);
 }
 
+static int run_two(unsigned n, char *ret, size_t size) {
+        HelperCall calls[] = {{.helper = "unit-nowhere", .verb = "get", .input = ""},
+                              {.helper = "unit-nowhere", .verb = "list", .input = ""}};
+
+        failing_begin(n);
+        helper_run(calls, ELEMENTSOF(calls), "/root", NULL, 20 * USEC_PER_SEC);
+        failing_end();
+        assert_int_equal(calls[0].error, calls[1].error);
+        add(ret, size, "%d\n", calls[0].error);
+        helper_calls_done(calls, ELEMENTSOF(calls));
+        return calls[0].error == -ENOMEM ? -ENOMEM : 0;
+}
+
+static void test_helpers(void **state _unused_) {
+        failing_each(run_two);
+}
+
+static int log_in(unsigned n, char *ret, size_t size) {
+        static const char *const answers[] = {BEARER, ANSWER("200 OK"), NULL};
+        char registry[64], why[128] = "";
+        const Credential c = {.registry = registry, .identity_token = (char *) "token"};
+        unsigned port = 0;
+        pid_t pid = serve(answers, "/dev/null", &port);
+        int r;
+
+        (void) snprintf(registry, sizeof(registry), "127.0.0.1:%u", port);
+        failing_begin(n);
+        r = registry_login(&c, why, sizeof(why));
+        failing_end();
+        (void) kill(pid, SIGKILL);
+        (void) waitpid(pid, NULL, 0);
+        add(ret, size, "%d %s\n", r, why);
+        return r < 0 ? r : 0;
+}
+
+static void test_login(void **state _unused_) {
+        failing_each(log_in);
+}
+
 /* --- leases --- */
 
 static void fill(Leases *l, bool fresh) {
@@ -354,6 +397,8 @@ int main(void) {
                 cmocka_unit_test(test_copy),
                 cmocka_unit_test(test_secrets),
                 cmocka_unit_test(test_small_things),
+                cmocka_unit_test(test_helpers),
+                cmocka_unit_test(test_login),
                 cmocka_unit_test_setup_teardown(test_leases_are_loaded, unit_make_state_directory,
                                                 unit_remove_state_directory),
                 cmocka_unit_test_setup_teardown(test_leases_are_saved, unit_make_state_directory,
