@@ -97,9 +97,11 @@ static void take_away(const Host *h, const char *name) {
         assert_int_equal(unlink(path), 0);
 }
 
-static void gather(Host *h, Credentials *ret) {
+/* answers: of the round before this one, or NULL. */
+static void gather_after(Host *h, const Credentials *answers, Credentials *ret) {
         HelperRound round = {.key = &key,
                              .current = &h->current,
+                             .answers = answers,
                              .now = h->now,
                              .ask = h->ask_all ? ASK_ALL : ASK_DUE,
                              .leases = &h->leases};
@@ -108,9 +110,15 @@ static void gather(Host *h, Credentials *ret) {
                 skip(); /* cannot put a program on PATH */
         h->problems = (Problems){0};
         for (size_t i = 0; i < h->leases.n_items; i++)
-                h->leases.items[i].named = h->leases.items[i].fresh = false; /* as from its file */
+                h->leases.items[i].named = false;
         assert_int_equal(gather_credentials(&h->settings, &round, ret, &h->problems), 0);
         h->next = round.next;
+}
+
+static void gather(Host *h, Credentials *ret) {
+        for (size_t i = 0; i < h->leases.n_items; i++)
+                h->leases.items[i].fresh = false; /* as from its file */
+        gather_after(h, NULL, ret);
 }
 
 /* One look, whose outcome is then what stands in the environment file. */
@@ -503,6 +511,18 @@ static void test_store(void **state) {
         unit_assert_problem(&h->problems, "the entries that the environment file has stay");
 }
 
+static void test_store_that_is_not_due(void **state) {
+        Host *h = *state;
+
+        put(h, "list", "{\"one.example\":\"user\",\"two.example\":\"user\"}");
+        unit_write_file(h->first, "{\"credsStore\":\"unit-lease\"}");
+        look(h);
+        look(h);
+        assert_int_equal(calls(h), 3);
+        assert_non_null(credentials_find(&h->current, "one.example"));
+        assert_non_null(credentials_find(&h->current, "two.example"));
+}
+
 /* Of two users, say: it is one store all the same. */
 static void test_store_of_two_files(void **state) {
         Host *h = *state;
@@ -568,6 +588,36 @@ static void test_new_entry_beside_a_broken_file(void **state) {
         expect_secret(h, "one.example", "secret-1");
 }
 
+/* What a helper said is written, under a lock, by a round after the one that asked: that has it from there, as long as
+ * it is what was said. With a file that is broken, too. */
+static void test_answer_of_the_round_before(void **state) {
+        _cleanup_(credentials_done) Credentials found = {0};
+        Host *h = *state;
+
+        h->files[1] = h->second;
+        unit_write_file(h->first, HELPERS(OF("one.example")));
+        unit_write_file(h->second, "{");
+        look(h);
+        expect_secret(h, "one.example", "secret-1");
+        h->now += SECONDS(2400);
+        gather(h, &found);
+
+        for (unsigned i = 0; i < 3; i++) {
+                const Credentials *answers[] = {&found, &h->current, NULL};
+                _cleanup_(credentials_done) Credentials again = {0};
+                const Credential *c;
+
+                gather_after(h, answers[i], &again);
+                c = credentials_find(&again, "one.example");
+                assert_non_null(c);
+                assert_false(c->yields);
+                assert_int_equal(credential_is_usable(c), answers[i] == &found);
+                if (answers[i] == &found)
+                        assert_string_equal(c->password, "secret-2");
+        }
+        assert_int_equal(calls(h), 2);
+}
+
 static void test_clock_jumps(void **state) {
         Host *h = *state;
 
@@ -601,9 +651,11 @@ int main(void) {
                 TEST(test_lost_answer),
                 TEST(test_login_into_a_helper),
                 TEST(test_store),
+                TEST(test_store_that_is_not_due),
                 TEST(test_store_of_two_files),
                 TEST(test_yields_to_a_broken_file),
                 TEST(test_new_entry_beside_a_broken_file),
+                TEST(test_answer_of_the_round_before),
                 TEST(test_clock_jumps),
         };
 

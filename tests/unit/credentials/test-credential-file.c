@@ -2,7 +2,9 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 
+#include "base/clock.h"
 #include "credentials/credential-file.h"
 #include "credentials/registry-name.h"
 
@@ -10,6 +12,16 @@
 #define AUTH "dXNlcjpwYXNzd29yZA=="
 #define ENTRY "{\"auth\":\"" AUTH "\"}"
 #define OTHER "{\"auth\":\"b3RoZXI6d29yZA==\"}"
+
+/* How long credfile_load() would have waited for the file. */
+static uint64_t patience_usec;
+
+int pthread_clockjoin_np(pthread_t thread, void **ret, clockid_t clock, const struct timespec *until) {
+        assert_int_equal(clock, CLOCK_MONOTONIC);
+        patience_usec =
+                (uint64_t) until->tv_sec * USEC_PER_SEC + (uint64_t) until->tv_nsec / 1000 - clock_monotonic_usec();
+        return pthread_join(thread, ret);
+}
 
 static int parse(Credentials *c, const char *text, Problems *problems) {
         return credfile_parse(c, "/f", text, strlen(text), problems);
@@ -431,6 +443,38 @@ static void test_load(void **state) {
         assert_int_equal(problems.n_items, 0);
 }
 
+/* Which file it was, and when it was written. */
+static void test_stamp(void **state) {
+        const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1764000000, .tv_nsec = 123456789}};
+        _cleanup_free_ char *path = unit_path(*state, "config.json");
+        _cleanup_(credentials_done) Credentials c = {0};
+        const DigestKey key = {{1}};
+        CredFileStamp stamp = {0};
+        Problems problems = {0};
+        Digest digest;
+        struct stat st;
+
+        unit_write_file(path, "{}");
+        assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(digest_compute(&key, "{}", 2, &digest), 0);
+        assert_int_equal(credfile_load(&c, path, true, &key, &stamp, &problems), 0);
+        assert_true(stamp.inode == st.st_ino);
+        assert_true(stamp.mtime_nsec == 1764000000123456789);
+        assert_true(digest_equal(&stamp.digest, &digest));
+}
+
+/* A file system that does not answer holds nobody up for longer than two seconds. */
+static void test_patience(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "config.json");
+        _cleanup_(credentials_done) Credentials c = {0};
+        Problems problems = {0};
+
+        unit_write_file(path, "{}");
+        assert_int_equal(credfile_load(&c, path, true, NULL, NULL, &problems), 0);
+        assert_in_range(patience_usec, USEC_PER_SEC, 2 * USEC_PER_SEC);
+}
+
 /* None of these may block. */
 static void test_load_what_is_not_a_file(void **state) {
         const bool as_root = geteuid() == 0;
@@ -479,6 +523,8 @@ int main(void) {
                 cmocka_unit_test(test_empty_entry_takes_no_place),
                 cmocka_unit_test(test_key_with_a_password),
                 cmocka_unit_test_setup_teardown(test_load, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_stamp, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_patience, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_load_what_is_not_a_file, unit_make_directory,
                                                 unit_remove_directory),
         };

@@ -59,6 +59,21 @@ static void test_done(void **state _unused_) {
         assert_false(credential_is_usable(&one));
 }
 
+/* Nothing of what it had before stays beside what it has then. */
+static void test_other_secrets(void **state _unused_) {
+        Credential one = {.registry = strdup("a"), .identity_token = strdup("token")};
+        const Credential other = {.username = (char *) "user", .password = (char *) "password"};
+
+        assert_int_equal(credential_copy_secrets(&one, &other), 0);
+        assert_string_equal(one.username, "user");
+        assert_string_equal(one.password, "password");
+        assert_null(one.identity_token);
+        credential_forget_secrets(&one);
+        assert_true(!one.username && !one.password && !one.identity_token);
+        assert_string_equal(one.registry, "a");
+        credential_done(&one);
+}
+
 static void test_usable(void **state _unused_) {
         char word[] = "x";
 
@@ -92,6 +107,7 @@ int main(void) {
                 cmocka_unit_test(test_order_does_not_depend_on_arrival),
                 cmocka_unit_test(test_replace_and_remove),
                 cmocka_unit_test(test_done),
+                cmocka_unit_test(test_other_secrets),
                 cmocka_unit_test(test_usable),
                 cmocka_unit_test(test_stores),
         };

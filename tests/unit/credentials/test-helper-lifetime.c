@@ -13,6 +13,7 @@ static void test_which_counts(void **state _unused_) {
                 {(char *) "r?.example*", 9},     {(char *) "r.example:5000", 10},
                 {(char *) "twice.example", 11},  {(char *) "twice.example", 12},
                 {(char *) "zero.example", 0},    {(char *) "https://url.example/v2/", 13},
+                {(char *) "eu.few.example", 14}, {(char *) "e?.few.example", 15},
         };
         static const CredentialSettings settings = {.helper_lifetimes = {items, ELEMENTSOF(items)}};
         static const struct {
@@ -23,12 +24,25 @@ static void test_which_counts(void **state _unused_) {
                 {"anything.example", 4},     {"gcr.io/project-x/y", 5}, {"eu.gcr.io", 6},
                 {REGISTRY_DOCKER_HUB, 7},    {"r1.example", 8},         {"rx.example", 9},
                 {"r.example:5000/team", 10}, {"twice.example", 12},     {"zero.example", 0},
-                {"url.example", 13},
+                {"url.example", 13},         {"eu.few.example", 14},    {"eu.few.example/x", 14},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
                 if (helper_lifetime_usec(&settings, table[i].registry) != table[i].usec)
                         fail_msg("%s: %d", table[i].registry, (int) helper_lifetime_usec(&settings, table[i].registry));
+}
+
+/* Its name is a URL. */
+static void test_docker_hub(void **state _unused_) {
+        static const char *const patterns[] = {"docker.io", "*docker.io", "index.docker.io/v*", REGISTRY_DOCKER_HUB};
+
+        for (size_t i = 0; i < ELEMENTSOF(patterns); i++) {
+                HelperLifetime item = {(char *) patterns[i], 1};
+                const CredentialSettings settings = {.helper_lifetimes = {&item, 1}};
+
+                if (helper_lifetime_usec(&settings, REGISTRY_DOCKER_HUB) != 1)
+                        fail_msg("%s", patterns[i]);
+        }
 }
 
 static void test_the_one_for_all(void **state _unused_) {
@@ -43,6 +57,7 @@ static void test_the_one_for_all(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_which_counts),
+                cmocka_unit_test(test_docker_hub),
                 cmocka_unit_test(test_the_one_for_all),
         };
 

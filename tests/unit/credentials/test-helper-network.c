@@ -16,15 +16,19 @@ ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct so
         unsigned char hops = 1;
         socklen_t hops_length = sizeof(hops);
 
-        (void) data, (void) flags, (void) to, (void) to_size;
+        const struct sockaddr_in *address = (const struct sockaddr_in *) to;
+
+        (void) data, (void) flags, (void) to_size;
         n_packets++;
+        assert_int_equal(address->sin_port, htons(9)); /* discard */
+        assert_int_equal(address->sin_addr.s_addr, htonl(INADDR_ALLHOSTS_GROUP));
         assert_int_equal(size, 0);
         /* Never out of this host. */
         assert_int_equal(getsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &hops, &hops_length), 0);
         assert_int_equal(hops, 0);
         assert_int_equal(getsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &interface, &length), 0);
         assert_int_equal(interface.s_addr, htonl(INADDR_LOOPBACK));
-        errno = refusal;
+        errno = refusal ? refusal : EPERM; /* of an earlier call */
         return refusal ? -1 : 0;
 }
 

@@ -50,6 +50,7 @@ static void test_what_is_taken_out(void **state _unused_) {
                 {"got ya29.a0AfH6SMBx-longer_than_that", "got ***"},
                 {"ghp_16C7e42F292c6912E7710c838347Ae178B4a", "***"},
                 {"d41d8cd98f00b204e9800998ecf8427e", "***"},
+                {"ABcdef_ABcdef_abcdefg", "***"},
                 {"abcdefghijklmnopqrstuvwxyz", "***"},
                 {"/wJalrXUtnFEMIbK7MDENGzbPxRfiCYEXAMPLEKEY", "***"},
                 {"Get \"https://user:hunter2@registry.example.com/v2/\": refused",

@@ -294,6 +294,33 @@ static void test_brought_forward(void **state _unused_) {
         }
 }
 
+/* Whatever comes of asking: a login before it is none to ask for any more. */
+static void test_login_that_was_asked_for(void **state _unused_) {
+        _cleanup_(leases_done) Leases l = {0};
+        Lease *lease = new_lease(&l);
+
+        lease_bring_forward(lease, NOW, NOW);
+        assert_int_equal(lease->login, NOW);
+        lease_answered(lease, &digest, 0, SECONDS(3600), NOW, NOW);
+        assert_int_equal(lease->login, 0);
+        lease_bring_forward(lease, NOW, NOW);
+        assert_int_equal(lease_failed(lease, -EIO, "", NOW), 0);
+        assert_int_equal(lease->login, 0);
+}
+
+static void test_marks_of_several_files(void **state _unused_) {
+        static const char *const paths[] = {"/a", "/b", "/c"};
+        _cleanup_(leases_done) Leases l = {0};
+
+        for (unsigned round = 0; round < 2; round++)
+                for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+                        assert_non_null(leases_mark(&l, paths[i]));
+                        assert_ptr_equal(leases_mark(&l, paths[i]), &l.marks[i]);
+                        assert_string_equal(l.marks[i].path, paths[i]);
+                }
+        assert_int_equal(l.n_marks, ELEMENTSOF(paths));
+}
+
 static void test_found_by_registry_and_helper(void **state _unused_) {
         _cleanup_(leases_done) Leases l = {0};
 
@@ -461,6 +488,8 @@ int main(void) {
                 cmocka_unit_test(test_not_written),
                 cmocka_unit_test(test_list_of_a_round),
                 cmocka_unit_test(test_brought_forward),
+                cmocka_unit_test(test_login_that_was_asked_for),
+                cmocka_unit_test(test_marks_of_several_files),
                 cmocka_unit_test(test_found_by_registry_and_helper),
                 cmocka_unit_test(test_pruned),
                 TEST(test_kept_over_a_restart),

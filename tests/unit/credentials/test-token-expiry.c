@@ -79,6 +79,7 @@ static void test_shapes(void **state _unused_) {
                 {"password", -ENODATA},
                 {"pass.word", -ENODATA},
                 {"1.2.3", -ENODATA},
+                {"a.MTIz.c2ln", -ENODATA}, /* 123 */
                 {".", -ENODATA},
                 {"", -ENODATA},
         };
