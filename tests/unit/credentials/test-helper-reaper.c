@@ -2,15 +2,19 @@
 #include "unit.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "credentials/helper-reaper.h"
 
 /* The reaper is killed before the program has asked to be told of it. */
@@ -33,11 +37,26 @@ int prctl(int option, ...) {
         return (int) syscall(SYS_prctl, option, argument, 0, 0, 0);
 }
 
-static int start(const char *script, Reaper *ret) {
-        char *const arguments[] = {(char *) "sh", (char *) "-c", (char *) script, NULL},
-                    *const environment[] = {(char *) "PATH=/usr/bin:/bin", NULL};
+/* How many more processes there may be. */
+static unsigned n_forks = UINT_MAX;
 
-        return reaper_start(arguments, environment, ret);
+pid_t fork(void) {
+        pid_t (*next)(void) = (pid_t(*)(void)) dlsym(RTLD_NEXT, "fork");
+
+        if (n_forks == 0) {
+                errno = EAGAIN;
+                return -1;
+        }
+        n_forks--;
+        return next();
+}
+
+static char *const path_only[] = {(char *) "PATH=/usr/bin:/bin", NULL};
+
+static int start(const char *script, Reaper *ret) {
+        char *const arguments[] = {(char *) "sh", (char *) "-c", (char *) script, NULL};
+
+        return reaper_start(arguments, path_only, ret);
 }
 
 /* As much as there is room for in a line; "": the end. */
@@ -53,26 +72,30 @@ static const char *hear(const Reaper *r) {
         return text;
 }
 
-static int await_status(Reaper *r) {
+static int await_status(Reaper *r, int *ret_status) {
         struct pollfd p = {.fd = r->control, .events = POLLIN};
-        int status = 0;
 
         assert_int_equal(poll(&p, 1, 20000), 1);
-        assert_int_equal(reaper_status(r, &status), 0);
-        return status;
+        errno = EAGAIN; /* of an earlier call */
+        return reaper_status(r, ret_status);
 }
 
 /* What it has started, and has a session of its own, may be of use to others. */
 static void test_what_goes_on_after_it_was_killed(void **state _unused_) {
+        struct pollfd group;
         Reaper r;
-        int status;
+        int status = 0;
 
-        assert_int_equal(start("exec 3<&0; setsid cat <&3 & exec sleep 1000", &r), 0);
+        assert_int_equal(start("exec 3<&0; setsid cat <&3 2>&- & sleep 1000 & exec sleep 1000 2>&-", &r), 0);
         assert_int_equal(write(r.in, "one\n", 4), 4);
         assert_string_equal(hear(&r), "one\n");
+        assert_int_equal(reaper_status(&r, &status), -EAGAIN);
         reaper_kill(&r);
-        status = await_status(&r);
+        assert_int_equal(await_status(&r, &status), 0);
         assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        /* What is in its group has ended, too. */
+        group = (struct pollfd){.fd = r.err};
+        assert_int_equal(poll(&group, 1, 20000), 1);
         assert_int_equal(write(r.in, "two\n", 4), 4);
         assert_string_equal(hear(&r), "two\n");
         reaper_end(&r, 1);
@@ -97,6 +120,7 @@ static void test_holds_none_of_our_pipes(void **state _unused_) {
         p.fd = ends[0];
         assert_int_equal(poll(&p, 1, 20000), 1);
         assert_int_equal(p.revents, POLLHUP);
+        assert_int_equal(getpgid(r.pid), r.pid);
         /* And people see what it is. */
         (void) snprintf(name, sizeof(name), "/proc/%d/comm", (int) r.pid);
         unit_assert_file(name, "ecs-authd-reap\n");
@@ -106,13 +130,76 @@ static void test_holds_none_of_our_pipes(void **state _unused_) {
 }
 
 static void test_does_not_run_without_its_reaper(void **state _unused_) {
+        int status = 0;
         Reaper r;
 
         reaper_dies_early = true;
         assert_int_equal(start("echo runs", &r), 0);
         reaper_dies_early = false;
         assert_string_equal(hear(&r), "");
+        assert_int_equal(await_status(&r, &status), -ECHILD);
         reaper_end(&r, 1);
+}
+
+/* The reaper blocks all of them. A shell would change that by itself. */
+static void test_program_blocks_no_signal(void **state _unused_) {
+        char *const arguments[] = {(char *) "grep", (char *) "^SigBlk", (char *) "/proc/self/status", NULL};
+        Reaper r;
+
+        assert_int_equal(reaper_start(arguments, path_only, &r), 0);
+        assert_string_equal(hear(&r), "SigBlk:\t0000000000000000\n");
+        reaper_end(&r, 1);
+}
+
+/* Whoever ignores its children has no status of them. */
+static void test_status_where_children_are_ignored(void **state _unused_) {
+        int status = 0;
+        Reaper r;
+
+        assert_true(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
+        assert_int_equal(start("exit 7", &r), 0);
+        assert_true(signal(SIGCHLD, SIG_DFL) != SIG_ERR);
+        assert_int_equal(await_status(&r, &status), 0);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+        reaper_end(&r, 1);
+}
+
+/* As one that hangs in the kernel: nobody waits for it for long, however many there are. */
+static void test_end_that_takes_long(void **state _unused_) {
+        Reaper reapers[3];
+        pid_t pids[ELEMENTSOF(reapers)];
+        int64_t before;
+
+        for (size_t i = 0; i < ELEMENTSOF(reapers); i++) {
+                assert_int_equal(start("echo runs; exec sleep 1000", &reapers[i]), 0);
+                assert_string_equal(hear(&reapers[i]), "runs\n");
+                pids[i] = reapers[i].pid;
+                assert_int_equal(kill(pids[i], SIGSTOP), 0);
+        }
+        before = clock_usec(CLOCK_MONOTONIC);
+        reaper_end(reapers, ELEMENTSOF(reapers));
+        assert_in_range(clock_usec(CLOCK_MONOTONIC) - before, 900 * USEC_PER_MSEC, 2500 * USEC_PER_MSEC);
+        for (size_t i = 0; i < ELEMENTSOF(pids); i++) {
+                assert_int_equal(waitpid(pids[i], NULL, WNOHANG), 0);
+                assert_int_equal(kill(pids[i], SIGCONT), 0);
+                assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
+        }
+}
+
+/* It is none of ours that stands there. */
+static void test_end_of_one_that_has_not_begun(void **state _unused_) {
+        int saved = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0), ends[2];
+        Reaper none = {0};
+
+        assert_true(saved >= 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+        assert_int_equal(dup2(ends[1], STDIN_FILENO), STDIN_FILENO);
+        reaper_end(&none, 1);
+        assert_int_equal(write(STDIN_FILENO, "x", 1), 1);
+        assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+        (void) close(saved);
+        (void) close(ends[0]);
+        (void) close(ends[1]);
 }
 
 static unsigned count_open_files(void) {
@@ -153,6 +240,22 @@ static void test_no_file_left(void **state _unused_) {
         assert_int_equal(count_open_files(), before);
 }
 
+static void test_no_more_processes(void **state _unused_) {
+        const unsigned before = count_open_files();
+        int status = 0;
+        Reaper r;
+
+        n_forks = 0;
+        assert_int_equal(start("exit 0", &r), -EAGAIN);
+        assert_int_equal(count_open_files(), before);
+        n_forks = 1; /* for the reaper alone */
+        assert_int_equal(start("exit 0", &r), 0);
+        n_forks = UINT_MAX;
+        assert_int_equal(await_status(&r, &status), -ECHILD);
+        reaper_end(&r, 1);
+        assert_int_equal(count_open_files(), before);
+}
+
 static int set_up(void **state _unused_) {
         return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -1 : 0;
 }
@@ -162,7 +265,12 @@ int main(void) {
                 cmocka_unit_test(test_what_goes_on_after_it_was_killed),
                 cmocka_unit_test(test_holds_none_of_our_pipes),
                 cmocka_unit_test(test_does_not_run_without_its_reaper),
+                cmocka_unit_test(test_program_blocks_no_signal),
+                cmocka_unit_test(test_status_where_children_are_ignored),
+                cmocka_unit_test(test_end_that_takes_long),
+                cmocka_unit_test(test_end_of_one_that_has_not_begun),
                 cmocka_unit_test(test_no_file_left),
+                cmocka_unit_test(test_no_more_processes),
         };
 
         return cmocka_run_group_tests_name("helper-reaper", tests, set_up, NULL);
