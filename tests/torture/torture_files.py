@@ -53,6 +53,8 @@ NAMED_BY_SETTINGS = ("credential file", "ecs.config", "settings")
 def makes_sense(place, thing):
     if thing.name == "mounted directory":
         return place.name not in SHARED
+    if thing.name == "directory of anybody":  # the settings are below it, too
+        return place.name not in ("state directory", "run directory")
     return thing.name != NEWLINE or place.name in NAMED_BY_SETTINGS
 
 
