@@ -81,6 +81,19 @@ static void parser_complain(Parser *p, const char *text) {
                 problems_add(p->problems, LOG_ERR, "-o %.*s: %s", (int) p->path_shown, p->path, text);
 }
 
+/* What an older version had: who upgrades keeps a service that runs. True: it was one of these. */
+static bool parser_pass_over(Parser *p, const char *section, const char *key) {
+        static const char *const gone[] = {"Rollback", "PendingSec"};
+
+        for (size_t i = 0; streq(section, "Restart") && i < ELEMENTSOF(gone); i++)
+                if (streq(key, gone[i])) {
+                        problems_add(p->problems, LOG_WARNING, "%s:%u: there is no %s= any more (since 0.2.0): remove it",
+                                     p->path, p->line, key);
+                        return true;
+                }
+        return false;
+}
+
 static const Setting *find_setting(const char *section, const char *key, bool *ret_section_known) {
         *ret_section_known = false;
 
@@ -150,6 +163,8 @@ static void parser_assign(Parser *p, const char *section, const char *key, const
         Origin *origin;
         int r;
 
+        if (!setting && p->origin == ORIGIN_FILE && parser_pass_over(p, section, key))
+                return;
         if (!setting) {
                 parser_complain_unknown(p, section, key, section_known);
                 return;

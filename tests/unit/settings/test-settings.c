@@ -313,6 +313,21 @@ static void test_list_is_cleared(void **state) {
         unit_assert_problem(&problems, "there is no credential file to read");
 }
 
+/* An upgrade does not end the service. */
+static void test_settings_that_are_gone(void **state) {
+        Problems problems = {0};
+        _cleanup_(settings_freep) Settings *c =
+                load(*state, "[Restart]\nRollback=no\nSettleSec=5s\nPendingSec=10min\n", NULL, &problems);
+
+        assert_int_equal(c->restart.settle_usec, 5 * USEC_PER_SEC);
+        unit_assert_problem(&problems, ":2: there is no Rollback= any more (since 0.2.0): remove it");
+        unit_assert_problem(&problems, ":4: there is no PendingSec= any more (since 0.2.0): remove it");
+        assert_int_equal(problems_worst_level(&problems), LOG_WARNING);
+
+        assert_null(load(*state, "[Agent]\nRollback=no\n", NULL, &problems));
+        unit_assert_problem(&problems, "unknown setting Rollback= in [Agent]");
+}
+
 static void test_home(void **state) {
         Problems problems = {0};
         const char *home = getenv("HOME");
@@ -483,6 +498,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_every_setting, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_drop_ins_and_options, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_list_is_cleared, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_settings_that_are_gone, unit_make_directory,
+                                                unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_home, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_mistakes, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_all_mistakes_are_named, unit_make_directory,
