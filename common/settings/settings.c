@@ -87,8 +87,8 @@ static bool parser_pass_over(Parser *p, const char *section, const char *key) {
 
         for (size_t i = 0; streq(section, "Restart") && i < ELEMENTSOF(gone); i++)
                 if (streq(key, gone[i])) {
-                        problems_add(p->problems, LOG_WARNING, "%s:%u: there is no %s= any more (since 0.2.0): remove it",
-                                     p->path, p->line, key);
+                        problems_add(p->problems, LOG_WARNING,
+                                     "%s:%u: there is no %s= any more (since 0.2.0): remove it", p->path, p->line, key);
                         return true;
                 }
         return false;
