@@ -76,6 +76,13 @@ static inline void unit_assert_file(const char *path, const char *expected) {
         assert_string_equal(text, expected);
 }
 
+/* cmocka 2 has other names for its own. */
+static inline void unit_assert_in_range(int64_t value, int64_t least, int64_t most) {
+        if (value < least || value > most)
+                fail_msg("%lld is not in the range of %lld to %lld", (long long) value, (long long) least,
+                         (long long) most);
+}
+
 /* Some problem says this. */
 static inline void unit_assert_problem(const Problems *problems, const char *part) {
         for (unsigned i = 0; i < problems->n_items; i++)

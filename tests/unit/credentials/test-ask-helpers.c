@@ -371,7 +371,7 @@ static void test_failure_and_backoff(void **state) {
         h->now = NOW + SECONDS(2400);
         look(h);
         assert_int_equal(calls(h), 2);
-        assert_in_range(h->next, h->now + SECONDS(3), h->now + SECONDS(6)); /* from when it had failed */
+        unit_assert_in_range(h->next, h->now + SECONDS(3), h->now + SECONDS(6)); /* from when it had failed */
         /* Wakes before that ask nobody, and say the same. */
         for (unsigned i = 0; i < 20; i++) {
                 look(h);
@@ -383,7 +383,7 @@ static void test_failure_and_backoff(void **state) {
         h->now += SECONDS(6); /* the pause counts from the end of the failed call */
         look(h);
         assert_int_equal(calls(h), 3);
-        assert_in_range(h->next, h->now + SECONDS(7), h->now + SECONDS(11));
+        unit_assert_in_range(h->next, h->now + SECONDS(7), h->now + SECONDS(11));
         take_away(h, "fail-one.example");
         h->now += SECONDS(12);
         look(h);

@@ -472,7 +472,7 @@ static void test_patience(void **state) {
 
         unit_write_file(path, "{}");
         assert_int_equal(credfile_load(&c, path, true, NULL, NULL, &problems), 0);
-        assert_in_range(patience_usec, USEC_PER_SEC, 2 * USEC_PER_SEC);
+        unit_assert_in_range(patience_usec, USEC_PER_SEC, 2 * USEC_PER_SEC);
 }
 
 /* None of these may block. */

@@ -70,7 +70,7 @@ static void test_backoff(void **state _unused_) {
 
                 for (size_t i = 0; i < ELEMENTSOF(pauses); i++) {
                         assert_int_equal(lease_failed(lease, -ETIMEDOUT, "no answer", NOW), 0);
-                        assert_in_range(lease->due, NOW + SECONDS(pauses[i]) * 3 / 4, NOW + SECONDS(pauses[i]));
+                        unit_assert_in_range(lease->due, NOW + SECONDS(pauses[i]) * 3 / 4, NOW + SECONDS(pauses[i]));
                         varies |= lease->due != NOW + SECONDS(pauses[i]) &&
                                   lease->due != NOW + SECONDS(pauses[i]) * 3 / 4;
                         assert_false(lease_is_due(lease, NOW));
@@ -85,7 +85,7 @@ static void test_backoff(void **state _unused_) {
                 assert_int_equal(lease->error, 0);
                 assert_string_equal(lease->complaint, "");
                 assert_int_equal(lease_failed(lease, -ETIMEDOUT, NULL, NOW), 0);
-                assert_in_range(lease->due, NOW + SECONDS(3), NOW + SECONDS(5));
+                unit_assert_in_range(lease->due, NOW + SECONDS(3), NOW + SECONDS(5));
         }
         assert_true(varies);
 }
@@ -96,7 +96,7 @@ static void test_many_failures(void **state _unused_) {
 
         lease->failures = UINT_MAX;
         assert_int_equal(lease_failed(lease, -ETIMEDOUT, "", NOW), 0);
-        assert_in_range(lease->due, NOW + SECONDS(3), NOW + SECONDS(300));
+        unit_assert_in_range(lease->due, NOW + SECONDS(3), NOW + SECONDS(300));
 }
 
 static void test_clock_that_goes_back(void **state _unused_) {
@@ -244,7 +244,7 @@ static void test_not_written(void **state _unused_) {
         assert_int_equal(lease->end, NOW + SECONDS(500));
         assert_int_equal(lease->given, NOW - SECONDS(100));
         assert_int_equal(lease->asked, NOW);
-        assert_in_range(lease->due, NOW + SECONDS(6), NOW + SECONDS(8));
+        unit_assert_in_range(lease->due, NOW + SECONDS(6), NOW + SECONDS(8));
         assert_int_equal(lease->failures, 1);
         assert_int_equal(lease->error, -ECANCELED);
 
@@ -253,7 +253,7 @@ static void test_not_written(void **state _unused_) {
         lease_answered(lease, &digest, NOW + SECONDS(900), SECONDS(3600), NOW + SECONDS(8), NOW + SECONDS(8));
         assert_int_equal(lease_not_written(lease, NOW + SECONDS(8)), 0);
         assert_int_equal(lease->failures, 2);
-        assert_in_range(lease->due, NOW + SECONDS(15), NOW + SECONDS(18));
+        unit_assert_in_range(lease->due, NOW + SECONDS(15), NOW + SECONDS(18));
 }
 
 static void test_list_of_a_round(void **state _unused_) {
@@ -463,9 +463,9 @@ static void test_damaged(void **state _unused_) {
                         fail_msg("%s: %d, %zu, %zu", table[i].text, r, l.n_items, l.n_marks);
                 /* Every sum and difference of these is a number. */
                 for (size_t j = 0; j < l.n_items; j++) {
-                        assert_in_range(l.items[j].asked, 0, INT64_MAX / 4);
-                        assert_in_range(l.items[j].due, 0, INT64_MAX / 4);
-                        assert_in_range(l.items[j].end, 0, INT64_MAX / 4);
+                        unit_assert_in_range(l.items[j].asked, 0, INT64_MAX / 4);
+                        unit_assert_in_range(l.items[j].due, 0, INT64_MAX / 4);
+                        unit_assert_in_range(l.items[j].end, 0, INT64_MAX / 4);
                         assert_true(l.items[j].error <= 0 && l.items[j].error >= -4095);
                 }
         }

@@ -39,7 +39,7 @@ static void add(char *text, size_t size, const char *format, ...) {
         va_list arguments;
 
         va_start(arguments, format);
-        assert_in_range(vsnprintf(text + n, size - n, format, arguments), 0, size - n - 1);
+        unit_assert_in_range(vsnprintf(text + n, size - n, format, arguments), 0, size - n - 1);
         va_end(arguments);
 }
 

@@ -156,7 +156,7 @@ static void test_long_time_limit(void **state _unused_) {
         polls = 0;
         c = call("unit-good", 2 * 3600 * USEC_PER_SEC);
         assert_int_equal(c.error, 0);
-        assert_in_range(polls, 1, 20);
+        unit_assert_in_range(polls, 1, 20);
         helper_calls_done(&c, 1);
 }
 
@@ -204,7 +204,7 @@ static void test_one_that_does_not_read(void **state _unused_) {
         polls = 0;
         run_helpers(&c, 1, LONG);
         assert_int_equal(c.error, 0);
-        assert_in_range(polls, 1, 30); /* it is not tried time and again */
+        unit_assert_in_range(polls, 1, 30); /* it is not tried time and again */
         helper_calls_done(&c, 1);
 }
 

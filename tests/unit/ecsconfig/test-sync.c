@@ -254,8 +254,8 @@ static void set_up_helper(Host *h, const char *script) {
 
 /* In so many seconds, less some minutes that this may have taken. */
 static void assert_ask_in(const SyncReport *report, unsigned seconds) {
-        assert_in_range(report->ask_in_usec, seconds > 300 ? (seconds - 300) * USEC_PER_SEC : 1,
-                        seconds * USEC_PER_SEC);
+        unit_assert_in_range(report->ask_in_usec, seconds > 300 ? (seconds - 300) * USEC_PER_SEC : 1,
+                             seconds * USEC_PER_SEC);
 }
 
 /* It is written, and kept until it is due. */
