@@ -211,9 +211,8 @@ static void test_asked_when_somebody_says_so(void **state) {
 
 /* What it is given counts for what it answers. */
 static void test_asked_with_other_words(void **state) {
-        static char word[] = "UNIT_WORD=1";
         Host *h = *state;
-        char *words[] = {h->environment[0], word, NULL};
+        char word[] = "UNIT_WORD=1", *words[] = {h->environment[0], word, NULL};
 
         unit_write_file(h->first, HELPERS(OF("one.example")));
         look(h);
@@ -222,6 +221,27 @@ static void test_asked_with_other_words(void **state) {
         assert_int_equal(calls(h), 2);
         look(h);
         assert_int_equal(calls(h), 2);
+        word[strlen(word) - 1] = '2';
+        look(h);
+        assert_int_equal(calls(h), 3);
+}
+
+/* It is older than what the helper gave, also while that is not asked, or fails. */
+static void test_secret_beside_a_helper(void **state) {
+        Host *h = *state;
+
+        unit_write_file(h->first,
+                        "{\"auths\":{\"one.example\":{\"auth\":\"dTpw\"}},\"credHelpers\":{" OF("one.example") "}}");
+        look(h);
+        expect_secret(h, "one.example", "secret-1");
+        look(h);
+        assert_int_equal(calls(h), 1);
+        expect_secret(h, "one.example", "secret-1");
+        put(h, "fail-one.example", "");
+        h->now += SECONDS(2400);
+        look(h);
+        assert_int_equal(calls(h), 2);
+        expect_secret(h, "one.example", "secret-1");
 }
 
 /* A change of one entry asks nobody else. */
@@ -422,6 +442,8 @@ static void test_one_hangs(void **state) {
         assert_non_null(credentials_find(&h->current, "two.example"));
         unit_assert_problem(&h->problems, "one.example from docker-credential-unit-lease: it did not answer");
         assert_int_equal(h->problems.n_items, 1);
+        /* The pause begins after the time that it had. */
+        assert_true(leases_find(&h->leases, "one.example", "unit-lease")->due > h->now + SECONDS(5));
         /* The next try is for the one alone. */
         take_away(h, "hang-one.example");
         h->now += SECONDS(10);
@@ -441,6 +463,7 @@ static void test_lost_answer(void **state) {
         h->now = NOW + SECONDS(5) - 1;
         look(h);
         assert_int_equal(calls(h), 1);
+        unit_assert_problem(&h->problems, "by somebody; it is asked again within 5 s");
         assert_int_equal(h->next, NOW + SECONDS(5));
         h->now = NOW + SECONDS(5);
         look(h);
@@ -640,6 +663,7 @@ int main(void) {
                 TEST(test_asked_when_due),
                 TEST(test_asked_when_somebody_says_so),
                 TEST(test_asked_with_other_words),
+                TEST(test_secret_beside_a_helper),
                 TEST(test_another_entry),
                 TEST(test_ends_of_tokens),
                 TEST(test_short_lease_is_a_warning),

@@ -251,6 +251,18 @@ static void test_nul_and_depth(void **state _unused_) {
         unit_assert_problem(&problems, "nesting too deep");
 }
 
+/* It is JSON, and refused all the same. */
+static void test_more_values_than_any_file_has(void **state _unused_) {
+        static char many[6 * 1024 * 1024];
+        _cleanup_(credentials_done) Credentials c = {0};
+        Problems problems = {0};
+
+        for (size_t i = 0; i < sizeof(many) - 1; i++)
+                many[i] = i == 0 ? '[' : "[],"[(i - 1) % 3];
+        assert_int_equal(parse(&c, many, &problems), -EBADMSG);
+        unit_assert_problem(&problems, ": more values than its size allows for. Run");
+}
+
 static void test_refused_key(void **state _unused_) {
         _cleanup_(credentials_done) Credentials c = {0};
         Problems problems = {0};
@@ -483,7 +495,9 @@ static void test_load_what_is_not_a_file(void **state) {
                             *file = unit_path(*state, "file"), *big = unit_path(*state, "big"),
                             *closed = unit_path(*state, "closed");
 
-        expect_load(none, -ENOENT, "docker login");
+        expect_load(none, -ENOENT, "Run 'docker login', or set [Credentials] File=");
+        expect_load("/home/ecs-authd-nobody/config.json", -ENOENT, "no home directory but root's without a drop-in");
+        expect_load("/run/user/4294967294/config.json", -ENOENT, "no home directory but root's without a drop-in");
         expect_load(*state, -EISDIR, "regular file");
         expect_load("/dev/zero", -ENOTSUP, "regular file");
         assert_int_equal(mkfifo(fifo, 0600), 0);
@@ -515,6 +529,7 @@ int main(void) {
                 cmocka_unit_test(test_forms),
                 cmocka_unit_test(test_not_a_credential_file),
                 cmocka_unit_test(test_nul_and_depth),
+                cmocka_unit_test(test_more_values_than_any_file_has),
                 cmocka_unit_test(test_refused_key),
                 cmocka_unit_test(test_credential_stores),
                 cmocka_unit_test(test_list_of_a_store),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include "credentials/credential-file.h"
 #include "credentials/gather.h"
 #include "settings/settings.h"
 
@@ -157,6 +158,35 @@ static void test_file_among_others_that_cannot_be_read(void **state) {
         unit_assert_problem(&problems, "first.json: there is no such file");
 }
 
+/* What each of them would say may be what the broken file says, too: the environment file's entries stay. */
+static void test_stores_before_a_broken_file(void **state) {
+        static const char *const texts[] = {"{\"credsStore\":\"unit-gather-broken\"}",
+                                            "{\"credsStore\":\"unit-gather-store\"}", "{"},
+                                 *const names[] = {"a.json", "b.json", "c.json"};
+        static const char now[] = "{\"auths\":{\"one.example\":" ENTRY ",\"two.example\":" ENTRY "}}";
+        _cleanup_(credentials_done) Credentials c = {0}, current = {0};
+        static const DigestKey key = {{1}};
+        char *files[ELEMENTSOF(texts) + 1] = {0};
+        const CredentialSettings settings = {.files = files, .helper_timeout_usec = 10 * USEC_PER_SEC};
+        _cleanup_(leases_done) Leases leases = {0};
+        HelperRound round = {.key = &key, .current = &current, .now = 1000, .ask = ASK_ALL, .leases = &leases};
+        Problems problems = {0};
+
+        if (geteuid() != 0)
+                skip(); /* cannot put a program on PATH */
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                files[i] = unit_path(*state, names[i]);
+                unit_write_file(files[i], texts[i]);
+        }
+        assert_int_equal(credfile_parse(&current, "now", now, strlen(now), &problems), 0);
+        assert_int_equal(gather_credentials(&settings, &round, &c, &problems), 0);
+        assert_int_equal(c.n_items, 2);
+        for (size_t i = 0; i < c.n_items; i++)
+                assert_true(c.items[i].yields && !credential_is_usable(&c.items[i]));
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                free(files[i]);
+}
+
 static void test_no_file_at_all(void **state) {
         _cleanup_(credentials_done) Credentials c = {0};
         Problems problems = {0};
@@ -286,6 +316,7 @@ int main(void) {
                 TEST(test_helper_that_fails_costs_its_own_registry),
                 TEST(test_store_that_does_not_answer),
                 TEST(test_file_among_others_that_cannot_be_read),
+                TEST(test_stores_before_a_broken_file),
                 TEST(test_no_file_at_all),
                 TEST(test_hosts_that_are_left_out),
                 TEST(test_odd_password_of_a_helper),

@@ -51,6 +51,18 @@ pid_t fork(void) {
         return next();
 }
 
+/* So many times a signal comes before anything else. */
+static unsigned n_signals;
+
+int poll(struct pollfd *fds, nfds_t n, int timeout) {
+        if (n_signals > 0) {
+                n_signals--;
+                errno = EINTR;
+                return -1;
+        }
+        return ppoll(fds, n, timeout < 0 ? NULL : &(struct timespec){timeout / 1000, timeout % 1000 * 1000000L}, NULL);
+}
+
 static char *const path_only[] = {(char *) "PATH=/usr/bin:/bin", NULL};
 
 static int start(const char *script, Reaper *ret) {
@@ -164,7 +176,24 @@ static void test_status_where_children_are_ignored(void **state _unused_) {
         reaper_end(&r, 1);
 }
 
-/* As one that hangs in the kernel: nobody waits for it for long, however many there are. */
+/* It looks again when a child has ended, and at no other time. */
+static void test_rests_meanwhile(void **state _unused_) {
+        int64_t end = clock_usec(CLOCK_MONOTONIC) + 20 * (int64_t) USEC_PER_SEC;
+        char last[64], children[64], text[64] = "";
+        Reaper r;
+
+        assert_int_equal(start("exec sleep 1000", &r), 0);
+        (void) snprintf(children, sizeof(children), "/proc/%d/fd/4", (int) r.pid);
+        (void) snprintf(last, sizeof(last), "/proc/%d/fd/5", (int) r.pid);
+        while (readlink(last, text, sizeof(text)) >= 0 && clock_usec(CLOCK_MONOTONIC) < end)
+                (void) sched_yield();
+        memset(text, 0, sizeof(text));
+        assert_true(readlink(children, text, sizeof(text) - 1) > 0);
+        assert_string_equal(text, "anon_inode:[signalfd]");
+        reaper_end(&r, 1);
+}
+
+/* As one that hangs in the kernel: nobody waits for it for long, however many there are, and whatever signals come. */
 static void test_end_that_takes_long(void **state _unused_) {
         Reaper reapers[3];
         pid_t pids[ELEMENTSOF(reapers)];
@@ -177,6 +206,7 @@ static void test_end_that_takes_long(void **state _unused_) {
                 assert_int_equal(kill(pids[i], SIGSTOP), 0);
         }
         before = clock_usec(CLOCK_MONOTONIC);
+        n_signals = 1;
         reaper_end(reapers, ELEMENTSOF(reapers));
         unit_assert_in_range(clock_usec(CLOCK_MONOTONIC) - before, 900 * USEC_PER_MSEC, 2500 * USEC_PER_MSEC);
         for (size_t i = 0; i < ELEMENTSOF(pids); i++) {
@@ -267,6 +297,7 @@ int main(void) {
                 cmocka_unit_test(test_does_not_run_without_its_reaper),
                 cmocka_unit_test(test_program_blocks_no_signal),
                 cmocka_unit_test(test_status_where_children_are_ignored),
+                cmocka_unit_test(test_rests_meanwhile),
                 cmocka_unit_test(test_end_that_takes_long),
                 cmocka_unit_test(test_end_of_one_that_has_not_begun),
                 cmocka_unit_test(test_no_file_left),

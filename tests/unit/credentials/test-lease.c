@@ -177,7 +177,7 @@ static void test_later_answer_counts(void **state _unused_) {
         static const struct {
                 int64_t on_record; /* asked, in seconds from NOW; the round's was at NOW */
                 bool taken;
-        } table[] = {{-1, true}, {0, true}, {1, false}, {2999, false}, {3001, true}};
+        } table[] = {{-1, true}, {0, true}, {1, false}, {2999, false}, {3000, false}, {3001, true}};
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 _cleanup_(leases_done) Leases l = {0}, round = {0};

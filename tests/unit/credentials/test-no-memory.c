@@ -61,8 +61,10 @@ static void describe(const Credentials *c, const Problems *problems, char *ret, 
 static void describe_leases(const Leases *l, char *ret, size_t size) {
         for (size_t i = 0; i < l->n_items; i++) {
                 const Lease *e = &l->items[i];
+                char hex[65];
 
-                add(ret, size, "%s %s %s %s %d%d%d %lld %lld %lld %d %s %u\n", e->registry, e->helper, e->key,
+                digest_to_hex(&e->digest, hex);
+                add(ret, size, "%s %s %s %s %s %d%d%d %lld %lld %lld %d %s %u\n", hex, e->registry, e->helper, e->key,
                     e->source, e->listed, e->entered, e->answered, (long long) e->asked, (long long) e->due,
                     (long long) e->end, e->error, e->complaint, e->failures);
         }

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -16,21 +17,50 @@
 #define LONG (20 * USEC_PER_SEC)
 #define SHORT (300 * USEC_PER_MSEC)
 
-/* How often helper_run() has looked. */
-static unsigned polls;
+/* How often helper_run() has looked; whether a signal comes every other time; and how often it does not see yet that a
+ * helper, with all its output in the pipe, has ended. */
+static unsigned polls, blind;
+static bool interrupted;
+
+static int look(struct pollfd *fds, nfds_t n, int timeout) {
+        return ppoll(fds, n, timeout < 0 ? NULL : &(struct timespec){timeout / 1000, timeout % 1000 * 1000000L}, NULL);
+}
 
 int poll(struct pollfd *fds, nfds_t n, int timeout) {
+        int r;
+
         polls++;
-        return ppoll(fds, n, timeout < 0 ? NULL : &(struct timespec){timeout / 1000, timeout % 1000 * 1000000L}, NULL);
+        if (interrupted && polls % 2 == 0) {
+                errno = EINTR;
+                return -1;
+        }
+        r = look(fds, n, timeout);
+        if (blind > 0 && n >= 4) {
+                (void) fcntl(fds[1].fd, F_SETPIPE_SZ, 1024 * 1024);
+                assert_int_equal(look(&fds[3], 1, 20000), 1);
+                r = look(fds, n, timeout);
+                blind--;
+                fds[3].revents = 0;
+        }
+        return r;
+}
+
+/* Programs that were told to end; their number may be another's by now if they had ended. */
+static unsigned ended;
+
+ssize_t send(int fd, const void *buffer, size_t size, int flags) {
+        ended++;
+        return sendto(fd, buffer, size, flags, NULL, 0);
 }
 
 /* Programs go where a helper's PATH looks; root owns it, so these tests are for root. */
 #define PROGRAMS "/usr/local/bin/docker-credential-"
 
-static const char *const installed[] = {
-        "unit-good",  "unit-bad",    "unit-none",  "unit-hang",  "unit-flood", "unit-deaf", "unit-linger", "unit-env",
-        "unit-plain", "unit-escape", "unit-mute",  "unit-holds", "unit-says",  "unit-much", "unit-open",   "unit-count",
-        "unit-slow",  "unit-noise",  "unit-begin", "unit-char",  "unit-lost",  "unit-after"};
+static const char *const installed[] = {"unit-good",  "unit-bad",    "unit-none",  "unit-hang",  "unit-flood",
+                                        "unit-deaf",  "unit-linger", "unit-env",   "unit-plain", "unit-escape",
+                                        "unit-mute",  "unit-holds",  "unit-says",  "unit-much",  "unit-open",
+                                        "unit-count", "unit-slow",   "unit-noise", "unit-begin", "unit-char",
+                                        "unit-lost",  "unit-after",  "unit-long"};
 
 static void install(const char *name, const char *script, mode_t mode) {
         char path[128];
@@ -91,6 +121,7 @@ static int set_up(void **state _unused_) {
                 "#!/bin/sh\nwhile read -r pid; do while kill -0 $pid; do :; done; done 2> /dev/null < \"$HOME/lost\"\n"
                 "echo '{}'\n",
                 0755);
+        install("unit-long", "#!/bin/sh\nexec head -c 262145 /dev/zero\n", 0755);
         install("unit-plain", "no program\n", 0644);
         return 0;
 }
@@ -137,9 +168,12 @@ static HelperCall call(const char *helper, uint64_t timeout_usec) {
 }
 
 static void test_answer(void **state _unused_) {
-        HelperCall c = call("unit-good", LONG);
         _cleanup_secret_ char *username = NULL, *secret = NULL;
+        HelperCall c;
 
+        ended = 0;
+        c = call("unit-good", LONG);
+        assert_int_equal(ended, 0);
         assert_int_equal(c.error, 0);
         assert_int_equal(helper_parse_get(c.output, &username, &secret), 0);
         assert_string_equal(username, "user");
@@ -180,6 +214,29 @@ static void test_failures(void **state _unused_) {
                 assert_non_null(strstr(helper_strerror(c.error), " "));
                 helper_calls_done(&c, 1);
         }
+}
+
+/* It closes its output, and signals come while nothing else does. */
+static void test_signals(void **state _unused_) {
+        HelperCall c;
+
+        interrupted = true;
+        c = call("unit-mute", SHORT);
+        interrupted = false;
+        assert_int_equal(c.error, -ETIMEDOUT);
+        helper_calls_done(&c, 1);
+}
+
+/* Its last byte is one too many, and it has ended by itself. */
+static void test_too_long_and_at_its_end(void **state _unused_) {
+        HelperCall c;
+
+        blind = HELPER_OUTPUT_MAX / 4096;
+        c = call("unit-long", LONG);
+        assert_int_equal(blind, 0);
+        assert_int_equal(c.error, -EFBIG);
+        assert_null(c.output);
+        helper_calls_done(&c, 1);
 }
 
 /* More than the pipe takes at once. */
@@ -589,6 +646,8 @@ int main(void) {
                 cmocka_unit_test(test_answer),
                 cmocka_unit_test(test_long_time_limit),
                 cmocka_unit_test(test_failures),
+                cmocka_unit_test(test_signals),
+                cmocka_unit_test(test_too_long_and_at_its_end),
                 cmocka_unit_test(test_long_input),
                 cmocka_unit_test(test_one_that_does_not_read),
                 cmocka_unit_test(test_what_it_leaves_running_is_ended),

@@ -69,7 +69,8 @@ static void test_shapes(void **state _unused_) {
                 int expected;
         } table[] = {
                 {"eyJhbGciOiJub25lIn0.eyJleHAiOjE3fQ.c2ln", 0},
-                {"eyJhbGciOiJub25lIn0.eyJleHAiOjE3fQ.", 0}, /* unsigned */
+                {"eyJhbGciOiJub25lIn0.eyJleHAiOjE3fQ.", 0},     /* unsigned */
+                {"eyJhbGciOiJub25lIn0.eyJleHAiOjE3fR.c2ln", 0}, /* with bits at the end that are of no byte */
                 {"eyJhbGciOiJub25lIn0.eyJleHAiOjE3fQ", -ENODATA},
                 {"eyJhbGciOiJub25lIn0..c2ln", -ENODATA},
                 {"a.eyJleHAiOjE3fQ==.c2ln", -ENODATA},
@@ -79,6 +80,7 @@ static void test_shapes(void **state _unused_) {
                 {"password", -ENODATA},
                 {"pass.word", -ENODATA},
                 {"1.2.3", -ENODATA},
+                {"a.MT.c2ln", -ENODATA},
                 {"a.MTIz.c2ln", -ENODATA}, /* 123 */
                 {".", -ENODATA},
                 {"", -ENODATA},

@@ -646,6 +646,29 @@ static void test_since_when_it_waits(void **state _unused_) {
         }
 }
 
+/* What is live, or written, is another state with a problem than without; whoever waits, waits on. */
+static void test_problem_while_nothing_is_done(void **state _unused_) {
+        static const struct {
+                Action action;
+                Reason reason;
+                bool problem;
+                unsigned since;
+        } history[] = {
+                {ACTION_DONE, REASON_LIVE, false, 1},  {ACTION_DONE, REASON_LIVE, true, 2},
+                {ACTION_DONE, REASON_LIVE, true, 2},   {ACTION_DONE, REASON_LIVE, false, 4},
+                {ACTION_HOLD, REASON_TASKS, false, 5}, {ACTION_HOLD, REASON_TASKS, true, 5},
+        };
+        Facts f = {.file = {.known = true, .sync = {.outcome = SYNC_UNCHANGED}}};
+
+        for (unsigned i = 0; i < ELEMENTSOF(history); i++) {
+                const Decision d = {.action = history[i].action, .reason = history[i].reason};
+
+                (void) snprintf(f.settings_problem, sizeof(f.settings_problem), "%s", history[i].problem ? "x" : "");
+                facts_note_waiting(&f, &d, SECONDS(i + 1));
+                assert_int_equal(f.waiting_since_usec, SECONDS(history[i].since));
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_waking),
@@ -677,6 +700,7 @@ int main(void) {
                 cmocka_unit_test(test_record_of_another),
                 cmocka_unit_test(test_record_that_cannot_be_written),
                 cmocka_unit_test(test_since_when_it_waits),
+                cmocka_unit_test(test_problem_while_nothing_is_done),
         };
 
         return cmocka_run_group_tests_name("facts", tests, NULL, NULL);
