@@ -2,6 +2,7 @@
 #include "failing-allocation.h"
 
 #include <dirent.h>
+#include <sys/syscall.h>
 
 #include "base/secret.h"
 #include "base/state-file.h"
@@ -239,6 +240,44 @@ static void test_file_is_edited_as_memory_runs_out(void **state _unused_) {
         failing.lasting = false;
 }
 
+/* Another program's file, which takes the place of the environment file at the moment at which ours would. */
+static const char *newer;
+
+int renameat2(int old_fd, const char *old, int new_fd, const char *new, unsigned flags) {
+        if (newer)
+                assert_int_equal(rename(newer, host.environment), 0);
+        newer = NULL;
+        return (int) syscall(SYS_renameat2, old_fd, old, new_fd, new, flags);
+}
+
+/* That one is not lost. */
+static int edit_beside_another(unsigned n, char *ret, size_t size) {
+        _cleanup_free_ char *other = unit_path(host.directory, "other");
+        _cleanup_(envfile_freep) EnvFile *file = NULL;
+        Problems problems = {0};
+        int r;
+
+        unit_write_file(host.environment, OLD);
+        unit_write_file(other, "ECS_CLUSTER=theirs\n");
+        failing_begin(n);
+        newer = other;
+        r = envfile_open_for_change(host.environment, &file, &problems);
+        if (r >= 0)
+                r = envfile_set(file, "ECS_CLUSTER", "ours", ENVFILE_LINE_MAX_EXEC);
+        if (r >= 0)
+                r = envfile_save(file, &problems);
+        failing_end();
+        newer = NULL;
+        file = envfile_free(file);
+        describe_host(ret, size);
+        assert_null(strstr(ret, "ours"));
+        return r == -EAGAIN ? 0 : r;
+}
+
+static void test_newer_file_stays(void **state _unused_) {
+        failing_each(edit_beside_another);
+}
+
 /* Written and said so, or left alone and said why. */
 static int sync_once(unsigned n, char *ret, size_t size) {
         char before[2048] = "";
@@ -321,8 +360,10 @@ static int forecast(unsigned n, char *ret, size_t size) {
         failing_begin(n);
         sync_forecast(&host.sources, &host.settings, &key, &f);
         failing_end();
-        if (f.report.outcome == SYNC_FAILED)
+        if (f.report.outcome == SYNC_FAILED) {
+                assert_true(problems_worst_level(&f.report.problems) <= LOG_ERR);
                 return failing.failed ? -ENOMEM : -EIO;
+        }
         digest_to_hex(&f.report.digest, hex);
         add(ret, size, "%s %s\n", hex, f.report.registries);
         describe(&f.after, ret, size);
@@ -341,6 +382,7 @@ int main(void) {
                 cmocka_unit_test(test_values_are_masked),
                 cmocka_unit_test_setup_teardown(test_file_is_edited, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_file_is_edited_as_memory_runs_out, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_newer_file_stays, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_sync, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_look, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),

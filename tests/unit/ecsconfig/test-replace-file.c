@@ -12,6 +12,7 @@
 #include <sys/xattr.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/secret.h"
 #include "ecsconfig/environment-file.h"
 
@@ -20,10 +21,11 @@
 
 typedef void (*Moment)(void);
 
-static Moment before_sync, before_rename, after_rename;
+static Moment before_lock, before_sync, before_rename, after_rename;
 static int refuse_flags; /* the errno of a file system that cannot exchange */
 static int refuse_sync;  /* the errno of a disk that is full */
 static int refuse_close; /* the same, of one that says so only at the end */
+static int refuse_locks; /* the errno of a file system that has none */
 static char *path, *other;
 
 static void run_once(Moment *moment) {
@@ -57,6 +59,25 @@ int fsync(int fd) {
                 return -1;
         }
         return (int) syscall(SYS_fsync, fd);
+}
+
+int flock(int fd, int operation) {
+        run_once(&before_lock);
+        if (refuse_locks != 0) {
+                errno = refuse_locks;
+                return -1;
+        }
+        return (int) syscall(SYS_flock, fd, operation);
+}
+
+/* The old file is read for the last time: it has no name any more. */
+static Moment at_last_look;
+static unsigned n_looks;
+
+off_t lseek(int fd, off_t offset, int whence) {
+        if (++n_looks == 3)
+                run_once(&at_last_look);
+        return (off_t) syscall(SYS_lseek, fd, offset, whence);
 }
 
 int renameat2(int old_fd, const char *old, int new_fd, const char *new, unsigned flags) {
@@ -130,6 +151,10 @@ int fsetxattr(int fd, const char *name, const void *value, size_t size, int flag
         assert_int_equal(size, strlen(xattrs.value));
         assert_memory_equal(value, xattrs.value, size);
         xattrs.n_set++;
+        if ((flags & XATTR_CREATE) && *xattrs.of_new) {
+                errno = EEXIST;
+                return -1;
+        }
         errno = xattrs.error;
         return xattrs.error != 0 ? -1 : 0;
 }
@@ -145,8 +170,8 @@ static int set_up_in(void **state, const char *place) {
                 return -1;
         path = unit_path(*state, "f");
         other = unit_path(*state, "other");
-        before_sync = before_rename = after_rename = NULL;
-        refuse_flags = refuse_leases = refuse_sync = refuse_close = 0;
+        before_lock = before_sync = before_rename = after_rename = at_last_look = NULL;
+        refuse_flags = refuse_leases = refuse_sync = refuse_close = refuse_locks = 0;
         return 0;
 }
 
@@ -350,8 +375,8 @@ static void test_deleted_after(void **state) {
         assert_int_equal(count_entries(*state), 0);
 }
 
-/* What other is has the name of what we were about to put in place. */
-static void take_temporary_name(void) {
+/* with NULL: nothing has that name any more */
+static void replace_temporary(const char *with) {
         _cleanup_free_ char *directory = strdup(path);
         _cleanup_closedir_ DIR *d = NULL;
 
@@ -361,7 +386,18 @@ static void take_temporary_name(void) {
         assert_non_null(d);
         for (const struct dirent *e = readdir(d); e; e = readdir(d))
                 if (strstr(e->d_name, ".ecs-authd."))
-                        assert_int_equal(renameat(AT_FDCWD, other, dirfd(d), e->d_name), 0);
+                        assert_int_equal(with ? renameat(AT_FDCWD, with, dirfd(d), e->d_name)
+                                              : unlinkat(dirfd(d), e->d_name, 0),
+                                         0);
+}
+
+static void remove_temporary(void) {
+        replace_temporary(NULL);
+}
+
+/* What other is has the name of what we were about to put in place. */
+static void take_temporary_name(void) {
+        replace_temporary(other);
 }
 
 static void test_temporary_name_taken(void **state) {
@@ -458,6 +494,7 @@ static void test_extended_attributes(void **state) {
                 bool written;
         } table[] = {
                 {"label", "", 0, true},           {"", "", 0, true},
+                {"label", "other", 0, true},                                       /* the old file's counts */
                 {"label", "", ENOTSUP, true},     {"label", "label", EPERM, true}, /* it is the same one without us */
                 {"label", "other", EPERM, false}, {"label", "label of another", EPERM, false},
         };
@@ -506,6 +543,35 @@ static void test_file_system_that_cannot_exchange(void **state) {
                 unit_assert_file(path, "A=1\nKEY=v\n");
                 assert_int_equal(count_entries(*state), 1);
         }
+}
+
+/* The exchange takes care of others all the same. */
+static void test_file_system_without_locks(void **state) {
+        refuse_locks = ENOLCK;
+        unit_write_file(path, "A=1\n");
+        assert_int_equal(set_and_save("v"), 1);
+        unit_assert_file(path, "A=1\nKEY=v\n");
+        assert_int_equal(count_entries(*state), 1);
+}
+
+/* Another ecs-authd takes the temporary file for a leftover, as long as it has no lock. */
+static void test_tidied_away_before_it_is_locked(void **state) {
+        unit_write_file(path, "A=1\n");
+        before_lock = remove_temporary;
+        assert_int_equal(set_and_save("v"), 1);
+        unit_assert_file(path, "A=1\nKEY=v\n");
+        assert_int_equal(count_entries(*state), 1);
+}
+
+static void test_no_file_stays_open(void **state _unused_) {
+        const unsigned before = count_entries("/proc/self/fd");
+
+        unit_write_file(path, "A=1\n");
+        assert_int_equal(set_and_save("v"), 1);
+        assert_int_equal(count_entries("/proc/self/fd"), before);
+        before_rename = replace_it;
+        assert_int_equal(set_and_save("w"), -EAGAIN);
+        assert_int_equal(count_entries("/proc/self/fd"), before);
 }
 
 /* There is less to know, and nothing to wait for. */
@@ -616,6 +682,34 @@ static void test_appended_by_one_who_was_early(void **state) {
         block_signal(SIG_UNBLOCK);
 }
 
+/* One that had found the old file by its name, and opens it when it has none any more. */
+static int found = -1;
+
+static void append_to_what_was_found(void) {
+        char *by_name = path, by_number[64];
+
+        (void) snprintf(by_number, sizeof(by_number), "/proc/self/fd/%d", found);
+        path = by_number;
+        appender();
+        path = by_name;
+}
+
+static void test_appended_when_it_had_no_name(void **state) {
+        block_signal(SIG_BLOCK);
+        unit_write_file(path, "A=1\n");
+        found = open(path, O_RDONLY | O_CLOEXEC);
+        assert_true(found >= 0);
+        n_looks = 0;
+        at_last_look = append_to_what_was_found;
+        assert_int_equal(set_and_save("v"), 1);
+        assert_null(at_last_look);
+        end_writer();
+        assert_int_equal(close(found), 0);
+        unit_assert_file(path, "A=1\nKEY=v\nLATE=1\n");
+        assert_int_equal(count_entries(*state), 1);
+        block_signal(SIG_UNBLOCK);
+}
+
 static void test_rewritten_by_one_who_was_early(void **state) {
         block_signal(SIG_BLOCK);
         unit_write_file(path, "A=1\n");
@@ -627,12 +721,15 @@ static void test_rewritten_by_one_who_was_early(void **state) {
         block_signal(SIG_UNBLOCK);
 }
 
-/* One that does not come to an end has the file that it opened put back. */
+/* One that does not come to an end within a second has the file that it opened put back. */
 static void test_held_open_by_one_who_was_early(void **state) {
+        int64_t before = clock_usec(CLOCK_MONOTONIC);
+
         block_signal(SIG_BLOCK);
         unit_write_file(path, "A=1\n");
         before_rename = slow_appender;
         assert_int_equal(set_and_save("v"), -EAGAIN);
+        assert_true(clock_usec(CLOCK_MONOTONIC) - before > (int64_t) (900 * USEC_PER_MSEC));
         unit_assert_file(path, "A=1\n");
         end_writer();
         unit_assert_file(path, "A=1\nLATE=1\n");
@@ -824,8 +921,12 @@ int main(void) {
                 WITH_FILE(test_extended_attributes),
                 WITH_FILE(test_made_before),
                 WITH_FILE(test_file_system_that_cannot_exchange),
+                WITH_FILE(test_file_system_without_locks),
+                WITH_FILE(test_tidied_away_before_it_is_locked),
+                WITH_FILE(test_no_file_stays_open),
                 WITH_FILE(test_file_without_leases),
                 WITH_FILE(test_appended_by_one_who_was_early),
+                WITH_FILE(test_appended_when_it_had_no_name),
                 WITH_FILE(test_rewritten_by_one_who_was_early),
                 WITH_FILE(test_held_open_by_one_who_was_early),
                 cmocka_unit_test_setup_teardown(test_no_appended_line_is_lost, set_up_in_memory, tear_down),

@@ -52,7 +52,7 @@ static void test_heaviest_first(void **state _unused_) {
 
         put(&c, "a.example", "u", "p", NULL);
         put(&c, "b.example", "user", "p", NULL);
-        put(&c, "c.example", NULL, NULL, "a token");
+        put(&c, "c.example", NULL, NULL, "tokens"); /* by a byte more than b */
         put(&c, "d.example", "u", "password", NULL);
         put(&c, "longer.registry.example", "u", "p", NULL);
         sync_explain_refused_line(&settings, -E2BIG, &c, "0123456789", &problems);

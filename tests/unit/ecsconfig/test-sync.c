@@ -2,12 +2,35 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "base/secret.h"
 #include "ecsconfig/environment-file.h"
 #include "sync-host.h"
+
+/* Another program's file, which takes the place of the environment file at the moment at which ours would. */
+static const char *newer;
+
+int renameat2(int old_fd, const char *old, int new_fd, const char *new, unsigned flags) {
+        if (newer)
+                assert_int_equal(renameat(AT_FDCWD, newer, new_fd, new), 0);
+        newer = NULL;
+        return (int) syscall(SYS_renameat2, old_fd, old, new_fd, new, flags);
+}
+
+static bool refuse_to_sync_directories;
+
+int fsync(int fd) {
+        struct stat st;
+
+        if (refuse_to_sync_directories && fstat(fd, &st) >= 0 && S_ISDIR(st.st_mode)) {
+                errno = EIO;
+                return -1;
+        }
+        return (int) syscall(SYS_fsync, fd);
+}
 
 static void test_login_and_logout(void **state) {
         const Host *h = *state;
@@ -194,12 +217,45 @@ static void test_busy_environment_file(void **state) {
         unit_assert_file(h->environment, "ECS_CLUSTER=x\n");
 
         assert_true(report.behind);
+        assert_true(report.asked);
 
         assert_int_equal(close(fd), 0);
         expect(h, SYNC_WRITTEN, 1, &report);
         assert_false(report.behind);
         expect(h, SYNC_UNCHANGED, 1, &report);
         assert_false(report.behind);
+}
+
+/* What is said of the credential files at each try is said once. */
+static void test_replaced_while_it_is_written(void **state) {
+        const Host *h = *state;
+        _cleanup_free_ char *other = unit_path(h->directory, "other");
+        SyncReport report;
+
+        unit_write_file(h->environment, "ECS_CLUSTER=x\n");
+        unit_write_file(other, "ECS_CLUSTER=y\n");
+        /* "user:p\n" */
+        unit_write_file(h->credentials, "{\"auths\":{\"registry.example\":{\"auth\":\"dXNlcjpwCg==\"}}}");
+        newer = other;
+        expect(h, SYNC_WRITTEN, 1, &report);
+        unit_assert_file(h->environment, "ECS_CLUSTER=y\nECS_ENGINE_AUTH_TYPE=dockercfg\n"
+                                         "ECS_ENGINE_AUTH_DATA={\"registry.example\":{\"auth\":\"dXNlcjpwCg==\"}}\n");
+        unit_assert_problem(&report.problems, "has a control character");
+        assert_int_equal(report.problems.n_items, 1);
+}
+
+/* It is written, and may not be after a crash. */
+static void test_directory_that_cannot_be_synced(void **state) {
+        const Host *h = *state;
+        SyncReport report;
+
+        unit_write_file(h->credentials, LOGGED_IN);
+        refuse_to_sync_directories = true;
+        expect(h, SYNC_WRITTEN, 1, &report);
+        refuse_to_sync_directories = false;
+        unit_assert_file(h->environment, LINES);
+        unit_assert_problem(&report.problems, "written, but a crash now may bring back the old file");
+        assert_int_equal(report.problems.n_items, 1);
 }
 
 /* A program that writes the file anew, in place, and is not done yet: half of it is no reason to restart the agent,
@@ -570,6 +626,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_line_that_is_too_long, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_later_file_wins, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_busy_environment_file, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_replaced_while_it_is_written, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_directory_that_cannot_be_synced, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_half_of_an_environment_file, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_helper_answers, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_helper_has_none, set_up, tear_down),
