@@ -54,6 +54,11 @@ class Mutant:
     def was(self):
         return lines_of(self.path.read_text(), self.start, self.end)
 
+    def with_neighbours(self):
+        """The lines before and after it, too."""
+        text = self.path.read_text()
+        return lines_of(text, max(text.rfind("\n", 0, self.start), 0), text.find("\n", self.end) + 1)
+
     def now(self):
         return lines_of(self.text(), self.start, self.start + len(self.new))
 
@@ -121,6 +126,7 @@ SAME = [
     ("f->needed_usec + ASKING_MAX_USEC)", "", "equal is equal"),
     ("next < f->pause_usec ?", "<=", "equal is equal"),
     ("r->restart_usec > 0", "r->restart_usec > 1", "0 is never, and nothing is restarted in the very first microsecond"),
+    ("f->not_recorded_usec > 0", "f->not_recorded_usec > 1", "0 is never, and nothing fails in the very first microsecond"),
     # ecsconfig
     ("encoded = malloc(", "4 + 1", "room that is not used"),
     ("encoded = malloc(", "(n + 2) * 3", "room that is not used"),
@@ -145,19 +151,36 @@ SAME = [
     ("if (age < tick)", "age <= tick", "equal is a pause of nothing"),
     ("encoded[0] = 0;", "encoded[1]", "where there is no memory, and nothing in it: any NUL will do to free it"),
     ("if (age < 0)", "age < 1", "no clock hits the nanosecond"),
+    ("secret_dup(\"\", 0)", "secret_dup(\"\", 1)", "one NUL more; its length is told elsewhere, or ends at the first"),
+    ("if (outcome < 0)", "if (outcome < 1)", "what did not fail is SYNC_WRITTEN or SYNC_REMOVED"),
+    ("(new.st_mode & 07777)", "(new.st_mode & (07777 - 1))", "a new file is closed to others, or has the old one's ACL"),
+    ("openat(directory_fd, \".\", ", "O_RDONLY | O_CLOEXEC", "that is a directory"),
     # credentials
     ("LOOK_AGAIN_MSEC = 20", "", "how often it looks"),
     ("finish(r, more, 0);", "", "an error counts, not the status beside it"),
+    ("finish(r, -E", ", 1);", "an error counts, not the status beside it"),
     ("(void) kill(program, SIGKILL);", "{}", "the signal to its group reaches it too"),
     ("socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0", "CLOEXEC, 1", "1 is PF_UNIX, the only protocol there is"),
     ("int64_t end = 0, lifetime;", "", "with an answer comes an end of its own"),
-    ("uint16_t chance = 0;", "1", "the kernel always has random bytes"),
+    ("chance = 0;", "chance = 1;", "the kernel always has random bytes"),
+    ("FILE_SIZE_MAX = 64 * 1024 * 1024", "(64 + 1) *", "no host has leases for nearly that much"),
+    ("FILE_SIZE_MAX = 64 * 1024 * 1024", "(64 - 1) *", "no host has leases for nearly that much"),
+    ("FILE_SIZE_MAX = 64 * 1024 * 1024", "(1024 + 1)", "no host has leases for nearly that much"),
+    ("FILE_SIZE_MAX = 64 * 1024 * 1024", "(1024 - 1)", "no host has leases for nearly that much"),
+    ("lease->due == 0 || lease->due > due", "lease->due >= due", "equal is equal"),
+    ("when < round->next)", "when <= round->next)", "equal is equal"),
     ("reapers[i].pid > 0", "pid > 1", "no child is process 1"),
     ("F_DUPFD_CLOEXEC, low + 2)", "2 + 1", "the number it has in between"),
     ("char suffix[RANDOM_LETTERS + 1]", "1 + 1", "room that is not used"),
     ("strlen(c->identity_token)) + 128;", "128 + 1", "room that is not used"),
     ("plain = calloc(1, padded + 1);", "1 + 1", "room that is not used"),
     ("size_t size = 1;", "1 + 1", "room that is not used"),
+    ("size_t size = 1;", "1 - 1", "an empty list uses no byte, and calloc(3) of none is a pointer"),
+    ("calloc(1, length + 4)", "calloc((1 + 1), length + 4)", "room that is not used"),
+    ("size = length + strlen(value) + 2;", "(2 + 1)", "room that is not used"),
+    ("= calloc(c->n_stores + 1, ", "+ (1 + 1), sizeof(", "room that is not used"),
+    ("clean[n] = 0;", "{}", "all of it was zeroed, and nothing is written behind n"),
+    ("if (r < 0 || (size_t) r < padding)", "if (r < 1 ||", "nothing has no colon either, and is refused for that"),
     ("const int low = STDERR_FILENO + 1;", "1 + 1", "one number more is /dev/null"),
     ("for (int s = 1; s < NSIG; s++)", "1 - 1", "there is no signal 0"),
     ("closep(&g->", "{}", "whoever ran it has closed it"),
@@ -166,6 +189,9 @@ SAME = [
     ("return is_passing(n) ? 1 : 0;", "return 0;", "poll(2) has said that there is something"),
     ("report.outcome = SYNC_FAILED;", "{}", "so it was from the first on"),
     ("i + part < n && isalpha(", "<=", "what follows the whole is no letter"),
+    ("span(s + i, n - i, DIGITS)", "n + i", "nor is it a digit, or the whole ends with what is none"),
+    ("COMPLAINT_READS_MAX = 256", "(256 ", "far more than a pipe holds, once more or less"),
+    ("recv(g->control, &status, sizeof(status), MSG_DONTWAIT) <= 0", "<= 1", "it is told whole ones"),
     ("if (errno != EWOULDBLOCK && errno != EINTR)", "== EINTR", "no other error comes of this lock"),
     ("_WAIT_MSEC = ", "000 + 1", "a thousandth of a wait"),
     ("_WAIT_MSEC = ", "000 - 1", "a thousandth of a wait"),
@@ -214,7 +240,35 @@ SAME = [
     ("pid < 0 ? negative_errno() : 0;", "pid < 1", "the child does not look at it"),
 ]
 
+# (what stands there, or in the line before or after, what of the change, why)
+SAME_THERE = [
+    ("nanosleep(&settle_wait, NULL);", "if (i > 1)", "one pause less of 1000"),
+    ("credentials_add_store(c, file.stores[i].helper", "if (r < 1)", "one file has one store at most"),
+]
+
+# Functions that tell only whether they failed: each caller asks whether it is negative, or hands it on to one that does.
+FAILS_OR_NOT = {
+    "auth-data": {"add_entry", "take_string", "replace_refused"},
+    "environment-file": {"lock"},
+    "ask-helpers": {"conclude"},
+    "lease": {"add", "describe_lease", "describe_mark", "parse_mark"},
+}
+FUNCTION = re.compile(r"(?m)^(?!#)\w[^\n(;=]*?(\w+)\(")
+
+
+def function_of(mutant):
+    """It begins at the left edge."""
+    return [match[1] for match in FUNCTION.finditer(mutant.path.read_text(), 0, mutant.start)][-1]
+
+
+def is_another_success(mutant):
+    return (mutant.was(), mutant.now()) in (("return 0;", "return 1;"), ("int r = 0;", "int r = 1;")) and \
+        function_of(mutant) in FAILS_OR_NOT.get(mutant.stem, ())
+
 
 def why_same(mutant):
-    was, now = mutant.was(), mutant.now()
-    return next((why for before, after, why in SAME if before in was and after in now), None)
+    was, there, now = mutant.was(), mutant.with_neighbours(), mutant.now()
+    if is_another_success(mutant):
+        return "whatever is not negative is success"
+    return next((why for rules, text in ((SAME, was), (SAME_THERE, there)) for before, after, why in rules
+                 if before in text and after in now), None)
