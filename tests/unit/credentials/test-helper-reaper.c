@@ -195,7 +195,7 @@ static void test_rests_meanwhile(void **state _unused_) {
                 assert_int_equal(await_status(&other, &status), 0);
                 reaper_end(&other, 1);
         }
-        assert_in_range(*n_looks, 1, 100);
+        unit_assert_in_range(*n_looks, 1, 100);
         reaper_end(&r, 1);
 }
 
