@@ -171,7 +171,7 @@ packages-check: all ## what make install, deb and rpm make
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider tests/packages
 
 # What waits for minutes: AWS that is away, the pauses between two restarts, a swap cut off at each of its steps.
-HOST_LONG := $(foreach t,aws_away distance_of_restarts down_after_a_restart leases method_docker method_docker_cut_off,tests/host/test_$t.py)
+HOST_LONG := $(foreach t,aws_away distance_of_restarts down_after_a_restart leases method_docker method_docker_cut_off user_data,tests/host/test_$t.py)
 
 host-check: all ## a real systemd, Docker Engine and registry
 	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider $(HOST_LONG:%=--ignore=%) tests/host
@@ -213,7 +213,7 @@ fuzz: ## each fuzz target for FUZZ_SECONDS= (600); what is new is kept in FUZZ_C
 
 fuzz-check: ## each fuzz target for a moment
 	@$(FUZZ_MAKE)
-	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/fuzzer/$$f 5 || exit 1; done
+	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/fuzzer/$$f 3 || exit 1; done
 
 fuzz-every: ## many minutes: in each seed each allocation and each system call fails in turn
 	@$(FUZZ_MAKE)
