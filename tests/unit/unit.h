@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,18 @@ static inline void unit_assert_file(const char *path, const char *expected) {
         text[fread(text, 1, sizeof(text) - 1, f)] = 0;
         (void) fclose(f);
         assert_string_equal(text, expected);
+}
+
+/* Each time the same, where nothing was left open in between. */
+static inline unsigned unit_count_open_files(void) {
+        DIR *d = opendir("/proc/self/fd");
+        unsigned n = 0;
+
+        assert_non_null(d);
+        while (readdir(d))
+                n++;
+        (void) closedir(d);
+        return n;
 }
 
 /* cmocka 2 has other names for its own. */

@@ -238,20 +238,9 @@ static void test_end_of_one_that_has_not_begun(void **state _unused_) {
         (void) close(ends[1]);
 }
 
-static unsigned count_open_files(void) {
-        DIR *d = opendir("/proc/self/fd");
-        unsigned n = 0;
-
-        assert_non_null(d);
-        while (readdir(d))
-                n++;
-        (void) closedir(d);
-        return n;
-}
-
 /* It starts with all of its pipes, or leaves nothing behind. */
 static void test_no_file_left(void **state _unused_) {
-        const unsigned before = count_open_files();
+        const unsigned before = unit_count_open_files();
         int lowest = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0), e;
         struct rlimit usual, tight;
         Reaper r = REAPER_NONE;
@@ -267,29 +256,29 @@ static void test_no_file_left(void **state _unused_) {
                 assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
                 if (e < 0) {
                         assert_int_equal(e, -EMFILE);
-                        assert_int_equal(count_open_files(), before);
+                        assert_int_equal(unit_count_open_files(), before);
                 }
                 tight.rlim_cur++;
         } while (e < 0);
         assert_true(r.control >= 0 && r.in >= 0 && r.out >= 0 && r.err >= 0);
         reaper_end(&r, 1);
-        assert_int_equal(count_open_files(), before);
+        assert_int_equal(unit_count_open_files(), before);
 }
 
 static void test_no_more_processes(void **state _unused_) {
-        const unsigned before = count_open_files();
+        const unsigned before = unit_count_open_files();
         int status = 0;
         Reaper r;
 
         n_forks = 0;
         assert_int_equal(start("exit 0", &r), -EAGAIN);
-        assert_int_equal(count_open_files(), before);
+        assert_int_equal(unit_count_open_files(), before);
         n_forks = 1; /* for the reaper alone */
         assert_int_equal(start("exit 0", &r), 0);
         n_forks = UINT_MAX;
         assert_int_equal(await_status(&r, &status), -ECHILD);
         reaper_end(&r, 1);
-        assert_int_equal(count_open_files(), before);
+        assert_int_equal(unit_count_open_files(), before);
 }
 
 static int set_up(void **state _unused_) {

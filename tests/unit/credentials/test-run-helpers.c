@@ -136,26 +136,15 @@ static int tear_down(void **state _unused_) {
         return 0;
 }
 
-static unsigned count_open_files(void) {
-        DIR *d = opendir("/proc/self/fd");
-        unsigned n = 0;
-
-        assert_non_null(d);
-        while (readdir(d))
-                n++;
-        (void) closedir(d);
-        return n;
-}
-
 /* And has neither a child nor a file more than before. */
 static void run_helpers(HelperCall *calls, size_t n, uint64_t timeout_usec) {
         unsigned before;
 
         if (geteuid() != 0)
                 skip(); /* cannot put a program on PATH */
-        before = count_open_files();
+        before = unit_count_open_files();
         helper_run(calls, n, "/root", NULL, timeout_usec);
-        assert_int_equal(count_open_files(), before);
+        assert_int_equal(unit_count_open_files(), before);
         assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
         assert_int_equal(errno, ECHILD);
 }
