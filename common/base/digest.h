@@ -25,6 +25,10 @@ int digest_key_load(DigestKey *ret);
 /* The same, without keeping one that had to be made. */
 int digest_key_look(DigestKey *ret);
 
+/* libcrypto reads its configuration and sets up its algorithms for the first digest, which takes longer than all that a
+ * job does: whoever forks for one does that before, once. */
+int digest_prepare(void);
+
 int digest_compute(const DigestKey *key, const void *data, size_t size, Digest *ret);
 bool digest_equal(const Digest *a, const Digest *b);
 

@@ -332,6 +332,8 @@ static int manager_build(Manager *m) {
         state_files_clean();
         r = digest_key_load(&m->key);
         if (r >= 0)
+                r = digest_prepare();
+        if (r >= 0)
                 r = sd_event_new(&m->event);
         if (r >= 0)
                 r = manager_handle_signals(m);
