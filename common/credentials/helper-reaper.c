@@ -246,6 +246,22 @@ static bool wait_for_end(const Reaper *g, int64_t until) {
         }
 }
 
+static void reaper_close(Reaper *g) {
+        (void) close(g->control);
+        closep(&g->in);
+        closep(&g->out);
+        closep(&g->err);
+        *g = REAPER_NONE;
+}
+
+bool reaper_has_ended(Reaper *g) {
+        if (!wait_for_end(g, 0))
+                return false;
+        (void) waitpid(g->pid, NULL, 0);
+        reaper_close(g);
+        return true;
+}
+
 void reaper_end(Reaper *reapers, size_t n) {
         const int64_t until = now_msec() + END_WAIT_MSEC;
 
@@ -260,10 +276,6 @@ void reaper_end(Reaper *reapers, size_t n) {
                         continue;
                 if (wait_for_end(g, until))
                         (void) waitpid(g->pid, NULL, 0);
-                (void) close(g->control);
-                closep(&g->in);
-                closep(&g->out);
-                closep(&g->err);
-                *g = REAPER_NONE;
+                reaper_close(g);
         }
 }

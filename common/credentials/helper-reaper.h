@@ -37,6 +37,9 @@ int reaper_status(Reaper *g, int *ret_status);
 /* The program itself, and its process group, at once; what else it has started at reaper_end(). */
 void reaper_kill(const Reaper *g);
 
+/* The program and all that it has started have ended: there is nothing to end any more, and it is closed. */
+bool reaper_has_ended(Reaper *g);
+
 /* Ends all that is left of all of these. Waits for it, but no longer than a second: what the kernel does not let go
  * ends later, the reaper sees to it. */
 void reaper_end(Reaper *reapers, size_t n);

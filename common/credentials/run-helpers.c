@@ -23,10 +23,10 @@ enum {
 /* What the helpers' own library prints on standard output, with exit status 1, for a server that they do not know. */
 #define NOT_FOUND_MESSAGE "credentials not found in native keychain"
 
-/* One program, from its start until the end of all. */
+/* One program, from its start until its end. */
 typedef struct Running {
-        HelperCall *call; /* NULL: it has not begun, or has ended */
-        Reaper *reaper;
+        HelperCall *call; /* NULL: there is none */
+        Reaper reaper;
         size_t written;
         uint64_t deadline_usec;
         char complaints[1024]; /* the end of its standard error */
@@ -67,20 +67,20 @@ static bool is_passing(ssize_t n) {
 static void feed(Running *r) {
         const char *input = r->call->input;
         size_t left = strlen(input) - r->written;
-        ssize_t n = left > 0 ? write(r->reaper->in, input + r->written, left) : 0;
+        ssize_t n = left > 0 ? write(r->reaper.in, input + r->written, left) : 0;
 
         if (n > 0)
                 r->written += (size_t) n;
         /* One that does not want to read may answer all the same. */
         if (r->written == strlen(input) || (n < 0 && !is_passing(n)))
-                close_end(&r->reaper->in);
+                close_end(&r->reaper.in);
 }
 
 /* 1: there may be more; 0: the end; negative: no answer. */
 static int collect(Running *r) {
         HelperCall *call = r->call;
         char buffer[4096];
-        ssize_t n = read(r->reaper->out, buffer, sizeof(buffer));
+        ssize_t n = read(r->reaper.out, buffer, sizeof(buffer));
         char *output;
 
         if (n < 0)
@@ -107,7 +107,7 @@ static int collect(Running *r) {
 static int listen_to(Running *r) {
         const size_t room = sizeof(r->complaints);
         char buffer[sizeof(r->complaints)];
-        ssize_t n = read(r->reaper->err, buffer, sizeof(buffer));
+        ssize_t n = read(r->reaper.err, buffer, sizeof(buffer));
         size_t keep;
 
         if (n <= 0)
@@ -132,12 +132,12 @@ static void finish(Running *r, int error, int status) {
                 call->complaint = helper_complaint(r->complaints, r->n_complaints, !r->complaints_cut);
         }
         if (error < 0)
-                reaper_kill(r->reaper);
+                reaper_kill(&r->reaper);
 
         OPENSSL_cleanse(r->complaints, sizeof(r->complaints));
-        close_end(&r->reaper->in);
-        close_end(&r->reaper->out);
-        close_end(&r->reaper->err);
+        close_end(&r->reaper.in);
+        close_end(&r->reaper.out);
+        close_end(&r->reaper.err);
         r->call = NULL;
 }
 
@@ -151,9 +151,9 @@ static bool has_more(int fd) {
 static void take_end(Running *r, int status) {
         int more = 1;
 
-        while (more > 0 && has_more(r->reaper->out))
+        while (more > 0 && has_more(r->reaper.out))
                 more = collect(r);
-        for (unsigned i = 0; i < COMPLAINT_READS_MAX && has_more(r->reaper->err); i++)
+        for (unsigned i = 0; i < COMPLAINT_READS_MAX && has_more(r->reaper.err); i++)
                 if (listen_to(r) == 0)
                         break;
         finish(r, more < 0 ? more : 0, status);
@@ -169,15 +169,15 @@ static void attend(Running *r, const struct pollfd *fds) {
                 more = collect(r);
         /* One that has closed its output had its time, too. */
         if (more == 0)
-                close_end(&r->reaper->out);
+                close_end(&r->reaper.out);
         if (fds[2].revents != 0 && listen_to(r) == 0)
-                close_end(&r->reaper->err);
+                close_end(&r->reaper.err);
         if (more < 0) {
                 finish(r, more, 0);
                 return;
         }
 
-        e = fds[3].revents != 0 || late ? reaper_status(r->reaper, &status) : -EAGAIN;
+        e = fds[3].revents != 0 || late ? reaper_status(&r->reaper, &status) : -EAGAIN;
         if (e == 0)
                 take_end(r, status);
         else if (e != -EAGAIN)
@@ -186,28 +186,28 @@ static void attend(Running *r, const struct pollfd *fds) {
                 finish(r, -ETIMEDOUT, 0);
 }
 
-/* Waits until one of them has something to say, or is out of time. */
-static void attend_all(Running *running, size_t n_running) {
+/* Waits until one of them has something to say, or is out of time. False: there is none. */
+static bool attend_all(Running running[static HELPER_PARALLEL_MAX]) {
         struct pollfd fds[FDS_EACH * HELPER_PARALLEL_MAX];
         uint64_t now = clock_monotonic_usec(), next = UINT64_MAX;
         Running *busy[HELPER_PARALLEL_MAX];
         size_t n = 0;
 
-        for (size_t i = 0; i < n_running && n < HELPER_PARALLEL_MAX; i++) {
+        for (size_t i = 0; i < HELPER_PARALLEL_MAX; i++) {
                 Running *r = &running[i];
 
                 if (!r->call)
                         continue;
-                fds[FDS_EACH * n] = (struct pollfd){.fd = r->reaper->in, .events = POLLOUT};
-                fds[FDS_EACH * n + 1] = (struct pollfd){.fd = r->reaper->out, .events = POLLIN};
-                fds[FDS_EACH * n + 2] = (struct pollfd){.fd = r->reaper->err, .events = POLLIN};
-                fds[FDS_EACH * n + 3] = (struct pollfd){.fd = r->reaper->control, .events = POLLIN};
+                fds[FDS_EACH * n] = (struct pollfd){.fd = r->reaper.in, .events = POLLOUT};
+                fds[FDS_EACH * n + 1] = (struct pollfd){.fd = r->reaper.out, .events = POLLIN};
+                fds[FDS_EACH * n + 2] = (struct pollfd){.fd = r->reaper.err, .events = POLLIN};
+                fds[FDS_EACH * n + 3] = (struct pollfd){.fd = r->reaper.control, .events = POLLIN};
                 if (r->deadline_usec < next)
                         next = r->deadline_usec;
                 busy[n++] = r;
         }
         if (n == 0)
-                return;
+                return false;
 
         /* A timeout of years does not fit an int; who wakes early looks again. */
         if (next > now + POLL_MAX_USEC)
@@ -216,6 +216,7 @@ static void attend_all(Running *running, size_t n_running) {
                 memset(fds, 0, sizeof(fds)); /* nothing is known but the time */
         for (size_t i = 0; i < n; i++)
                 attend(busy[i], &fds[FDS_EACH * i]);
+        return true;
 }
 
 static int begin(Running *r, HelperCall *call, char *const *environment, uint64_t timeout_usec, uint64_t last_usec) {
@@ -229,37 +230,62 @@ static int begin(Running *r, HelperCall *call, char *const *environment, uint64_
                 return -ETIMEDOUT;
 
         (void) snprintf(program, sizeof(program), "docker-credential-%s", call->helper);
-        e = reaper_start(arguments, environment, r->reaper);
+        e = reaper_start(arguments, environment, &r->reaper);
         if (e < 0)
                 return e;
         r->call = call;
+        r->written = 0;
         r->deadline_usec = clock_monotonic_usec() + timeout_usec;
+        r->n_complaints = 0;
+        r->complaints_cut = false;
         return 0;
 }
 
-static void run_all(HelperCall *calls, Running *running, size_t n_calls, char *const *environment,
-                    uint64_t timeout_usec) {
+/* Those whose program has ended, but for what it may have started. */
+typedef struct Left {
+        Reaper *items;
+        size_t n_items;
+} Left;
+
+/* Most leave nothing, and are forgotten soon. */
+static void leave(Left *left, const Running *r) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < left->n_items; i++)
+                if (!reaper_has_ended(&left->items[i]))
+                        left->items[n++] = left->items[i];
+        if (r->reaper.pid > 0)
+                left->items[n++] = r->reaper;
+        left->n_items = n;
+}
+
+static void run_all(HelperCall *calls, size_t n_calls, Left *left, char *const *environment, uint64_t timeout_usec) {
         const uint64_t last_usec = clock_monotonic_usec() + (HELPER_RUN_TIMEOUTS - 1) * timeout_usec;
-        size_t next = 0, busy;
+        Running running[HELPER_PARALLEL_MAX] = {0};
+        size_t next = 0;
 
         do {
-                busy = 0;
-                for (size_t i = 0; i < next; i++)
-                        busy += running[i].call ? 1 : 0;
-                for (; next < n_calls && busy < HELPER_PARALLEL_MAX; next++) {
-                        calls[next].error = begin(&running[next], &calls[next], environment, timeout_usec, last_usec);
-                        busy += running[next].call ? 1 : 0;
+                for (size_t i = 0; i < HELPER_PARALLEL_MAX; i++) {
+                        Running *r = &running[i];
+
+                        for (; !r->call && next < n_calls; next++) {
+                                leave(left, r);
+                                r->reaper = REAPER_NONE;
+                                calls[next].error = begin(r, &calls[next], environment, timeout_usec, last_usec);
+                        }
                 }
-                attend_all(running, next);
-        } while (busy > 0 || next < n_calls);
+        } while (attend_all(running));
+
+        for (size_t i = 0; i < HELPER_PARALLEL_MAX; i++)
+                leave(left, &running[i]);
 }
 
 void helper_run(HelperCall *calls, size_t n_calls, const char *home, char *const *environment, uint64_t timeout_usec) {
         _cleanup_(helper_environment_freep) char **variables = helper_environment_new(home, environment);
-        _cleanup_free_ Running *running = calloc(n_calls, sizeof(Running));
         _cleanup_free_ Reaper *reapers = calloc(n_calls, sizeof(Reaper));
+        Left left = {.items = reapers};
 
-        if (!variables || !running || !reapers) {
+        if (!variables || !reapers) {
                 for (size_t i = 0; i < n_calls; i++)
                         calls[i].error = -ENOMEM;
                 return;
@@ -267,10 +293,8 @@ void helper_run(HelperCall *calls, size_t n_calls, const char *home, char *const
 
         /* One that ends before it has read its input must not end us. */
         (void) signal(SIGPIPE, SIG_IGN);
-        for (size_t i = 0; i < n_calls; i++)
-                running[i].reaper = &reapers[i];
-        run_all(calls, running, n_calls, variables, timeout_usec);
-        reaper_end(reapers, n_calls);
+        run_all(calls, n_calls, &left, variables, timeout_usec);
+        reaper_end(left.items, left.n_items);
 }
 
 void helper_calls_done(HelperCall *calls, size_t n_calls) {

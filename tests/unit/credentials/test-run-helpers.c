@@ -550,6 +550,25 @@ static void test_many_at_once(void **state _unused_) {
         helper_calls_done(calls, ELEMENTSOF(calls));
 }
 
+/* What is kept open does not grow with their number. */
+static void test_more_than_there_are_descriptors(void **state _unused_) {
+        HelperCall calls[400];
+        struct rlimit usual, tight;
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+        tight = usual;
+        tight.rlim_cur = 200;
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                calls[i] = (HelperCall){.helper = "unit-good", .verb = "get", .input = "x"};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+        run_helpers(calls, ELEMENTSOF(calls), LONG);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                assert_int_equal(calls[i].error, 0);
+        helper_calls_done(calls, ELEMENTSOF(calls));
+}
+
 static void test_hanging_ones_share_one_time_limit(void **state _unused_) {
         HelperCall calls[HELPER_PARALLEL_MAX];
         struct timespec before, after;
@@ -660,6 +679,7 @@ int main(void) {
                                                 unit_remove_directory),
                 cmocka_unit_test(test_one_that_hangs_spoils_no_other),
                 cmocka_unit_test(test_many_at_once),
+                cmocka_unit_test(test_more_than_there_are_descriptors),
                 cmocka_unit_test(test_hanging_ones_share_one_time_limit),
                 cmocka_unit_test(test_too_many_hanging_ones),
                 cmocka_unit_test(test_answers),
