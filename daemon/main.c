@@ -239,7 +239,7 @@ static int verb_manager(const Arguments *a, Settings **settings) {
 /* Where each entry comes from, and what was changed on the way; on stderr, so that stdout is what would be written. */
 static void print_sources(const Credentials *credentials) {
         for (size_t i = 0; i < credentials->n_items; i++) {
-                const Credential *c = &credentials->items[i];
+                const Credential *c = credentials->items[i];
 
                 if (!credential_is_usable(c))
                         continue;

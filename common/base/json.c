@@ -91,19 +91,24 @@ static bool scan_escape(Scan *s, bool name) {
         return true;
 }
 
+static bool is_plain(char c) {
+        return (unsigned char) c >= ' ' && c != '"' && c != '\\';
+}
+
 static bool scan_string(Scan *s, bool name) {
         if (!skip_one(s, "\""))
                 return refuse(s, peek(s) == '\'' ? "single quotes" : "not a name in double quotes");
 
-        while (!skip_one(s, "\"")) {
-                if ((unsigned char) peek(s) < ' ')
-                        return refuse(s, "a control character in a string");
-                if (!skip_one(s, "\\"))
+        for (;;) {
+                while (is_plain(peek(s)))
                         s->at++;
-                else if (!scan_escape(s, name))
+                if (skip_one(s, "\""))
+                        return true;
+                if (!skip_one(s, "\\"))
+                        return refuse(s, "a control character in a string");
+                if (!scan_escape(s, name))
                         return false;
         }
-        return true;
 }
 
 static bool hand_on(Scan *s, const char *text, size_t size) {

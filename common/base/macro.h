@@ -55,6 +55,12 @@ DEFINE_CLEANUP_FUNC(DIR *, closedir)
 #define _cleanup_fclose_ _cleanup_(fclosep)
 #define _cleanup_closedir_ _cleanup_(closedirp)
 
+/* Room behind the n items that an array has; it doubles, so that many are no more work each than few. NULL: no memory,
+ * and the array is as it was. */
+static inline void *room_for_one_more(void *items, size_t n, size_t item_size) {
+        return n > 0 && (n & (n - 1)) != 0 ? items : reallocarray(items, n > 0 ? 2 * n : 1, item_size);
+}
+
 /* Hands a resource over: the variable it leaves no longer owns it. */
 static inline int steal_fd(int *fd) {
         int r = *fd;

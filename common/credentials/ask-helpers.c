@@ -15,6 +15,11 @@
 #define MINUTE_USEC ((int64_t) (60 * USEC_PER_SEC))
 #define SHORT_LEASE_USEC (30 * MINUTE_USEC)
 
+enum {
+        /* Of a line of the environment file (131071 bytes, execve(2)) the shortest entry takes 20. */
+        HELPERS_MAX = 131071 / 20,
+};
+
 static void note_next(HelperRound *round, int64_t when) {
         if (when > 0 && (round->next == 0 || when < round->next))
                 round->next = when;
@@ -61,7 +66,7 @@ static void run_helpers(const CredentialSettings *settings, HelperRound *round, 
 
 /* The lease of what a file or store names in this round. terms: but for the settings. */
 static int name_lease(const CredentialSettings *settings, const HelperRound *round, const char *registry,
-                      const char *helper, LeaseTerms terms, size_t *ret) {
+                      const char *helper, LeaseTerms terms, Lease **ret) {
         Lease *lease = leases_add(round->leases, registry, helper);
         int r;
 
@@ -71,7 +76,7 @@ static int name_lease(const CredentialSettings *settings, const HelperRound *rou
         if (r < 0)
                 return r;
         lease->named = true;
-        *ret = (size_t) (lease - round->leases->items);
+        *ret = lease;
         return 0;
 }
 
@@ -80,7 +85,7 @@ static int name_lease(const CredentialSettings *settings, const HelperRound *rou
 /* As the store said when it was last asked. */
 static int list_from_leases(const HelperRound *round, const CredentialStore *store, Credentials *c) {
         for (size_t i = 0; i < round->leases->n_items; i++) {
-                const Lease *l = &round->leases->items[i];
+                const Lease *l = round->leases->items[i];
                 _cleanup_(credential_done) Credential entry = {0};
                 int r;
 
@@ -151,7 +156,7 @@ static int take_store(const CredentialSettings *settings, HelperRound *round, Le
 
 int ask_stores(const CredentialSettings *settings, HelperRound *round, Credentials *c, Problems *problems) {
         _cleanup_free_ HelperCall *calls = calloc(c->n_stores + 1, sizeof(HelperCall));
-        _cleanup_free_ size_t *leases = calloc(c->n_stores + 1, sizeof(size_t));
+        _cleanup_free_ Lease **leases = calloc(c->n_stores + 1, sizeof(Lease *));
         _cleanup_free_ char *home = home_directory();
         size_t n_calls = 0, next = 0;
         int r = calls && leases && home ? 0 : -ENOMEM;
@@ -159,7 +164,7 @@ int ask_stores(const CredentialSettings *settings, HelperRound *round, Credentia
         for (size_t i = 0; r >= 0 && i < c->n_stores; i++) {
                 r = name_lease(settings, round, "", c->stores[i].helper,
                                (LeaseTerms){.key = "", .source = c->stores[i].source}, &leases[i]);
-                if (r >= 0 && round->ask != ASK_NOBODY && store_is_due(round, &round->leases->items[leases[i]]))
+                if (r >= 0 && round->ask != ASK_NOBODY && store_is_due(round, leases[i]))
                         calls[n_calls++] = (HelperCall){.helper = c->stores[i].helper, .verb = "list", .input = ""};
         }
         if (r < 0)
@@ -169,8 +174,7 @@ int ask_stores(const CredentialSettings *settings, HelperRound *round, Credentia
         for (size_t i = 0; r >= 0 && i < c->n_stores; i++) {
                 bool asked = next < n_calls && streq(calls[next].helper, c->stores[i].helper);
 
-                r = take_store(settings, round, &round->leases->items[leases[i]], asked ? &calls[next] : NULL,
-                               &c->stores[i], c, problems);
+                r = take_store(settings, round, leases[i], asked ? &calls[next] : NULL, &c->stores[i], c, problems);
                 next += asked;
         }
         helper_calls_done(calls, n_calls);
@@ -321,7 +325,7 @@ static bool is_due(HelperRound *round, const Lease *lease) {
 /* The lease of each entry that names a helper, and which of them are to be asked. */
 typedef struct Question {
         size_t item;
-        size_t lease;
+        Lease *lease;
         bool useless; /* not asked, even if it is due */
         bool due;
         bool asked;
@@ -333,7 +337,7 @@ static int collect_questions(const CredentialSettings *settings, HelperRound *ro
         int r;
 
         for (size_t i = 0; i < c->n_items; i++) {
-                Credential *item = &c->items[i];
+                Credential *item = c->items[i];
                 Question *q = &ret[n];
                 Lease *lease;
 
@@ -348,7 +352,7 @@ static int collect_questions(const CredentialSettings *settings, HelperRound *ro
                                &q->lease);
                 if (r < 0)
                         return r;
-                lease = &round->leases->items[q->lease];
+                lease = q->lease;
                 q->useless = is_no_use(round, item, lease);
                 q->due = !q->useless && is_due(round, lease);
                 q->asked = q->due && round->ask != ASK_NOBODY;
@@ -413,17 +417,37 @@ static int take_answers(const CredentialSettings *settings, HelperRound *round, 
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < n; i++)
-                r = take_one(settings, round, &c->items[questions[i].item], &round->leases->items[questions[i].lease],
-                             &questions[i], questions[i].asked ? &calls[n_calls++] : NULL, problems);
+                r = take_one(settings, round, c->items[questions[i].item], questions[i].lease, &questions[i],
+                             questions[i].asked ? &calls[n_calls++] : NULL, problems);
         return r;
 }
 
 /* It says that there is nothing (any more): as good as no entry. One that is about to be asked may say otherwise. */
-static void remove_empty(const HelperRound *round, Credentials *c, const Question *questions, size_t n) {
+static void remove_empty(Credentials *c, const Question *questions, size_t n) {
         for (size_t i = n; i-- > 0;)
-                if (round->leases->items[questions[i].lease].error == -ENOKEY &&
-                    (questions[i].asked || !questions[i].due) && !credential_is_usable(&c->items[questions[i].item]))
+                if (questions[i].lease->error == -ENOKEY && (questions[i].asked || !questions[i].due) &&
+                    !credential_is_usable(c->items[questions[i].item]))
                         credentials_remove(c, questions[i].item);
+}
+
+/* What they say could not be written anyway: nobody is kept busy with so many. */
+static int refuse_too_many(const Credentials *c, Problems *problems) {
+        const char *source = NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; i < c->n_items; i++) {
+                if (!c->items[i]->helper)
+                        continue;
+                source = c->items[i]->source;
+                n++;
+        }
+        if (n <= HELPERS_MAX)
+                return 0;
+        problems_add(problems, LOG_ERR,
+                     "%s: credential helpers have %zu registries, and the line of the environment file has room for %d "
+                     "at most; none is asked, and nothing was written. Take registries out of it, or set Exclude=",
+                     source, n, HELPERS_MAX);
+        return -E2BIG;
 }
 
 int ask_helpers(const CredentialSettings *settings, HelperRound *round, Credentials *c, Problems *problems) {
@@ -435,19 +459,21 @@ int ask_helpers(const CredentialSettings *settings, HelperRound *round, Credenti
 
         if (!questions || !calls || !home)
                 return -ENOMEM;
-        r = collect_questions(settings, round, c, questions, &n);
+        r = refuse_too_many(c, problems);
+        if (r >= 0)
+                r = collect_questions(settings, round, c, questions, &n);
         if (r < 0)
                 return r;
 
         for (size_t i = 0; i < n; i++)
                 if (questions[i].asked)
-                        calls[n_calls++] = (HelperCall){.helper = c->items[questions[i].item].helper,
+                        calls[n_calls++] = (HelperCall){.helper = c->items[questions[i].item]->helper,
                                                         .verb = "get",
-                                                        .input = c->items[questions[i].item].key};
+                                                        .input = c->items[questions[i].item]->key};
         run_helpers(settings, round, calls, n_calls, home);
         r = take_answers(settings, round, c, questions, n, calls, problems);
         helper_calls_done(calls, n_calls);
         if (r >= 0)
-                remove_empty(round, c, questions, n);
+                remove_empty(c, questions, n);
         return r;
 }

@@ -290,14 +290,15 @@ int credfile_parse(Credentials *c, const char *path, const char *text, size_t si
                 return r;
 
         for (size_t i = 0; i < file.n_items; i++) {
-                const Credential *other = credentials_find(c, file.items[i].registry);
+                const Credential *other = credentials_find(c, file.items[i]->registry);
 
-                if (other && has_source(other) && !has_source(&file.items[i]))
+                if (other && has_source(other) && !has_source(file.items[i]))
                         continue;
-                r = credentials_put(c, &file.items[i]);
+                r = credentials_put(c, file.items[i]);
                 if (r < 0)
                         return r;
         }
+        credentials_sort(c);
         for (size_t i = 0; i < file.n_stores; i++) {
                 r = credentials_add_store(c, file.stores[i].helper, file.stores[i].source);
                 if (r < 0)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/credentials.h"
 
+#include <search.h>
+
 #include "base/secret.h"
 
 void credential_done(Credential *c) {
@@ -15,9 +17,22 @@ void credential_done(Credential *c) {
         *c = (Credential){0};
 }
 
+static Credential *credential_free(Credential *c) {
+        if (c)
+                credential_done(c);
+        free(c);
+        return NULL;
+}
+
+DEFINE_CLEANUP_FUNC(Credential *, credential_free)
+
+static void keep_node(void *node _unused_) {
+}
+
 void credentials_done(Credentials *c) {
+        tdestroy(c->by_registry, keep_node);
         for (size_t i = 0; i < c->n_items; i++)
-                credential_done(&c->items[i]);
+                credential_free(c->items[i]);
         free(c->items);
         for (size_t i = 0; i < c->n_stores; i++) {
                 free(c->stores[i].helper);
@@ -27,52 +42,77 @@ void credentials_done(Credentials *c) {
         *c = (Credentials){0};
 }
 
+static int compare_registries(const void *a, const void *b) {
+        const Credential *x = a, *y = b;
+
+        return strcmp(x->registry, y->registry);
+}
+
 static Credential *find_item(const Credentials *c, const char *registry) {
-        for (size_t i = 0; i < c->n_items; i++)
-                if (streq(c->items[i].registry, registry))
-                        return &c->items[i];
-        return NULL;
+        const Credential wanted = {.registry = (char *) registry};
+        Credential *const *node = tfind(&wanted, &c->by_registry, compare_registries);
+
+        return node ? *node : NULL;
 }
 
 const Credential *credentials_find(const Credentials *c, const char *registry) {
         return find_item(c, registry);
 }
 
-/* A place for registry in the ordered list, with nothing in it; NULL when there is no memory. */
-static Credential *insert_item(Credentials *c, const char *registry) {
-        Credential *items = reallocarray(c->items, c->n_items + 1, sizeof(Credential));
-        size_t i = 0;
+static int compare_items(const void *a, const void *b) {
+        Credential *const *x = a, *const *y = b;
 
-        if (!items)
-                return NULL;
-        c->items = items;
+        return compare_registries(*x, *y);
+}
 
-        while (i < c->n_items && strcmp(items[i].registry, registry) < 0)
-                i++;
-        memmove(items + i + 1, items + i, (c->n_items - i) * sizeof(Credential));
-        items[i] = (Credential){0};
-        c->n_items++;
-        return &items[i];
+void credentials_sort(Credentials *c) {
+        if (c->n_items > 0)
+                qsort(c->items, c->n_items, sizeof(Credential *), compare_items);
+}
+
+static int append_item(Credentials *c, Credential *credential) {
+        _cleanup_(credential_freep) Credential *item = calloc(1, sizeof(Credential));
+        Credential **items = room_for_one_more(c->items, c->n_items, sizeof(Credential *));
+
+        if (items)
+                c->items = items;
+        if (!item || !items)
+                return -ENOMEM;
+        item->registry = credential->registry;
+        if (!tsearch(item, &c->by_registry, compare_registries)) {
+                item->registry = NULL; /* it is the caller's still */
+                return -ENOMEM;
+        }
+        *item = *credential;
+        c->items[c->n_items++] = STEAL_POINTER(item);
+        return 0;
 }
 
 int credentials_put(Credentials *c, Credential *credential) {
         Credential *item = find_item(c, credential->registry);
+        char *registry;
+        int r;
 
-        if (!item)
-                item = insert_item(c, credential->registry);
-        if (!item)
-                return -ENOMEM;
-
-        credential_done(item);
-        *item = *credential;
+        if (!item) {
+                r = append_item(c, credential);
+                if (r < 0)
+                        return r;
+        } else {
+                /* The name by which it is found stays where it is. */
+                registry = STEAL_POINTER(item->registry);
+                credential_done(item);
+                *item = *credential;
+                free(item->registry);
+                item->registry = registry;
+        }
         *credential = (Credential){0};
         return 0;
 }
 
 void credentials_remove(Credentials *c, size_t i) {
-        credential_done(&c->items[i]);
-        c->n_items--;
-        memmove(c->items + i, c->items + i + 1, (c->n_items - i) * sizeof(Credential));
+        (void) tdelete(c->items[i], &c->by_registry, compare_registries);
+        credential_free(c->items[i]);
+        c->items[i] = c->items[--c->n_items];
 }
 
 static int copy_field(const char *s, char **ret) {
@@ -135,7 +175,7 @@ int credentials_copy(const Credentials *c, Credentials *ret) {
         _cleanup_(credentials_done) Credentials list = {.incomplete = c->incomplete};
 
         for (size_t i = 0; i < c->n_items; i++) {
-                int r = credentials_put_copy(&list, &c->items[i]);
+                int r = credentials_put_copy(&list, c->items[i]);
 
                 if (r < 0)
                         return r;
@@ -191,37 +231,48 @@ static void canonical_append(Canonical *c, const char *s) {
         c->size += n;
 }
 
-int credentials_digest(const Credentials *list, const DigestKey *key, Digest *ret) {
+static size_t canonical_size_of(const Credential *e) {
+        return canonical_size(e->registry) + canonical_size(e->username) + canonical_size(e->password) +
+               canonical_size(e->identity_token);
+}
+
+/* items: in order. */
+static int digest_items(Credential *const *items, size_t n_items, const DigestKey *key, Digest *ret) {
         Canonical c = {0};
         size_t size = 1;
         int r;
 
-        for (size_t i = 0; i < list->n_items; i++) {
-                const Credential *e = &list->items[i];
-
-                size += canonical_size(e->registry) + canonical_size(e->username) + canonical_size(e->password) +
-                        canonical_size(e->identity_token);
-        }
+        for (size_t i = 0; i < n_items; i++)
+                size += canonical_size_of(items[i]);
         c.bytes = calloc(1, size);
         if (!c.bytes)
                 return -ENOMEM;
 
-        for (size_t i = 0; i < list->n_items; i++) {
-                const Credential *e = &list->items[i];
-
-                canonical_append(&c, e->registry);
-                canonical_append(&c, e->username);
-                canonical_append(&c, e->password);
-                canonical_append(&c, e->identity_token);
+        for (size_t i = 0; i < n_items; i++) {
+                canonical_append(&c, items[i]->registry);
+                canonical_append(&c, items[i]->username);
+                canonical_append(&c, items[i]->password);
+                canonical_append(&c, items[i]->identity_token);
         }
         r = digest_compute(key, c.bytes, c.size, ret);
         secret_free_sized(c.bytes, size);
         return r;
 }
 
-int credential_digest(const Credential *c, const DigestKey *key, Digest *ret) {
-        Credential copy = *c; /* of the pointers, for a list that is not changed */
-        const Credentials one = {.items = &copy, .n_items = 1};
+int credentials_digest(const Credentials *c, const DigestKey *key, Digest *ret) {
+        _cleanup_free_ Credential **items = calloc(c->n_items + 1, sizeof(Credential *));
 
-        return credentials_digest(&one, key, ret);
+        if (!items)
+                return -ENOMEM;
+        if (c->n_items > 0) {
+                memcpy(items, c->items, c->n_items * sizeof(Credential *));
+                qsort(items, c->n_items, sizeof(Credential *), compare_items);
+        }
+        return digest_items(items, c->n_items, key, ret);
+}
+
+int credential_digest(const Credential *c, const DigestKey *key, Digest *ret) {
+        Credential copy = *c, *const item = &copy; /* of the pointers, for a list that is not changed */
+
+        return digest_items(&item, 1, key, ret);
 }

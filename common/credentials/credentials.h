@@ -26,10 +26,11 @@ typedef struct CredentialStore {
         bool yields;  /* as of an entry: so does each that it lists */
 } CredentialStore;
 
-/* One entry for each registry, ordered by registry (strcmp). A zeroed struct is an empty list. */
+/* One entry for each registry, however many there are. A zeroed struct is an empty list. */
 typedef struct Credentials {
-        Credential *items;
+        Credential **items; /* in any order; credentials_sort() */
         size_t n_items;
+        void *by_registry; /* a tree of them: tsearch(3) */
         CredentialStore *stores;
         size_t n_stores;
         bool incomplete; /* there may be more: a source could not be read */
@@ -49,7 +50,12 @@ const Credential *credentials_find(const Credentials *c, const char *registry);
 /* Takes over what *credential holds, replacing an entry for the same registry. */
 int credentials_put(Credentials *c, Credential *credential);
 int credentials_put_copy(Credentials *c, const Credential *credential);
+
+/* The last one takes its place. */
 void credentials_remove(Credentials *c, size_t i);
+
+/* By registry (strcmp): as they are asked for, written and shown. */
+void credentials_sort(Credentials *c);
 
 /* User name, password and token of another one in place of its own. -ENOMEM: it has none then. */
 int credential_copy_secrets(Credential *c, const Credential *other);

@@ -35,8 +35,8 @@ static int note_stamp(HelperRound *round, const char *path, const CredFileStamp 
 
         due = login_due(mark, round->now);
         for (size_t i = 0; i < round->leases->n_items; i++)
-                if (streq(round->leases->items[i].source, path))
-                        lease_bring_forward(&round->leases->items[i], due, round->now);
+                if (streq(round->leases->items[i]->source, path))
+                        lease_bring_forward(round->leases->items[i], due, round->now);
         return 0;
 }
 
@@ -44,7 +44,7 @@ static int note_stamp(HelperRound *round, const char *path, const CredFileStamp 
  * the environment file stays. */
 static void yield_to(Credentials *c) {
         for (size_t i = 0; i < c->n_items; i++)
-                c->items[i].yields = true;
+                c->items[i]->yields = true;
         for (size_t i = 0; i < c->n_stores; i++)
                 c->stores[i].yields = true;
 }
@@ -116,12 +116,12 @@ static void leave_out(const CredentialSettings *settings, Credentials *c, Proble
         size_t i = 0;
 
         while (i < c->n_items) {
-                if (!is_excluded(settings, c->items[i].registry)) {
+                if (!is_excluded(settings, c->items[i]->registry)) {
                         i++;
                         continue;
                 }
-                problems_add(problems, LOG_INFO, "%s: %s is left out, as Exclude= says", c->items[i].source,
-                             c->items[i].registry);
+                problems_add(problems, LOG_INFO, "%s: %s is left out, as Exclude= says", c->items[i]->source,
+                             c->items[i]->registry);
                 credentials_remove(c, i);
         }
 }
@@ -155,6 +155,7 @@ int gather_credentials(const CredentialSettings *settings, HelperRound *round, C
                 return r;
 
         leave_out(settings, &c, problems);
+        credentials_sort(&c);
         r = ask_helpers(settings, round, &c, problems);
         if (r < 0)
                 return r;
@@ -163,6 +164,7 @@ int gather_credentials(const CredentialSettings *settings, HelperRound *round, C
         if (round->leases->n_items == 0)
                 leases_done(round->leases);
 
+        credentials_sort(&c);
         *ret = c;
         c = (Credentials){0};
         return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/lease.h"
 
+#include <search.h>
 #include <sys/random.h>
 
 #include "base/json.h"
@@ -20,18 +21,28 @@ enum {
         ERRNO_MAX = 4095, /* the kernel's own MAX_ERRNO */
 };
 
-static void lease_done(Lease *l) {
+static Lease *lease_free(Lease *l) {
+        if (!l)
+                return NULL;
+
         free(l->registry);
         free(l->key);
         free(l->helper);
         free(l->source);
         free(l->complaint);
-        *l = (Lease){0};
+        free(l);
+        return NULL;
+}
+
+DEFINE_CLEANUP_FUNC(Lease *, lease_free)
+
+static void keep_node(void *node _unused_) {
 }
 
 void leases_done(Leases *l) {
+        tdestroy(l->by_name, keep_node);
         for (size_t i = 0; i < l->n_items; i++)
-                lease_done(&l->items[i]);
+                lease_free(l->items[i]);
         for (size_t i = 0; i < l->n_marks; i++)
                 free(l->marks[i].path);
         free(l->items);
@@ -39,45 +50,62 @@ void leases_done(Leases *l) {
         *l = (Leases){0};
 }
 
+static int compare_names(const void *a, const void *b) {
+        const Lease *one = a, *other = b;
+        int r = strcmp(one->registry, other->registry);
+
+        return r != 0 ? r : strcmp(one->helper, other->helper);
+}
+
 Lease *leases_find(const Leases *l, const char *registry, const char *helper) {
-        for (size_t i = 0; i < l->n_items; i++)
-                if (streq(l->items[i].registry, registry) && streq(l->items[i].helper, helper))
-                        return &l->items[i];
-        return NULL;
+        const Lease wanted = {.registry = (char *) registry, .helper = (char *) helper};
+        Lease *const *node = tfind(&wanted, &l->by_name, compare_names);
+
+        return node ? *node : NULL;
+}
+
+static Lease *lease_new(const char *registry, const char *helper) {
+        _cleanup_(lease_freep) Lease *lease = calloc(1, sizeof(Lease));
+
+        if (!lease)
+                return NULL;
+        lease->registry = strdup(registry);
+        lease->helper = strdup(helper);
+        lease->key = strdup("");
+        lease->source = strdup("");
+        lease->complaint = strdup("");
+        if (!lease->registry || !lease->helper || !lease->key || !lease->source || !lease->complaint)
+                return NULL;
+        return STEAL_POINTER(lease);
 }
 
 Lease *leases_add(Leases *l, const char *registry, const char *helper) {
-        Lease *found = leases_find(l, registry, helper), *items;
-        Lease lease = {0};
+        _cleanup_(lease_freep) Lease *lease = NULL;
+        Lease *found = leases_find(l, registry, helper), **items;
 
         if (found)
                 return found;
-        items = reallocarray(l->items, l->n_items + 1, sizeof(Lease));
+        items = room_for_one_more(l->items, l->n_items, sizeof(Lease *));
         if (!items)
                 return NULL;
         l->items = items;
 
-        lease.registry = strdup(registry);
-        lease.helper = strdup(helper);
-        lease.key = strdup("");
-        lease.source = strdup("");
-        lease.complaint = strdup("");
-        if (!lease.registry || !lease.helper || !lease.key || !lease.source || !lease.complaint) {
-                lease_done(&lease);
+        lease = lease_new(registry, helper);
+        if (!lease || !tsearch(lease, &l->by_name, compare_names))
                 return NULL;
-        }
-        items[l->n_items] = lease;
-        return &items[l->n_items++];
+        return items[l->n_items++] = STEAL_POINTER(lease);
 }
 
 void leases_prune(Leases *l, bool (*keep)(const Lease *lease, void *userdata), void *userdata) {
         size_t n = 0;
 
         for (size_t i = 0; i < l->n_items; i++) {
-                if (keep(&l->items[i], userdata))
+                if (keep(l->items[i], userdata)) {
                         l->items[n++] = l->items[i];
-                else
-                        lease_done(&l->items[i]);
+                        continue;
+                }
+                (void) tdelete(l->items[i], &l->by_name, compare_names);
+                lease_free(l->items[i]);
         }
         l->n_items = n;
 }
@@ -155,8 +183,8 @@ int leases_take_fresh(Leases *l, const Leases *round, int64_t now) {
 
         leases_prune(l, is_still_listed, &asked);
         for (size_t i = 0; r >= 0 && i < round->n_items; i++)
-                if (round->items[i].fresh || was_listed(round, &round->items[i]))
-                        r = take_lease(l, &round->items[i], now);
+                if (round->items[i]->fresh || was_listed(round, round->items[i]))
+                        r = take_lease(l, round->items[i], now);
         return r;
 }
 
@@ -338,7 +366,7 @@ static int describe(const Leases *l, json_object *top) {
         for (size_t i = 0; r >= 0 && i < l->n_items; i++) {
                 json_object *o = append(leases);
 
-                r = o ? describe_lease(&l->items[i], o) : -ENOMEM;
+                r = o ? describe_lease(l->items[i], o) : -ENOMEM;
         }
         for (size_t i = 0; r >= 0 && i < l->n_marks; i++) {
                 json_object *o = append(files);

@@ -62,8 +62,9 @@ typedef struct FileMark {
 
 /* A zeroed struct is an empty one. */
 typedef struct Leases {
-        Lease *items;
+        Lease **items; /* in the order in which they came */
         size_t n_items;
+        void *by_name; /* a tree of them: tsearch(3) */
         FileMark *marks;
         size_t n_marks;
 } Leases;

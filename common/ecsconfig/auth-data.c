@@ -102,7 +102,7 @@ static const char *refuse(const Credential *c, AuthType type) {
 
 static AuthType choose_type(const Credentials *c) {
         for (size_t i = 0; i < c->n_items; i++)
-                if (credential_is_usable(&c->items[i]) && refuse(&c->items[i], AUTH_TYPE_DOCKERCFG))
+                if (credential_is_usable(c->items[i]) && refuse(c->items[i], AUTH_TYPE_DOCKERCFG))
                         return AUTH_TYPE_DOCKER;
         return AUTH_TYPE_DOCKERCFG;
 }
@@ -146,7 +146,7 @@ static void decode_strict(char *auth, char *ret) {
         size_t n = 0, padding;
 
         for (const char *s = auth; *s; s++)
-                if (!strchr("\r\n", *s))
+                if (*s != '\r' && *s != '\n')
                         auth[n++] = *s;
         auth[n] = 0;
 
@@ -244,17 +244,23 @@ static int parse_entry(const char *key, json_object *entry, AuthType type, Namin
         return c.key ? credentials_put(list, &c) : -ENOMEM;
 }
 
-static int parse_values(const char *type, const char *data, Naming naming, Credentials *ret) {
-        _cleanup_(credentials_done) Credentials list = {0};
+/* The two values, read once. */
+typedef struct AuthValues {
+        AuthType type;
+        json_object *top; /* NULL: without a type the agent does not look at the data */
+} AuthValues;
+
+static void auth_values_done(AuthValues *v) {
+        json_object_put(v->top);
+}
+
+static int parse_values(const char *type, const char *data, AuthValues *ret) {
         _cleanup_json_ json_object *top = NULL;
         AuthType t = AUTH_TYPE_AUTO;
         int r;
 
-        /* Without a type the agent does not look at the data. */
-        if (str_empty(type)) {
-                *ret = (Credentials){0};
+        if (str_empty(type))
                 return 0;
-        }
         if (auth_type_from_string(type, &t) < 0 || t == AUTH_TYPE_AUTO)
                 return -EBADMSG;
 
@@ -266,19 +272,37 @@ static int parse_values(const char *type, const char *data, Naming naming, Crede
         if (!json_object_is_type(top, json_type_object))
                 return -EBADMSG;
 
-        json_object_object_foreach(top, key, entry) {
-                r = parse_entry(key, entry, t, naming, &list);
+        *ret = (AuthValues){.type = t, .top = STEAL_POINTER(top)};
+        return 0;
+}
+
+static int list_entries(const AuthValues *v, Naming naming, Credentials *ret) {
+        _cleanup_(credentials_done) Credentials list = {0};
+        int r;
+
+        if (!v->top) {
+                *ret = (Credentials){0};
+                return 0;
+        }
+
+        json_object_object_foreach(v->top, key, entry) {
+                r = parse_entry(key, entry, v->type, naming, &list);
                 if (r < 0)
                         return r;
         }
 
+        credentials_sort(&list);
         *ret = list;
         list = (Credentials){0};
         return 0;
 }
 
 int authdata_parse(const char *type, const char *data, Credentials *ret) {
-        return parse_values(type, data, NAMING_REGISTRY, ret);
+        _cleanup_(auth_values_done) AuthValues values = {0};
+        int r;
+
+        r = parse_values(type, data, &values);
+        return r < 0 ? r : list_entries(&values, NAMING_REGISTRY, ret);
 }
 
 static bool same_field(const char *a, const char *b) {
@@ -297,7 +321,7 @@ static int check_written(const Credentials *c, const char *type, const char *dat
                 return r == -ENOMEM ? r : -EIO;
 
         for (size_t i = 0; i < c->n_items; i++) {
-                const Credential *meant = &c->items[i], *written = credentials_find(&back, meant->registry);
+                const Credential *meant = c->items[i], *written = credentials_find(&back, meant->registry);
 
                 if (!credential_is_usable(meant))
                         continue;
@@ -316,8 +340,8 @@ static int check_written(const Credentials *c, const char *type, const char *dat
  * be carried, or is left out. */
 static int replace_refused(Credentials *c, const Credentials *former, AuthType chosen, Problems *problems) {
         for (size_t i = c->n_items; i-- > 0;) {
-                const char *why = credential_is_usable(&c->items[i]) ? refuse(&c->items[i], chosen) : NULL;
-                const Credential *before = why && former ? credentials_find(former, c->items[i].registry) : NULL;
+                const char *why = credential_is_usable(c->items[i]) ? refuse(c->items[i], chosen) : NULL;
+                const Credential *before = why && former ? credentials_find(former, c->items[i]->registry) : NULL;
                 bool keeps = before && credential_is_usable(before) && !refuse(before, chosen);
                 int r;
 
@@ -327,7 +351,7 @@ static int replace_refused(Credentials *c, const Credentials *former, AuthType c
                         problems, LOG_ERR,
                         "%s: the credentials of %s cannot be written as AuthType=%s: they have %s. %s; the others are "
                         "written. Log out of it, or set another [Agent] AuthType=",
-                        c->items[i].source ? c->items[i].source : "credentials", c->items[i].registry,
+                        c->items[i]->source ? c->items[i]->source : "credentials", c->items[i]->registry,
                         auth_type_names[chosen], why,
                         keeps ? "The entry that the environment file has for it stays" : "It is left out");
                 if (!keeps) {
@@ -352,9 +376,10 @@ int authdata_format(Credentials *c, const Credentials *former, AuthType type, co
         if (!top)
                 return -ENOMEM;
         r = replace_refused(c, former, chosen, problems);
+        credentials_sort(c);
         for (size_t i = 0; r >= 0 && i < c->n_items; i++)
-                if (credential_is_usable(&c->items[i]))
-                        r = add_entry(top, &c->items[i], chosen);
+                if (credential_is_usable(c->items[i]))
+                        r = add_entry(top, c->items[i], chosen);
         if (r < 0)
                 return r;
 
@@ -378,18 +403,48 @@ int authdata_format(Credentials *c, const Credentials *former, AuthType type, co
         return 0;
 }
 
-int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret) {
-        /* No list has this form: its first field would be longer than the whole. */
-        static const char dropped[] = "\xff\xff\xff\xff\xff\xff\xff\xff the agent drops everything";
+static int digest_values(const AuthValues *v, const DigestKey *key, Digest *ret) {
         _cleanup_(credentials_done) Credentials list = {0};
         int r;
 
-        r = parse_values(type, data, NAMING_AGENT, &list);
+        r = list_entries(v, NAMING_AGENT, &list);
+        return r < 0 ? r : credentials_digest(&list, key, ret);
+}
+
+static int digest_dropped(const DigestKey *key, Digest *ret) {
+        /* No list has this form: its first field would be longer than the whole. */
+        static const char dropped[] = "\xff\xff\xff\xff\xff\xff\xff\xff the agent drops everything";
+
+        return digest_compute(key, dropped, sizeof(dropped), ret);
+}
+
+int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret) {
+        _cleanup_(auth_values_done) AuthValues values = {0};
+        int r;
+
+        r = parse_values(type, data, &values);
+        if (r >= 0)
+                r = digest_values(&values, key, ret);
+        return r == -EBADMSG ? digest_dropped(key, ret) : r;
+}
+
+int authdata_look(const char *type, const char *data, const DigestKey *key, Credentials *ret, Digest *ret_digest) {
+        _cleanup_(auth_values_done) AuthValues values = {0};
+        _cleanup_(credentials_done) Credentials list = {0};
+        int r;
+
+        r = parse_values(type, data, &values);
+        if (r >= 0)
+                r = digest_values(&values, key, ret_digest);
+        if (r >= 0)
+                r = list_entries(&values, NAMING_REGISTRY, &list);
         if (r == -EBADMSG)
-                return digest_compute(key, dropped, sizeof(dropped), ret);
+                r = digest_dropped(key, ret_digest);
         if (r < 0)
                 return r;
-        return credentials_digest(&list, key, ret);
+        *ret = list;
+        list = (Credentials){0};
+        return 0;
 }
 
 /* In any case of its letters: Go's decoder takes the names of members so. */

@@ -36,6 +36,9 @@ int authdata_parse(const char *type, const char *data, Credentials *ret);
  * ("docker.io" for Docker Hub) makes another digest: that is what a restart would mend. */
 int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret);
 
+/* Both of it with one look. What the agent would drop is no credentials. */
+int authdata_look(const char *type, const char *data, const DigestKey *key, Credentials *ret, Digest *ret_digest);
+
 /* The data with its secrets shown as "***", for people. The caller frees *ret. -EBADMSG: not JSON; others as
  * json_parse_strict(). */
 int authdata_mask(const char *data, char **ret);

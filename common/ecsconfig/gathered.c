@@ -23,7 +23,7 @@ void gathered_done(Gathered *g) {
 
 bool gathered_was_asked(const Gathered *g) {
         for (size_t i = 0; i < g->leases.n_items; i++)
-                if (g->leases.items[i].fresh)
+                if (g->leases.items[i]->fresh)
                         return true;
         return false;
 }
@@ -32,7 +32,7 @@ unsigned gathered_count_failed(const Gathered *g) {
         unsigned n = 0;
 
         for (size_t i = 0; i < g->leases.n_items; i++)
-                n += g->leases.items[i].fresh && g->leases.items[i].failures > 0;
+                n += g->leases.items[i]->fresh && g->leases.items[i]->failures > 0;
         return n;
 }
 
@@ -40,7 +40,7 @@ int gathered_give_back(Gathered *g, const Credentials *current, const DigestKey 
         int64_t now = clock_usec(CLOCK_REALTIME);
 
         for (size_t i = 0; i < g->leases.n_items; i++) {
-                Lease *l = &g->leases.items[i];
+                Lease *l = g->leases.items[i];
                 const Credential *c = current ? credentials_find(current, l->registry) : NULL;
                 Digest digest;
                 int r;

@@ -8,7 +8,7 @@ unsigned sync_list_registries(const Credentials *credentials, char *ret, size_t 
 
         ret[0] = 0;
         for (size_t i = 0; i < credentials->n_items; i++) {
-                const Credential *c = &credentials->items[i];
+                const Credential *c = credentials->items[i];
 
                 if (!credential_is_usable(c))
                         continue;
@@ -33,9 +33,10 @@ static size_t weigh(const Credential *c) {
 }
 
 static int compare_weights(const void *a, const void *b) {
-        size_t x = weigh(a), y = weigh(b);
+        const Credential *const *one = a, *const *other = b;
+        size_t x = weigh(*one), y = weigh(*other);
 
-        return x < y ? 1 : x > y ? -1 : 0;
+        return x < y ? 1 : x > y ? -1 : strcmp((*one)->registry, (*other)->registry);
 }
 
 void sync_explain_refused_line(const EcsConfigSettings *settings, int error, Credentials *credentials, const char *data,
@@ -45,7 +46,7 @@ void sync_explain_refused_line(const EcsConfigSettings *settings, int error, Cre
         unsigned n;
 
         if (credentials->n_items > 0)
-                qsort(credentials->items, credentials->n_items, sizeof(Credential), compare_weights);
+                qsort(credentials->items, credentials->n_items, sizeof(Credential *), compare_weights);
         n = sync_list_registries(credentials, names, sizeof(names));
 
         if (error == -E2BIG)
@@ -71,9 +72,9 @@ static void describe_lease(const Credential *c, const Leases *leases, SyncEntry 
         const Lease *l = NULL;
 
         for (size_t i = 0; !l && leases && i < leases->n_items; i++)
-                if (streq(leases->items[i].registry, c->registry) && (leases->items[i].named || !c->source) &&
-                    (!c->helper || streq(leases->items[i].helper, c->helper)))
-                        l = &leases->items[i];
+                if (streq(leases->items[i]->registry, c->registry) && (leases->items[i]->named || !c->source) &&
+                    (!c->helper || streq(leases->items[i]->helper, c->helper)))
+                        l = leases->items[i];
         if (!l || (c->source && !c->helper))
                 return;
         copy_string(e->source, sizeof(e->source), l->source);
@@ -95,7 +96,7 @@ void sync_describe_entries(const Credentials *credentials, const Leases *leases,
 
         memset(report->entries, 0, sizeof(report->entries));
         for (size_t i = 0; i < credentials->n_items && n < SYNC_ENTRIES_MAX; i++) {
-                const Credential *c = &credentials->items[i];
+                const Credential *c = credentials->items[i];
                 SyncEntry *e = &report->entries[n];
 
                 if (!credential_is_usable(c) && !fails(c, leases))

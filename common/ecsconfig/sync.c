@@ -72,16 +72,16 @@ static int explain_yielding(const Credential *c, const Credential *current, cons
 static int keep_last_good(const Credentials *current, Credentials *credentials, const DigestKey *key,
                           Problems *problems) {
         for (size_t i = 0; i < current->n_items; i++) {
-                const Credential *c = credentials_find(credentials, current->items[i].registry);
+                const Credential *c = credentials_find(credentials, current->items[i]->registry);
                 int r = 0;
 
                 if (c ? credential_is_usable(c) && !c->yields : !credentials->incomplete)
                         continue;
                 if (c && credential_is_usable(c))
-                        r = explain_yielding(c, &current->items[i], key, problems);
+                        r = explain_yielding(c, current->items[i], key, problems);
                 if (r < 0)
                         return r;
-                r = credentials_put_copy(credentials, &current->items[i]);
+                r = credentials_put_copy(credentials, current->items[i]);
                 if (r < 0)
                         return r;
         }
@@ -160,25 +160,19 @@ static int prepare(const Gathered *gathered, const Credentials *current, const E
 }
 
 /* What stands in the file now, for the report. */
-static int describe_current(const EnvFile *file, const DigestKey *key, SyncReport *report) {
+static int describe_current(const EnvFile *file, const DigestKey *key, SyncReport *report, Credentials *ret) {
         _cleanup_(auth_entries_done) AuthEntries entries = {0};
-        _cleanup_(credentials_done) Credentials current = {0};
         int r;
 
         r = read_current(file, &entries);
-        if (r < 0)
-                return r;
-        r = authdata_digest(entries.type, entries.data, key, &report->digest);
+        if (r >= 0)
+                r = authdata_look(entries.type, entries.data, key, ret, &report->digest);
         if (r < 0)
                 return r;
 
-        r = authdata_parse(entries.type, entries.data, &current);
-        if (r < 0 && r != -EBADMSG)
-                return r; /* -EBADMSG: the agent would use none of it, so there is none */
-
-        report->n_registries = sync_list_registries(&current, report->registries, sizeof(report->registries));
+        report->n_registries = sync_list_registries(ret, report->registries, sizeof(report->registries));
         if (str_empty(report->entries[0].registry))
-                sync_describe_entries(&current, NULL, report);
+                sync_describe_entries(ret, NULL, report);
         report->digest_known = true;
         return 0;
 }
@@ -205,9 +199,7 @@ static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOut
                 gathered_keep(gathered, report);
         /* All that can fail comes first: what is written then is also told of. */
         after = *report;
-        r = describe_current(file, key, &after);
-        if (r >= 0)
-                r = read_credentials(file, &current);
+        r = describe_current(file, key, &after, &current);
         if (r >= 0)
                 r = envfile_save(file, &report->problems);
         if (r < 0)
@@ -241,9 +233,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         report->seen_usec = clock_monotonic_usec();
 
         /* What stands there counts even if we fail below: the agent is to run with it. */
-        r = describe_current(file, key, report);
-        if (r >= 0)
-                r = read_credentials(file, &current);
+        r = describe_current(file, key, report, &current);
         if (r < 0)
                 return r;
 
@@ -317,13 +307,14 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
 }
 
 int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncReport *ret) {
+        _cleanup_(credentials_done) Credentials current = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         SyncReport report = {.outcome = SYNC_UNCHANGED};
         int r;
 
         r = envfile_open(settings->environment_file, &file, &report.problems);
         if (r >= 0)
-                r = describe_current(file, key, &report);
+                r = describe_current(file, key, &report, &current);
         if (r < 0)
                 return r;
         *ret = report;
@@ -379,9 +370,7 @@ static int forecast(const CredentialSettings *sources, const EcsConfigSettings *
 
         r = envfile_open(settings->environment_file, &file, &f->report.problems);
         if (r >= 0)
-                r = describe_current(file, key, &f->report);
-        if (r >= 0)
-                r = read_credentials(file, &f->before);
+                r = describe_current(file, key, &f->report, &f->before);
         if (r < 0)
                 return r;
 
@@ -398,9 +387,7 @@ static int forecast(const CredentialSettings *sources, const EcsConfigSettings *
         if (outcome < 0)
                 return outcome;
 
-        r = read_credentials(file, &f->after);
-        if (r >= 0)
-                r = describe_current(file, key, &f->report);
+        r = describe_current(file, key, &f->report, &f->after);
         if (r < 0)
                 return r;
         f->report.behind = false;

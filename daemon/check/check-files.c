@@ -73,7 +73,7 @@ static void check_login(Check *c, const Credential *e) {
 
 void check_registries(Check *c, const Credentials *credentials, bool login) {
         for (size_t i = 0; i < credentials->n_items; i++) {
-                const Credential *e = &credentials->items[i];
+                const Credential *e = credentials->items[i];
 
                 if (!credential_is_usable(e))
                         continue;

@@ -59,7 +59,7 @@ static bool nothing_is_watched(const Check *c, const Credentials *credentials) {
         const CredentialSettings *s = &c->settings->credentials;
 
         for (size_t i = 0; i < credentials->n_items; i++)
-                if (credentials->items[i].source)
+                if (credentials->items[i]->source)
                         return false;
         for (char **file = s->files; *file; file++) {
                 int r = names_a_registry(*file, s->strict);

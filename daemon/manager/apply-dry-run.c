@@ -55,7 +55,7 @@ static int say_registries(const SyncForecast *f, const DigestKey *key, const cha
         int n = 0;
 
         for (size_t i = 0; i < f->after.n_items; i++) {
-                const Credential *after = &f->after.items[i], *before = credentials_find(&f->before, after->registry);
+                const Credential *after = f->after.items[i], *before = credentials_find(&f->before, after->registry);
                 bool same = false;
                 int r = before ? is_same(before, after, key, &same) : 0;
 
@@ -69,9 +69,9 @@ static int say_registries(const SyncForecast *f, const DigestKey *key, const cha
                 n += !same;
         }
         for (size_t i = 0; i < f->before.n_items; i++) {
-                if (credentials_find(&f->after, f->before.items[i].registry))
+                if (credentials_find(&f->after, f->before.items[i]->registry))
                         continue;
-                say("%s: would be removed", f->before.items[i].registry);
+                say("%s: would be removed", f->before.items[i]->registry);
                 n++;
         }
         return n;

@@ -42,7 +42,7 @@ static void check_format(const Credentials *list, AuthType asked) {
         check(authdata_format(c, NULL, asked, &type, &data, &problems) == 0);
         check(c->n_items == list->n_items || problems.n_items > 0); /* never without a reason */
         for (size_t i = 0; i < c->n_items; i++)
-                n_usable += credential_is_usable(&c->items[i]);
+                n_usable += credential_is_usable(c->items[i]);
         if (!data) {
                 check(n_usable == 0);
                 return;
@@ -56,7 +56,7 @@ static void check_format(const Credentials *list, AuthType asked) {
         check(authdata_parse(type, data, &read) == 0);
         check(read.n_items == n_usable);
         for (size_t i = 0; i < c->n_items; i++) {
-                const Credential *item = &c->items[i], *other = credentials_find(&read, item->registry);
+                const Credential *item = c->items[i], *other = credentials_find(&read, item->registry);
 
                 if (!credential_is_usable(item))
                         continue;
@@ -102,7 +102,7 @@ static int read_file(const char *type _unused_, const char *text _unused_, FuzzW
 
         check(r >= 0 || fuzz_failed() || (problems.n_items > 0 && c.n_items == 0));
         for (size_t i = 1; i < c.n_items; i++)
-                check(strcmp(c.items[i - 1].registry, c.items[i].registry) < 0);
+                check(strcmp(c.items[i - 1]->registry, c.items[i]->registry) < 0);
         say(words, &c, &problems);
         fuzz_say_digest(words, &stamp.digest);
         return r;

@@ -49,7 +49,7 @@ static void check_round(Leases *l) {
         const int64_t now = 1000000 * (int64_t) USEC_PER_SEC;
 
         for (size_t i = 0; i < l->n_items; i++) {
-                Lease *lease = &l->items[i];
+                Lease *lease = l->items[i];
 
                 (void) lease_is_due(lease, now);
                 check(lease_restore_pause(lease) > 0);
@@ -100,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         if (r < 0)
                 check(!l.items && !l.marks);
         for (size_t i = 0; i < l.n_items; i++)
-                check_lease(&l, &l.items[i]);
+                check_lease(&l, l.items[i]);
 
         check(leases_save(&l) == 0 && leases_load(&again) == 0 && same_leases(&l, &again));
         check(leases_take_fresh(&copy, &l, 0) == 0 && copy.n_items == 0);

@@ -21,7 +21,7 @@ static const char *shown(const char *s) {
 
 void fuzz_say_credentials(FuzzWords *words, const Credentials *c) {
         for (size_t i = 0; i < c->n_items; i++) {
-                const Credential *e = &c->items[i];
+                const Credential *e = c->items[i];
 
                 fuzz_say(words, "%s %s %s %s %s %s %s %s %d%d%d\n", e->registry, shown(e->key), shown(e->source),
                          shown(e->helper), shown(e->username), shown(e->password), shown(e->identity_token),

@@ -110,14 +110,14 @@ static void gather_after(Host *h, const Credentials *answers, Credentials *ret) 
                 skip(); /* cannot put a program on PATH */
         h->problems = (Problems){0};
         for (size_t i = 0; i < h->leases.n_items; i++)
-                h->leases.items[i].named = false;
+                h->leases.items[i]->named = false;
         assert_int_equal(gather_credentials(&h->settings, &round, ret, &h->problems), 0);
         h->next = round.next;
 }
 
 static void gather(Host *h, Credentials *ret) {
         for (size_t i = 0; i < h->leases.n_items; i++)
-                h->leases.items[i].fresh = false; /* as from its file */
+                h->leases.items[i]->fresh = false; /* as from its file */
         gather_after(h, NULL, ret);
 }
 
@@ -128,14 +128,14 @@ static void look(Host *h) {
         gather(h, &found);
         assert_int_equal(credentials_copy(&found, &merged), 0);
         for (size_t i = 0; i < h->current.n_items; i++) {
-                const Credential *c = credentials_find(&merged, h->current.items[i].registry);
+                const Credential *c = credentials_find(&merged, h->current.items[i]->registry);
 
                 if (c ? credential_is_usable(c) && !c->yields : !merged.incomplete)
                         continue;
-                assert_int_equal(credentials_put(&merged, &h->current.items[i]), 0);
+                assert_int_equal(credentials_put(&merged, h->current.items[i]), 0);
         }
         for (size_t i = merged.n_items; i-- > 0;)
-                if (!credential_is_usable(&merged.items[i]))
+                if (!credential_is_usable(merged.items[i]))
                         credentials_remove(&merged, i);
         credentials_done(&h->current);
         h->current = merged;
@@ -360,7 +360,7 @@ static void test_what_is_no_short_lease(void **state) {
         h->settings.helper_lifetimes = (HelperLifetimes){.items = h->lifetimes, .n_items = 1};
         unit_write_file(h->first, HELPERS(OF("one.example")));
         look(h);
-        lease_bring_forward(&h->leases.items[0], NOW + SECONDS(30), h->now);
+        lease_bring_forward(h->leases.items[0], NOW + SECONDS(30), h->now);
         look(h);
         assert_false(warned(h));
         put(h, "fail-one.example", "");
@@ -377,7 +377,7 @@ static void test_what_is_no_short_lease(void **state) {
         put(h, "fail-one.example", "");
         h->now += SECONDS(90);
         look(h);
-        assert_int_equal(h->leases.items[0].failures, 1);
+        assert_int_equal(h->leases.items[0]->failures, 1);
         unit_assert_problem(&h->problems, "no luck");
         assert_false(warned(h));
 }

@@ -59,12 +59,12 @@ static void check_entries(const EntryCase *cases, size_t n) {
                 assert_true(asprintf(&text, "{\"auths\":{\"r.example\":%s}}", cases[i].entry) > 0);
                 assert_int_equal(parse(&c, text, &problems), 0);
                 assert_int_equal(c.n_items, 1);
-                assert_same(c.items[0].username, cases[i].username);
-                assert_same(c.items[0].password, cases[i].password);
-                assert_same(c.items[0].identity_token, cases[i].identity_token);
-                assert_same(c.items[0].email, cases[i].email);
-                assert_string_equal(c.items[0].registry, "r.example");
-                assert_string_equal(c.items[0].source, "/f");
+                assert_same(c.items[0]->username, cases[i].username);
+                assert_same(c.items[0]->password, cases[i].password);
+                assert_same(c.items[0]->identity_token, cases[i].identity_token);
+                assert_same(c.items[0]->email, cases[i].email);
+                assert_string_equal(c.items[0]->registry, "r.example");
+                assert_string_equal(c.items[0]->source, "/f");
 
                 assert_int_equal(problems.n_items, cases[i].problem ? 1 : 0);
                 assert_no_secret(&problems);
@@ -162,10 +162,10 @@ static void test_two_fields(void **state _unused_) {
                                &problems),
                          0);
         assert_int_equal(c.n_items, 3);
-        assert_string_equal(c.items[0].registry, "a");
-        assert_string_equal(c.items[1].registry, "m/x");
-        assert_string_equal(c.items[2].registry, "z");
-        assert_ptr_equal(credentials_find(&c, "z"), &c.items[2]);
+        assert_string_equal(c.items[0]->registry, "a");
+        assert_string_equal(c.items[1]->registry, "m/x");
+        assert_string_equal(c.items[2]->registry, "z");
+        assert_ptr_equal(credentials_find(&c, "z"), c.items[2]);
         assert_null(credentials_find(&c, "b"));
         assert_int_equal(problems.n_items, 0);
 }
@@ -310,8 +310,8 @@ static void test_credential_stores(void **state _unused_) {
                 assert_int_equal(c.n_items, cases[i].helper || cases[i].usable ? 1 : 0);
                 assert_int_equal(c.n_stores, cases[i].store ? 1 : 0);
                 if (c.n_items > 0) {
-                        assert_same(c.items[0].helper, cases[i].helper);
-                        assert_int_equal(credential_is_usable(&c.items[0]), cases[i].usable);
+                        assert_same(c.items[0]->helper, cases[i].helper);
+                        assert_int_equal(credential_is_usable(c.items[0]), cases[i].usable);
                 }
                 if (c.n_stores > 0) {
                         assert_string_equal(c.stores[0].helper, cases[i].store);
@@ -357,8 +357,8 @@ static void check_two_keys(const char *taken, const char *other) {
                                      order ? ENTRY : OTHER, order ? other : taken, order ? OTHER : ENTRY) > 0);
                 assert_int_equal(parse(&c, text, &problems), 0);
                 assert_int_equal(c.n_items, 1);
-                assert_string_equal(c.items[0].key, taken);
-                assert_string_equal(c.items[0].username, "user");
+                assert_string_equal(c.items[0]->key, taken);
+                assert_string_equal(c.items[0]->username, "user");
                 assert_int_equal(problems.n_items, 1);
                 assert_int_equal(problems.items[0].level, LOG_WARNING);
                 unit_assert_problem(&problems, taken);
@@ -410,12 +410,12 @@ static void test_empty_entry_takes_no_place(void **state _unused_) {
 
                 assert_int_equal(parse(&c, files[i], &problems), 0);
                 assert_int_equal(c.n_items, 1);
-                assert_string_equal(c.items[0].username, "user");
+                assert_string_equal(c.items[0]->username, "user");
                 assert_int_equal(problems.n_items, 1);
 
                 assert_int_equal(parse(&c, "{\"auths\":{\"docker.io\":{}}}", &problems), 0);
                 assert_int_equal(c.n_items, 1);
-                assert_string_equal(c.items[0].username, "user");
+                assert_string_equal(c.items[0]->username, "user");
         }
 }
 
@@ -451,7 +451,7 @@ static void test_load(void **state) {
         assert_int_equal(symlink("config.json", link), 0);
         assert_int_equal(credfile_load(&c, link, true, NULL, NULL, &problems), 0);
         assert_int_equal(c.n_items, 1);
-        assert_string_equal(c.items[0].source, link);
+        assert_string_equal(c.items[0]->source, link);
         assert_int_equal(problems.n_items, 0);
 }
 

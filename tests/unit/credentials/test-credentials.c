@@ -15,7 +15,7 @@ static void expect(const Credentials *c, const char *registries) {
         char text[256] = "";
 
         for (size_t i = 0; i < c->n_items; i++) {
-                (void) strncat(text, c->items[i].registry, sizeof(text) - strlen(text) - 1);
+                (void) strncat(text, c->items[i]->registry, sizeof(text) - strlen(text) - 1);
                 (void) strncat(text, " ", sizeof(text) - strlen(text) - 1);
         }
         assert_string_equal(text, registries);
@@ -28,6 +28,7 @@ static void test_order_does_not_depend_on_arrival(void **state _unused_) {
         put(&c, "a", "2");
         put(&c, "z", "3");
         put(&c, "b", "4");
+        credentials_sort(&c);
         expect(&c, "a b m z ");
 }
 
@@ -41,12 +42,38 @@ static void test_replace_and_remove(void **state _unused_) {
         assert_string_equal(credentials_find(&c, "a")->username, "new");
         assert_null(credentials_find(&c, "c"));
 
+        put(&c, "c", "c");
+        credentials_remove(&c, 0);
+        assert_null(credentials_find(&c, "a"));
+        expect(&c, "c b "); /* the last one took its place */
         credentials_remove(&c, 0);
         expect(&c, "b ");
         credentials_remove(&c, 0);
         expect(&c, "");
         put(&c, "a", "again");
         expect(&c, "a ");
+}
+
+/* However many there are and however they come, each is found, and the order is the same. */
+static void test_many(void **state _unused_) {
+        enum { MANY = 20011 }; /* a prime: each step below leads to another one */
+        _cleanup_(credentials_done) Credentials c = {0};
+        char name[32];
+
+        for (unsigned i = 0; i < MANY; i++) {
+                (void) snprintf(name, sizeof(name), "%05u.example", i * 7919 % MANY);
+                put(&c, name, name);
+        }
+        assert_int_equal(c.n_items, MANY);
+        credentials_sort(&c);
+        for (unsigned i = 0; i < MANY; i++) {
+                (void) snprintf(name, sizeof(name), "%05u.example", i);
+                assert_string_equal(c.items[i]->registry, name);
+                assert_ptr_equal(credentials_find(&c, name), c.items[i]);
+        }
+        for (unsigned i = 0; i < MANY; i++)
+                credentials_remove(&c, 0);
+        assert_null(credentials_find(&c, name));
 }
 
 /* It can be used again, or done once more. */
@@ -106,6 +133,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_order_does_not_depend_on_arrival),
                 cmocka_unit_test(test_replace_and_remove),
+                cmocka_unit_test(test_many),
                 cmocka_unit_test(test_done),
                 cmocka_unit_test(test_other_secrets),
                 cmocka_unit_test(test_usable),

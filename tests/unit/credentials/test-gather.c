@@ -9,18 +9,22 @@
 #define ENTRY "{\"auth\":\"dXNlcjpwYXNzd29yZA==\"}"
 #define PROGRAMS "/usr/local/bin/docker-credential-unit-gather-"
 
-/* As by somebody who asks every helper. */
-static int gather_once(const CredentialSettings *settings, Credentials *ret, Problems *problems) {
+static int gather_asking(const CredentialSettings *settings, Asking asking, Credentials *ret, Problems *problems) {
         static const DigestKey key = {{1}};
         const Credentials none = {0};
         Leases leases = {0};
         HelperRound round = {
-                .key = &key, .current = &none, .now = 1000 * (int64_t) USEC_PER_SEC, .ask = ASK_ALL, .leases = &leases};
+                .key = &key, .current = &none, .now = 1000 * (int64_t) USEC_PER_SEC, .ask = asking, .leases = &leases};
         int r;
 
         r = gather_credentials(settings, &round, ret, problems);
         leases_done(&leases);
         return r;
+}
+
+/* As by somebody who asks every helper. */
+static int gather_once(const CredentialSettings *settings, Credentials *ret, Problems *problems) {
+        return gather_asking(settings, ASK_ALL, ret, problems);
 }
 
 static const struct {
@@ -182,7 +186,7 @@ static void test_stores_before_a_broken_file(void **state) {
         assert_int_equal(gather_credentials(&settings, &round, &c, &problems), 0);
         assert_int_equal(c.n_items, 2);
         for (size_t i = 0; i < c.n_items; i++)
-                assert_true(c.items[i].yields && !credential_is_usable(&c.items[i]));
+                assert_true(c.items[i]->yields && !credential_is_usable(c.items[i]));
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
                 free(files[i]);
 }
@@ -263,6 +267,36 @@ static void test_leases_of_other_files(void **state) {
 }
 
 /* The default of Exclude=, against the hosts that Amazon ECR has. */
+/* A line of the environment file has room for no more. */
+static void test_more_than_a_line_carries(void **state) {
+        enum { ROOM = 6553 };
+        _cleanup_free_ char *path = unit_path(*state, "config.json"), *text = calloc(ROOM + 3, 64);
+        char exclude_a[] = "excluded*", *exclude[] = {exclude_a, NULL}, *files[] = {path, NULL};
+        const CredentialSettings settings = {.files = files, .exclude = exclude, .helper_timeout_usec = USEC_PER_SEC};
+
+        assert_non_null(text);
+        for (unsigned extra = 0; extra < 2; extra++) {
+                _cleanup_(credentials_done) Credentials c = {0};
+                Problems problems = {0};
+                char *end = stpcpy(text, "{\"credHelpers\":{\"excluded.example\":\"x\"");
+
+                for (unsigned i = 0; i < ROOM + extra; i++)
+                        end += sprintf(end, ",\"r%u.example\":\"unit-gather-marker\"", i);
+                (void) stpcpy(end, "}}");
+                unit_write_file(path, text);
+                if (extra == 0) {
+                        assert_int_equal(gather_asking(&settings, ASK_NOBODY, &c, &problems), 0);
+                        assert_int_equal(c.n_items, ROOM);
+                        continue;
+                }
+                assert_int_equal(gather_once(&settings, &c, &problems), -E2BIG);
+                assert_int_equal(access("/tmp/ecs-authd-unit-gather-was-asked", F_OK), -1);
+                assert_int_equal(problems.items[problems.n_items - 1].level, LOG_ERR);
+                assert_non_null(strstr(problems.items[problems.n_items - 1].text, path));
+                assert_non_null(strstr(problems.items[problems.n_items - 1].text, "have 6554 registries"));
+        }
+}
+
 static void test_amazon_ecr(void **state) {
         static const char *const excluded[] = {
                 "123456789012.dkr.ecr.us-east-1.amazonaws.com",
@@ -321,6 +355,7 @@ int main(void) {
                 TEST(test_hosts_that_are_left_out),
                 TEST(test_odd_password_of_a_helper),
                 TEST(test_leases_of_other_files),
+                TEST(test_more_than_a_line_carries),
                 TEST(test_amazon_ecr),
         };
 

@@ -189,8 +189,8 @@ static void test_later_answer_counts(void **state _unused_) {
                                NOW + SECONDS(table[i].on_record));
                 assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(3000)), 0);
                 assert_int_equal(l.n_items, 1);
-                assert_int_equal(l.items[0].fresh, table[i].taken);
-                assert_int_equal(digest_equal(&l.items[0].digest, &digest), table[i].taken);
+                assert_int_equal(l.items[0]->fresh, table[i].taken);
+                assert_int_equal(digest_equal(&l.items[0]->digest, &digest), table[i].taken);
         }
 }
 
@@ -209,8 +209,8 @@ static void test_login_during_a_round(void **state _unused_) {
                 lease->due = NOW + SECONDS(table[i].due);
                 lease->login = NOW + SECONDS(table[i].login);
                 assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
-                assert_int_equal(l.items[0].due, NOW + SECONDS(table[i].expected));
-                assert_int_equal(l.items[0].asked, NOW);
+                assert_int_equal(l.items[0]->due, NOW + SECONDS(table[i].expected));
+                assert_int_equal(l.items[0]->asked, NOW);
         }
 }
 
@@ -223,12 +223,12 @@ static void test_failure_beside_an_answer(void **state _unused_) {
         assert_int_equal(lease_failed(other, -EIO, "", NOW + 1), 0);
         lease_answered(lease, &digest, 0, SECONDS(3600), NOW, NOW);
         assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
-        assert_int_equal(l.items[0].failures, 0);
+        assert_int_equal(l.items[0]->failures, 0);
         /* And the other way round. */
         lease_answered(other, &digest, 0, SECONDS(3600), NOW, NOW);
-        assert_int_equal(lease_failed(&l.items[0], -EIO, "", NOW + 2), 0);
+        assert_int_equal(lease_failed(l.items[0], -EIO, "", NOW + 2), 0);
         assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
-        assert_int_equal(l.items[0].failures, 0);
+        assert_int_equal(l.items[0]->failures, 0);
 }
 
 static void test_not_written(void **state _unused_) {
@@ -263,18 +263,18 @@ static void test_list_of_a_round(void **state _unused_) {
         for (unsigned i = 0; i < 3; i++) {
                 if (i != 2) {
                         assert_non_null(leases_add(&l, names[i], "vault"));
-                        l.items[l.n_items - 1].listed = true;
+                        l.items[l.n_items - 1]->listed = true;
                 }
                 if (i != 1) {
                         assert_non_null(leases_add(&round, names[i], "vault"));
-                        round.items[round.n_items - 1].listed = true;
+                        round.items[round.n_items - 1]->listed = true;
                 }
         }
         assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
         assert_int_equal(l.n_items, 2);
         /* Its store was asked, so that what it does not name is no more. */
         assert_non_null(leases_add(&round, "", "vault"));
-        round.items[round.n_items - 1].fresh = true;
+        round.items[round.n_items - 1]->fresh = true;
         assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
         assert_non_null(leases_find(&l, "a.example", "vault"));
         assert_null(leases_find(&l, "b.example", "vault"));
@@ -329,7 +329,7 @@ static void test_found_by_registry_and_helper(void **state _unused_) {
         assert_non_null(leases_add(&l, "a", "y"));
         assert_non_null(leases_add(&l, "b", "x"));
         assert_int_equal(l.n_items, 3);
-        assert_ptr_equal(leases_add(&l, "a", "y"), &l.items[1]);
+        assert_ptr_equal(leases_add(&l, "a", "y"), l.items[1]);
         assert_int_equal(l.n_items, 3);
         assert_null(leases_find(&l, "b", "y"));
 }
@@ -376,22 +376,22 @@ static void test_kept_over_a_restart(void **state) {
         assert_int_equal(st.st_mode, S_IFREG | 0600);
         assert_int_equal(leases_load(&again), 0);
         assert_int_equal(again.n_items, 1);
-        assert_string_equal(again.items[0].registry, "registry.example");
-        assert_string_equal(again.items[0].key, "https://registry.example");
-        assert_string_equal(again.items[0].helper, "vault");
-        assert_string_equal(again.items[0].source, "/root/.docker/config.json");
-        assert_string_equal(again.items[0].complaint, lease->complaint);
-        assert_true(again.items[0].answered && again.items[0].listed && again.items[0].entered);
-        assert_int_equal(again.items[0].login, NOW + 3);
-        assert_int_equal(again.items[0].restored, 3);
-        assert_int_equal(again.items[0].given, NOW);
-        assert_int_equal(again.items[0].settings.bytes[0], 5);
-        assert_int_equal(again.items[0].asked, NOW + 1);
-        assert_int_equal(again.items[0].due, lease->due);
-        assert_int_equal(again.items[0].end, NOW + SECONDS(60));
-        assert_int_equal(again.items[0].error, -EKEYEXPIRED);
-        assert_int_equal(again.items[0].failures, 1);
-        assert_true(digest_equal(&again.items[0].digest, &digest));
+        assert_string_equal(again.items[0]->registry, "registry.example");
+        assert_string_equal(again.items[0]->key, "https://registry.example");
+        assert_string_equal(again.items[0]->helper, "vault");
+        assert_string_equal(again.items[0]->source, "/root/.docker/config.json");
+        assert_string_equal(again.items[0]->complaint, lease->complaint);
+        assert_true(again.items[0]->answered && again.items[0]->listed && again.items[0]->entered);
+        assert_int_equal(again.items[0]->login, NOW + 3);
+        assert_int_equal(again.items[0]->restored, 3);
+        assert_int_equal(again.items[0]->given, NOW);
+        assert_int_equal(again.items[0]->settings.bytes[0], 5);
+        assert_int_equal(again.items[0]->asked, NOW + 1);
+        assert_int_equal(again.items[0]->due, lease->due);
+        assert_int_equal(again.items[0]->end, NOW + SECONDS(60));
+        assert_int_equal(again.items[0]->error, -EKEYEXPIRED);
+        assert_int_equal(again.items[0]->failures, 1);
+        assert_true(digest_equal(&again.items[0]->digest, &digest));
         assert_int_equal(again.n_marks, 1);
         assert_string_equal(again.marks[0].path, "/root/.docker/config.json");
         assert_true(again.marks[0].stamp.inode == UINT64_MAX && again.marks[0].stamp.mtime_nsec == INT64_MAX);
@@ -402,7 +402,7 @@ static void test_kept_over_a_restart(void **state) {
         assert_int_equal(leases_save(&again), 0);
         assert_int_equal(stat(path, &after), 0);
         assert_int_equal(after.st_ino, st.st_ino);
-        again.items[0].due++;
+        again.items[0]->due++;
         assert_int_equal(leases_save(&again), 0);
         assert_int_equal(stat(path, &after), 0);
         assert_int_not_equal(after.st_ino, st.st_ino);
@@ -463,10 +463,10 @@ static void test_damaged(void **state _unused_) {
                         fail_msg("%s: %d, %zu, %zu", table[i].text, r, l.n_items, l.n_marks);
                 /* Every sum and difference of these is a number. */
                 for (size_t j = 0; j < l.n_items; j++) {
-                        unit_assert_in_range(l.items[j].asked, 0, INT64_MAX / 4);
-                        unit_assert_in_range(l.items[j].due, 0, INT64_MAX / 4);
-                        unit_assert_in_range(l.items[j].end, 0, INT64_MAX / 4);
-                        assert_true(l.items[j].error <= 0 && l.items[j].error >= -4095);
+                        unit_assert_in_range(l.items[j]->asked, 0, INT64_MAX / 4);
+                        unit_assert_in_range(l.items[j]->due, 0, INT64_MAX / 4);
+                        unit_assert_in_range(l.items[j]->end, 0, INT64_MAX / 4);
+                        assert_true(l.items[j]->error <= 0 && l.items[j]->error >= -4095);
                 }
         }
 }

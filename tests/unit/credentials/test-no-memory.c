@@ -46,7 +46,7 @@ static void add(char *text, size_t size, const char *format, ...) {
 static void describe(const Credentials *c, const Problems *problems, char *ret, size_t size) {
         add(ret, size, "incomplete %d\n", c->incomplete);
         for (size_t i = 0; i < c->n_items; i++) {
-                const Credential *e = &c->items[i];
+                const Credential *e = c->items[i];
 
                 add(ret, size, "%s %s %s %s %s %s %s %s %d%d%d\n", shown(e->registry), shown(e->key), shown(e->source),
                     shown(e->helper), shown(e->username), shown(e->password), shown(e->identity_token), shown(e->email),
@@ -60,7 +60,7 @@ static void describe(const Credentials *c, const Problems *problems, char *ret, 
 
 static void describe_leases(const Leases *l, char *ret, size_t size) {
         for (size_t i = 0; i < l->n_items; i++) {
-                const Lease *e = &l->items[i];
+                const Lease *e = l->items[i];
                 char hex[65];
 
                 digest_to_hex(&e->digest, hex);
@@ -137,7 +137,7 @@ static int copy(unsigned n, char *ret, size_t size) {
         failing_begin(n);
         r = credentials_copy(&c, &other);
         if (r >= 0)
-                r = credential_copy_secrets(&other.items[0], &c.items[c.n_items - 1]);
+                r = credential_copy_secrets(other.items[0], c.items[c.n_items - 1]);
         if (r >= 0)
                 r = credentials_digest(&other, &key, &digest);
         failing_end();
@@ -309,7 +309,7 @@ static int take_fresh(unsigned n, char *ret, size_t size) {
         fill(&l, false);
         fill(&round, true);
         assert_non_null(leases_add(&round, "new.example", "helper"));
-        lease_begin(&round.items[round.n_items - 1]);
+        lease_begin(round.items[round.n_items - 1]);
         failing_begin(n);
         r = leases_take_fresh(&l, &round, 3000);
         if (r >= 0)

@@ -197,9 +197,9 @@ static void test_what_is_written_is_read(void **state _unused_) {
                 assert_int_equal(authdata_format(&c, NULL, types[i], &type, &data, &problems), 0);
                 assert_int_equal(authdata_parse(type, data, &back), 0);
                 assert_int_equal(back.n_items, 2);
-                assert_string_equal(back.items[0].registry, "a.example");
-                assert_string_equal(back.items[0].username, "user");
-                assert_string_equal(back.items[0].password, "a:b:c");
+                assert_string_equal(back.items[0]->registry, "a.example");
+                assert_string_equal(back.items[0]->username, "user");
+                assert_string_equal(back.items[0]->password, "a:b:c");
         }
 }
 

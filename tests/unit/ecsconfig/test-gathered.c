@@ -38,9 +38,9 @@ static void test_next_after_an_answer_is_given_back(void **state _unused_) {
 
                 add(&g, "a.example", true, 0);
                 assert_int_equal(gathered_give_back(&g, NULL, &key), 0);
-                assert_int_equal(g.leases.items[0].failures, 1);
-                assert_true(g.leases.items[0].due > now);
-                assert_true(g.next == (before[i] == soon ? soon : g.leases.items[0].due));
+                assert_int_equal(g.leases.items[0]->failures, 1);
+                assert_true(g.leases.items[0]->due > now);
+                assert_true(g.next == (before[i] == soon ? soon : g.leases.items[0]->due));
         }
 }
 

@@ -40,7 +40,7 @@ static const char *shown(const char *s) {
 
 static void describe(const Credentials *c, char *ret, size_t size) {
         for (size_t i = 0; i < c->n_items; i++) {
-                const Credential *e = &c->items[i];
+                const Credential *e = c->items[i];
 
                 add(ret, size, "%s %s %s %s %s %s\n", e->registry, e->key, shown(e->username), shown(e->password),
                     shown(e->identity_token), shown(e->email));

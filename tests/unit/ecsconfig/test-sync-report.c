@@ -104,6 +104,21 @@ static Lease leases[] = {
          .failures = 1},
 };
 
+static void list_leases(Leases *ret) {
+        for (size_t i = 0; i < ELEMENTSOF(leases); i++) {
+                Lease *lease = leases_add(ret, leases[i].registry, leases[i].helper), copy = leases[i];
+
+                assert_non_null(lease);
+                free(lease->source);
+                copy.registry = lease->registry;
+                copy.helper = lease->helper;
+                copy.key = lease->key;
+                copy.source = strdup(leases[i].source);
+                copy.complaint = lease->complaint;
+                *lease = copy;
+        }
+}
+
 static void test_entries(void **state _unused_) {
         static Credential items[] = {
                 /* As a file has it; whatever its leases say. */
@@ -143,10 +158,14 @@ static void test_entries(void **state _unused_) {
                  .missing = true},
                 {.registry = ""},
         };
-        const Credentials c = {.items = items, .n_items = ELEMENTSOF(items)};
-        const Leases l = {.items = leases, .n_items = ELEMENTSOF(leases)};
+        Credential *pointers[ELEMENTSOF(items)];
+        const Credentials c = {.items = pointers, .n_items = ELEMENTSOF(items)};
+        _cleanup_(leases_done) Leases l = {0};
         SyncReport report;
 
+        for (size_t i = 0; i < ELEMENTSOF(items); i++)
+                pointers[i] = &items[i];
+        list_leases(&l);
         memset(&report, 0xff, sizeof(report));
         sync_describe_entries(&c, &l, &report);
         for (size_t i = 0; i < ELEMENTSOF(expected); i++) {
@@ -177,10 +196,14 @@ static void test_lease_of_before(void **state _unused_) {
                                       .helper = WORD("helper"),
                                       .username = WORD("u"),
                                       .password = WORD("p")}};
-        const Credentials c = {.items = items, .n_items = ELEMENTSOF(items)};
-        const Leases l = {.items = leases, .n_items = ELEMENTSOF(leases)};
+        Credential *pointers[ELEMENTSOF(items)];
+        const Credentials c = {.items = pointers, .n_items = ELEMENTSOF(items)};
+        _cleanup_(leases_done) Leases l = {0};
         SyncReport report = {0};
 
+        for (size_t i = 0; i < ELEMENTSOF(items); i++)
+                pointers[i] = &items[i];
+        list_leases(&l);
         sync_describe_entries(&c, &l, &report);
         assert_string_equal(report.entries[0].source, "/config.json");
         assert_int_equal(report.entries[0].asked_usec, 0);

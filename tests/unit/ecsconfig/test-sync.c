@@ -382,7 +382,7 @@ static void let_a_minute_pass(void) {
 
         assert_int_equal(leases_load(&leases), 0);
         assert_int_equal(leases.n_items, 1);
-        leases.items[0].asked -= 60 * (int64_t) USEC_PER_SEC;
+        leases.items[0]->asked -= 60 * (int64_t) USEC_PER_SEC;
         assert_int_equal(leases_save(&leases), 0);
 }
 
@@ -468,7 +468,7 @@ static void test_busy_environment_file_asks_no_helper_again(void **state) {
         /* That is on record: whoever comes next does not do it at once either. */
         assert_int_equal(leases_load(&leases), 0);
         assert_int_equal(leases.n_items, 1);
-        assert_true(leases.items[0].answered);
+        assert_true(leases.items[0]->answered);
 
         assert_int_equal(close(steal_fd(&fd)), 0);
         expect(&sources, SYNC_WRITTEN, 1, &report);
