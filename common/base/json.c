@@ -22,8 +22,6 @@ enum {
         MEMBERS_FREE = 10,
 };
 
-#define BLANKS " \t\r\n"
-#define DIGITS "0123456789"
 #define DIGITS_HEX "0123456789abcdefABCDEF"
 
 DEFINE_CLEANUP_FUNC(json_tokener *, json_tokener_free)
@@ -54,10 +52,23 @@ static char peek(const Scan *s) {
         return s->at < s->size ? s->text[s->at] : 0;
 }
 
-static bool skip(Scan *s, const char *set) {
+static bool is_blank(char c) {
+        return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static void skip_blanks(Scan *s) {
+        while (is_blank(peek(s)))
+                s->at++;
+}
+
+static bool is_digit(char c) {
+        return c >= '0' && c <= '9';
+}
+
+static bool skip_digits(Scan *s) {
         size_t before = s->at;
 
-        while (peek(s) && strchr(set, peek(s)))
+        while (is_digit(peek(s)))
                 s->at++;
         return s->at > before;
 }
@@ -100,8 +111,11 @@ static bool scan_string(Scan *s, bool name) {
                 return refuse(s, peek(s) == '\'' ? "single quotes" : "not a name in double quotes");
 
         for (;;) {
-                while (is_plain(peek(s)))
-                        s->at++;
+                size_t at = s->at;
+
+                while (at < s->size && is_plain(s->text[at]))
+                        at++;
+                s->at = at;
                 if (skip_one(s, "\""))
                         return true;
                 if (!skip_one(s, "\\"))
@@ -142,13 +156,13 @@ static bool give(Scan *s) {
 
 static bool scan_number(Scan *s) {
         (void) skip_one(s, "-");
-        if (!skip_one(s, "0") && !skip(s, DIGITS))
+        if (!skip_one(s, "0") && !skip_digits(s))
                 return refuse(s, "not a number");
-        if (skip_one(s, ".") && !skip(s, DIGITS))
+        if (skip_one(s, ".") && !skip_digits(s))
                 return refuse(s, "not a number");
         if (skip_one(s, "eE")) {
                 (void) skip_one(s, "+-");
-                if (!skip(s, DIGITS))
+                if (!skip_digits(s))
                         return refuse(s, "not a number");
         }
         return give(s);
@@ -167,7 +181,7 @@ static bool scan_scalar(Scan *s) {
         }
         if (peek(s) == '"')
                 return scan_string(s, false);
-        if (peek(s) == '-' || (peek(s) && strchr(DIGITS, peek(s))))
+        if (peek(s) == '-' || is_digit(peek(s)))
                 return scan_number(s);
         return refuse(s, peek(s) == '\'' ? "single quotes" : "not a value");
 }
@@ -176,7 +190,7 @@ static bool scan_scalar(Scan *s) {
 static bool scan_name(Scan *s) {
         size_t start;
 
-        (void) skip(s, BLANKS);
+        skip_blanks(s);
         if (s->depth == 0 || s->open[s->depth - 1] != '{')
                 return take_memory(s, MEMORY_ELEMENT);
         start = s->at;
@@ -184,10 +198,10 @@ static bool scan_name(Scan *s) {
             !take_memory(s,
                          MEMORY_NAME + s->at - start + (++s->members[s->depth - 1] > MEMBERS_FREE ? MEMORY_MEMBER : 0)))
                 return false;
-        (void) skip(s, BLANKS);
+        skip_blanks(s);
         if (!skip_one(s, ":"))
                 return refuse(s, "a ':' is missing");
-        (void) skip(s, BLANKS);
+        skip_blanks(s);
         return true;
 }
 
@@ -206,7 +220,7 @@ static int scan_value(Scan *s) {
                 return -EBADMSG;
         s->members[s->depth] = 0;
         s->open[s->depth++] = bracket;
-        (void) skip(s, BLANKS);
+        skip_blanks(s);
         if (peek(s) == (bracket == '{' ? '}' : ']'))
                 return 0;
         return scan_name(s) ? 1 : -EBADMSG;
@@ -215,7 +229,7 @@ static int scan_value(Scan *s) {
 /* Behind a value. 1: another one comes next; 0: it was the last. */
 static int scan_next(Scan *s) {
         for (;;) {
-                (void) skip(s, BLANKS);
+                skip_blanks(s);
                 if (s->depth == 0)
                         return 0;
                 if (skip_one(s, s->open[s->depth - 1] == '{' ? "}" : "]"))
@@ -233,7 +247,7 @@ static int scan_next(Scan *s) {
 static bool scan(Scan *s) {
         int r;
 
-        (void) skip(s, BLANKS);
+        skip_blanks(s);
         if (s->at == s->size) {
                 s->at = 0;
                 s->why = "it is empty";

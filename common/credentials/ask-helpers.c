@@ -155,13 +155,14 @@ static int take_store(const CredentialSettings *settings, HelperRound *round, Le
 }
 
 int ask_stores(const CredentialSettings *settings, HelperRound *round, Credentials *c, Problems *problems) {
-        _cleanup_free_ HelperCall *calls = calloc(c->n_stores + 1, sizeof(HelperCall));
-        _cleanup_free_ Lease **leases = calloc(c->n_stores + 1, sizeof(Lease *));
+        const size_t n = c->n_stores;
+        _cleanup_free_ HelperCall *calls = calloc(n + 1, sizeof(HelperCall));
+        _cleanup_free_ Lease **leases = calloc(n + 1, sizeof(Lease *));
         _cleanup_free_ char *home = home_directory();
         size_t n_calls = 0, next = 0;
         int r = calls && leases && home ? 0 : -ENOMEM;
 
-        for (size_t i = 0; r >= 0 && i < c->n_stores; i++) {
+        for (size_t i = 0; r >= 0 && i < n; i++) {
                 r = name_lease(settings, round, "", c->stores[i].helper,
                                (LeaseTerms){.key = "", .source = c->stores[i].source}, &leases[i]);
                 if (r >= 0 && round->ask != ASK_NOBODY && store_is_due(round, leases[i]))
@@ -171,7 +172,7 @@ int ask_stores(const CredentialSettings *settings, HelperRound *round, Credentia
                 return r;
 
         run_helpers(settings, round, calls, n_calls, home);
-        for (size_t i = 0; r >= 0 && i < c->n_stores; i++) {
+        for (size_t i = 0; r >= 0 && i < n; i++) {
                 bool asked = next < n_calls && streq(calls[next].helper, c->stores[i].helper);
 
                 r = take_store(settings, round, leases[i], asked ? &calls[next] : NULL, &c->stores[i], c, problems);

@@ -2,6 +2,7 @@
 #include "decision/when-to-restart.h"
 
 /* How often to look at things that send no event to us: the engine, the container, introspection, tasks. */
+#define LOOK_AT_ONCE_USEC (50 * USEC_PER_MSEC)
 #define LOOK_SOON_USEC (1 * USEC_PER_SEC)
 #define LOOK_LATER_USEC (5 * USEC_PER_SEC)
 #define FRESH_USEC (500 * USEC_PER_MSEC) /* what was seen, to act on it */
@@ -33,6 +34,17 @@ static uint64_t look_soon(uint64_t now, uint64_t deadline) {
         return now + LOOK_SOON_USEC < deadline ? now + LOOK_SOON_USEC : deadline;
 }
 
+/* For what an agent takes to start, which may be a second or a minute: found out a sixteenth of that late. */
+static uint64_t look_in_proportion(uint64_t since, uint64_t now, uint64_t deadline) {
+        uint64_t pause = (now - since) / 16;
+
+        if (pause > LOOK_SOON_USEC)
+                pause = LOOK_SOON_USEC;
+        if (pause < LOOK_AT_ONCE_USEC)
+                pause = LOOK_AT_ONCE_USEC;
+        return now + pause < deadline ? now + pause : deadline;
+}
+
 static uint64_t backoff(unsigned failures, uint64_t min, uint64_t max) {
         uint64_t pause = min;
 
@@ -50,7 +62,7 @@ static Decision decide_silent(const Facts *f, const Policy *p, uint64_t now) {
                 return decision(ACTION_WAIT, REASON_IMPOSTOR, now + LOOK_LATER_USEC);
         if (now >= deadline)
                 return decision(ACTION_WAIT, REASON_SILENT, now + LOOK_LATER_USEC);
-        return decision(ACTION_WAIT, REASON_REGISTERING, look_soon(now, deadline));
+        return decision(ACTION_WAIT, REASON_REGISTERING, look_in_proportion(f->silent_usec, now, deadline));
 }
 
 /* What the unit has in the way of a restart, and of a start of ours; ACTION_RESTART: nothing. */

@@ -12,6 +12,9 @@
 /* The Docker Engine tells that a container has ended a moment before its list says so (measured, 20.10). */
 #define DOCKER_SETTLE_USEC (300 * USEC_PER_MSEC)
 
+/* Somebody waits for what happens then, and nothing happens often. */
+#define ACCURACY_USEC (10 * USEC_PER_MSEC)
+
 /* From the event of a write of ours to the report of its job. */
 #define EVENT_USEC (200 * USEC_PER_MSEC)
 
@@ -43,7 +46,7 @@ int manager_arm_timer(Manager *m, sd_event_source **timer, uint64_t usec, sd_eve
                 return 0;
         }
         if (!*timer)
-                return sd_event_add_time(m->event, timer, CLOCK_MONOTONIC, usec, 100 * USEC_PER_MSEC, handler, m);
+                return sd_event_add_time(m->event, timer, CLOCK_MONOTONIC, usec, ACCURACY_USEC, handler, m);
 
         r = sd_event_source_set_time(*timer, usec);
         return r < 0 ? r : sd_event_source_set_enabled(*timer, SD_EVENT_ONESHOT);

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "process/long-running-child.h"
@@ -22,6 +23,15 @@ enum {
          IN_MOVE_SELF | IN_ONLYDIR)
 
 #define CREATED_USEC (1 * USEC_PER_SEC)
+
+/* The directories may be busy with other files. Whoever looked so often for nothing, with no rest in between, looks
+ * less often, and takes what has come meanwhile at once. */
+#define REST_USEC (100 * USEC_PER_MSEC)
+#define PAUSE_NSEC (20L * 1000000)
+
+enum {
+        FUTILE_MAX = 50,
+};
 
 /* One name in one directory on the way to a file. */
 typedef struct Step {
@@ -42,6 +52,9 @@ typedef struct Watch {
         /* Files that were made, and of which nobody has told yet that they are whole. */
         uint64_t created_files;
         uint64_t created_usec; /* when they are looked at, if nothing else happens before */
+
+        unsigned n_futile;    /* looks at events that concerned no file, since there was a rest, */
+        uint64_t futile_usec; /* and when the last one was */
 } Watch;
 
 static void watch_forget(Watch *w) {
@@ -319,6 +332,16 @@ static uint64_t watch_take_events(Watch *w) {
         return concerned;
 }
 
+static void watch_pause(Watch *w) {
+        const struct timespec pause = {.tv_nsec = PAUSE_NSEC};
+        const uint64_t now = clock_monotonic_usec();
+
+        w->n_futile = now < w->futile_usec + REST_USEC ? w->n_futile + 1 : 1;
+        w->futile_usec = now;
+        if (w->n_futile > FUTILE_MAX)
+                (void) nanosleep(&pause, NULL);
+}
+
 /* The library cannot forget a watch that the kernel has dropped by itself: begin anew. It is told first, since a file
  * system that hangs may keep us from ever telling more; what happens to any file meanwhile is seen by the look that
  * follows the start. */
@@ -346,6 +369,8 @@ static int watch_loop(Watch *w) {
                         r = watch_again(w);
                 else if (concerned)
                         r = watch_tell(w, WATCH_CHANGED, concerned, 0);
+                else
+                        watch_pause(w);
         }
         return r;
 }

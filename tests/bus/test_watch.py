@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How files change: each way has to be noticed without a signal and without RefreshSec=."""
 
+import itertools
 import os
 import signal
+import threading
 
 import pytest
 from bus_host import OTHERS, REGISTRY
@@ -172,6 +174,29 @@ def test_file_half_written(host):
         f.write(text[20:])
     host.wait_live()
     assert not daemon.said("config.json:", since)
+
+
+def test_busy_directory(host):
+    """Others write beside the credential file without a pause; a login is seen all the same."""
+    host.run_live()
+    stop = threading.Event()
+
+    def write():
+        for n in itertools.count():
+            if stop.is_set():
+                return
+            (host.credentials.path.parent / f"other-{n % 10}").write_text("")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(3):
+            host.login()
+            host.wait_written(seconds=5)
+    finally:
+        stop.set()
+        writer.join()
+    host.wait_live()
 
 
 def test_queue_overflow(host):

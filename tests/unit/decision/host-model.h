@@ -122,7 +122,8 @@ static bool is_within(Ago ago, unsigned seconds) {
 }
 
 static Timer timer_of(uint64_t usec) {
-        return usec == 0 ? 0 : usec <= SECONDS(NOW) ? 1 : (Timer) ((usec - SECONDS(NOW)) / USEC_PER_SEC + 1);
+        /* Time goes on in whole seconds here. */
+        return usec == 0 ? 0 : usec <= SECONDS(NOW) ? 1 : (Timer) ((usec - SECONDS(NOW) - 1) / USEC_PER_SEC + 2);
 }
 
 static void shift_agos(Ago *agos, size_t n, unsigned seconds) {

@@ -31,7 +31,7 @@ static Facts usual_facts(void) {
                 .observed_usec = SECONDS(NOW),
                 .agent = {.agent = AGENT_RUNNING, .container_id = "new", .digest = NEW, .answers = true},
                 .unit = {.state = UNIT_ACTIVE},
-                .silent_usec = SECONDS(NOW - 5),
+                .silent_usec = SECONDS(NOW - 16),
         };
 }
 
@@ -460,26 +460,30 @@ static void test_unit_in_the_way(void **state _unused_) {
 
 static void test_silent_agent(void **state _unused_) {
         static const struct {
-                unsigned silent_for;
+                unsigned silent_msec;
                 Reason reason;
-                unsigned look_again;
+                unsigned look_after_msec;
         } table[] = {
-                {0, REASON_REGISTERING, NOW + 1},   {118, REASON_REGISTERING, NOW + 1},
-                {119, REASON_REGISTERING, NOW + 1}, {120, REASON_SILENT, NOW + 5},
-                {5000, REASON_SILENT, NOW + 5},
+                {0, REASON_REGISTERING, 50},        {800, REASON_REGISTERING, 50},
+                {1600, REASON_REGISTERING, 100},    {8000, REASON_REGISTERING, 500},
+                {15984, REASON_REGISTERING, 999},   {16000, REASON_REGISTERING, 1000},
+                {118000, REASON_REGISTERING, 1000}, {119500, REASON_REGISTERING, 500},
+                {120000, REASON_SILENT, 5000},      {5000000, REASON_SILENT, 5000},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const uint64_t look_again = SECONDS(NOW) + table[i].look_after_msec * USEC_PER_MSEC;
+                const Policy p = usual_policy();
                 Facts f = usual_facts();
 
-                f.silent_usec = SECONDS(NOW - table[i].silent_for);
+                f.silent_usec = SECONDS(NOW) - table[i].silent_msec * USEC_PER_MSEC;
                 f.agent.answers = false;
-                expect_usual(&f, ACTION_WAIT, table[i].reason, table[i].look_again);
+                expect(&f, &p, ACTION_WAIT, table[i].reason, look_again);
                 /* Not there, it has the file's when it comes. */
                 f.agent.agent = AGENT_ABSENT;
-                expect_usual(&f, ACTION_WAIT, table[i].reason, table[i].look_again);
+                expect(&f, &p, ACTION_WAIT, table[i].reason, look_again);
                 f.agent.agent = AGENT_STOPPED;
-                expect_usual(&f, ACTION_WAIT, table[i].reason, table[i].look_again);
+                expect(&f, &p, ACTION_WAIT, table[i].reason, look_again);
 
                 /* At once, since waiting does not help. */
                 f.agent =
