@@ -34,9 +34,9 @@ static uint64_t look_soon(uint64_t now, uint64_t deadline) {
         return now + LOOK_SOON_USEC < deadline ? now + LOOK_SOON_USEC : deadline;
 }
 
-/* For what an agent takes to start, which may be a second or a minute: found out a sixteenth of that late. */
+/* For what an agent takes to start, which may be a second or a minute: found out at most a thirtieth of that late. */
 static uint64_t look_in_proportion(uint64_t since, uint64_t now, uint64_t deadline) {
-        uint64_t pause = (now - since) / 16;
+        uint64_t pause = (now - since) / 32;
 
         if (pause > LOOK_SOON_USEC)
                 pause = LOOK_SOON_USEC;
@@ -264,6 +264,10 @@ static uint64_t settled_at(const Facts *f, const Policy *p) {
         if (settled > latest)
                 settled = latest;
         return (settled > f->needed_usec ? settled : f->needed_usec) + p->settings.jitter_usec;
+}
+
+uint64_t jitter_of_host(uint64_t jitter_usec, uint64_t host) {
+        return (uint64_t) (((unsigned __int128) host * jitter_usec) >> 64);
 }
 
 static Decision decide_restart(const Facts *f, const Policy *p, uint64_t now) {

@@ -34,6 +34,10 @@ typedef struct Policy {
         bool other_instance;      /* is at it: nothing is begun beside it */
 } Policy;
 
+/* The share of JitterSec= that a host has: the same at any time, and another on each other one. host: a number of its
+ * own, of which all 64 bits count. */
+uint64_t jitter_of_host(uint64_t jitter_usec, uint64_t host);
+
 Decision decide_agent(const Facts *facts, const Policy *policy, uint64_t now);
 
 /* The end of tasks, of which Docker's events tell at once. */

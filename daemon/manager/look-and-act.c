@@ -311,14 +311,13 @@ static void manager_begin_job(Manager *m, const Decision *d) {
                 manager_on_job_finished(m, JOB_REFUSED, NULL, strerror(-r));
 }
 
-/* The same on this host at any time, and another on each other one. */
 static uint64_t jitter_of_this_host(uint64_t jitter_usec) {
         static const sd_id128_t id = SD_ID128_MAKE(3a, 5c, 1e, 9f, 60, 4d, 4b, 0d, 9a, 47, 2f, 83, b1, 6e, d7, 50);
         sd_id128_t host;
 
         if (jitter_usec == 0 || sd_id128_get_machine_app_specific(id, &host) < 0)
                 return 0;
-        return (uint64_t) (((unsigned __int128) host.qwords[0] * jitter_usec) >> 64);
+        return jitter_of_host(jitter_usec, host.qwords[0]);
 }
 
 static Policy manager_policy(const Manager *m) {

@@ -21,10 +21,11 @@ def wait_until(condition, what):
         time.sleep(0.002)
 
 
-def credentials(n, turn):
-    """A credential file with n registries; turn: another password of the first one."""
-    entry = lambda i: base64.b64encode(f"user:password-{turn if i == 0 else 0:06d}".encode()).decode()
-    return json.dumps({"auths": {f"registry-{i:06d}.example.com": {"auth": entry(i)} for i in range(n)}}, indent="\t")
+def credentials(n, turn, indent="\t"):
+    """A credential file with n registries, as docker login writes it; turn: another password of the first one."""
+    def entry(i):
+        return base64.b64encode(f"user:password-{turn if i == 0 else 0:06d}".encode()).decode()
+    return json.dumps({"auths": {f"{i:06d}.example.com": {"auth": entry(i)} for i in range(n)}}, indent=indent)
 
 
 def children(pid):

@@ -15,7 +15,7 @@ int main(int argc, char *argv[]) {
         SyncReport report;
         DigestKey key;
 
-        if (argc != 3 || digest_key_generate(&key) < 0)
+        if (argc != 3 || digest_key_generate(&key) < 0 || digest_prepare() < 0)
                 return EXIT_FAILURE;
         sync_run(&sources, &settings, &key, ASK_NOBODY, &report);
         for (unsigned i = 0; i < report.problems.n_items; i++)

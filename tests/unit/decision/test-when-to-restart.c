@@ -31,7 +31,7 @@ static Facts usual_facts(void) {
                 .observed_usec = SECONDS(NOW),
                 .agent = {.agent = AGENT_RUNNING, .container_id = "new", .digest = NEW, .answers = true},
                 .unit = {.state = UNIT_ACTIVE},
-                .silent_usec = SECONDS(NOW - 16),
+                .silent_usec = SECONDS(NOW - 32),
         };
 }
 
@@ -464,9 +464,9 @@ static void test_silent_agent(void **state _unused_) {
                 Reason reason;
                 unsigned look_after_msec;
         } table[] = {
-                {0, REASON_REGISTERING, 50},        {800, REASON_REGISTERING, 50},
-                {1600, REASON_REGISTERING, 100},    {8000, REASON_REGISTERING, 500},
-                {15984, REASON_REGISTERING, 999},   {16000, REASON_REGISTERING, 1000},
+                {0, REASON_REGISTERING, 50},        {1600, REASON_REGISTERING, 50},
+                {3200, REASON_REGISTERING, 100},    {16000, REASON_REGISTERING, 500},
+                {31968, REASON_REGISTERING, 999},   {32000, REASON_REGISTERING, 1000},
                 {118000, REASON_REGISTERING, 1000}, {119500, REASON_REGISTERING, 500},
                 {120000, REASON_SILENT, 5000},      {5000000, REASON_SILENT, 5000},
         };
