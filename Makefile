@@ -49,8 +49,9 @@ COMMON_SOURCES := $(wildcard common/*/*.c)
 DAEMON_SOURCES := $(wildcard daemon/*.c daemon/*/*.c)
 TEST_SOURCES   := $(wildcard tests/unit/*/test-*.c)
 FUZZ_SOURCES   := $(wildcard tests/fuzz/*.c)
-SOURCES        := $(COMMON_SOURCES) $(DAEMON_SOURCES) $(TEST_SOURCES) $(FUZZ_SOURCES)
-HEADERS        := $(wildcard common/*/*.h daemon/*.h daemon/*/*.h tests/unit/*.h tests/unit/*/*.h tests/fuzz/*.h)
+BENCH_SOURCES  := $(wildcard tests/bench/*.c)
+SOURCES        := $(COMMON_SOURCES) $(DAEMON_SOURCES) $(TEST_SOURCES) $(FUZZ_SOURCES) $(BENCH_SOURCES)
+HEADERS        := $(wildcard common/*/*.h daemon/*.h daemon/*/*.h tests/unit/*.h tests/unit/*/*.h tests/fuzz/*.h tests/bench/*.h)
 
 COMMON_OBJECTS := $(COMMON_SOURCES:%.c=$(BUILD)/%.o)
 DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/%.o)
@@ -227,6 +228,25 @@ coverage: ## lines and branches of common/ that the unit tests reach; a floor fo
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/coverage CFLAGS="$(COVERAGE) -g" LDFLAGS=--coverage HARDENING= unit-tests
 	@BUILD=$(BUILD) $(PYTHON) tests/coverage.py
 
+# --- what it costs, beside what people would use instead: never a test ---
+
+BENCH_PROGRAMS := $(BENCH_SOURCES:tests/bench/%.c=$(BUILD)/bench/%)
+
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(COMMON_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+bench-programs: $(BENCH_PROGRAMS)
+
+bench: ## a quarter of an hour on a quiet machine: latency, work, rest, start, live, a fleet (BENCH=--help)
+	@packaging/install-dependencies bench
+	@$(MAKE) --no-print-directory -s all bench-programs
+	@$(PYTHON) tests/bench/bench.py $(BENCH) $(BUILD)
+
+bench-page: ## the same, into tests/bench/README.md
+	@$(MAKE) --no-print-directory bench BENCH="--page tests/bench/README.md $(BENCH)"
+
 pictures: all ## the terminal pictures of README.md, from real runs
 	@$(PYTHON) tests/demo/pictures.py $(BUILD)/ecs-authd packaging/pictures
 
@@ -272,7 +292,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check check-on lint format format-check tidy cppcheck includes unit-tests unit-check mutate conformance-check bus-check recipes-check packages-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage pictures \
+.PHONY: all help demo check check-on lint format format-check tidy cppcheck includes unit-tests unit-check mutate conformance-check bus-check recipes-check packages-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage bench bench-page bench-programs pictures \
         install uninstall deb rpm srpm compile_commands.json clean
 .SECONDARY:
 

@@ -22,8 +22,8 @@ PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 
 # A suite that writes no JUnit files counts as one test: its exit status.
 SUITES = [
-    ("build with gcc", MAKE + ["-s", "CC=gcc", "all", "unit-tests"]),
-    ("build with clang", MAKE + ["-s", "CC=clang", f"BUILD={BUILD}/clang", "all", "unit-tests"]),
+    ("build with gcc", MAKE + ["-s", "CC=gcc", "all", "unit-tests", "bench-programs"]),
+    ("build with clang", MAKE + ["-s", "CC=clang", f"BUILD={BUILD}/clang", "all", "unit-tests", "bench-programs"]),
     ("format", MAKE + ["-s", "format-check"]),
     ("tidy", MAKE + ["-s", "-k", "tidy"]),
     ("cppcheck", MAKE + ["-s", "cppcheck"]),

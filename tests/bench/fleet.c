@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* fleet HOSTS JITTER-SECONDS: the credentials of so many hosts change at the same moment, and each decides for itself
- * with the code that the service decides with. Printed: how many restarts there are in the second that has most of them,
- * when half, 99 of 100 and all agents answer with the new credentials (seconds), and then the restarts of each of 60
- * parts of that time. */
+ * with the code that the service decides with. Printed: how many restarts there are in the second that has most of
+ * them, when half, 99 of 100 and all agents answer with the new credentials (seconds), and then the restarts of each of
+ * 60 parts of that time. */
 
 #include <inttypes.h>
 

@@ -19,6 +19,6 @@ int main(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         sync_run(&sources, &settings, &key, ASK_NOBODY, &report);
         for (unsigned i = 0; i < report.problems.n_items; i++)
-                fprintf(stderr, "%s\n", report.problems.items[i].text);
+                (void) fprintf(stderr, "%s\n", report.problems.items[i].text);
         return report.outcome == SYNC_FAILED ? EXIT_FAILURE : EXIT_SUCCESS;
 }
