@@ -39,10 +39,11 @@ def describe_latency(times):
                   "faster than the script, ×"], rows)
 
 
-def describe_work(instructions, calls):
+def describe_work(instructions, calls, aged):
+    names = ("calls", "processes", "threads", "fsync")
     rows = [[n, f"{count / 1e6:.1f}", f"{count / n / 1000:.1f}" if n > 1 else "",
-             *([calls[n][name] for name in ("calls", "processes", "threads", "fsync")] if n in calls else [""] * 4)]
-            for n, count in instructions.items()]
+             *([calls[n][name] for name in names] if n in calls else [""] * 4)] for n, count in instructions.items()]
+    rows.append([f"10, after {work.AGE} changes", "", "", *(aged[name] for name in names)])
     return table(["registries", "instructions, million", "for each, thousand", "system calls", "processes", "threads", "fsync"],
                  rows)
 

@@ -5,10 +5,11 @@ import os
 import time
 from pathlib import Path
 
-from contestants import Ours, children, credentials
+from contestants import Ours, children, credentials, wait_until
 
 TICKS = os.sysconf("SC_CLK_TCK")
 NOISE_PER_SECOND = 10000
+FOLD_SECONDS = 3  # after which the journal's lines of one burst are told
 
 
 def name_of(pid):
@@ -50,6 +51,8 @@ def measure(directory, build, program, seconds, noise_seconds=10):
     try:
         for turn in range(5):
             ours.change(credentials(10, turn + 1))
+        wait_until(lambda: "(the last of" in (ours.directory / "log").read_text(), "the line that tells of them")
+        time.sleep(FOLD_SECONDS)
         pids = [ours.process.pid, *children(ours.process.pid)]
         before = {pid: wake_ups(pid) for pid in pids}
         time.sleep(seconds)

@@ -15,6 +15,8 @@ SIZES = (1, 10, 100, 500, 1000)
 # No line can have as many. How the work grows is seen all the same, up to the refusal.
 LARGE = (2000, 8000, 16000, 60000)
 
+AGE = 300
+
 
 def count_instructions(directory, build, n):
     """Of one pass (sync_run), in which one of n entries changes."""
@@ -31,11 +33,13 @@ def count_instructions(directory, build, n):
     return int(re.search(r"^(?:summary|totals): (\d+)", (directory / "out").read_text(), re.M).group(1))
 
 
-def count_calls(directory, build, program, n):
-    """System calls, processes and threads of the service for one change of one of n entries."""
+def count_calls(directory, build, program, n, before=0):
+    """System calls, processes and threads of the service for one change of one of n entries, after so many others."""
     ours = Ours(directory, build, program)
     ours.put(credentials(n, 0))
     ours.start()
+    for turn in range(before):
+        ours.change(credentials(n, turn + 2))
     trace = directory / "trace"
     try:
         tracer = subprocess.Popen(["strace", "-f", "-p", str(ours.process.pid), "-o", trace], stderr=subprocess.PIPE, text=True)
@@ -55,6 +59,6 @@ def measure(directory, build, program, sizes=SIZES, large=LARGE):
     directory.mkdir(mode=0o700)
     instructions = {n: count_instructions(directory / f"pass-{n}", build, n) for n in (*sizes, *large)}
     calls = {n: count_calls(directory / f"calls-{n}", build, program, n) for n in sizes}
-    return instructions, calls
+    return instructions, calls, count_calls(directory / "aged", build, program, 10, AGE)
 
 
