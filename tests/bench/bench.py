@@ -49,8 +49,8 @@ def describe_work(instructions, calls, aged):
 
 
 def describe_rest(processes, noise, seconds):
-    head = ["process", "private memory, KiB", "threads", "descriptors", f"wake-ups in {seconds} s"]
-    rows = [[name, p["private KiB"], p["threads"], p["descriptors"], p["wake-ups"]] for name, p in processes.items()]
+    head = ["process", "memory of its own, KiB", "threads", "descriptors", f"wake-ups in {seconds} s"]
+    rows = [[name, p["own KiB"], p["threads"], p["descriptors"], p["wake-ups"]] for name, p in processes.items()]
     return (table(head, rows) + f"\n\n{noise[0]:.0f} writes a second beside the credential file, by others: "
             f"{100 * noise[1]:.1f} % of a core.")
 
