@@ -251,7 +251,7 @@ FAILS_OR_NOT = {
     "auth-data": {"add_entry", "take_string", "replace_refused"},
     "environment-file": {"lock"},
     "ask-helpers": {"conclude"},
-    "lease": {"add", "describe_lease", "describe_mark", "parse_mark"},
+    "lease-file": {"add", "describe_lease", "describe_mark", "parse_mark"},
 }
 FUNCTION = re.compile(r"(?m)^(?!#)\w[^\n(;=]*?(\w+)\(")
 

@@ -7,8 +7,7 @@
 #include "credentials/credential-file.h"
 
 /* What a helper has answered is good for a time, its lease: until that is due the helper is not asked again, and the
- * entry that stands in the environment file is its answer. Leases are kept in the state directory, without secrets, so
- * that they outlive the daemon. Times are CLOCK_REALTIME in microseconds. */
+ * entry that stands in the environment file is its answer. Times are CLOCK_REALTIME in microseconds. */
 
 /* What an entry says of itself, and what the settings say for it: where that changes, its helper is asked. */
 typedef struct LeaseTerms {
@@ -71,15 +70,6 @@ typedef struct Leases {
 
 void leases_done(Leases *l);
 
-/* What stands in the state directory; nothing where that cannot be read or is not ours. -ENOMEM. */
-int leases_load(Leases *ret);
-
-/* The same from memory. -EBADMSG: not such a text; -ENOMEM. */
-int leases_parse(const char *text, Leases *ret);
-
-/* Durable when it returns 0. What stands there already is not written again. */
-int leases_save(const Leases *l);
-
 Lease *leases_find(const Leases *l, const char *registry, const char *helper);
 
 /* A new one, or that which is there; NULL: no memory. */
@@ -112,6 +102,9 @@ void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t ref
 
 /* It failed now; the pause before it is asked again grows from 5 s to 5 min, with some chance in it. -ENOMEM. */
 int lease_failed(Lease *lease, int error, const char *complaint, int64_t now);
+
+/* Its own last line about why it failed; NULL: it had nothing to say. -ENOMEM. */
+int lease_set_complaint(Lease *lease, const char *complaint);
 
 /* The pause after which it is asked for an answer that somebody took out of the environment file; it grows likewise. */
 int64_t lease_restore_pause(const Lease *lease);

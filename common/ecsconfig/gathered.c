@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/directories.h"
+#include "credentials/lease-file.h"
 
 void gathered_fill(Gathered *ret, const CredentialSettings *sources, HelperRound *round, const Leases *fresh) {
         *ret = (Gathered){0};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include "credentials/lease.h"
+#include "credentials/lease-file.h"
 #include "credentials/registry-name.h"
 
 static bool same_lease(const Lease *a, const Lease *b) {

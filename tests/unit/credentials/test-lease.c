@@ -3,7 +3,7 @@
 
 #include <limits.h>
 
-#include "credentials/lease.h"
+#include "credentials/lease-file.h"
 
 #define SECONDS(n) ((int64_t) (n) * (int64_t) USEC_PER_SEC)
 #define NOW SECONDS(1000000)

@@ -8,6 +8,7 @@
 #include "credentials/credential-file.h"
 #include "credentials/gather.h"
 #include "credentials/helper-environment.h"
+#include "credentials/lease-file.h"
 #include "credentials/registry-login.h"
 #include "credentials/registry-name.h"
 #include "credentials/registry-server.h"

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/secret.h"
+#include "credentials/lease-file.h"
 #include "ecsconfig/environment-file.h"
 #include "sync-host.h"
 
