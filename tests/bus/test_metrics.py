@@ -193,6 +193,21 @@ def test_the_file_of_before_goes_where_the_next_one_hangs(host, hung):
     wait_for(lambda: not before.exists(), 20, "the old file is gone", host.seen)
 
 
+@pytest.mark.parametrize("way", ["link", "pipe"])
+def test_somebody_has_put_something_there_first(host, metrics, way):
+    """The directory may be another user's: what his link leads to is not written, and his pipe is not waited for."""
+    theirs, temporary = host.directory / "theirs", metrics.with_name(f"{metrics.name}.new")
+    theirs.write_text("theirs\n")
+    if way == "link":
+        temporary.symlink_to(theirs)
+    else:
+        os.mkfifo(temporary)
+    host.run_live()
+    wait_for(lambda: values(metrics).get('ecs_authd_state{state="live"}') == "1", 10, "there are metrics", host.seen)
+    assert theirs.read_text() == "theirs\n"
+    assert metrics.is_file() and not metrics.is_symlink() and not os.path.lexists(temporary)
+
+
 def test_end_after_somebody_touched_it(host, metrics):
     daemon = host.run_live()
     wait_for(metrics.exists, 10, "the metrics", host.seen)
