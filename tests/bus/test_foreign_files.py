@@ -4,26 +4,35 @@
 import os
 
 import pytest
+from standin.credential_file import CredentialFile
 from standin.wait import wait_for
 
 NOBODY = 65534
 
 
-def give_away(host):
-    os.chown(host.credentials.path, NOBODY, -1)
+def give_away(path):
+    os.chown(path, NOBODY, -1)
 
 
-def give_directory_away(host):
-    os.chown(host.credentials.path.parent, NOBODY, -1)
-    os.chown(host.credentials.path.parent.parent, NOBODY - 1, -1)
+def give_directory_away(path):
+    os.chown(path.parent, NOBODY, -1)
+    os.chown(path.parent.parent, NOBODY - 1, -1)
 
 
-def open_to_all(host):
-    host.credentials.path.chmod(0o666)
+def open_to_all(path):
+    path.chmod(0o666)
 
 
-def open_directory_to_all(host):
-    host.credentials.path.parent.chmod(0o777)
+def open_directory_to_all(path):
+    path.parent.chmod(0o777)
+
+
+def plant(host, how):
+    """One of theirs, in one step: a file that is in order for a moment is read, and rightly."""
+    planted = CredentialFile(host.credentials.path.with_name("planted"))
+    planted.login("planted.example.com", "mallory", "x")
+    how(planted.path)
+    planted.path.rename(host.credentials.path)
 
 
 @pytest.mark.parametrize("how, why", [
@@ -39,10 +48,9 @@ def test_a_file_that_others_can_change_is_not_read(host, how, why):
     host.login()
     host.wait_live()
     before = host.written()
-    how(host)
+    how(host.credentials.path)
     daemon.wait_said(f"config.json: is not read, since others can change it: .*{why}")
-    host.credentials.login("planted.example.com", "mallory", "x")
-    how(host)
+    plant(host, how)
     host.look_again()
     assert host.written() == before
     assert "planted.example.com" not in (host.directory / "run" / "status.json").read_text()
@@ -50,7 +58,7 @@ def test_a_file_that_others_can_change_is_not_read(host, how, why):
 
 def test_strict_modes_can_be_turned_off(host):
     host.login()
-    open_to_all(host)
+    open_to_all(host.credentials.path)
     host.run(Credentials_StrictModes="no")
     host.wait_live()
 
