@@ -119,6 +119,27 @@ def test_hung_file_system(host, hung):
     assert daemon.process.wait(6) == 0  # 2 s for what is being read, and 2 more for a look that begins after it
 
 
+def test_settings_in_a_hung_file_system(host, hung):
+    """A reload with which they lead there delays neither what is written meanwhile nor the end."""
+    daemon = host.run_live()
+    host.config.unlink()
+    host.config.symlink_to(hung.path / "ecs-authd.conf")
+    daemon.hang_up()
+    daemon.wait_said("Reading the settings again")
+    host.login()
+    host.wait_written(4)
+    daemon.process.terminate()
+    assert daemon.process.wait(4) == 0
+
+
+def test_ready_with_a_hung_environment_file(host, hung):
+    """Nothing can be written, and the boot does not wait for that."""
+    host.login()
+    daemon = host.run(Agent_EnvironmentFile=hung.path / "ecs.config")
+    wait_for(lambda: host.notify.count("READY=1"), 13, "it is ready", host.seen)
+    assert daemon.said("the agent is not kept waiting for them")
+
+
 def test_hung_file_system_that_has_taken_the_request(host, hung):
     """The process of the job does not end. Its report counts all the same, and the next job is begun."""
     hung.take_requests()
