@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import pytest
-from hardening import CHECKS
+from hardening import CHECKS, CannotTell
 from host_parts import ECS_AUTHD, TOP, entry_of, run, wait_for
 
 RECIPES = TOP / "packaging" / "recipes"
@@ -18,7 +18,10 @@ ELSEWHERE = "192.0.2.1"  # of a network for documentation: no host's own
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_built_with(check):
-    assert check(ECS_AUTHD)
+    try:
+        assert check(ECS_AUTHD)
+    except CannotTell:
+        pytest.skip("the program does not show it")
 
 
 # --- the unit ---

@@ -3,7 +3,7 @@
 
 import shutil
 
-from hardening import CHECKS
+from hardening import CHECKS, CannotTell
 from measured import CannotHere, play
 
 
@@ -11,6 +11,9 @@ def torture(program, _short, chosen):
     def check(name):
         if not shutil.which("readelf"):
             raise CannotHere
-        return [] if CHECKS[name](program) else [f"{program} has it not"]
+        try:
+            return [] if CHECKS[name](program) else [f"{program} has it not"]
+        except CannotTell:
+            raise CannotHere from None
 
     return play("flags", {name: lambda name=name: check(name) for name in CHECKS}, None, chosen)
