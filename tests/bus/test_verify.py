@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from bus_host import LIVE
+from standin.ecs_agent import METADATA
 from standin.wait import wait_for
 
 FRUITLESS = {
@@ -286,3 +287,24 @@ def test_tasks_that_another_user_denies(host, liar):
     host.look_again()
     assert host.restarts() == 0
     liar.kill()
+
+
+def test_tasks_of_another_user_after_metadata_of_the_agent(host):
+    """He takes the port between the two answers."""
+    if os.geteuid() != 0:
+        pytest.skip("root alone can be another user")
+
+    def listens(uid, page):
+        def answer():
+            os.fchown(host.agent.introspection.server.fileno(), uid, -1)  # as /proc/net/tcp has it from now on
+            return page
+        return answer
+
+    host.agent.pages = {"/v1/metadata": listens(0, METADATA), "/v1/tasks": listens(65534, {"Tasks": []})}
+    host.agent.datadir = None
+    host.agent.restart()
+    host.login()
+    daemon = host.run()
+    daemon.wait_said("does not tell at .* which tasks it would lose .another user holds its port")
+    host.look_again()
+    assert host.restarts() == 0

@@ -12,7 +12,8 @@ from .ecs_config import credentials, read_environment
 CONTAINER = "ecs-agent"
 CLUSTER = "demo"
 ARN = "arn:aws:ecs:eu-west-1:111122223333"
-
+METADATA = {"Cluster": CLUSTER, "ContainerInstanceArn": f"{ARN}:container-instance/{CLUSTER}/1",
+            "Version": "Amazon ECS Agent - v1.105.1 (*a8b3e7d3)"}
 
 TASK_LABEL = "com.amazonaws.ecs.task-arn"
 
@@ -20,13 +21,9 @@ TASK_LABEL = "com.amazonaws.ecs.task-arn"
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         agent = self.server.agent
-        pages = {
-            "/v1/metadata": {"Cluster": CLUSTER,
-                             "ContainerInstanceArn": f"{ARN}:container-instance/{CLUSTER}/1",
-                             "Version": "Amazon ECS Agent - v1.105.1 (*a8b3e7d3)"},
-            "/v1/tasks": {"Tasks": agent.list_tasks()},
-        }
+        pages = {"/v1/metadata": METADATA, "/v1/tasks": {"Tasks": agent.list_tasks()}}
         page = agent.pages.get(self.path, pages.get(self.path))
+        page = page() if callable(page) else page
         self.send_response(404 if page is None else 200)
         self.end_headers()
         if page is not None:
@@ -90,7 +87,7 @@ class Agent:
     exit_status     of a container that does not come up
     tasks           KnownStatus of each task that has no container (yet), as introspection tells
     forgets         the agent does not know of the tasks whose containers there are
-    pages           {path: object or bytes}: what introspection says instead
+    pages           {path: object, bytes, or a function that returns one}: what introspection says instead
     datadir, mounts ECS_DATADIR, and the directories of the host in the container
     """
 
