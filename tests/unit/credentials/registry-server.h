@@ -15,6 +15,9 @@
 /* "@" is the port. */
 #define BEARER UNAUTHORIZED "WWW-Authenticate: Bearer realm=\"http://127.0.0.1:@/token\",service=\"a:service\"\r\n\r\n"
 
+/* The first byte of who wants TLS (RFC 8446, 5.1). */
+#define TLS_HANDSHAKE 22
+
 /* Gives these answers, one after the other, and keeps what it was asked. */
 static inline pid_t serve(const char *const *answers, const char *log, unsigned *ret_port) {
         struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -42,8 +45,9 @@ static inline pid_t serve(const char *const *answers, const char *log, unsigned 
                 size_t n = 0, end;
                 ssize_t more = 1;
 
-                /* Its body comes behind an empty line, and ends with our name or the token. */
-                while (more > 0 &&
+                /* Its body comes behind an empty line, and ends with our name or the token. Who begins with TLS gets
+                 * no further. */
+                while (more > 0 && *request != TLS_HANDSHAKE &&
                        (!strstr(request, "\r\n\r\n") || (*request == 'P' && !strstr(request, "refresh_token=")))) {
                         more = read(connection, request + n, sizeof(request) - n - 1);
                         n += more > 0 ? (size_t) more : 0;

@@ -67,6 +67,29 @@ static const Credential token = {
 /* user:password */
 #define BASIC "Authorization: Basic dXNlcjpwYXNzd29yZA=="
 
+/* With these answers, of a registry whose name begins so; ret_asked: what it was asked. */
+static int log_in(const char *directory, const char *host, const Credential *with, const char *const *answers,
+                  char *why, size_t size, char ret_asked[static 8192]) {
+        _cleanup_free_ char *log = unit_path(directory, "log");
+        Credential c = *with;
+        char registry[64];
+        unsigned port = 0;
+        pid_t pid = serve(answers, log, &port);
+        FILE *f;
+        int r;
+
+        (void) snprintf(registry, sizeof(registry), "%s:%u/team", host, port);
+        c.registry = registry;
+        r = registry_login(&c, why, size);
+        (void) kill(pid, SIGKILL);
+        (void) waitpid(pid, NULL, 0);
+        f = fopen(log, "re");
+        assert_non_null(f);
+        ret_asked[fread(ret_asked, 1, 8191, f)] = 0;
+        (void) fclose(f);
+        return r;
+}
+
 static void test_registries(void **state) {
         static const struct {
                 const Credential *credential;
@@ -125,7 +148,7 @@ static void test_registries(void **state) {
                  {NULL},
                  NULL},
                 {&password,
-                 {UNAUTHORIZED "WWW-Authenticate: Bearer realm=\"http://localhost@elsewhere.example/\"\r\n\r\n"},
+                 {UNAUTHORIZED "WWW-Authenticate: Bearer realm=\"http://localhost:@@0.0.0.0:9/\"\r\n\r\n"},
                  -EPERM,
                  "without TLS",
                  {NULL},
@@ -150,23 +173,8 @@ static void test_registries(void **state) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                _cleanup_free_ char *log = unit_path(*state, "log");
-                char registry[64], asked[8192] = "", why[128] = "";
-                Credential c = *table[i].credential;
-                unsigned port = 0;
-                pid_t pid = serve(table[i].answers, log, &port);
-                int r;
-                FILE *f;
-
-                (void) snprintf(registry, sizeof(registry), "127.0.0.1:%u/team", port);
-                c.registry = registry;
-                r = registry_login(&c, why, sizeof(why));
-                (void) kill(pid, SIGKILL);
-                (void) waitpid(pid, NULL, 0);
-                f = fopen(log, "re");
-                assert_non_null(f);
-                asked[fread(asked, 1, sizeof(asked) - 1, f)] = 0;
-                (void) fclose(f);
+                char asked[8192], why[128] = "";
+                int r = log_in(*state, "127.0.0.1", table[i].credential, table[i].answers, why, sizeof(why), asked);
 
                 if (r != table[i].expected || !strstr(why, table[i].why))
                         fail_msg("%zu: %d, %s", i, r, why);
@@ -175,6 +183,21 @@ static void test_registries(void **state) {
                                 fail_msg("%zu: '%s' does not stand in\n%s", i, table[i].asked[j], asked);
                 if (table[i].never && strstr(asked, table[i].never))
                         fail_msg("%zu: '%s' stands in\n%s", i, table[i].never, asked);
+        }
+}
+
+/* It is this host, and not by its name: a password goes there only over TLS, which this registry does not have. */
+static void test_no_secret_without_tls(void **state) {
+        static const char *const answers[] = {BEARER, ANSWER("200 OK"), NULL};
+        const Credential *const secrets[] = {&password, &token};
+
+        for (size_t i = 0; i < ELEMENTSOF(secrets); i++) {
+                char asked[8192], why[128] = "";
+
+                assert_true(log_in(*state, "0.0.0.0", secrets[i], answers, why, sizeof(why), asked) < 0);
+                assert_int_equal(asked[0], TLS_HANDSHAKE);
+                assert_null(strstr(asked, "Authorization"));
+                assert_null(strstr(asked, "refresh_token"));
         }
 }
 
@@ -198,6 +221,7 @@ int main(void) {
                 cmocka_unit_test(test_challenge),
                 cmocka_unit_test(test_local),
                 cmocka_unit_test_setup_teardown(test_registries, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_no_secret_without_tls, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_nobody_there, unit_make_directory, unit_remove_directory),
         };
 
