@@ -378,39 +378,76 @@ static void test_mask(void **state _unused_) {
         assert_null(none);
 }
 
-/* json-c does not tell when it had no memory for all of the text; this stands for it. */
-static char *cut_text;
-static size_t cut_after;
+/* json-c does not tell when it had no memory for a part of the text, and goes on without it; this stands for it. */
+static struct {
+        size_t from, to;     /* what is left out; to 0: nothing */
+        const char *instead; /* or what it comes to */
+} printed;
 
 const char *json_object_to_json_string_ext(json_object *o, int flags) {
+        static char rest[256];
         const char *text = json_object_to_json_string_length(o, flags, NULL);
 
-        if (!cut_text || !text)
+        if (printed.instead)
+                return printed.instead;
+        if (printed.to == 0)
                 return text;
-        (void) snprintf(cut_text, cut_after + 1, "%s", text);
-        return cut_text;
+        assert_true(strlen(text) < sizeof(rest));
+        (void) snprintf(rest, sizeof(rest), "%.*s%s", (int) printed.from, text, text + printed.to);
+        return rest;
 }
 
-/* However the text is cut, also where that makes it other JSON than it was. */
-static void test_text_that_was_cut(void **state _unused_) {
+static int print_all_again(void **state _unused_) {
+        printed.to = 0;
+        printed.instead = NULL;
+        return 0;
+}
+
+static void expect_no_text(Credentials *list) {
+        const char *type = NULL;
+        char *data = NULL;
+        Problems problems = {0};
+        int r = authdata_format(list, NULL, AUTH_TYPE_AUTO, &type, &data, &problems);
+
+        if (r != -EIO)
+                fail_msg("%d, taken: %s", r, data ? data : "");
+        assert_null(data);
+        assert_null(type);
+}
+
+/* Whatever part it is, also where that makes it other JSON than it was: another name or password, or none. */
+static void expect_no_text_without_a_part(const char *token) {
         _cleanup_(credentials_done) Credentials list = {0};
         _cleanup_secret_ char *whole = NULL;
-        _cleanup_free_ char *buffer = malloc(4096);
         const char *type = NULL;
         Problems problems = {0};
 
-        add(&list, "a.example", "u", "p", NULL, NULL);
-        add(&list, "b.example", "u", "p", NULL, NULL);
+        add(&list, "a", "us", "pw", NULL, NULL);
+        add(&list, "b", "us", "pw", token, NULL);
         assert_int_equal(authdata_format(&list, NULL, AUTH_TYPE_AUTO, &type, &whole, &problems), 0);
+        assert_string_equal(type, token ? "docker" : "dockercfg");
+        for (printed.to = 1; printed.to <= strlen(whole); printed.to++)
+                for (printed.from = 0; printed.from < printed.to; printed.from++)
+                        expect_no_text(&list);
+        printed.to = 0;
+}
 
-        cut_text = buffer;
-        for (cut_after = 0; cut_after < strlen(whole); cut_after++) {
-                char *data = NULL;
+static void test_text_without_a_part(void **state _unused_) {
+        expect_no_text_without_a_part(NULL);
+        expect_no_text_without_a_part("to");
+}
 
-                assert_int_equal(authdata_format(&list, NULL, AUTH_TYPE_AUTO, &type, &data, &problems), -EIO);
-                assert_null(data);
-        }
-        cut_text = NULL;
+/* Without two parts, what was no entry to the agent is one of another name. */
+static void test_text_with_an_entry_more(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials list = {0};
+
+        add(&list, "ab", "", "pw", NULL, NULL);
+        add(&list, "r", "user", "password", "to", NULL);
+        expect_format(&list, AUTH_TYPE_AUTO, "docker",
+                      "{\"ab\":{\"username\":\"\",\"password\":\"pw\"},"
+                      "\"r\":{" FIELDS ",\"identitytoken\":\"to\"}}");
+        printed.instead = "{\"a\":{\"username\":\"pw\"},\"r\":{" FIELDS ",\"identitytoken\":\"to\"}}";
+        expect_no_text(&list);
 }
 
 int main(void) {
@@ -431,7 +468,8 @@ int main(void) {
                 cmocka_unit_test(test_digest),
                 cmocka_unit_test(test_digest_of_nothing),
                 cmocka_unit_test(test_mask),
-                cmocka_unit_test(test_text_that_was_cut),
+                cmocka_unit_test_teardown(test_text_without_a_part, print_all_again),
+                cmocka_unit_test_teardown(test_text_with_an_entry_more, print_all_again),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
