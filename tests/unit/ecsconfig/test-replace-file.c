@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -49,6 +50,17 @@ int close(int fd) {
                 return r;
         errno = refuse_close;
         return -1;
+}
+
+/* By chance the name of the first temporary file is one that is there. */
+static unsigned n_names;
+static bool taken_first;
+
+ssize_t getrandom(void *bytes, size_t size, unsigned flags) {
+        if (!taken_first || n_names++ > 0)
+                return (ssize_t) syscall(SYS_getrandom, bytes, size, flags);
+        memset(bytes, 0, size);
+        return (ssize_t) size;
 }
 
 int fsync(int fd) {
@@ -171,6 +183,8 @@ static int set_up_in(void **state, const char *place) {
         path = unit_path(*state, "f");
         other = unit_path(*state, "other");
         before_lock = before_sync = before_rename = after_rename = at_last_look = NULL;
+        n_names = 0;
+        taken_first = false;
         refuse_flags = refuse_leases = refuse_sync = refuse_close = refuse_locks = 0;
         return 0;
 }
@@ -399,6 +413,67 @@ static void test_temporary_name_taken(void **state) {
                 unit_assert_file(path, "A=1\n");
                 assert_int_equal(count_entries(*state), 1);
         }
+}
+
+/* Another instance works on it, or it is somebody else's: it stays as it is, and ours gets another name. */
+static void test_temporary_name_of_another(void **state) {
+        static const int locks[] = {LOCK_SH, LOCK_EX, LOCK_UN};
+        _cleanup_free_ char *taken = unit_path(*state, ".f.ecs-authd.aaaaaaaa");
+
+        for (size_t i = 0; i < ELEMENTSOF(locks); i++) {
+                _cleanup_close_ int fd = -1;
+
+                unit_write_file(path, "A=1\n");
+                unit_write_file(taken, "B=2\n");
+                fd = open(taken, O_RDONLY | O_CLOEXEC);
+                assert_true(fd >= 0);
+                assert_int_equal(flock(fd, locks[i]), 0);
+                taken_first = true;
+                n_names = 0;
+                assert_int_equal(set_and_save("v"), 1);
+                assert_int_equal(n_names, 2);
+                unit_assert_file(path, "A=1\nKEY=v\n");
+                unit_assert_file(taken, "B=2\n");
+                assert_int_equal(count_entries(*state), 2);
+        }
+}
+
+static mode_t mode_of_temporary;
+
+static void look_at_temporary(void) {
+        _cleanup_free_ char *directory = strdup(path);
+        _cleanup_closedir_ DIR *d = NULL;
+        struct stat st;
+
+        assert_non_null(directory);
+        *strrchr(directory, '/') = 0;
+        d = opendir(directory);
+        assert_non_null(d);
+        for (const struct dirent *e = readdir(d); e; e = readdir(d))
+                if (strstr(e->d_name, ".ecs-authd.")) {
+                        assert_int_equal(fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW), 0);
+                        mode_of_temporary = st.st_mode;
+                }
+}
+
+/* Also where the file that it replaces is for all: that one may have held no secret. */
+static void test_temporary_file_is_for_nobody_else(void **state _unused_) {
+        Moment *const moments[] = {&before_lock, &before_sync};
+        mode_t mask = umask(0);
+
+        for (size_t i = 0; i < ELEMENTSOF(moments); i++) {
+                struct stat st;
+
+                unit_write_file(path, "A=1\n");
+                assert_int_equal(chmod(path, 0666), 0);
+                mode_of_temporary = 0;
+                *moments[i] = look_at_temporary;
+                assert_int_equal(set_and_save("v"), 1);
+                assert_int_equal(mode_of_temporary, S_IFREG | 0600);
+                assert_int_equal(stat(path, &st), 0);
+                assert_int_equal(st.st_mode, S_IFREG | 0666);
+        }
+        (void) umask(mask);
 }
 
 static void test_mode_changed_meanwhile(void **state) {
@@ -916,6 +991,8 @@ int main(void) {
                 WITH_FILE(test_deleted_before),
                 WITH_FILE(test_deleted_after),
                 WITH_FILE(test_temporary_name_taken),
+                WITH_FILE(test_temporary_name_of_another),
+                WITH_FILE(test_temporary_file_is_for_nobody_else),
                 WITH_FILE(test_mode_changed_meanwhile),
                 WITH_FILE(test_disk_that_takes_nothing),
                 WITH_FILE(test_newer_file_that_cannot_be_put_back),
