@@ -22,7 +22,8 @@
 
 typedef void (*Moment)(void);
 
-static Moment before_lock, before_sync, before_rename, after_rename;
+static Moment after_readlink, before_lock, before_sync, before_rename, after_rename;
+static unsigned n_locks; /* that come first */
 static int refuse_flags; /* the errno of a file system that cannot exchange */
 static int refuse_sync;  /* the errno of a disk that is full */
 static int refuse_close; /* the same, of one that says so only at the end */
@@ -52,6 +53,15 @@ int close(int fd) {
         return -1;
 }
 
+ssize_t readlink(const char *link, char *target, size_t size) {
+        ssize_t n = readlinkat(AT_FDCWD, link, target, size);
+        int error = errno;
+
+        run_once(&after_readlink);
+        errno = error;
+        return n;
+}
+
 /* By chance the name of the first temporary file is one that is there. */
 static unsigned n_names;
 static bool taken_first;
@@ -61,6 +71,26 @@ ssize_t getrandom(void *bytes, size_t size, unsigned flags) {
                 return (ssize_t) syscall(SYS_getrandom, bytes, size, flags);
         memset(bytes, 0, size);
         return (ssize_t) size;
+}
+
+/* What is done to a file, in that order, as far as there is room: m, its mode; o, its owner. */
+static char changes[8];
+
+static void add_change(char change) {
+        size_t n = strlen(changes);
+
+        if (n + 1 < sizeof(changes))
+                changes[n] = change;
+}
+
+int fchmod(int fd, mode_t mode) {
+        add_change('m');
+        return (int) syscall(SYS_fchmod, fd, mode);
+}
+
+int fchown(int fd, uid_t uid, gid_t gid) {
+        add_change('o');
+        return (int) syscall(SYS_fchown, fd, uid, gid);
 }
 
 int fsync(int fd) {
@@ -74,7 +104,10 @@ int fsync(int fd) {
 }
 
 int flock(int fd, int operation) {
-        run_once(&before_lock);
+        if (n_locks > 0)
+                n_locks--;
+        else
+                run_once(&before_lock);
         if (refuse_locks != 0) {
                 errno = refuse_locks;
                 return -1;
@@ -182,9 +215,10 @@ static int set_up_in(void **state, const char *place) {
                 return -1;
         path = unit_path(*state, "f");
         other = unit_path(*state, "other");
-        before_lock = before_sync = before_rename = after_rename = at_last_look = NULL;
-        n_names = 0;
+        after_readlink = before_lock = before_sync = before_rename = after_rename = at_last_look = NULL;
+        n_locks = n_names = 0;
         taken_first = false;
+        memset(changes, 0, sizeof(changes));
         refuse_flags = refuse_leases = refuse_sync = refuse_close = refuse_locks = 0;
         return 0;
 }
@@ -324,6 +358,18 @@ static void test_moved_behind_a_link_before(void **state) {
         assert_int_equal(count_entries(*state), 2);
 }
 
+/* The same while it is looked for: what it leads to may be any file, and none that is asked for. */
+static void test_moved_behind_a_link_meanwhile(void **state _unused_) {
+        EnvFile *f = NULL;
+        Problems problems = {0};
+
+        unit_write_file(path, "A=1\n");
+        after_readlink = move_it_behind_a_link;
+        assert_int_equal(envfile_open(path, &f, &problems), -ELOOP);
+        assert_null(f);
+        unit_assert_problem(&problems, "cannot read it");
+}
+
 /* A lock is no reason to wait: it says nothing of a change. */
 static void test_locked_by_another_program(void **state) {
         _cleanup_close_ int fd = -1;
@@ -401,15 +447,20 @@ static void take_temporary_name(void) {
         replace_temporary(other);
 }
 
+/* While it is written, or when all that is left is to put it in place. */
 static void test_temporary_name_taken(void **state) {
-        for (unsigned i = 0; i < 2; i++) {
+        Moment *const moments[] = {&before_sync, &before_lock};
+
+        for (unsigned i = 0; i < 2 * ELEMENTSOF(moments); i++) {
                 unit_write_file(path, "A=1\n");
-                if (i == 0)
+                if (i % 2 == 0)
                         unit_write_file(other, "B=2\n");
                 else
                         assert_int_equal(mkfifo(other, 0600), 0);
-                before_sync = take_temporary_name;
+                *moments[i / 2] = take_temporary_name;
+                n_locks = 2; /* of ours; the third is the one on the old file */
                 assert_int_equal(set_and_save("v"), -EAGAIN);
+                assert_null(*moments[i / 2]);
                 unit_assert_file(path, "A=1\n");
                 assert_int_equal(count_entries(*state), 1);
         }
@@ -474,6 +525,37 @@ static void test_temporary_file_is_for_nobody_else(void **state _unused_) {
                 assert_int_equal(st.st_mode, S_IFREG | 0666);
         }
         (void) umask(mask);
+}
+
+/* Only what differs: without CAP_FOWNER and CAP_CHOWN there is a right to no more, and none to the mode of a file that
+ * has another owner already. */
+static void test_owner_and_mode(void **state _unused_) {
+        static const struct {
+                mode_t mode;
+                uid_t uid;
+                gid_t gid;
+                const char *changes;
+        } table[] = {{0600, 0, 0, ""},       {0644, 0, 0, "m"},      {0600, 12345, 0, "o"},     {0600, 0, 12345, "o"},
+                     {0640, 12345, 0, "mo"}, {0640, 0, 12345, "mo"}, {0640, 12345, 12345, "mo"}};
+
+        if (geteuid() != 0)
+                skip(); /* only root can give files away */
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                struct stat st;
+
+                unit_write_file(path, "A=1\n");
+                assert_int_equal(chown(path, table[i].uid, table[i].gid), 0);
+                assert_int_equal(chmod(path, table[i].mode), 0);
+                memset(changes, 0, sizeof(changes));
+                assert_int_equal(set_and_save("v"), 1);
+                assert_string_equal(changes, table[i].changes);
+                assert_int_equal(stat(path, &st), 0);
+                assert_int_equal(st.st_mode, S_IFREG | table[i].mode);
+                assert_int_equal(st.st_uid, table[i].uid);
+                assert_int_equal(st.st_gid, table[i].gid);
+                assert_int_equal(unlink(path), 0);
+        }
 }
 
 static void test_mode_changed_meanwhile(void **state) {
@@ -985,6 +1067,7 @@ int main(void) {
                 WITH_FILE(test_replaced_before_and_after),
                 WITH_FILE(test_replaced_before_and_appended_after),
                 WITH_FILE(test_moved_behind_a_link_before),
+                WITH_FILE(test_moved_behind_a_link_meanwhile),
                 WITH_FILE(test_locked_by_another_program),
                 WITH_FILE(test_no_program_inherits_it),
                 WITH_FILE(test_mode_changed_before),
@@ -993,6 +1076,7 @@ int main(void) {
                 WITH_FILE(test_temporary_name_taken),
                 WITH_FILE(test_temporary_name_of_another),
                 WITH_FILE(test_temporary_file_is_for_nobody_else),
+                WITH_FILE(test_owner_and_mode),
                 WITH_FILE(test_mode_changed_meanwhile),
                 WITH_FILE(test_disk_that_takes_nothing),
                 WITH_FILE(test_newer_file_that_cannot_be_put_back),
