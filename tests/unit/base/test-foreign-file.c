@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 
 #include "base/foreign-file.h"
 #include "base/secret.h"
@@ -193,6 +194,131 @@ static void test_trust(void **state) {
         }
 }
 
+/* --- a name that means something else from one call to the next --- */
+
+enum {
+        LOOK = 1, /* what it is */
+        OPEN = 2,
+};
+
+typedef struct Swap {
+        const char *what;
+        void (*arrange)(void); /* and makes the other one */
+        const char *path;
+        const char *name, *one, *other; /* they are exchanged when this name is opened */
+        int at;                         /* for the first or the second time */
+        bool before, after;
+        int r;
+} Swap;
+
+static const Swap *swap;
+static int n_opened;
+
+static void exchange(void) {
+        assert_int_equal(renameat2(AT_FDCWD, swap->one, AT_FDCWD, swap->other, RENAME_EXCHANGE), 0);
+}
+
+int openat(int directory, const char *name, int flags, ...) {
+        bool now = swap && streq(name, swap->name) && ++n_opened == swap->at;
+        int fd, error;
+
+        if (now && swap->before)
+                exchange();
+        fd = (int) syscall(SYS_openat, directory, name, flags);
+        error = errno;
+        if (now && swap->after)
+                exchange();
+        errno = error;
+        return fd;
+}
+
+static void link_beside_file(void) {
+        assert_int_equal(symlink("/dev/null", "home/.docker/other"), 0);
+}
+
+static void fifo_beside_file(void) {
+        assert_int_equal(mkfifo("home/.docker/other", 0600), 0);
+}
+
+static void file_of_mallory_beside_file(void) {
+        unit_write_file("home/.docker/other", "{}");
+        own("home/.docker/other", MALLORY);
+}
+
+static void directory_of_mallory_beside_directory(void) {
+        home_of_alice();
+        assert_int_equal(mkdir("home/other", 0755), 0);
+        unit_write_file("home/other/config.json", "{}");
+        own("home/other", MALLORY);
+}
+
+static void link_beside_directory(void) {
+        assert_int_equal(mkdir("etc", 0755), 0);
+        unit_write_file("etc/config.json", "{}");
+        assert_int_equal(symlink("../etc", "home/other"), 0);
+}
+
+static void link_of_mallory_beside_link(void) {
+        link_of_root();
+        allow("etc", 01777);
+        unit_write_file("etc/any", "{}");
+        assert_int_equal(symlink("any", "etc/other"), 0);
+        own("etc/other", MALLORY);
+}
+
+#define FILE_AND_OTHER "home/.docker/config.json", "config.json", "home/.docker/config.json", "home/.docker/other"
+#define DIRECTORY_AND_OTHER "home/.docker/config.json", ".docker", "home/.docker", "home/other"
+#define LINK_AND_OTHER "etc/config.json", "config.json", "etc/config.json", "etc/other"
+
+static const Swap swaps[] = {
+        {"a link for the file", link_beside_file, FILE_AND_OTHER, OPEN, true, false, -ELOOP},
+        {"a FIFO for the file", fifo_beside_file, FILE_AND_OTHER, OPEN, true, false, -ENOTSUP},
+        {"mallory's for the file", file_of_mallory_beside_file, FILE_AND_OTHER, OPEN, true, false, -EKEYREJECTED},
+        {"mallory's, for a moment", file_of_mallory_beside_file, FILE_AND_OTHER, OPEN, true, true, -EKEYREJECTED},
+        {"mallory's when it is open", file_of_mallory_beside_file, FILE_AND_OTHER, OPEN, false, true, 0},
+        {"a link for the directory", link_beside_directory, DIRECTORY_AND_OTHER, OPEN, true, false, -ENOTDIR},
+        {"mallory's for the directory, for a moment", directory_of_mallory_beside_directory, DIRECTORY_AND_OTHER, OPEN,
+         true, true, -EKEYREJECTED},
+        {"mallory's when the directory is open", directory_of_mallory_beside_directory, DIRECTORY_AND_OTHER, OPEN,
+         false, true, 0},
+        {"mallory's for the link, for a moment", link_of_mallory_beside_link, LINK_AND_OTHER, LOOK, true, true,
+         -EKEYREJECTED},
+        {"mallory's when the link is open", link_of_mallory_beside_link, LINK_AND_OTHER, LOOK, false, true, 0},
+};
+
+static int swap_none(void **state) {
+        swap = NULL;
+        return unit_remove_directory(state);
+}
+
+/* What was opened is judged and read, whatever its name means before and after. */
+static void test_swapped(void **state) {
+        if (geteuid() != 0)
+                skip(); /* only root can give files away */
+
+        for (size_t i = 0; i < ELEMENTSOF(swaps); i++) {
+                _cleanup_free_ char *path = unit_path(*state, swaps[i].path);
+                _cleanup_close_ int fd = -1;
+                Distrust distrust;
+                ForeignFile file;
+                struct stat st;
+                int r;
+
+                make_home(*state);
+                swaps[i].arrange();
+                assert_int_equal(stat("home/.docker/config.json", &st), 0);
+                n_opened = 0;
+                swap = &swaps[i];
+                r = foreign_file_open(path, &fd, &file, &distrust);
+                swap = NULL;
+                assert_true(n_opened >= swaps[i].at);
+                if (r != swaps[i].r)
+                        fail_msg("%s: %d", swaps[i].what, r);
+                if (r == 0 && file.st.st_ino != st.st_ino)
+                        fail_msg("%s: it is another file", swaps[i].what);
+        }
+}
+
 static void test_exposed(void **state) {
         _cleanup_free_ char *path = unit_path(*state, "home/.docker/config.json");
         const struct {
@@ -238,6 +364,7 @@ static void test_read(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_trust, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_swapped, unit_make_directory, swap_none),
                 cmocka_unit_test_setup_teardown(test_exposed, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_read, unit_make_directory, unit_remove_directory),
         };
