@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+
 #include "base/state-file.h"
 
 static void test_written_and_read(void **state) {
@@ -103,22 +108,138 @@ static void test_cannot_be_replaced(void **state) {
 }
 
 /* Where others may put files, nothing is believed, and nothing kept. */
-static void test_directory_for_all(void **state) {
-        char *text = NULL;
+static void test_directory_of_others(void **state) {
+        static const struct {
+                mode_t mode;
+                uid_t uid;
+                int expected;
+        } table[] = {{0700, 0, 0},      {0755, 0, 0},       {0777, 0, -EPERM},    {0770, 0, -EPERM},
+                     {0702, 0, -EPERM}, {01777, 0, -EPERM}, {0700, 12345, -EPERM}};
+        _cleanup_free_ char *path = unit_path(*state, "some");
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                char *text = NULL;
+                int r;
+
+                if (table[i].uid != 0 && geteuid() != 0)
+                        continue; /* only root can give it away */
+                assert_int_equal(state_file_write("some", "x"), 0);
+                assert_int_equal(chmod(*state, table[i].mode), 0);
+                if (table[i].uid != 0)
+                        assert_int_equal(chown(*state, table[i].uid, 0), 0);
+                r = state_file_read("some", 10, &text);
+                if (r != table[i].expected || !text != (r < 0))
+                        fail_msg("%zu: %d, %s", i, r, text ? text : "");
+                free(text);
+                assert_int_equal(state_file_write("some", "y"), table[i].expected);
+                unit_assert_file(path, table[i].expected < 0 ? "x" : "y");
+                assert_int_equal(state_file_remove("some"), table[i].expected);
+                assert_int_equal(access(path, F_OK), table[i].expected < 0 ? 0 : -1);
+                assert_int_equal(chown(*state, geteuid(), (gid_t) -1), 0);
+                assert_int_equal(chmod(*state, 0700), 0);
+        }
+}
+
+/* By chance the name of the temporary file is one that is there. */
+static bool is_taken;
+
+ssize_t getrandom(void *bytes, size_t size, unsigned flags) {
+        if (!is_taken)
+                return (ssize_t) syscall(SYS_getrandom, bytes, size, flags);
+        memset(bytes, 0, size);
+        return (ssize_t) size;
+}
+
+static int take_none(void **state) {
+        is_taken = false;
+        return unit_remove_state_directory(state);
+}
+
+/* Another instance writes it: it stays, and so does what it is to replace. */
+static void test_temporary_name_taken(void **state) {
+        _cleanup_free_ char *taken = unit_path(*state, ".some.0000000000000000"), *path = unit_path(*state, "some");
 
         assert_int_equal(state_file_write("some", "x"), 0);
-        assert_int_equal(chmod(*state, 0777), 0);
-        assert_int_equal(state_file_read("some", 10, &text), -EPERM);
-        assert_int_equal(state_file_write("some", "y"), -EPERM);
-        assert_null(text);
+        unit_write_file(taken, "theirs");
+        is_taken = true;
+        assert_int_equal(state_file_write("some", "y"), -EEXIST);
+        unit_assert_file(taken, "theirs");
+        unit_assert_file(path, "x");
+        is_taken = false;
+        assert_int_equal(state_file_write("some", "y"), 0);
+        unit_assert_file(path, "y");
+        unit_assert_file(taken, "theirs");
+}
+
+/* Changed so long ago. */
+static void make_older(const char *path, time_t seconds) {
+        struct timespec times[2];
+
+        assert_int_equal(clock_gettime(CLOCK_REALTIME, &times[0]), 0);
+        times[0].tv_sec -= seconds;
+        times[1] = times[0];
+        assert_int_equal(utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+/* What an instance was writing when it was killed goes, and what one may still be writing stays. */
+static void test_leftovers(void **state) {
+        static const struct {
+                const char *name;
+                mode_t type;
+                time_t age;
+                bool stays;
+        } table[] = {
+                {".some.0123456789abcdef", S_IFREG, 120, false},
+                {".digest.key.0123456789abcdef", S_IFREG, 1 << 24, false},
+                {".some.1123456789abcdef", S_IFREG, 30, true},
+                {".some.2123456789abcdef", S_IFREG, 0, true},
+                {".some.3123456789abcdef", S_IFREG, -120, true}, /* the clock was set back */
+                {"some", S_IFREG, 120, true},
+                {"digest.key", S_IFREG, 120, true},
+                {".directory", S_IFDIR, 120, true},
+                {".link", S_IFLNK, 120, true},
+        };
+        struct stat st;
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_free_ char *path = unit_path(*state, table[i].name);
+
+                if (table[i].type == S_IFREG)
+                        unit_write_file(path, "x");
+                else
+                        assert_int_equal(table[i].type == S_IFDIR ? mkdir(path, 0700) : symlink("some", path), 0);
+                make_older(path, table[i].age);
+        }
+        state_files_clean();
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_free_ char *path = unit_path(*state, table[i].name);
+
+                if ((lstat(path, &st) == 0) != table[i].stays)
+                        fail_msg("%s, %lld seconds old", table[i].name, (long long) table[i].age);
+        }
+}
+
+static void test_leftovers_of_no_directory(void **state) {
+        _cleanup_free_ char *below = unit_path(*state, "below");
+
+        assert_int_equal(setenv("STATE_DIRECTORY", below, true), 0);
+        state_files_clean();
+        assert_int_equal(access(below, F_OK), -1);
 }
 
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, unit_make_state_directory, unit_remove_state_directory)
         const struct CMUnitTest tests[] = {
-                TEST(test_written_and_read),  TEST(test_longest),      TEST(test_not_ours),
-                TEST(test_holds_a_nul),       TEST(test_no_such_file), TEST(test_cannot_be_replaced),
-                TEST(test_directory_for_all),
+                TEST(test_written_and_read),
+                TEST(test_longest),
+                TEST(test_not_ours),
+                TEST(test_holds_a_nul),
+                TEST(test_no_such_file),
+                TEST(test_cannot_be_replaced),
+                TEST(test_directory_of_others),
+                cmocka_unit_test_setup_teardown(test_temporary_name_taken, unit_make_state_directory, take_none),
+                TEST(test_leftovers),
+                TEST(test_leftovers_of_no_directory),
         };
 
         return cmocka_run_group_tests_name("state file", tests, NULL, NULL);
