@@ -134,12 +134,15 @@ includes:
 NO_MEMORY := $(patsubst %,-Wl$(,)--wrap=%,malloc calloc reallocarray strdup strndup asprintf \
              json_object_new_object json_object_new_array json_object_new_string json_object_new_int64 json_object_new_int \
              json_object_new_boolean json_object_object_add json_object_array_add json_object_to_json_string_ext \
-             json_object_set_string json_tokener_new_ex)
+             json_object_set_string json_tokener_new_ex json_tokener_parse)
 
 $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(COMMON_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(if $(filter %/test-no-memory,$@),$(NO_MEMORY)) -o $@ $^ $(LIBS) $(shell pkg-config --libs cmocka)
+
+# A room of the daemon has all of the daemon to be linked with.
+$(foreach room,$(notdir $(wildcard daemon/*)),$(filter $(BUILD)/tests/$(room)/%,$(UNIT_TESTS))): $(filter-out %/main.o,$(DAEMON_OBJECTS))
 
 unit-tests: $(UNIT_TESTS)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* No memory, for a test-no-memory.c: what common/ allocates goes through here (the Makefile links these tests with
+/* No memory, for a test-no-memory.c: what ecs-authd allocates goes through here (the Makefile links these tests with
  * --wrap of each), and one of all the allocations fails. Whichever it is, a function fails, or does what it does
  * without; it never does something else. */
 
@@ -74,6 +74,7 @@ FAILING(json_object *, json_object_new_int, (int32_t n), (n))
 FAILING(json_object *, json_object_new_boolean, (json_bool b), (b))
 FAILING(int, json_object_set_string, (json_object * o, const char *s), (o, s))
 FAILING(json_tokener *, json_tokener_new_ex, (int depth), (depth))
+FAILING(json_object *, json_tokener_parse, (const char *text), (text))
 
 #define FAILING_STATUS(name, parameters, arguments)                  \
         int __real_##name parameters;                                \

@@ -328,13 +328,43 @@ static void test_fields(void **state _unused_) {
         assert_false(json_field_last(NULL, "m", &value));
 }
 
+/* json-c prints what it has memory for, and says in errno alone that it is not all. */
+static int printing_error;
+
+const char *json_object_to_json_string_ext(json_object *o, int flags) {
+        const char *text = json_object_to_json_string_length(o, flags, NULL);
+
+        if (printing_error != 0)
+                errno = printing_error;
+        return text;
+}
+
+static void test_text(void **state _unused_) {
+        _cleanup_json_ json_object *o = json_tokener_parse("{\"a\":[1,\"b\"]}");
+
+        printing_error = ENOMEM;
+        assert_null(json_to_text(o, JSON_C_TO_STRING_PLAIN));
+        /* Any other is no matter of the text, and one of before says nothing. */
+        printing_error = EINVAL;
+        assert_string_equal(json_to_text(o, JSON_C_TO_STRING_PLAIN), "{\"a\":[1,\"b\"]}");
+        printing_error = 0;
+        errno = ENOMEM;
+        assert_string_equal(json_to_text(o, JSON_C_TO_STRING_PLAIN), "{\"a\":[1,\"b\"]}");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_what_go_takes),    cmocka_unit_test(test_what_go_refuses),
-                cmocka_unit_test(test_flags_and_bounds), cmocka_unit_test(test_utf8),
-                cmocka_unit_test(test_members),          cmocka_unit_test(test_fields),
-                cmocka_unit_test(test_memory),           cmocka_unit_test(test_no_memory),
-                cmocka_unit_test(test_answers),          cmocka_unit_test(test_memory_of_files),
+                cmocka_unit_test(test_what_go_takes),
+                cmocka_unit_test(test_what_go_refuses),
+                cmocka_unit_test(test_flags_and_bounds),
+                cmocka_unit_test(test_utf8),
+                cmocka_unit_test(test_members),
+                cmocka_unit_test(test_fields),
+                cmocka_unit_test(test_memory),
+                cmocka_unit_test(test_no_memory),
+                cmocka_unit_test(test_answers),
+                cmocka_unit_test(test_memory_of_files),
+                cmocka_unit_test(test_text),
         };
 
         return cmocka_run_group_tests_name("json", tests, NULL, NULL);
