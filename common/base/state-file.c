@@ -11,6 +11,10 @@
 #include "base/secret.h"
 #include "base/write-all.h"
 
+enum {
+        RANDOM_DIGITS = 2 * sizeof(uint64_t),
+};
+
 /* Where somebody else may put files, nothing is believed. */
 static int open_directory(void) {
         _cleanup_close_ int fd = open(state_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -65,7 +69,7 @@ int state_file_write(const char *name, const char *text) {
         /* Two instances never share one. */
         if (getrandom(&random, sizeof(random), 0) != (ssize_t) sizeof(random))
                 return negative_errno();
-        (void) snprintf(temporary, sizeof(temporary), ".%s.%016llx", name, (unsigned long long) random);
+        (void) snprintf(temporary, sizeof(temporary), ".%s.%0*llx", name, RANDOM_DIGITS, (unsigned long long) random);
         fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)
                 return negative_errno();
@@ -95,15 +99,25 @@ int state_file_remove(const char *name) {
 /* No write takes as long. */
 #define LEFT_SEC 60
 
+/* .NAME.RANDOM, as state_file_write() makes it. */
+static bool is_temporary(const char *name) {
+        const char *random = strrchr(name, '.');
+
+        return name[0] == '.' && random > name + 1 && strlen(random + 1) == RANDOM_DIGITS &&
+               strspn(random + 1, "0123456789abcdef") == RANDOM_DIGITS;
+}
+
 void state_files_clean(void) {
-        _cleanup_closedir_ DIR *dir = opendir(state_directory());
+        _cleanup_close_ int fd = open_directory();
+        _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
         const time_t now = time(NULL);
         const struct dirent *entry;
         struct stat st;
 
+        if (dir)
+                (void) steal_fd(&fd); /* it is closed with dir */
         while (dir && (entry = readdir(dir)))
-                if (entry->d_name[0] == '.' && strlen(entry->d_name) > 2 &&
-                    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) >= 0 && S_ISREG(st.st_mode) &&
-                    st.st_mtim.tv_sec + LEFT_SEC < now)
+                if (is_temporary(entry->d_name) && fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) >= 0 &&
+                    S_ISREG(st.st_mode) && st.st_mtim.tv_sec + LEFT_SEC < now)
                         (void) unlinkat(dirfd(dir), entry->d_name, 0);
 }

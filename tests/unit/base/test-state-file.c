@@ -196,8 +196,15 @@ static void test_leftovers(void **state) {
                 {".some.3123456789abcdef", S_IFREG, -120, true}, /* the clock was set back */
                 {"some", S_IFREG, 120, true},
                 {"digest.key", S_IFREG, 120, true},
-                {".directory", S_IFDIR, 120, true},
-                {".link", S_IFLNK, 120, true},
+                {".0123456789abcdef.0123456789abcdef", S_IFDIR, 120, true},
+                {".link.0123456789abcdef", S_IFLNK, 120, true},
+                /* None of ours. */
+                {".bashrc", S_IFREG, 120, true},
+                {"..0123456789abcdef", S_IFREG, 120, true},
+                {"some.0123456789abcdef", S_IFREG, 120, true},
+                {".some.0123456789abcde", S_IFREG, 120, true},
+                {".some.0123456789abcdef0", S_IFREG, 120, true},
+                {".some.0123456789abcdeg", S_IFREG, 120, true},
         };
         struct stat st;
 
@@ -217,6 +224,16 @@ static void test_leftovers(void **state) {
                 if ((lstat(path, &st) == 0) != table[i].stays)
                         fail_msg("%s, %lld seconds old", table[i].name, (long long) table[i].age);
         }
+}
+
+static void test_leftovers_of_others(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, ".some.0123456789abcdef");
+
+        unit_write_file(path, "x");
+        make_older(path, 120);
+        assert_int_equal(chmod(*state, 0777), 0);
+        state_files_clean();
+        assert_int_equal(access(path, F_OK), 0);
 }
 
 static void test_leftovers_of_no_directory(void **state) {
@@ -239,6 +256,7 @@ int main(void) {
                 TEST(test_directory_of_others),
                 cmocka_unit_test_setup_teardown(test_temporary_name_taken, unit_make_state_directory, take_none),
                 TEST(test_leftovers),
+                TEST(test_leftovers_of_others),
                 TEST(test_leftovers_of_no_directory),
         };
 
