@@ -26,8 +26,8 @@ int digest_key_load(DigestKey *ret);
 int digest_key_look(DigestKey *ret);
 
 /* libcrypto reads its configuration and sets up its algorithms for the first digest, which takes longer than all that a
- * job does: whoever forks for one does that before, once. */
-int digest_prepare(void);
+ * job does: whoever forks for one does that before, once. Where it fails, so does the first digest. */
+void digest_prepare(void);
 
 int digest_compute(const DigestKey *key, const void *data, size_t size, Digest *ret);
 bool digest_equal(const Digest *a, const Digest *b);

@@ -54,11 +54,17 @@ static int digest_settings(const CredentialSettings *settings, const DigestKey *
         return r;
 }
 
-/* The pause after a helper that failed, and took its time, begins when that is over. */
+/* The pause after a helper that failed, and took its time, begins when that is over. What more say than can be written
+ * is no use: nobody is kept busy with it, and each counts as one that failed. */
 static void run_helpers(const CredentialSettings *settings, HelperRound *round, HelperCall *calls, size_t n,
                         const char *home) {
         int64_t before = clock_usec(CLOCK_MONOTONIC);
 
+        if (n > HELPERS_MAX) {
+                for (size_t i = 0; i < n; i++)
+                        calls[i].error = -E2BIG;
+                return;
+        }
         helper_run(calls, n, home, settings->helper_environment, settings->helper_timeout_usec);
         if (n > 0)
                 round->took += clock_usec(CLOCK_MONOTONIC) - before;
@@ -187,6 +193,8 @@ int ask_stores(const CredentialSettings *settings, HelperRound *round, Credentia
 static const char *explain_error(int error) {
         if (error == -ECANCELED)
                 return "what it gave could not be written";
+        if (error == -E2BIG)
+                return "more helpers are to be asked than a line of the environment file has room for, so none is";
         return error == -EKEYEXPIRED ? "what it gives has ended already" : helper_strerror(error);
 }
 
@@ -431,26 +439,6 @@ static void remove_empty(Credentials *c, const Question *questions, size_t n) {
                         credentials_remove(c, questions[i].item);
 }
 
-/* What they say could not be written anyway: nobody is kept busy with so many. */
-static int refuse_too_many(const Credentials *c, Problems *problems) {
-        const char *source = NULL;
-        size_t n = 0;
-
-        for (size_t i = 0; i < c->n_items; i++) {
-                if (!c->items[i]->helper)
-                        continue;
-                source = c->items[i]->source;
-                n++;
-        }
-        if (n <= HELPERS_MAX)
-                return 0;
-        problems_add(problems, LOG_ERR,
-                     "%s: credential helpers have %zu registries, and the line of the environment file has room for %d "
-                     "at most; none is asked, and nothing was written. Take registries out of it, or set Exclude=",
-                     source, n, HELPERS_MAX);
-        return -E2BIG;
-}
-
 int ask_helpers(const CredentialSettings *settings, HelperRound *round, Credentials *c, Problems *problems) {
         _cleanup_free_ Question *questions = calloc(c->n_items + 1, sizeof(Question));
         _cleanup_free_ HelperCall *calls = calloc(c->n_items + 1, sizeof(HelperCall));
@@ -460,9 +448,7 @@ int ask_helpers(const CredentialSettings *settings, HelperRound *round, Credenti
 
         if (!questions || !calls || !home)
                 return -ENOMEM;
-        r = refuse_too_many(c, problems);
-        if (r >= 0)
-                r = collect_questions(settings, round, c, questions, &n);
+        r = collect_questions(settings, round, c, questions, &n);
         if (r < 0)
                 return r;
 

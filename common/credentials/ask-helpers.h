@@ -9,6 +9,5 @@
 int ask_stores(const CredentialSettings *settings, HelperRound *round, Credentials *c, Problems *problems);
 
 /* The secrets of the entries that name a helper. One that was not asked, or did not answer, stands in the list without
- * a secret: what the environment file has for it stays. -E2BIG, with a problem: more than one line has room for, and
- * none is asked; -ENOMEM. */
+ * a secret: what the environment file has for it stays. -ENOMEM. */
 int ask_helpers(const CredentialSettings *settings, HelperRound *round, Credentials *c, Problems *problems);

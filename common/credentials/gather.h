@@ -54,6 +54,5 @@ typedef struct HelperRound {
  * An entry whose secret cannot be had, or is not asked for, stands in the list without one; one that yields has one,
  * and does not count where the environment file has another; and the list is marked incomplete where not even the
  * registries are known (a file that cannot be read among others, a store that does not answer): the caller keeps what
- * it has for them. A negative errno, with problems added: no file could be read at all; -ENOENT: there is none;
- * -E2BIG: helpers have more registries than can be written. */
+ * it has for them. A negative errno, with problems added: no file could be read at all; -ENOENT: there is none. */
 int gather_credentials(const CredentialSettings *settings, HelperRound *round, Credentials *ret, Problems *problems);

@@ -266,7 +266,13 @@ static uint64_t settled_at(const Facts *f, const Policy *p) {
         return (settled > f->needed_usec ? settled : f->needed_usec) + p->settings.jitter_usec;
 }
 
-uint64_t jitter_of_host(uint64_t jitter_usec, uint64_t host) {
+uint64_t jitter_of_host(uint64_t jitter_usec, const uint8_t id[static 16]) {
+        uint64_t host = 0;
+
+        /* Bytes 6 and 8 have bits that are the same everywhere: those of the first are left out, those of the other are
+         * last, where they count for nothing. */
+        for (unsigned i = 16; i-- > 8;)
+                host = host << 8 | id[i];
         return (uint64_t) (((unsigned __int128) host * jitter_usec) >> 64);
 }
 

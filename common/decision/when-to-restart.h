@@ -34,9 +34,9 @@ typedef struct Policy {
         bool other_instance;      /* is at it: nothing is begun beside it */
 } Policy;
 
-/* The share of JitterSec= that a host has: the same at any time, and another on each other one. host: a number of its
- * own, of which all 64 bits count. */
-uint64_t jitter_of_host(uint64_t jitter_usec, uint64_t host);
+/* The share of JitterSec= that a host has: the same at any time, and another on each other one. id: a random number of
+ * its own, in the form that sd_id128_t has (RFC 9562, version 4). */
+uint64_t jitter_of_host(uint64_t jitter_usec, const uint8_t id[static 16]);
 
 Decision decide_agent(const Facts *facts, const Policy *policy, uint64_t now);
 

@@ -317,7 +317,7 @@ static uint64_t jitter_of_this_host(uint64_t jitter_usec) {
 
         if (jitter_usec == 0 || sd_id128_get_machine_app_specific(id, &host) < 0)
                 return 0;
-        return jitter_of_host(jitter_usec, host.qwords[0]);
+        return jitter_of_host(jitter_usec, host.bytes);
 }
 
 static Policy manager_policy(const Manager *m) {

@@ -330,9 +330,8 @@ static int manager_build(Manager *m) {
         int r;
 
         state_files_clean();
+        digest_prepare();
         r = digest_key_load(&m->key);
-        if (r >= 0)
-                r = digest_prepare();
         if (r >= 0)
                 r = sd_event_new(&m->event);
         if (r >= 0)

@@ -160,14 +160,20 @@ static void on_done(void *userdata, int error, const void *report) {
                 p->stale(p->userdata);
 }
 
+/* What a write changes of the file is told when it has ended; what happens to the agent meanwhile, at once: with a disk
+ * that hangs it takes its time. */
+static bool same_facts(const Facts *a, const Facts *b) {
+        const size_t from = b->file.writing ? offsetof(Facts, agent_stale) : 0;
+
+        /* NOLINTNEXTLINE: a difference in what pads it costs no more than a look at the file. */
+        return memcmp((const char *) a + from, (const char *) b + from, sizeof(Facts) - from) == 0;
+}
+
 static bool is_known(const Publisher *p, const Settings *settings, const Facts *facts, const Decision *d,
                      const char *sentence) {
         return p->known && (p->with_metrics || !p->metrics_file || worker_has_hung(p->worker)) &&
                p->settings == settings && streq(p->sentence, sentence) && p->decision.action == d->action &&
-               p->decision.reason == d->reason &&
-               /* What a write changes is told when it has ended, a moment later. */
-               /* NOLINTNEXTLINE: a difference in what pads it costs no more than a look at the file. */
-               (facts->file.writing || memcmp(&p->facts, facts, sizeof(Facts)) == 0);
+               p->decision.reason == d->reason && same_facts(&p->facts, facts);
 }
 
 static void take_metrics_file(Publisher *p, const char *path) {

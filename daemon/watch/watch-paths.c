@@ -24,13 +24,12 @@ enum {
 
 #define CREATED_USEC (1 * USEC_PER_SEC)
 
-/* The directories may be busy with other files. Whoever looked so often for nothing, with no rest in between, looks
- * less often, and takes what has come meanwhile at once. */
-#define REST_USEC (100 * USEC_PER_MSEC)
-#define PAUSE_NSEC (20L * 1000000)
+/* The directories may be busy with other files. Above so many looks a second it takes what comes within a pause at
+ * once. */
+#define PAUSE_NSEC (5L * 1000000)
 
 enum {
-        FUTILE_MAX = 50,
+        LOOKS_MAX = 200,
 };
 
 /* One name in one directory on the way to a file. */
@@ -53,8 +52,8 @@ typedef struct Watch {
         uint64_t created_files;
         uint64_t created_usec; /* when they are looked at, if nothing else happens before */
 
-        unsigned n_futile;    /* looks at events that concerned no file, since there was a rest, */
-        uint64_t futile_usec; /* and when the last one was */
+        unsigned n_looks; /* within a second that began then */
+        uint64_t second_usec;
 } Watch;
 
 static void watch_forget(Watch *w) {
@@ -336,9 +335,11 @@ static void watch_pause(Watch *w) {
         const struct timespec pause = {.tv_nsec = PAUSE_NSEC};
         const uint64_t now = clock_monotonic_usec();
 
-        w->n_futile = now < w->futile_usec + REST_USEC ? w->n_futile + 1 : 1;
-        w->futile_usec = now;
-        if (w->n_futile > FUTILE_MAX)
+        if (now >= w->second_usec + USEC_PER_SEC) {
+                w->second_usec = now;
+                w->n_looks = 0;
+        }
+        if (++w->n_looks > LOOKS_MAX)
                 (void) nanosleep(&pause, NULL);
 }
 

@@ -86,13 +86,22 @@ static uint64_t live_through(World *w, Facts *f, const Policy *policy) {
         }
 }
 
-/* What a machine's id gives, for the i-th of them (splitmix64). */
-static uint64_t host_number(uint64_t i) {
+/* The same for each run (splitmix64). */
+static uint64_t random_number(uint64_t i) {
         uint64_t z = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
 
         z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
         z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
         return z ^ (z >> 31);
+}
+
+/* As sd_id128_get_machine_app_specific(3) makes it, for the i-th machine: some bits say which kind of id it is. */
+static void host_id(uint64_t i, uint8_t ret[static 16]) {
+        const uint64_t numbers[] = {random_number(2 * i), random_number(2 * i + 1)};
+
+        memcpy(ret, numbers, sizeof(numbers));
+        ret[6] = (uint8_t) ((ret[6] & 0x0f) | 0x40);
+        ret[8] = (uint8_t) ((ret[8] & 0x3f) | 0x80);
 }
 
 static int compare_numbers(const void *a, const void *b) {
@@ -145,8 +154,10 @@ int main(int argc, char *argv[]) {
         /* One host plays all of them, each an hour after the one before. */
         for (size_t i = 0; i < n; i++) {
                 const uint64_t begin = w.now += HOUR_USEC + jitter;
+                uint8_t id[16];
 
-                policy.settings.jitter_usec = jitter_of_host(jitter, host_number(i));
+                host_id(i, id);
+                policy.settings.jitter_usec = jitter_of_host(jitter, id);
                 facts_wake_agent(&f);
                 write_file(&w, &f, i + 1);
                 restarts[i] = live_through(&w, &f, &policy) - begin;

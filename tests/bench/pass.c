@@ -15,8 +15,9 @@ int main(int argc, char *argv[]) {
         SyncReport report;
         DigestKey key;
 
-        if (argc != 3 || digest_key_generate(&key) < 0 || digest_prepare() < 0)
+        if (argc != 3 || digest_key_generate(&key) < 0)
                 return EXIT_FAILURE;
+        digest_prepare();
         sync_run(&sources, &settings, &key, ASK_NOBODY, &report);
         for (unsigned i = 0; i < report.problems.n_items; i++)
                 (void) fprintf(stderr, "%s\n", report.problems.items[i].text);

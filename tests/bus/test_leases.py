@@ -9,7 +9,7 @@ import time
 
 import pytest
 from bus_host import OTHERS, REGISTRY, USER
-from minting_helper import MintingHelper, Opens
+from minting_helper import PROGRAMS, MintingHelper, Opens
 from standin.credential_file import encode
 from standin.wait import never, wait_for
 
@@ -537,3 +537,46 @@ def test_many_wake_ups(host, helper, opens, capsys):
     assert len(helper.calls()) == 1 and writes(host) == 1 and host.restarts() == 0
     assert host.written() == host.expected and re.search("# [0-9]+\n", host.environment_file.read_text())
     assert not host.daemon.said("busy|has it open")
+
+
+# --- more than a line of the environment file has room for ---
+
+ROOM = 6553
+
+
+@pytest.fixture(name="big_store")
+def make_big_store(host):
+    """A credential store whose list is too long."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can put a program where helpers are looked for")
+    program = PROGRAMS / f"docker-credential-big-{os.getpid()}"
+    program.write_text(f"""#!/bin/sh
+[ "$1" = list ] || {{ echo asked >> {host.directory}/asked; exit 1; }}
+seq -s, -f '"r%.0f.example":"user"' {ROOM} | sed 's/.*/{{"{REGISTRY}":"user",&}}/'
+""")
+    program.chmod(0o755)
+    yield f"big-{os.getpid()}"
+    program.unlink()
+
+
+def test_store_with_too_many(host, big_store):
+    """What stands in ecs.config stays, a problem says why, and nothing else is done."""
+    daemon = host.run_live()
+    restarts, since = host.restarts(), daemon.mark()
+    host.credentials.replace(json.dumps({"auths": {}, "credsStore": big_store}))
+    daemon.wait_said("more helpers are to be asked than a line of the environment file has room for", since)
+    wait_for(lambda: host.status()["problems"], 10, "the status has it", host.seen)
+    host.wait_idle()
+    assert host.written() == host.expected and host.restarts() == restarts
+    assert not (host.directory / "asked").exists()
+    assert not daemon.said("in order again|Removed", since)
+
+
+def test_logins_beside_too_many_helpers(host):
+    """They cost themselves, and no other."""
+    host.run_live()
+    helpers = {f"r{n}.example": "nowhere" for n in range(ROOM + 1)}
+    password = "pw-" + os.urandom(8).hex()
+    host.credentials.replace(json.dumps({"auths": {REGISTRY: {"auth": encode("puller", password)}}, "credHelpers": helpers}))
+    host.expected = {REGISTRY: ("puller", password)}
+    host.wait_live()

@@ -202,6 +202,20 @@ def take_lock(host):
         yield lambda how: fcntl.flock(file, how)
 
 
+def test_status_of_the_agent_while_a_write_hangs(host, lock):
+    daemon = host.run_live()
+    host.wait_idle()
+    lock(fcntl.LOCK_EX)
+    host.login()
+    wait_for(lambda: job_that_writes(daemon), 10, "a job writes", host.seen)
+    host.agent.restart()
+    wait_for(lambda: host.status()["agent"]["id"] == host.agent.container_id(), 5, "the status has the new container",
+             host.seen)
+    assert job_that_writes(daemon)
+    lock(fcntl.LOCK_UN)
+    host.wait_live(seconds=30)
+
+
 def test_a_write_in_hand_is_finished_first(host, lock):
     daemon = host.run_live()
     lock(fcntl.LOCK_EX)

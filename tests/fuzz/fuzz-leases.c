@@ -24,7 +24,7 @@ static bool same_leases(const Leases *a, const Leases *b) {
         if (a->n_items != b->n_items || a->n_marks != b->n_marks)
                 return false;
         for (size_t i = 0; i < a->n_items; i++)
-                if (!same_lease(&a->items[i], &b->items[i]))
+                if (!same_lease(a->items[i], b->items[i]))
                         return false;
         for (size_t i = 0; i < a->n_marks; i++)
                 if (!same_mark(&a->marks[i], &b->marks[i]))

@@ -492,6 +492,20 @@ static void test_silent_agent(void **state _unused_) {
         }
 }
 
+/* No host stands in another's place because both ids are of one kind. */
+static void test_place_in_a_fleet(void **state _unused_) {
+        uint8_t id[16] = {[6] = 0x40, [8] = 0x80};
+
+        assert_int_equal(jitter_of_host(0, id), 0);
+        for (unsigned i = 0; i < 256; i++) {
+                id[15] = (uint8_t) i;
+                assert_int_equal(jitter_of_host(256, id), i);
+                assert_int_equal(jitter_of_host(SECONDS(3600), id) * 256 / SECONDS(3600), i);
+        }
+        memset(id, 0xff, sizeof(id));
+        assert_int_equal(jitter_of_host(SECONDS(3600), id), SECONDS(3600) - 1);
+}
+
 static void test_file_in_the_way(void **state _unused_) {
         Facts f = needy_facts();
 
@@ -640,6 +654,7 @@ int main(void) {
                 cmocka_unit_test(test_settling),
                 cmocka_unit_test(test_unit_in_the_way),
                 cmocka_unit_test(test_silent_agent),
+                cmocka_unit_test(test_place_in_a_fleet),
                 cmocka_unit_test(test_file_in_the_way),
                 cmocka_unit_test(test_fruitless),
                 cmocka_unit_test(test_not_recorded),
