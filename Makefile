@@ -273,7 +273,8 @@ install: all ## program, unit, settings, manual pages (DESTDIR=, PREFIX=, and th
 	@# A package does the rest in its own way.
 	@test -n "$(DESTDIR)" || packaging/after-install
 
-uninstall: ## what install brought, but for the settings
+uninstall: ## what install brought, but for the settings (DESTDIR=, PREFIX= as then)
+	@test -e $(DESTDIR)$(bindir)/ecs-authd || echo "There is no $(DESTDIR)$(bindir)/ecs-authd: was it installed with another PREFIX=?"
 	rm -f $(DESTDIR)$(bindir)/ecs-authd $(DESTDIR)$(unitdir)/ecs-authd.service \
 	      $(DESTDIR)$(catalogdir)/ecs-authd.catalog $(DESTDIR)$(completiondir)/ecs-authd \
 	      $(DESTDIR)$(mandir)/man8/ecs-authd.8 $(DESTDIR)$(mandir)/man5/ecs-authd.conf.5 \

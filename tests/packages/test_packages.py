@@ -111,6 +111,24 @@ def test_install_and_uninstall(tmp_path, prefix):
     assert files_in(tmp_path) == {"etc/ecs-authd.conf"}
 
 
+def test_uninstall_where_nothing_is(tmp_path):
+    assert "with another PREFIX=?" in run("make", "-s", "uninstall", f"DESTDIR={tmp_path}")
+
+
+@pytest.mark.parametrize("build", ["build-deb", "build-rpm"])
+def test_without_what_it_needs(tmp_path, build):
+    """It says so, and what an earlier run made stays."""
+    for name in ("sh", "ls"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    earlier = tmp_path / "build" / "earlier"
+    earlier.parent.mkdir()
+    earlier.touch()
+    result = subprocess.run([TOP / "packaging" / build, VERSION, earlier.parent], check=False, text=True, capture_output=True,
+                            cwd=TOP, env={"PATH": str(tmp_path)})
+    assert result.returncode == 1 and result.stderr.startswith("There is no "), result
+    assert earlier.exists()
+
+
 def test_gnu_directory_variables(tmp_path):
     run("make", "-s", "install", f"DESTDIR={tmp_path}", "prefix=/p", "bindir=/b", "mandir=/m", "unitdir=/u", "catalogdir=/c",
         "completiondir=/d")
