@@ -54,17 +54,11 @@ static int digest_settings(const CredentialSettings *settings, const DigestKey *
         return r;
 }
 
-/* The pause after a helper that failed, and took its time, begins when that is over. What more say than can be written
- * is no use: nobody is kept busy with it, and each counts as one that failed. */
+/* The pause after a helper that failed, and took its time, begins when that is over. */
 static void run_helpers(const CredentialSettings *settings, HelperRound *round, HelperCall *calls, size_t n,
                         const char *home) {
         int64_t before = clock_usec(CLOCK_MONOTONIC);
 
-        if (n > HELPERS_MAX) {
-                for (size_t i = 0; i < n; i++)
-                        calls[i].error = -E2BIG;
-                return;
-        }
         helper_run(calls, n, home, settings->helper_environment, settings->helper_timeout_usec);
         if (n > 0)
                 round->took += clock_usec(CLOCK_MONOTONIC) - before;
@@ -194,7 +188,7 @@ static const char *explain_error(int error) {
         if (error == -ECANCELED)
                 return "what it gave could not be written";
         if (error == -E2BIG)
-                return "more helpers are to be asked than a line of the environment file has room for, so none is";
+                return "more helpers are named than a line of the environment file has room for, so none is";
         return error == -EKEYEXPIRED ? "what it gives has ended already" : helper_strerror(error);
 }
 
@@ -457,7 +451,12 @@ int ask_helpers(const CredentialSettings *settings, HelperRound *round, Credenti
                         calls[n_calls++] = (HelperCall){.helper = c->items[questions[i].item]->helper,
                                                         .verb = "get",
                                                         .input = c->items[questions[i].item]->key};
-        run_helpers(settings, round, calls, n_calls, home);
+        /* What more say than can be written is no use: nobody is kept busy with it, and each counts as one that failed.
+         */
+        for (size_t i = 0; i < n_calls && n > HELPERS_MAX; i++)
+                calls[i].error = -E2BIG;
+        if (n <= HELPERS_MAX)
+                run_helpers(settings, round, calls, n_calls, home);
         r = take_answers(settings, round, c, questions, n, calls, problems);
         helper_calls_done(calls, n_calls);
         if (r >= 0)

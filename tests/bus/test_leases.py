@@ -564,7 +564,7 @@ def test_store_with_too_many(host, big_store):
     daemon = host.run_live()
     restarts, since = host.restarts(), daemon.mark()
     host.credentials.replace(json.dumps({"auths": {}, "credsStore": big_store}))
-    daemon.wait_said("more helpers are to be asked than a line of the environment file has room for", since)
+    daemon.wait_said("more helpers are named than a line of the environment file has room for", since)
     wait_for(lambda: host.status()["problems"], 10, "the status has it", host.seen)
     host.wait_idle()
     assert host.written() == host.expected and host.restarts() == restarts

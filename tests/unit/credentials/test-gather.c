@@ -290,8 +290,15 @@ static void test_more_helpers_than_a_line_carries(void **state) {
         assert_login(&c, "one.example", "user", "password");
         assert_false(credential_is_usable(credentials_find(&c, "r6553.example")));
         assert_int_equal(problems.items[0].level, LOG_ERR);
-        assert_non_null(strstr(problems.items[0].text, "more helpers are to be asked than a line"));
+        assert_non_null(strstr(problems.items[0].text, "more helpers are named than a line"));
         unit_assert_in_range(round.next, now + 3 * (int64_t) USEC_PER_SEC, now + 5 * (int64_t) USEC_PER_SEC);
+
+        /* Nor are some of them asked before the others. */
+        round.now = round.next;
+        round.next = 0;
+        credentials_done(&c);
+        assert_int_equal(gather_credentials(&settings, &round, &c, &problems), 0);
+        assert_int_equal(access("/tmp/ecs-authd-unit-gather-was-asked", F_OK), -1);
 }
 
 static void test_amazon_ecr(void **state) {
