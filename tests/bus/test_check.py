@@ -40,16 +40,16 @@ def test_a_sound_host(sound):
     assert sorted((p, p.stat().st_mtime_ns) for p in sound.directory.rglob("*")) == before
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not os.path.isdir("/etc/cron.d"), reason="only root can put a file there")
+@pytest.mark.skipif(os.geteuid() != 0 or not os.path.isdir("/etc/cron.daily"), reason="only root can put a file there")
 def test_what_cannot_be_read_to_its_end(sound):
     """Among the files that others put on a host: it is not waited for. The others are read."""
-    put = f"""mount -t tmpfs none /etc/cron.d && mkfifo /etc/cron.d/a-fifo && ln -s /dev/zero /etc/cron.d/zero &&
-        truncate -s 1G /etc/cron.d/huge && echo '* * * * * root touch {sound.environment_file}' > /etc/cron.d/job && exec "$@\""""
+    put = f"""mount -t tmpfs none /etc/cron.daily && mkfifo /etc/cron.daily/a-fifo && ln -s /dev/zero /etc/cron.daily/zero &&
+        truncate -s 1G /etc/cron.daily/huge && echo '* * * * * root touch {sound.environment_file}' > /etc/cron.daily/job && exec "$@\""""
     result = subprocess.run(["unshare", "--mount", "sh", "-c", put, "sh", *sound.arguments("check")], check=False, text=True,
                             env=sound.environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
     if "unshare" in result.stderr:
         pytest.skip(result.stderr)
-    assert result.returncode == 0 and f"/etc/cron.d/job names {sound.environment_file}" in result.stdout, result
+    assert result.returncode == 0 and f"/etc/cron.daily/job names {sound.environment_file}" in result.stdout, result
 
 
 def own_unit(host, **properties):
