@@ -140,18 +140,17 @@ static int take_store(const CredentialSettings *settings, HelperRound *round, Le
 
         if (call)
                 r = take_list(settings, round, call, lease, store, c, problems);
-        else if (lease->failures == 0)
+        if (r >= 0 && (!call || lease->failures > 0))
                 r = list_from_leases(round, store, c);
         if (r < 0)
                 return r;
 
         note_next(round, !call && store_is_due(round, lease) ? round->now : lease->due);
-        if (lease->failures == 0 && (call || lease->answered))
-                return 0;
-        c->incomplete = true;
         if (lease->failures > 0)
                 explain_store(store, lease, problems);
-        return list_from_leases(round, store, c);
+        if (lease->failures > 0 || (!call && !lease->answered))
+                c->incomplete = true;
+        return 0;
 }
 
 int ask_stores(const CredentialSettings *settings, HelperRound *round, Credentials *c, Problems *problems) {

@@ -138,7 +138,7 @@ static bool close_all_but(int *a, int *b) {
 
 static _Noreturn void run_reaper(const Lines *l, char *const *arguments, char *const *environment) {
         int control = l->control[1], children;
-        sigset_t all, child;
+        sigset_t all;
         pid_t self = getpid(), program;
 
         (void) prctl(PR_SET_NAME, "ecs-authd-reap");
@@ -148,9 +148,8 @@ static _Noreturn void run_reaper(const Lines *l, char *const *arguments, char *c
         (void) sigfillset(&all);
         (void) sigprocmask(SIG_SETMASK, &all, NULL);
         (void) signal(SIGCHLD, SIG_DFL);
-        (void) sigemptyset(&child);
-        (void) sigaddset(&child, SIGCHLD);
-        children = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+        /* SIGCHLD is what it waits for; with any other it only looks once more. */
+        children = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
         if (children < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
                 _exit(EXIT_FAILURE);
 

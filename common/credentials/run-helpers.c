@@ -121,7 +121,7 @@ static int listen_to(Running *r) {
         return 1;
 }
 
-/* error 0: it has ended by itself, and its status decides. */
+/* error not negative: it has ended by itself, and its status decides. */
 static void finish(Running *r, int error, int status) {
         HelperCall *call = r->call;
 
@@ -156,7 +156,7 @@ static void take_end(Running *r, int status) {
         for (unsigned i = 0; i < COMPLAINT_READS_MAX && has_more(r->reaper.err); i++)
                 if (listen_to(r) == 0)
                         break;
-        finish(r, more < 0 ? more : 0, status);
+        finish(r, more, status);
 }
 
 static void attend(Running *r, const struct pollfd *fds) {

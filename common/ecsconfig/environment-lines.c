@@ -118,7 +118,7 @@ int env_lines_set(EnvLines *l, const char *key, const char *value, size_t line_m
                         return r;
         }
 
-        b = (Builder){.text = malloc(largest + 1)};
+        b = (Builder){.text = malloc(largest)};
         if (!b.text)
                 return -ENOMEM;
 
@@ -137,7 +137,6 @@ int env_lines_set(EnvLines *l, const char *key, const char *value, size_t line_m
                         append(&b, "\n", 1);
                 append_assignment(&b, key, value);
         }
-        b.text[b.size] = 0;
 
         secret_free_sized(l->bytes, l->size);
         *l = (EnvLines){.bytes = b.text, .size = b.size};

@@ -7,7 +7,7 @@
  * them on. */
 
 typedef struct EnvLines {
-        char *bytes; /* with a NUL after the last one; wiped by whoever has it */
+        char *bytes; /* wiped by whoever has it */
         size_t size;
 } EnvLines;
 

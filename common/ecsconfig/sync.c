@@ -119,8 +119,6 @@ static bool look_at_credentials(const char *path, Credentials *ret) {
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         Problems ignored = {0};
 
-        if (access(path, F_OK) < 0)
-                return errno == ENOENT;
         return envfile_open(path, &file, &ignored) >= 0 && read_credentials(file, ret) >= 0 && envfile_is_whole(file);
 }
 

@@ -24,9 +24,7 @@ static bool is_same_file(const struct stat *a, const struct stat *b) {
 static int check_name(int directory_fd, const char *name, int fd) {
         struct stat of_fd, of_name;
 
-        if (fstat(fd, &of_fd) < 0)
-                return negative_errno();
-        if (fstatat(directory_fd, name, &of_name, AT_SYMLINK_NOFOLLOW) < 0)
+        if (fstat(fd, &of_fd) < 0 || fstatat(directory_fd, name, &of_name, AT_SYMLINK_NOFOLLOW) < 0)
                 return errno == ENOENT ? -EAGAIN : negative_errno();
         return is_same_file(&of_fd, &of_name) ? 0 : -EAGAIN;
 }
