@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/syscall.h>
 
 #include "base/clock.h"
 #include "credentials/credential-file.h"
@@ -21,6 +22,16 @@ int pthread_clockjoin_np(pthread_t thread, void **ret, clockid_t clock, const st
         patience_usec =
                 (uint64_t) until->tv_sec * USEC_PER_SEC + (uint64_t) until->tv_nsec / 1000 - clock_monotonic_usec();
         return pthread_join(thread, ret);
+}
+
+static int refuse_open; /* the errno of a file system that gives no file */
+
+int openat(int directory, const char *name, int flags, ...) {
+        if (refuse_open != 0) {
+                errno = refuse_open;
+                return -1;
+        }
+        return (int) syscall(SYS_openat, directory, name, flags, 0);
 }
 
 static int parse(Credentials *c, const char *text, Problems *problems) {
@@ -520,6 +531,29 @@ static void test_load_what_is_not_a_file(void **state) {
                 assert_int_equal(seteuid(0), 0);
 }
 
+static void test_load_what_others_can_change(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "config.json");
+
+        unit_write_file(path, "{}");
+        assert_int_equal(chmod(path, 0666), 0);
+        expect_load(path, -EKEYREJECTED, "since others can change it");
+}
+
+static void test_load_from_a_file_system_that_fails(void **state) {
+        static const struct {
+                int error;
+                const char *part;
+        } table[] = {{ETIMEDOUT, "The file system that it lies on does not answer"}, {EIO, "See what the error says"}};
+        _cleanup_free_ char *path = unit_path(*state, "config.json");
+
+        unit_write_file(path, "{}");
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                refuse_open = table[i].error;
+                expect_load(path, -table[i].error, table[i].part);
+                refuse_open = 0;
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_entries),
@@ -541,6 +575,10 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_stamp, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_patience, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_load_what_is_not_a_file, unit_make_directory,
+                                                unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_load_what_others_can_change, unit_make_directory,
+                                                unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_load_from_a_file_system_that_fails, unit_make_directory,
                                                 unit_remove_directory),
         };
 

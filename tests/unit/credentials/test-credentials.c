@@ -101,6 +101,30 @@ static void test_other_secrets(void **state _unused_) {
         credential_done(&one);
 }
 
+static void test_copy(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {.incomplete = true}, copy = {0};
+        const Credential *item;
+
+        for (unsigned i = 0; i < 3; i++) {
+                put(&c, i == 0 ? "a" : i == 1 ? "b" : "c", "user");
+                c.items[i]->listed = i == 0;
+                c.items[i]->entered = i == 1;
+                c.items[i]->yields = i == 2;
+        }
+        assert_int_equal(credentials_copy(&c, &copy), 0);
+        assert_true(copy.incomplete);
+        expect(&copy, "a b c ");
+        for (unsigned i = 0; i < copy.n_items; i++) {
+                item = copy.items[i];
+                assert_int_equal(item->listed, i == 0);
+                assert_int_equal(item->entered, i == 1);
+                assert_int_equal(item->yields, i == 2);
+                assert_string_equal(item->username, "user");
+                assert_string_equal(item->password, "password");
+                assert_null(item->identity_token);
+        }
+}
+
 static void test_usable(void **state _unused_) {
         char word[] = "x";
 
@@ -136,6 +160,7 @@ int main(void) {
                 cmocka_unit_test(test_many),
                 cmocka_unit_test(test_done),
                 cmocka_unit_test(test_other_secrets),
+                cmocka_unit_test(test_copy),
                 cmocka_unit_test(test_usable),
                 cmocka_unit_test(test_stores),
         };

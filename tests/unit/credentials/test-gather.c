@@ -187,6 +187,25 @@ static void test_stores_before_a_broken_file(void **state) {
                 free(files[i]);
 }
 
+/* Before the first login there is no file, which is no failure; one that is broken is, whatever comes before or after
+ * it. */
+static void test_broken_file_beside_a_missing_one(void **state) {
+        _cleanup_free_ char *broken = unit_path(*state, "broken"), *missing = unit_path(*state, "missing");
+        struct {
+                char *files[3];
+                int r;
+        } table[] = {{{broken, missing}, -EBADMSG}, {{missing, broken}, -EBADMSG}, {{missing, missing}, -ENOENT}};
+
+        unit_write_file(broken, "{");
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const CredentialSettings settings = {.files = table[i].files};
+                Credentials c = {0};
+                Problems problems = {0};
+
+                assert_int_equal(gather_once(&settings, &c, &problems), table[i].r);
+        }
+}
+
 static void test_no_file_at_all(void **state) {
         _cleanup_(credentials_done) Credentials c = {0};
         Problems problems = {0};
@@ -355,6 +374,7 @@ int main(void) {
                 TEST(test_store_that_does_not_answer),
                 TEST(test_file_among_others_that_cannot_be_read),
                 TEST(test_stores_before_a_broken_file),
+                TEST(test_broken_file_beside_a_missing_one),
                 TEST(test_no_file_at_all),
                 TEST(test_hosts_that_are_left_out),
                 TEST(test_odd_password_of_a_helper),

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -52,19 +53,47 @@ pid_t fork(void) {
         return next();
 }
 
+/* What a reaper cannot have. */
+static bool no_signalfd;
+static int no_dup2_to = -1;
+static pid_t test;
+
+int signalfd(int fd, const sigset_t *signals, int flags) {
+        if (no_signalfd) {
+                errno = ENFILE;
+                return -1;
+        }
+        return (int) syscall(SYS_signalfd4, fd, signals, _NSIG / 8, flags);
+}
+
+int dup2(int from, int to) {
+        if (to == no_dup2_to && getppid() == test) {
+                errno = EBUSY;
+                return -1;
+        }
+        return from == to ? to : dup3(from, to, 0);
+}
+
 /* So many times a signal comes before anything else. */
 static unsigned n_signals;
-static unsigned *n_looks; /* of all reapers, and ours */
+
+/* Of all reapers, and ours. */
+static struct { unsigned all, in_vain; } * looks;
 
 int poll(struct pollfd *fds, nfds_t n, int timeout) {
-        if (n_looks)
-                (void) __atomic_add_fetch(n_looks, 1, __ATOMIC_RELAXED);
+        int r;
+
+        if (looks)
+                (void) __atomic_add_fetch(&looks->all, 1, __ATOMIC_RELAXED);
         if (n_signals > 0) {
                 n_signals--;
                 errno = EINTR;
                 return -1;
         }
-        return ppoll(fds, n, timeout < 0 ? NULL : &(struct timespec){timeout / 1000, timeout % 1000 * 1000000L}, NULL);
+        r = ppoll(fds, n, timeout < 0 ? NULL : &(struct timespec){timeout / 1000, timeout % 1000 * 1000000L}, NULL);
+        if (looks && r == 0 && timeout > 0)
+                (void) __atomic_add_fetch(&looks->in_vain, 1, __ATOMIC_RELAXED);
+        return r;
 }
 
 static char *const path_only[] = {(char *) "PATH=/usr/bin:/bin", NULL};
@@ -185,18 +214,32 @@ static void test_rests_meanwhile(void **state _unused_) {
         Reaper r, other;
         int status = 0;
 
-        n_looks = mmap(NULL, sizeof(*n_looks), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        assert_ptr_not_equal(n_looks, MAP_FAILED);
+        looks->all = 0;
         assert_int_equal(start("exec sleep 1000", &r), 0);
-        while (__atomic_load_n(n_looks, __ATOMIC_RELAXED) == 0)
+        while (__atomic_load_n(&looks->all, __ATOMIC_RELAXED) == 0)
                 (void) sched_yield();
         for (unsigned i = 0; i < 3; i++) {
                 assert_int_equal(start("exit 0", &other), 0);
                 assert_int_equal(await_status(&other, &status), 0);
                 reaper_end(&other, 1);
         }
-        unit_assert_in_range(*n_looks, 1, 100);
+        unit_assert_in_range(looks->all, 1, 100);
         reaper_end(&r, 1);
+}
+
+/* Nor does it sit out a pause when those that it has killed have ended. */
+static void test_sees_the_end_at_once(void **state _unused_) {
+        enum { TIMES = 5 };
+
+        looks->in_vain = 0;
+        for (unsigned i = 0; i < TIMES; i++) {
+                Reaper r;
+
+                assert_int_equal(start("echo runs; exec sleep 1000", &r), 0);
+                assert_string_equal(hear(&r), "runs\n");
+                reaper_end(&r, 1);
+        }
+        assert_true(looks->in_vain < TIMES); /* the machine may be busy */
 }
 
 /* As one that hangs in the kernel: nobody waits for it for long, however many there are, and whatever signals come. */
@@ -281,8 +324,39 @@ static void test_no_more_processes(void **state _unused_) {
         assert_int_equal(unit_count_open_files(), before);
 }
 
+/* One that would not see the end of its program does not let it begin. */
+static void test_reaper_that_cannot_watch(void **state _unused_) {
+        int status = 0;
+        Reaper r;
+
+        no_signalfd = true;
+        assert_int_equal(start("exec sleep 1000", &r), 0);
+        assert_int_equal(await_status(&r, &status), -ECHILD);
+        no_signalfd = false;
+        reaper_end(&r, 1);
+}
+
+/* It ends its program rather than hold a pipe of ours open: standard input, and the two that it moves. */
+static void test_reaper_that_cannot_close(void **state _unused_) {
+        static const int numbers[] = {STDIN_FILENO, STDERR_FILENO + 1, STDERR_FILENO + 2};
+
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i++) {
+                int status = 0;
+                Reaper r;
+
+                no_dup2_to = numbers[i];
+                assert_int_equal(start("exec sleep 1000", &r), 0);
+                assert_int_equal(await_status(&r, &status), 0);
+                no_dup2_to = -1;
+                assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+                reaper_end(&r, 1);
+        }
+}
+
 static int set_up(void **state _unused_) {
-        return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -1 : 0;
+        test = getpid();
+        looks = mmap(NULL, sizeof(*looks), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        return looks == MAP_FAILED || signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -1 : 0;
 }
 
 int main(void) {
@@ -293,10 +367,13 @@ int main(void) {
                 cmocka_unit_test(test_program_blocks_no_signal),
                 cmocka_unit_test(test_status_where_children_are_ignored),
                 cmocka_unit_test(test_rests_meanwhile),
+                cmocka_unit_test(test_sees_the_end_at_once),
                 cmocka_unit_test(test_end_that_takes_long),
                 cmocka_unit_test(test_end_of_one_that_has_not_begun),
                 cmocka_unit_test(test_no_file_left),
                 cmocka_unit_test(test_no_more_processes),
+                cmocka_unit_test(test_reaper_that_cannot_watch),
+                cmocka_unit_test(test_reaper_that_cannot_close),
         };
 
         return cmocka_run_group_tests_name("helper-reaper", tests, set_up, NULL);

@@ -18,6 +18,7 @@ static void test_what_people_can_use(void **state _unused_) {
         static const char *const same[] = {
                 "no keyring",
                 "ask admin@example.com",
+                "no key in D:/ me@example.com may read",
                 "UnrecognizedClientException: The security token included in the request is invalid.",
                 "Get \"https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/\": dial tcp: lookup failed",
                 "error: open /root/.config/gcloud/application_default_credentials.json: permission denied",

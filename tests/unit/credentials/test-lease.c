@@ -3,6 +3,7 @@
 
 #include <limits.h>
 
+#include "base/state-file.h"
 #include "credentials/lease-file.h"
 
 #define SECONDS(n) ((int64_t) (n) * (int64_t) USEC_PER_SEC)
@@ -184,13 +185,14 @@ static void test_later_answer_counts(void **state _unused_) {
                 const Digest other = {{8}};
                 Lease *lease = new_lease(&l);
 
-                (void) fresh_lease(&round, NOW);
+                fresh_lease(&round, NOW)->named = true;
                 lease_answered(lease, &other, 0, SECONDS(3600), NOW + SECONDS(table[i].on_record),
                                NOW + SECONDS(table[i].on_record));
                 assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(3000)), 0);
                 assert_int_equal(l.n_items, 1);
                 assert_int_equal(l.items[0]->fresh, table[i].taken);
                 assert_int_equal(digest_equal(&l.items[0]->digest, &digest), table[i].taken);
+                assert_false(l.items[0]->named); /* a file may not name it any more */
         }
 }
 
@@ -229,6 +231,26 @@ static void test_failure_beside_an_answer(void **state _unused_) {
         assert_int_equal(lease_failed(l.items[0], -EIO, "", NOW + 2), 0);
         assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
         assert_int_equal(l.items[0]->failures, 0);
+}
+
+/* Nobody has anything newer: the pause after it counts. */
+static void test_failure_alone(void **state _unused_) {
+        static const int64_t given[] = {0, NOW - SECONDS(100)}; /* 0: never */
+
+        for (size_t i = 0; i < ELEMENTSOF(given); i++) {
+                _cleanup_(leases_done) Leases l = {0}, round = {0};
+                Lease *lease = new_lease(&l), *failing = new_lease(&round);
+
+                if (given[i] > 0) {
+                        lease_answered(lease, &digest, 0, SECONDS(3600), given[i], given[i]);
+                        lease_answered(failing, &digest, 0, SECONDS(3600), given[i], given[i]);
+                }
+                lease_begin(failing);
+                assert_int_equal(lease_failed(failing, -EIO, "", NOW), 0);
+                assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
+                assert_int_equal(l.items[0]->failures, 1);
+                assert_int_equal(l.items[0]->due, failing->due);
+        }
 }
 
 static void test_not_written(void **state _unused_) {
@@ -356,6 +378,7 @@ static void test_pruned(void **state _unused_) {
 static void test_kept_over_a_restart(void **state) {
         _cleanup_free_ char *path = unit_path(*state, "leases");
         _cleanup_(leases_done) Leases l = {0}, again = {0};
+        _cleanup_free_ char *text = NULL;
         Lease *lease = new_lease(&l);
         FileMark *mark;
         struct stat st, after;
@@ -397,6 +420,10 @@ static void test_kept_over_a_restart(void **state) {
         assert_true(again.marks[0].stamp.inode == UINT64_MAX && again.marks[0].stamp.mtime_nsec == INT64_MAX);
         assert_int_equal(again.marks[0].stamp.digest.bytes[0], 9);
         assert_int_equal(again.marks[0].login, NOW + 2);
+
+        /* For people, paths are as they write them. */
+        assert_int_equal(state_file_read("leases", 8192, &text), 0);
+        assert_non_null(strstr(text, "\"/root/.docker/config.json\""));
 
         /* The same is not written again. */
         assert_int_equal(leases_save(&again), 0);
@@ -485,6 +512,7 @@ int main(void) {
                 cmocka_unit_test(test_later_answer_counts),
                 cmocka_unit_test(test_login_during_a_round),
                 cmocka_unit_test(test_failure_beside_an_answer),
+                cmocka_unit_test(test_failure_alone),
                 cmocka_unit_test(test_not_written),
                 cmocka_unit_test(test_list_of_a_round),
                 cmocka_unit_test(test_brought_forward),

@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -22,6 +24,17 @@
 static unsigned polls, blind;
 static bool interrupted;
 
+/* A clock of our own, where it is not 0: a look at it takes a microsecond, and nobody waits for what poll(2) would. */
+static uint64_t clock_of_ours;
+
+int clock_gettime(clockid_t clock, struct timespec *ret) {
+        if (clock_of_ours == 0)
+                return (int) syscall(SYS_clock_gettime, clock, ret);
+        clock_of_ours++;
+        *ret = (struct timespec){(time_t) (clock_of_ours / USEC_PER_SEC), (long) (clock_of_ours % USEC_PER_SEC) * 1000};
+        return 0;
+}
+
 static int look(struct pollfd *fds, nfds_t n, int timeout) {
         return ppoll(fds, n, timeout < 0 ? NULL : &(struct timespec){timeout / 1000, timeout % 1000 * 1000000L}, NULL);
 }
@@ -34,6 +47,11 @@ int poll(struct pollfd *fds, nfds_t n, int timeout) {
                 errno = EINTR;
                 return -1;
         }
+        if (clock_of_ours > 0 && n >= 4) {
+                r = look(fds, n, 0);
+                clock_of_ours += r == 0 ? (uint64_t) timeout * USEC_PER_MSEC : 0;
+                return r;
+        }
         r = look(fds, n, timeout);
         if (blind > 0 && n >= 4) {
                 (void) fcntl(fds[1].fd, F_SETPIPE_SZ, 1024 * 1024);
@@ -43,6 +61,18 @@ int poll(struct pollfd *fds, nfds_t n, int timeout) {
                 fds[3].revents = 0;
         }
         return r;
+}
+
+/* What comes of the next read(2), in spite of what poll(2) has said. */
+static int read_error;
+
+ssize_t read(int fd, void *buffer, size_t size) {
+        if (read_error != 0) {
+                errno = read_error;
+                read_error = 0;
+                return -1;
+        }
+        return readv(fd, &(struct iovec){buffer, size}, 1);
 }
 
 /* Programs that were told to end; their number may be another's by now if they had ended. */
@@ -60,7 +90,7 @@ static const char *const installed[] = {"unit-good",  "unit-bad",    "unit-none"
                                         "unit-deaf",  "unit-linger", "unit-env",   "unit-plain", "unit-escape",
                                         "unit-mute",  "unit-holds",  "unit-says",  "unit-much",  "unit-open",
                                         "unit-count", "unit-slow",   "unit-noise", "unit-begin", "unit-char",
-                                        "unit-lost",  "unit-after",  "unit-long"};
+                                        "unit-lost",  "unit-after",  "unit-long",  "unit-orphan"};
 
 static void install(const char *name, const char *script, mode_t mode) {
         char path[128];
@@ -122,6 +152,7 @@ static int set_up(void **state _unused_) {
                 "echo '{}'\n",
                 0755);
         install("unit-long", "#!/bin/sh\nexec head -c 262145 /dev/zero\n", 0755);
+        install("unit-orphan", "#!/bin/sh\nkill -KILL $PPID\nexec sleep 1000\n", 0755);
         install("unit-plain", "no program\n", 0644);
         return 0;
 }
@@ -172,8 +203,8 @@ static void test_answer(void **state _unused_) {
         assert_int_equal(c.size, 0);
 }
 
-/* A time limit of hours is waited for, and not looked for all the time. */
-static void test_long_time_limit(void **state _unused_) {
+/* A time limit is waited for, and not looked for all the time: one of hours, and the last half of a millisecond. */
+static void test_rests_until_the_time_limit(void **state _unused_) {
         HelperCall c;
 
         polls = 0;
@@ -181,6 +212,30 @@ static void test_long_time_limit(void **state _unused_) {
         assert_int_equal(c.error, 0);
         unit_assert_in_range(polls, 1, 20);
         helper_calls_done(&c, 1);
+
+        polls = 0;
+        clock_of_ours = USEC_PER_SEC;
+        c = call("unit-hang", SHORT + 500);
+        clock_of_ours = 0;
+        assert_int_equal(c.error, -ETIMEDOUT);
+        unit_assert_in_range(polls, 1, 20);
+        helper_calls_done(&c, 1);
+}
+
+/* poll(2) may be wrong, and a pipe broken. */
+static void test_reads_that_fail(void **state _unused_) {
+        static const int table[][2] = {{EAGAIN, 0}, {EINTR, 0}, {EIO, -EIO}};
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                HelperCall c;
+
+                read_error = table[i][0];
+                c = call("unit-good", LONG);
+                assert_int_equal(read_error, 0);
+                assert_int_equal(c.error, table[i][1]);
+                assert_int_equal(c.output != NULL, c.error == 0);
+                helper_calls_done(&c, 1);
+        }
 }
 
 static void test_failures(void **state _unused_) {
@@ -193,6 +248,7 @@ static void test_failures(void **state _unused_) {
                 {"unit-hang", SHORT, -ETIMEDOUT},  {"unit-flood", LONG, -EFBIG},
                 {"unit-missing", LONG, -ENOENT},   {"unit-plain", LONG, -EACCES},
                 {"../../tmp/evil", LONG, -EINVAL}, {"", LONG, -EINVAL},
+                {"unit-orphan", LONG, -EPROTO}, /* nobody tells how it ended */
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
@@ -220,7 +276,7 @@ static void test_signals(void **state _unused_) {
 static void test_too_long_and_at_its_end(void **state _unused_) {
         HelperCall c;
 
-        blind = HELPER_OUTPUT_MAX / 4096;
+        blind = HELPER_OUTPUT_MAX / 4096 - 1;
         c = call("unit-long", LONG);
         assert_int_equal(blind, 0);
         assert_int_equal(c.error, -EFBIG);
@@ -588,8 +644,20 @@ static void test_hanging_ones_share_one_time_limit(void **state _unused_) {
         assert_true(after.tv_sec - before.tv_sec < 5);
 }
 
+static unsigned count_lines(const char *path) {
+        FILE *f = fopen(path, "re");
+        unsigned n = 0;
+
+        assert_non_null(f);
+        for (int c = fgetc(f); c != EOF; c = fgetc(f))
+                n += c == '\n';
+        (void) fclose(f);
+        return n;
+}
+
 /* Whoever would have to wait for longer is given up without a try. */
-static void test_too_many_hanging_ones(void **state _unused_) {
+static void test_too_many_hanging_ones(void **state) {
+        _cleanup_free_ char *lost = unit_path(*state, "lost");
         HelperCall calls[8 * HELPER_PARALLEL_MAX];
         struct timespec before, after;
 
@@ -597,15 +665,16 @@ static void test_too_many_hanging_ones(void **state _unused_) {
                 skip(); /* cannot put a program on PATH */
 
         for (size_t i = 0; i < ELEMENTSOF(calls); i++)
-                calls[i] = (HelperCall){.helper = "unit-hang", .verb = "get", .input = "x"};
+                calls[i] = (HelperCall){.helper = "unit-lost", .verb = "get", .input = "x"};
         (void) clock_gettime(CLOCK_MONOTONIC, &before);
-        helper_run(calls, ELEMENTSOF(calls), "/root", NULL, USEC_PER_SEC);
+        helper_run(calls, ELEMENTSOF(calls), *state, NULL, USEC_PER_SEC);
         (void) clock_gettime(CLOCK_MONOTONIC, &after);
 
         for (size_t i = 0; i < ELEMENTSOF(calls); i++)
                 assert_int_equal(calls[i].error, -ETIMEDOUT);
         /* HELPER_RUN_TIMEOUTS and what the end takes; it would be 8 s. */
         assert_true(after.tv_sec - before.tv_sec < 7);
+        unit_assert_in_range(count_lines(lost), 1, (HELPER_RUN_TIMEOUTS - 1) * HELPER_PARALLEL_MAX);
 }
 
 static void test_answers(void **state _unused_) {
@@ -652,7 +721,8 @@ static void test_answers_that_are_none(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_answer),
-                cmocka_unit_test(test_long_time_limit),
+                cmocka_unit_test(test_rests_until_the_time_limit),
+                cmocka_unit_test(test_reads_that_fail),
                 cmocka_unit_test(test_failures),
                 cmocka_unit_test(test_signals),
                 cmocka_unit_test(test_too_long_and_at_its_end),
@@ -681,7 +751,7 @@ int main(void) {
                 cmocka_unit_test(test_many_at_once),
                 cmocka_unit_test(test_more_than_there_are_descriptors),
                 cmocka_unit_test(test_hanging_ones_share_one_time_limit),
-                cmocka_unit_test(test_too_many_hanging_ones),
+                cmocka_unit_test_setup_teardown(test_too_many_hanging_ones, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test(test_answers),
                 cmocka_unit_test(test_answers_that_are_none),
         };
