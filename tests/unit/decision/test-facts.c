@@ -202,6 +202,18 @@ static void test_failures_of_helpers_add_up(void **state _unused_) {
         assert_int_equal(f.counters.helper_failures, 4);
 }
 
+static void test_writes_add_up(void **state _unused_) {
+        static const SyncOutcome outcomes[] = {SYNC_WRITTEN, SYNC_UNCHANGED, SYNC_REMOVED, SYNC_FAILED, SYNC_WRITTEN};
+        Facts f = {0};
+
+        for (size_t i = 0; i < ELEMENTSOF(outcomes); i++) {
+                const SyncReport report = sync_report(outcomes[i], &A);
+
+                facts_end_write(&f, &report, SECONDS(5));
+        }
+        assert_int_equal(f.counters.writes, 3);
+}
+
 /* The worst of what was noted, if it is one; what is wrong with the settings comes before a warning. */
 static void test_problem_that_is_shown(void **state _unused_) {
         static const struct {
@@ -680,6 +692,7 @@ int main(void) {
                 cmocka_unit_test(test_overtaken_job),
                 cmocka_unit_test(test_reports_of_a_write),
                 cmocka_unit_test(test_failures_of_helpers_add_up),
+                cmocka_unit_test(test_writes_add_up),
                 cmocka_unit_test(test_problem_that_is_shown),
                 cmocka_unit_test(test_change_is_a_new_cause),
                 cmocka_unit_test(test_file_is_right),

@@ -235,6 +235,7 @@ static const struct {
         {"dockercfg", "{\"r\":{\"auth\":null}}", 0, 0},
         {"docker", "{\"r\":{" FIELDS "}}", 0, 1},
         {"docker", "{\"r\":{\"identitytoken\":\"t\"}}", 0, 1},
+        {"docker", "{\"r\":{\"identitytoken\":\"\"}}", 0, 0},
         /* The agent's decoder takes the names of fields in any case. */
         {"docker", "{\"r\":{\"UserName\":\"u\",\"PASSWORD\":\"p\"}}", 0, 1},
         {"docker", "{\"r\":{\"username\":\"u\",\"Username\":1}}", -EBADMSG, 0},

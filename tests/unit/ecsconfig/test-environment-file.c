@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -144,6 +145,7 @@ static void test_set(void **state) {
                 {"A=1\n", "v", "A=1\nKEY=v\n"},
                 {"A=1", "v", "A=1\nKEY=v\n"},
                 {"A=1", NULL, NULL},
+                {"A", "v", "A\nKEY=v\n"},
                 {"A=1\n\n\n", "v", "A=1\n\n\nKEY=v\n"},
                 /* In its place; the others as they are. */
                 {"A=1\nKEY=old\nB=2\n", "v", "A=1\nKEY=v\nB=2\n"},
@@ -415,6 +417,21 @@ static void test_symbolic_links(void **state) {
         assert_int_equal(count_entries(directory), 3);
 }
 
+/* Whatever the kernel takes for one. */
+static void test_longest_symbolic_link(void **state) {
+        _cleanup_free_ char *target = unit_path(*state, "target"), *link = unit_path(*state, "link");
+        char longest[PATH_MAX];
+        Problems problems = {0};
+
+        memset(longest, '/', sizeof(longest));
+        memcpy(longest, *state, strlen(*state));
+        (void) snprintf(longest + sizeof(longest) - sizeof("target"), sizeof("target"), "target");
+        assert_int_equal(strlen(longest), PATH_MAX - 1);
+        assert_int_equal(symlink(longest, link), 0);
+        assert_int_equal(set_and_save(link, "v", &problems), 1);
+        unit_assert_file(target, "KEY=v\n");
+}
+
 static void expect_no_open(const char *path, int r, const char *part) {
         EnvFile *f = NULL;
         Problems problems = {0};
@@ -451,6 +468,7 @@ static void test_what_cannot_be_opened(void **state) {
         if (geteuid() == 0) {
                 assert_int_equal(seteuid(65534), 0);
                 expect_no_open(path, -EACCES, "Run this as root");
+                expect_no_open("/dev/null", -ENOTSUP, "regular file");
                 assert_int_equal(seteuid(0), 0);
         }
 }
@@ -795,6 +813,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_attributes_without_rights, set_up, tear_down_with_rights),
                 cmocka_unit_test_setup_teardown(test_another_owner_without_rights, set_up, tear_down_with_rights),
                 WITH_DIRECTORY(test_symbolic_links),
+                WITH_DIRECTORY(test_longest_symbolic_link),
                 WITH_DIRECTORY(test_what_cannot_be_opened),
                 WITH_DIRECTORY(test_changed_in_between),
                 WITH_DIRECTORY(test_open_for_writing),

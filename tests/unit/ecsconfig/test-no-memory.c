@@ -152,8 +152,8 @@ static void test_values_are_masked(void **state _unused_) {
 
 typedef struct Host {
         void *directory;
-        char *credentials, *environment, *state;
-        char *files[2];
+        char *credentials, *broken, *environment, *state;
+        char *files[3];
         CredentialSettings sources;
         EcsConfigSettings settings;
 } Host;
@@ -166,7 +166,9 @@ static int set_up(void **state _unused_) {
         host.credentials = unit_path(host.directory, "config.json");
         host.environment = unit_path(host.directory, "ecs.config");
         host.state = unit_path(host.directory, "state");
+        host.broken = unit_path(host.directory, "broken.json");
         host.files[0] = host.credentials;
+        host.files[1] = NULL;
         host.sources = (CredentialSettings){.files = host.files};
         host.settings = (EcsConfigSettings){.environment_file = host.environment, .line_max = ENVFILE_LINE_MAX_EXEC};
         return setenv("STATE_DIRECTORY", host.state, true);
@@ -175,6 +177,7 @@ static int set_up(void **state _unused_) {
 static int tear_down(void **state _unused_) {
         (void) unsetenv("STATE_DIRECTORY");
         free(host.credentials);
+        free(host.broken);
         free(host.environment);
         free(host.state);
         return unit_remove_directory(&host.directory);
@@ -308,6 +311,29 @@ static void test_sync(void **state _unused_) {
         failing_each(sync_once);
 }
 
+/* What yields to a file that cannot be read, and is the same as what stays, is no problem. */
+static int sync_beside_a_broken_file(unsigned n, char *ret, size_t size) {
+        SyncReport report;
+
+        unit_write_file(host.environment, OLD);
+        unit_write_file(host.credentials, "{\"auths\":{\"kept.example\":{\"auth\":\"" AUTH "\"}}}");
+        unit_write_file(host.broken, "{");
+        host.files[1] = host.broken;
+        failing_begin(n);
+        sync_run(&host.sources, &host.settings, &key, ASK_NOBODY, &report);
+        failing_end();
+        if (report.outcome == SYNC_FAILED)
+                return failing.failed ? -ENOMEM : -EIO;
+        assert_int_equal(report.outcome, SYNC_UNCHANGED);
+        for (unsigned i = 0; i < report.problems.n_items; i++)
+                add(ret, size, "%s\n", report.problems.items[i].text);
+        return 0;
+}
+
+static void test_sync_beside_a_broken_file(void **state _unused_) {
+        failing_each(sync_beside_a_broken_file);
+}
+
 static int look(unsigned n, char *ret, size_t size) {
         SyncReport report;
         char hex[65];
@@ -384,6 +410,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_file_is_edited_as_memory_runs_out, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_newer_file_stays, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_sync, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_sync_beside_a_broken_file, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_look, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_forecast, set_up, tear_down),

@@ -93,8 +93,11 @@ int fchown(int fd, uid_t uid, gid_t gid) {
         return (int) syscall(SYS_fchown, fd, uid, gid);
 }
 
+static unsigned n_synced_after_appending;
+
 int fsync(int fd) {
         assert_no_program_inherits(fd);
+        n_synced_after_appending += (syscall(SYS_fcntl, fd, F_GETFL) & O_APPEND) != 0;
         run_once(&before_sync);
         if (refuse_sync != 0) {
                 errno = refuse_sync;
@@ -273,6 +276,11 @@ static void replace_it_again(void) {
         assert_int_equal(rename(other, path), 0);
 }
 
+static void replace_it_by_the_same(void) {
+        unit_write_file(other, "A=1\n");
+        assert_int_equal(rename(other, path), 0);
+}
+
 static void replace_it_by_a_fifo(void) {
         assert_int_equal(mkfifo(other, 0600), 0);
         assert_int_equal(rename(other, path), 0);
@@ -316,6 +324,15 @@ static void test_replaced_before(void **state) {
         assert_int_equal(count_entries(*state), 1);
         assert_int_equal(set_and_save("v"), 1);
         unit_assert_file(path, "B=2\nKEY=v\n");
+}
+
+/* What it says does not make it the one that was read. */
+static void test_replaced_by_the_same_before(void **state) {
+        unit_write_file(path, "A=1\n");
+        before_rename = replace_it_by_the_same;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        unit_assert_file(path, "A=1\n");
+        assert_int_equal(count_entries(*state), 1);
 }
 
 static void test_replaced_after(void **state) {
@@ -558,6 +575,15 @@ static void test_owner_and_mode(void **state _unused_) {
         }
 }
 
+/* Somebody has tidied up: what came out has no name any more, and ours is in its place. */
+static void test_temporary_name_removed_after(void **state) {
+        unit_write_file(path, "A=1\n");
+        after_rename = remove_temporary;
+        assert_int_equal(set_and_save("v"), 1);
+        unit_assert_file(path, "A=1\nKEY=v\n");
+        assert_int_equal(count_entries(*state), 1);
+}
+
 static void test_mode_changed_meanwhile(void **state) {
         struct stat st;
 
@@ -587,11 +613,13 @@ static void expect_no_save(int error, int *where, const char *part) {
 }
 
 static void test_disk_that_takes_nothing(void **state) {
-        static const struct {
+        const struct {
                 int error, *where;
                 const char *advice;
         } table[] = {{ENOSPC, &refuse_sync, "Make room on its file system"},
                      {EROFS, &refuse_sync, "Its file system is read-only"},
+                     {EBUSY, &refuse_sync, "mount its directory instead"},
+                     {EPERM, &refuse_sync, geteuid() == 0 ? "Look for an immutable file" : "Run this as root"},
                      {EDQUOT, &refuse_close, "Make room on its file system"}};
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
@@ -842,6 +870,20 @@ static void test_appended_before_and_replaced_by_a_fifo_after(void **state) {
         block_signal(SIG_UNBLOCK);
 }
 
+/* Also if the power fails then. */
+static void test_appended_line_is_on_the_disk(void **state) {
+        block_signal(SIG_BLOCK);
+        unit_write_file(path, "A=1\n");
+        before_rename = appender;
+        n_synced_after_appending = 0;
+        assert_int_equal(set_and_save("v"), 1);
+        end_writer();
+        assert_int_equal(n_synced_after_appending, 1);
+        unit_assert_file(path, "A=1\nKEY=v\nLATE=1\n");
+        assert_int_equal(count_entries(*state), 1);
+        block_signal(SIG_UNBLOCK);
+}
+
 /* One that had found the old file by its name, and opens it when it has none any more. */
 static int found = -1;
 
@@ -1063,6 +1105,7 @@ static void test_no_replacement_is_lost(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 WITH_FILE(test_replaced_before),
+                WITH_FILE(test_replaced_by_the_same_before),
                 WITH_FILE(test_replaced_after),
                 WITH_FILE(test_replaced_before_and_after),
                 WITH_FILE(test_replaced_before_and_appended_after),
@@ -1077,6 +1120,7 @@ int main(void) {
                 WITH_FILE(test_temporary_name_of_another),
                 WITH_FILE(test_temporary_file_is_for_nobody_else),
                 WITH_FILE(test_owner_and_mode),
+                WITH_FILE(test_temporary_name_removed_after),
                 WITH_FILE(test_mode_changed_meanwhile),
                 WITH_FILE(test_disk_that_takes_nothing),
                 WITH_FILE(test_newer_file_that_cannot_be_put_back),
@@ -1090,6 +1134,7 @@ int main(void) {
                 WITH_FILE(test_file_without_leases),
                 WITH_FILE(test_appended_by_one_who_was_early),
                 WITH_FILE(test_appended_before_and_replaced_by_a_fifo_after),
+                WITH_FILE(test_appended_line_is_on_the_disk),
                 WITH_FILE(test_appended_when_it_had_no_name),
                 WITH_FILE(test_rewritten_by_one_who_was_early),
                 WITH_FILE(test_held_open_by_one_who_was_early),
