@@ -126,6 +126,7 @@ SAME = [
     ("f->needed_usec + ASKING_MAX_USEC)", "", "equal is equal"),
     ("next < f->pause_usec ?", "<=", "equal is equal"),
     ("r->restart_usec > 0", "r->restart_usec > 1", "0 is never, and nothing is restarted in the very first microsecond"),
+    ("f->running_usec > 0", "f->running_usec > 1", "0 is never, and nothing runs in the very first microsecond"),
     ("f->not_recorded_usec > 0", "f->not_recorded_usec > 1", "0 is never, and nothing fails in the very first microsecond"),
     # ecsconfig
     ("encoded = malloc(", "4 + 1", "room that is not used"),
@@ -133,12 +134,19 @@ SAME = [
     ("encoded = malloc(", "/ (3 - 1)", "room that is not used"),
     ("encoded = malloc(", "/ 3) + (1 + 1)", "room that is not used"),
     ("snprintf(plain, n + 1, \"%s:%s\"", "n + (1 + 1)", "it has n characters"),
-    ("plain = calloc(1, strlen(auth) + 1);", "(1 + 1)", "room that is not used"),
+    ("plain = calloc(1, strlen(auth) + 1);", "+ (1 + 1)", "room that is not used"),
     ("\"auth\", false, &auth", "true", "an empty one decodes to nothing, which is no entry either"),
+    ("l->due < g->next)", "l->due <= g->next)", "equal is equal"),
+    ("while (l.length > 0 && is_blank(l.text[0]))", "l.length > 1", "one that is the whole line is taken from its end"),
+    ("snprintf(ret + used, size - used, ", "size + used", "it fits: before what would not it is cut"),
+    ("return x < y ? 1 : x > y ? -1 : ", "x < y ? (1 + 1) : x", "any number above zero is greater"),
+    ("(int64_t) t->tv_sec * 1000000000 + t->tv_nsec", "(1000000000 ", "a nanosecond in each second that lies between"),
+    ("openat(x->directory_fd, x->temporary, O_RDONLY ", "O_NONBLOCK | O_CLOEXEC",
+     "nobody puts the device of a terminal there at that moment"),
     ("return c->username && c->password ? 0", "? 1 : -ENOMEM", "the caller asks only whether it failed"),
     ("plain = malloc(n + 1);", "1 + 1", "room that is not used"),
     ("size_t largest = ", "(1 + 1)", "room that is not used"),
-    ("calloc(1, sizeof(", "calloc((1 + 1)", "room that is not used"),
+    ("calloc(1, ", "calloc((1 + 1), ", "room that is not used"),
     ("XATTR_NAMES_MAX = 4096", "4096", "a byte more or less of a large buffer"),
     ("NAME_TRIES = 100", "100", "a name of eight letters by chance is not taken so often"),
     ("letters[random[i] %", "- (1 + 1))", "one letter less to choose from"),
@@ -148,6 +156,7 @@ SAME = [
     ("LOCK_TRIES = 400", "400", "one try more or less of 400"),
     ("tick = 12 * 1000000", "(12 + 1) * 1000000", "the clock has ticks of 10 ms at the most"),
     ("tick = 12 * 1000000", "(12 - 1) * 1000000", "the clock has ticks of 10 ms at the most"),
+    ("LOCK_WAIT_MSEC = 50", "(50 + 1)", "a fiftieth of a wait"),
     ("if (age < tick)", "age <= tick", "equal is a pause of nothing"),
     ("encoded[0] = 0;", "encoded[1]", "where there is no memory, and nothing in it: any NUL will do to free it"),
     ("if (age < 0)", "age < 1", "no clock hits the nanosecond"),
@@ -157,7 +166,7 @@ SAME = [
     ("openat(directory_fd, \".\", ", "O_RDONLY | O_CLOEXEC", "that is a directory"),
     # credentials
     ("LOOK_AGAIN_MSEC = 20", "", "how often it looks"),
-    ("finish(r, more, 0);", "", "an error counts, not the status beside it"),
+    ("finish(r, more, 0);", ", 1);", "an error counts, not the status beside it"),
     ("finish(r, -E", ", 1);", "an error counts, not the status beside it"),
     ("(void) kill(program, SIGKILL);", "{}", "the signal to its group reaches it too"),
     ("socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0", "CLOEXEC, 1", "1 is PF_UNIX, the only protocol there is"),
@@ -171,13 +180,15 @@ SAME = [
     ("when < round->next)", "when <= round->next)", "equal is equal"),
     ("reapers[i].pid > 0", "pid > 1", "no child is process 1"),
     ("F_DUPFD_CLOEXEC, low + 2)", "2 + 1", "the number it has in between"),
+    ("F_DUPFD_CLOEXEC, low + 2)", "2 - 1", "the second's own place, or one that the second has yet to take"),
     ("char suffix[RANDOM_LETTERS + 1]", "1 + 1", "room that is not used"),
     ("strlen(c->identity_token)) + 128;", "128 + 1", "room that is not used"),
     ("plain = calloc(1, padded + 1);", "1 + 1", "room that is not used"),
     ("size_t size = 1;", "1 + 1", "room that is not used"),
     ("size_t size = 1;", "1 - 1", "an empty list uses no byte, and calloc(3) of none is a pointer"),
-    ("calloc(1, length + 4)", "calloc((1 + 1), length + 4)", "room that is not used"),
     ("size = length + strlen(value) + 2;", "(2 + 1)", "room that is not used"),
+    ("= calloc(c->n_items + 1, ", "+ (1 + 1), sizeof(", "room that is not used"),
+    ("= calloc(c->n_items + 1, ", "+ (1 - 1), sizeof(", "an empty list uses none, and calloc(3) of none is a pointer"),
     ("= calloc(c->n_stores + 1, ", "+ (1 + 1), sizeof(", "room that is not used"),
     ("clean[n] = 0;", "{}", "all of it was zeroed, and nothing is written behind n"),
     ("if (r < 0 || (size_t) r < padding)", "if (r < 1 ||", "nothing has no colon either, and is refused for that"),
@@ -236,6 +247,9 @@ SAME = [
     ("return clock_usec(CLOCK_MONOTONIC) / 1000;", "(1000 ", "a thousandth of a wait"),
     ("left > 0 ? (int) left : 0)", "left : 1)", "a thousandth of a wait"),
     ("pid < 0 ? negative_errno() : 0;", ": 1;", "whatever is not negative is success"),
+    ("while (end > 0 && strchr(\" \\\"':=\", s[end - 1]))", "end > 1", "no word before it is a single such character"),
+    ("define TIMEOUT_USEC (10 * USEC_PER_SEC)", "(10 + 1)", "a tenth of a wait"),
+    ("define TIMEOUT_USEC (10 * USEC_PER_SEC)", "(10 - 1)", "a tenth of a wait"),
     ("pid < 0 ? negative_errno() : 0;", "pid <= 0", "the child does not look at it"),
     ("pid < 0 ? negative_errno() : 0;", "pid < 1", "the child does not look at it"),
 ]
@@ -244,31 +258,47 @@ SAME = [
 SAME_THERE = [
     ("nanosleep(&settle_wait, NULL);", "if (i > 1)", "one pause less of 1000"),
     ("credentials_add_store(c, file.stores[i].helper", "if (r < 1)", "one file has one store at most"),
+    ("default: return decision(ACTION_RESTART, REASON_OTHER_CREDENTIALS, 0);", "CREDENTIALS, 1);",
+     "with the unit out of the way all that counts comes after it"),
 ]
 
 # Functions that tell only whether they failed: each caller asks whether it is negative, or hands it on to one that does.
 FAILS_OR_NOT = {
     "auth-data": {"add_entry", "take_string", "replace_refused"},
     "environment-file": {"lock"},
-    "ask-helpers": {"conclude"},
-    "lease-file": {"add", "describe_lease", "describe_mark", "parse_mark"},
+    "replace-file": {"put_first"},
+    "sync": {"read_current", "sync_once"},
+    "temporary-file": {"check_name", "copy_xattrs", "temporary_copy_attributes"},
+    "ask-helpers": {"name_lease", "take_store", "take_answer", "conclude"},
+    "credential-file": {"parse_top"},
+    "gather": {"load_files"},
+    "lease-file": {"add", "describe_lease", "describe_mark", "parse_mark", "parse_list"},
+}
+# The same, but that 0 is something else than any number above it.
+NOTHING_OR_MORE = {
+    "lease": {"replace"},
 }
 FUNCTION = re.compile(r"(?m)^(?!#)\w[^\n(;=]*?(\w+)\(")
 
 
 def function_of(mutant):
-    """It begins at the left edge."""
-    return [match[1] for match in FUNCTION.finditer(mutant.path.read_text(), 0, mutant.start)][-1]
+    """It begins at the left edge. None: what is before the first one."""
+    return next((match[1] for match in reversed(list(FUNCTION.finditer(mutant.path.read_text(), 0, mutant.start)))), None)
 
 
-def is_another_success(mutant):
-    return (mutant.was(), mutant.now()) in (("return 0;", "return 1;"), ("int r = 0;", "int r = 1;")) and \
-        function_of(mutant) in FAILS_OR_NOT.get(mutant.stem, ())
+def why_another_success(mutant):
+    was, now, name = mutant.was(), mutant.now(), function_of(mutant)
+    if (was, now) == ("return 1;", "return (1 + 1);") and name in NOTHING_OR_MORE.get(mutant.stem, ()):
+        return "any number above zero is more"
+    if name in FAILS_OR_NOT.get(mutant.stem, ()) and \
+            any(was.endswith(success) and now == was.replace(success, success.replace("0", "1"))
+                for success in ("return 0;", "int r = 0;", " ? negative_errno() : 0;", " ? 0 : -EAGAIN;")):
+        return "whatever is not negative is success"
+    return None
 
 
 def why_same(mutant):
     was, there, now = mutant.was(), mutant.with_neighbours(), mutant.now()
-    if is_another_success(mutant):
-        return "whatever is not negative is success"
-    return next((why for rules, text in ((SAME, was), (SAME_THERE, there)) for before, after, why in rules
-                 if before in text and after in now), None)
+    return why_another_success(mutant) or \
+        next((why for rules, text in ((SAME, was), (SAME_THERE, there)) for before, after, why in rules
+              if before in text and after in now), None)
