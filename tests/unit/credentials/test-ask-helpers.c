@@ -38,7 +38,7 @@ typedef struct Host {
         Credentials current;
         int64_t now, next;
         Problems problems;
-        bool ask_all;
+        bool ask_all, ask_nobody, incomplete;
 } Host;
 
 static char *format(const char *text, const char *value) {
@@ -103,7 +103,9 @@ static void gather_after(Host *h, const Credentials *answers, Credentials *ret) 
                              .current = &h->current,
                              .answers = answers,
                              .now = h->now,
-                             .ask = h->ask_all ? ASK_ALL : ASK_DUE,
+                             .ask = h->ask_all      ? ASK_ALL
+                                    : h->ask_nobody ? ASK_NOBODY
+                                                    : ASK_DUE,
                              .leases = &h->leases};
 
         if (geteuid() != 0)
@@ -113,6 +115,7 @@ static void gather_after(Host *h, const Credentials *answers, Credentials *ret) 
                 h->leases.items[i]->named = false;
         assert_int_equal(gather_credentials(&h->settings, &round, ret, &h->problems), 0);
         h->next = round.next;
+        h->incomplete = ret->incomplete;
 }
 
 static void gather(Host *h, Credentials *ret) {
@@ -546,6 +549,36 @@ static void test_store_that_is_not_due(void **state) {
         assert_non_null(credentials_find(&h->current, "two.example"));
 }
 
+/* What it listed before is what there is; never asked, it says nothing yet. */
+static void test_store_while_nobody_is_asked(void **state) {
+        const int64_t due = NOW + SECONDS(2400);
+        Host *h = *state;
+
+        put(h, "list", "{\"one.example\":\"user\"}");
+        unit_write_file(h->first, "{\"credsStore\":\"unit-lease\"}");
+        h->ask_nobody = true;
+        look(h);
+        assert_true(h->incomplete && h->next == h->now);
+        h->ask_nobody = false;
+        look(h);
+        assert_true(!h->incomplete && h->next == due);
+        h->ask_nobody = true;
+        look(h);
+        assert_true(!h->incomplete && h->next == due);
+        h->now = due;
+        look(h);
+        assert_true(!h->incomplete && h->next == due);
+        unit_assert_file(h->log, "list \nget one.example\n");
+
+        /* When it fails for the first time, what it listed is asked for all the same. */
+        put(h, "list", "oops");
+        h->ask_nobody = false;
+        look(h);
+        assert_true(h->incomplete);
+        unit_assert_file(h->log, "list \nget one.example\nlist \nget one.example\n");
+        expect_secret(h, "one.example", "secret-4");
+}
+
 /* Of two users, say: it is one store all the same. */
 static void test_store_of_two_files(void **state) {
         Host *h = *state;
@@ -676,6 +709,7 @@ int main(void) {
                 TEST(test_login_into_a_helper),
                 TEST(test_store),
                 TEST(test_store_that_is_not_due),
+                TEST(test_store_while_nobody_is_asked),
                 TEST(test_store_of_two_files),
                 TEST(test_yields_to_a_broken_file),
                 TEST(test_new_entry_beside_a_broken_file),
