@@ -268,7 +268,7 @@ FAILS_OR_NOT = {
     "environment-file": {"lock"},
     "replace-file": {"put_first"},
     "sync": {"read_current", "sync_once"},
-    "temporary-file": {"check_name", "copy_xattrs", "temporary_copy_attributes"},
+    "temporary-file": {"check_name", "temporary_make", "copy_xattrs", "temporary_copy_attributes"},
     "ask-helpers": {"name_lease", "take_store", "take_answer", "conclude"},
     "credential-file": {"parse_top"},
     "gather": {"load_files"},

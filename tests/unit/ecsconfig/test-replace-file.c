@@ -439,6 +439,15 @@ static void test_deleted_after(void **state) {
         assert_int_equal(count_entries(*state), 0);
 }
 
+/* What is newer has no place to go back to. */
+static void test_replaced_before_and_deleted_after(void **state) {
+        unit_write_file(path, "A=1\n");
+        before_rename = replace_it;
+        after_rename = delete_it;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        assert_int_equal(count_entries(*state), 0);
+}
+
 /* with NULL: nothing has that name any more */
 static void replace_temporary(const char *with) {
         _cleanup_free_ char *directory = strdup(path);
@@ -573,6 +582,19 @@ static void test_owner_and_mode(void **state _unused_) {
                 assert_int_equal(st.st_gid, table[i].gid);
                 assert_int_equal(unlink(path), 0);
         }
+}
+
+static void remove_temporary_at_the_next_lock(void) {
+        before_lock = remove_temporary;
+}
+
+/* It is complete, and has its lock; the file is tried again. */
+static void test_temporary_name_removed_before(void **state) {
+        unit_write_file(path, "A=1\n");
+        before_lock = remove_temporary_at_the_next_lock;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        unit_assert_file(path, "A=1\n");
+        assert_int_equal(count_entries(*state), 1);
 }
 
 /* Somebody has tidied up: what came out has no name any more, and ours is in its place. */
@@ -1116,10 +1138,12 @@ int main(void) {
                 WITH_FILE(test_mode_changed_before),
                 WITH_FILE(test_deleted_before),
                 WITH_FILE(test_deleted_after),
+                WITH_FILE(test_replaced_before_and_deleted_after),
                 WITH_FILE(test_temporary_name_taken),
                 WITH_FILE(test_temporary_name_of_another),
                 WITH_FILE(test_temporary_file_is_for_nobody_else),
                 WITH_FILE(test_owner_and_mode),
+                WITH_FILE(test_temporary_name_removed_before),
                 WITH_FILE(test_temporary_name_removed_after),
                 WITH_FILE(test_mode_changed_meanwhile),
                 WITH_FILE(test_disk_that_takes_nothing),
