@@ -37,6 +37,7 @@ typedef struct Exchange {
         const char *name, *temporary;
         FileVersion in;  /* what we put under name */
         FileVersion out; /* what is expected under temporary */
+        int synced;      /* negative: what stands in the file may not be on the disk */
 } Exchange;
 
 void file_version_done(FileVersion *v) {
@@ -182,7 +183,8 @@ static int look_at_out(const Exchange *x, FileVersion *ret, bool *ret_known) {
         return 0;
 }
 
-static int append_to_file(const Exchange *x, const char *text, size_t size) {
+/* Once it stands there it is not written again, on the disk or not. */
+static int append_to_file(Exchange *x, const char *text, size_t size) {
         _cleanup_close_ int fd =
                 openat(x->directory_fd, x->name, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         int r;
@@ -191,7 +193,7 @@ static int append_to_file(const Exchange *x, const char *text, size_t size) {
                 return negative_errno();
         r = write_all(fd, text, size);
         if (r >= 0 && fsync(fd) < 0)
-                r = negative_errno();
+                x->synced = negative_errno();
         return r;
 }
 
@@ -275,9 +277,10 @@ static void look_once_more(Exchange *x) {
                 (void) accept(x, &now);
 }
 
-static int sync_directory(int directory_fd, int file_fd) {
+static void sync_directory(Exchange *x, int file_fd) {
         /* The file again: its attributes came after its content. */
-        return fsync(file_fd) < 0 || fsync(directory_fd) < 0 ? negative_errno() : 0;
+        if (fsync(file_fd) < 0 || fsync(x->directory_fd) < 0)
+                x->synced = negative_errno();
 }
 
 /* A file system that cannot exchange (NFS, some FUSE): a last look under a lease, then a rename. A file that another
@@ -322,7 +325,7 @@ static int put_in_place(const Exchange *x, bool *ret_exchanged) {
         return r == -ENOENT ? -EAGAIN : r;
 }
 
-static int exchange(Exchange *x, TemporaryFile *t, int *ret_synced) {
+static int exchange(Exchange *x, TemporaryFile *t) {
         bool exchanged = false;
         int r, file = x->in.fd;
 
@@ -331,7 +334,7 @@ static int exchange(Exchange *x, TemporaryFile *t, int *ret_synced) {
                 return r;
         if (exchanged)
                 r = settle(x);
-        *ret_synced = sync_directory(x->directory_fd, file);
+        sync_directory(x, file);
         if (r < 0)
                 return r;
         if (exchanged)
@@ -384,7 +387,8 @@ int replace_file(int directory_fd, const char *name, const FileVersion *old, con
         if (r >= 0)
                 r = temporary_check(&t);
         if (r >= 0)
-                r = exchange(&x, &t, ret_synced);
+                r = exchange(&x, &t);
+        *ret_synced = x.synced;
 
         file_version_done(&x.in);
         file_version_done(&x.out);

@@ -26,7 +26,7 @@ void file_version_done(FileVersion *v);
 int file_version_check(int directory_fd, const char *name, const FileVersion *v);
 
 /* Puts the content in the place of old, with its owner, mode and extended attributes (0600 where there was no file). It
- * is on disk when this returns, but for *ret_synced, an errno of the directory. -EAGAIN: another program has the file
+ * is on disk when this returns, unless *ret_synced says why it may not be. -EAGAIN: another program has the file
  * open for writing, or changed it since; its version is in place, ours is not. */
 int replace_file(int directory_fd, const char *name, const FileVersion *old, const char *content, size_t size,
                  int *ret_synced);

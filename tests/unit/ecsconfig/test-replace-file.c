@@ -252,14 +252,18 @@ static unsigned count_entries(const char *directory) {
 }
 
 /* One write of ours, as sync.c does it. */
-static int set_and_save(const char *value) {
+static int set_and_save_with(const char *value, Problems *problems) {
         _cleanup_(envfile_freep) EnvFile *f = NULL;
-        Problems problems = {0};
-        int r;
 
-        assert_int_equal(envfile_open(path, &f, &problems), 0);
+        assert_int_equal(envfile_open(path, &f, problems), 0);
         assert_int_equal(envfile_set(f, "KEY", value, ENVFILE_LINE_MAX_EXEC), 0);
-        r = envfile_save(f, &problems);
+        return envfile_save(f, problems);
+}
+
+static int set_and_save(const char *value) {
+        Problems problems = {0};
+        int r = set_and_save_with(value, &problems);
+
         for (unsigned i = 0; i < problems.n_items; i++)
                 print_message("%s\n", problems.items[i].text);
         assert_int_equal(problems.n_items, 0);
@@ -906,6 +910,27 @@ static void test_appended_line_is_on_the_disk(void **state) {
         block_signal(SIG_UNBLOCK);
 }
 
+static void fail_to_sync(void) {
+        refuse_sync = EIO;
+}
+
+/* It stands in the file all the same, once. */
+static void test_appended_line_that_cannot_be_synced(void **state) {
+        Problems problems = {0};
+
+        block_signal(SIG_BLOCK);
+        unit_write_file(path, "A=1\n");
+        before_rename = appender;
+        after_rename = fail_to_sync;
+        assert_int_equal(set_and_save_with("v", &problems), 1);
+        refuse_sync = 0;
+        assert_non_null(strstr(problems.items[0].text, "a crash now may bring back the old file"));
+        end_writer();
+        unit_assert_file(path, "A=1\nKEY=v\nLATE=1\n");
+        assert_int_equal(count_entries(*state), 1);
+        block_signal(SIG_UNBLOCK);
+}
+
 /* One that had found the old file by its name, and opens it when it has none any more. */
 static int found = -1;
 
@@ -1159,6 +1184,7 @@ int main(void) {
                 WITH_FILE(test_appended_by_one_who_was_early),
                 WITH_FILE(test_appended_before_and_replaced_by_a_fifo_after),
                 WITH_FILE(test_appended_line_is_on_the_disk),
+                WITH_FILE(test_appended_line_that_cannot_be_synced),
                 WITH_FILE(test_appended_when_it_had_no_name),
                 WITH_FILE(test_rewritten_by_one_who_was_early),
                 WITH_FILE(test_held_open_by_one_who_was_early),
