@@ -186,8 +186,6 @@ int ask_stores(const CredentialSettings *settings, HelperRound *round, Credentia
 static const char *explain_error(int error) {
         if (error == -ECANCELED)
                 return "what it gave could not be written";
-        if (error == -E2BIG)
-                return "more helpers are named than a line of the environment file has room for, so none is";
         return error == -EKEYEXPIRED ? "what it gives has ended already" : helper_strerror(error);
 }
 
@@ -333,8 +331,34 @@ typedef struct Question {
         bool asked;
 } Question;
 
+static size_t count_helpers(const Credentials *c) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < c->n_items; i++)
+                n += c->items[i]->helper != NULL;
+        return n;
+}
+
+/* What more say than can be written is no use: nobody is kept busy with it. */
+static void explain_too_many(const Credentials *c, Problems *problems) {
+        const size_t n = count_helpers(c);
+        size_t i = 0;
+
+        if (n <= HELPERS_MAX)
+                return;
+        while (!c->items[i]->helper)
+                i++;
+        problems_add(
+                problems, LOG_ERR,
+                "%s: credential helpers have %zu registries, and a line of the environment file has room for %d at "
+                "most; none is asked, and what the environment file has for them stays. Take registries out of it, "
+                "or set Exclude=",
+                c->items[i]->source, n, HELPERS_MAX);
+}
+
 static int collect_questions(const CredentialSettings *settings, HelperRound *round, Credentials *c, Question *ret,
                              size_t *ret_n) {
+        const bool too_many = count_helpers(c) > HELPERS_MAX;
         size_t n = 0;
         int r;
 
@@ -355,7 +379,7 @@ static int collect_questions(const CredentialSettings *settings, HelperRound *ro
                 if (r < 0)
                         return r;
                 lease = q->lease;
-                q->useless = is_no_use(round, item, lease);
+                q->useless = too_many || is_no_use(round, item, lease);
                 q->due = !q->useless && is_due(round, lease);
                 q->asked = q->due && round->ask != ASK_NOBODY;
                 if (!q->useless)
@@ -441,6 +465,7 @@ int ask_helpers(const CredentialSettings *settings, HelperRound *round, Credenti
 
         if (!questions || !calls || !home)
                 return -ENOMEM;
+        explain_too_many(c, problems);
         r = collect_questions(settings, round, c, questions, &n);
         if (r < 0)
                 return r;
@@ -450,12 +475,7 @@ int ask_helpers(const CredentialSettings *settings, HelperRound *round, Credenti
                         calls[n_calls++] = (HelperCall){.helper = c->items[questions[i].item]->helper,
                                                         .verb = "get",
                                                         .input = c->items[questions[i].item]->key};
-        /* What more say than can be written is no use: nobody is kept busy with it, and each counts as one that failed.
-         */
-        for (size_t i = 0; i < n_calls && n > HELPERS_MAX; i++)
-                calls[i].error = -E2BIG;
-        if (n <= HELPERS_MAX)
-                run_helpers(settings, round, calls, n_calls, home);
+        run_helpers(settings, round, calls, n_calls, home);
         r = take_answers(settings, round, c, questions, n, calls, problems);
         helper_calls_done(calls, n_calls);
         if (r >= 0)

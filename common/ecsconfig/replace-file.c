@@ -187,12 +187,16 @@ static int look_at_out(const Exchange *x, FileVersion *ret, bool *ret_known) {
 static int append_to_file(Exchange *x, const char *text, size_t size) {
         _cleanup_close_ int fd =
                 openat(x->directory_fd, x->name, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        struct stat before;
         int r;
 
-        if (fd < 0)
+        if (fd < 0 || fstat(fd, &before) < 0)
                 return negative_errno();
         r = write_all(fd, text, size);
-        if (r >= 0 && fsync(fd) < 0)
+        /* A piece of it would be taken for a line of somebody else's. */
+        if (r < 0)
+                (void) !ftruncate(fd, before.st_size);
+        else if (fsync(fd) < 0)
                 x->synced = negative_errno();
         return r;
 }

@@ -564,7 +564,7 @@ def test_store_with_too_many(host, big_store):
     daemon = host.run_live()
     restarts, since = host.restarts(), daemon.mark()
     host.credentials.replace(json.dumps({"auths": {}, "credsStore": big_store}))
-    daemon.wait_said("more helpers are named than a line of the environment file has room for", since)
+    daemon.wait_said(rf"credential helpers have {ROOM + 1} registries, and a line of the environment file has room for {ROOM}", since)
     wait_for(lambda: host.status()["problems"], 10, "the status has it", host.seen)
     host.wait_idle()
     assert host.written() == host.expected and host.restarts() == restarts
@@ -580,3 +580,19 @@ def test_logins_beside_too_many_helpers(host):
     host.credentials.replace(json.dumps({"auths": {REGISTRY: {"auth": encode("puller", password)}}, "credHelpers": helpers}))
     host.expected = {REGISTRY: ("puller", password)}
     host.wait_live()
+
+
+def test_too_many_helpers_no_more(host, helper):
+    """Those that are left are asked at once."""
+    daemon = host.run_live()
+    since = daemon.mark()
+    host.credentials.replace(config(helper, [f"r{n}.example" for n in range(ROOM + 1)]))
+    daemon.wait_said("credential helpers have", since)
+    host.wait_idle()
+    assert not helper.calls()
+    host.credentials.replace(config(helper))
+    host.expected = {}
+    expect_last(host, helper, REGISTRY)
+    host.wait_written(seconds=3)
+    host.wait_live()
+    assert not host.status()["problems"]
