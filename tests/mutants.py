@@ -190,7 +190,6 @@ SAME = [
     ("= calloc(c->n_items + 1, ", "+ (1 + 1), sizeof(", "room that is not used"),
     ("= calloc(c->n_items + 1, ", "+ (1 - 1), sizeof(", "an empty list uses none, and calloc(3) of none is a pointer"),
     ("= calloc(c->n_stores + 1, ", "+ (1 + 1), sizeof(", "room that is not used"),
-    ("clean[n] = 0;", "{}", "all of it was zeroed, and nothing is written behind n"),
     ("if (r < 0 || (size_t) r < padding)", "if (r < 1 ||", "nothing has no colon either, and is refused for that"),
     ("const int low = STDERR_FILENO + 1;", "1 + 1", "one number more is /dev/null"),
     ("for (int s = 1; s < NSIG; s++)", "1 - 1", "there is no signal 0"),

@@ -8,7 +8,7 @@
 /* Base64 as it is found: with or without padding, either alphabet, with line breaks. Returns the number of bytes. */
 static int decode_base64(const char *s, char **ret) {
         size_t length = strlen(s), n = 0, padding = 0;
-        /* Zeroed: what is half decoded is wiped as a string. */
+        /* Zeroed: what is half done is wiped as a string. */
         _cleanup_secret_ char *clean = calloc(1, length + 4), *decoded = calloc(1, length + 4);
         int r;
 
@@ -26,13 +26,11 @@ static int decode_base64(const char *s, char **ret) {
                         break; /* something after the padding: refused below */
                 clean[n++] = (char) (*s == '-' ? '+' : *s == '_' ? '/' : *s);
         }
-        clean[n] = 0;
         if (*s || padding > 2 || n % 4 == 1)
                 return -EBADMSG;
 
         for (padding = 0; n % 4 != 0; padding++)
                 clean[n++] = '=';
-        clean[n] = 0;
 
         r = EVP_DecodeBlock((unsigned char *) decoded, (const unsigned char *) clean, (int) n);
         if (r < 0 || (size_t) r < padding)

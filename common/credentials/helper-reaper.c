@@ -126,8 +126,7 @@ static bool close_all_but(int *a, int *b) {
         for (int fd = 0; fd < low; fd++)
                 if (null >= 0 && null != fd && dup2(null, fd) < 0)
                         return false;
-        /* Out of the way first: each may stand in the place of the other. */
-        *a = fcntl(*a, F_DUPFD_CLOEXEC, low + 2);
+        /* Out of the way first: it may stand in the place of the other. */
         *b = fcntl(*b, F_DUPFD_CLOEXEC, low + 2);
         if (dup2(*a, low) < 0 || dup2(*b, low + 1) < 0)
                 return false;

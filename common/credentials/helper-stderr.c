@@ -147,7 +147,7 @@ static size_t user_length(const Out *o, const char *s) {
 static size_t run_length(const Out *o, const char *line) {
         size_t run = strspn(line, TOKEN), name = strcspn(line, "=") + 1;
 
-        if (run >= 2 && o->size > 0 && o->text[o->size - 1] == ':' && startswith(line, "//"))
+        if (o->size > 0 && o->text[o->size - 1] == ':' && startswith(line, "//"))
                 return 2;
         if (name < run && announces_secret(line, name))
                 return name;

@@ -29,6 +29,17 @@ struct EnvFile {
         EnvLines lines;   /* what there is to be */
 };
 
+/* NULL: no memory. */
+static char *follow(const char *link, const char *target) {
+        _cleanup_free_ char *directory = NULL;
+        char *path;
+
+        if (target[0] == '/')
+                return strdup(target);
+        directory = strdup(link);
+        return !directory || asprintf(&path, "%s/%s", dirname(directory), target) < 0 ? NULL : path;
+}
+
 /* Where the file is kept, symbolic links followed to their end: a link to a file that does not exist (yet) names
  * where it will be. */
 static int resolve(const char *path, char **ret) {
@@ -36,7 +47,7 @@ static int resolve(const char *path, char **ret) {
         char target[PATH_MAX];
 
         for (unsigned i = 0; current && i < SYMLINKS_MAX; i++) {
-                _cleanup_free_ char *directory = NULL, *next = NULL;
+                char *next;
                 ssize_t n = readlink(current, target, sizeof(target) - 1);
 
                 if (n < 0) {
@@ -46,15 +57,9 @@ static int resolve(const char *path, char **ret) {
                 }
                 target[n] = 0;
 
-                directory = strdup(current);
-                if (!directory)
-                        return -ENOMEM;
-                if (target[0] == '/')
-                        next = strdup(target);
-                else if (asprintf(&next, "%s/%s", dirname(directory), target) < 0)
-                        next = NULL;
+                next = follow(current, target);
                 free(current);
-                current = STEAL_POINTER(next);
+                current = next;
         }
         return current ? -ELOOP : -ENOMEM;
 }

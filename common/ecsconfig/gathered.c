@@ -46,7 +46,7 @@ int gathered_give_back(Gathered *g, const Credentials *current, const DigestKey 
                 Digest digest;
                 int r;
 
-                if (!l->fresh || l->failures > 0 || l->error != 0 || !*l->registry)
+                if (!l->fresh || l->error != 0 || !*l->registry)
                         continue;
                 r = c ? credential_digest(c, key, &digest) : 0;
                 if (r < 0 || (c && digest_equal(&digest, &l->digest)))

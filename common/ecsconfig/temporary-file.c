@@ -66,15 +66,12 @@ static int make_locked(TemporaryFile *t, int *ret_fd) {
 /* From here on only for reading: as long as a file is open for writing, the kernel gives no lease on it. */
 static int reopen(TemporaryFile *t, int *writable) {
         _cleanup_close_ int fd = openat(t->directory_fd, t->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        int r;
+        struct stat ours, found;
 
         if (fd < 0)
                 return negative_errno();
-        r = check_name(t->directory_fd, t->name, *writable);
-        if (r >= 0)
-                r = check_name(t->directory_fd, t->name, fd);
-        if (r < 0)
-                return r;
+        if (fstat(*writable, &ours) < 0 || fstat(fd, &found) < 0 || !is_same_file(&ours, &found))
+                return -EAGAIN;
         (void) flock(fd, LOCK_SH | LOCK_NB);
         if (close(steal_fd(writable)) < 0)
                 return negative_errno();
