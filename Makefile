@@ -131,7 +131,7 @@ includes:
 	@$(PYTHON) tests/check-includes.py
 
 # What tests/unit/failing-allocation.h stands in for.
-NO_MEMORY := $(patsubst %,-Wl$(,)--wrap=%,malloc calloc reallocarray strdup strndup asprintf \
+NO_MEMORY := $(patsubst %,-Wl$(,)--wrap=%,malloc calloc reallocarray strdup strndup asprintf tsearch \
              json_object_new_object json_object_new_array json_object_new_string json_object_new_int64 json_object_new_int \
              json_object_new_boolean json_object_object_add json_object_array_add json_object_to_json_string_ext \
              json_object_set_string json_tokener_new_ex json_tokener_parse)

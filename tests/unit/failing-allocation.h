@@ -8,6 +8,7 @@
 #include "unit.h"
 
 #include <json.h>
+#include <search.h>
 
 static struct {
         unsigned at, seen; /* which one fails: from 1; 0: none */
@@ -66,6 +67,8 @@ FAILING(void *, calloc, (size_t n, size_t size), (n, size))
 FAILING(void *, reallocarray, (void *p, size_t n, size_t size), (p, n, size))
 FAILING(char *, strdup, (const char *s), (s))
 FAILING(char *, strndup, (const char *s, size_t n), (s, n))
+FAILING(void *, tsearch, (const void *key, void **root, int (*compare)(const void *, const void *)),
+        (key, root, compare))
 FAILING(json_object *, json_object_new_object, (void), ())
 FAILING(json_object *, json_object_new_array, (void), ())
 FAILING(json_object *, json_object_new_string, (const char *s), (s))

@@ -143,6 +143,8 @@ static void test_entries_that_cannot_be_used(void **state _unused_) {
                 /* Breaks off after much that was decoded: nothing is read beyond it (AddressSanitizer). */
                 {"{\"auth\":\"QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB!!!!\"}", NULL, NULL, NULL, NULL,
                  "base64 of user:password", LOG_ERR},
+                {"{\"auth\":\" \"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR}, /* of nothing */
+                {"{\"auth\":\"=\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR},
                 {"{\"auth\":\"====\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR},
                 {"{\"auth\":\"dXNl\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR}, /* use */
                 {"{\"auth\":\"OnB3\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR}, /* :pw */

@@ -125,6 +125,33 @@ static void test_copy(void **state _unused_) {
         }
 }
 
+/* Whatever an agent logs in with, and nothing else, makes it another. */
+static void test_digest(void **state _unused_) {
+        static const DigestKey key = {{1}};
+        const Credential usual = {.registry = (char *) "a",
+                                  .username = (char *) "user",
+                                  .password = (char *) "password",
+                                  .identity_token = (char *) "token"};
+        Credential others[] = {usual, usual, usual, usual, usual, usual}, same = usual;
+        Digest digests[ELEMENTSOF(others)], again;
+
+        others[1].registry = (char *) "b";
+        others[2].username = (char *) "other";
+        others[3].password = (char *) "other";
+        others[4].identity_token = (char *) "other";
+        others[5].username = (char *) "userp"; /* the same bytes, cut in another place */
+        others[5].password = (char *) "assword";
+        for (size_t i = 0; i < ELEMENTSOF(others); i++) {
+                assert_int_equal(credential_digest(&others[i], &key, &digests[i]), 0);
+                for (size_t j = 0; j < i; j++)
+                        assert_false(digest_equal(&digests[i], &digests[j]));
+        }
+
+        same.key = same.source = same.helper = same.email = (char *) "x";
+        assert_int_equal(credential_digest(&same, &key, &again), 0);
+        assert_true(digest_equal(&again, &digests[0]));
+}
+
 static void test_usable(void **state _unused_) {
         char word[] = "x";
 
@@ -161,6 +188,7 @@ int main(void) {
                 cmocka_unit_test(test_done),
                 cmocka_unit_test(test_other_secrets),
                 cmocka_unit_test(test_copy),
+                cmocka_unit_test(test_digest),
                 cmocka_unit_test(test_usable),
                 cmocka_unit_test(test_stores),
         };

@@ -35,6 +35,7 @@ static void test_what_people_can_use(void **state _unused_) {
                 "errorcode_123456_abcd",
                 "/x1y2z/x1y2z/x1y2z/x1",
                 "registry.example-x.eu",
+                "r2d2c3.example-xyzw.eu",
                 "abcdefghijklmnopqrs.example",
         };
 

@@ -1,15 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include <json.h>
 #include <limits.h>
 
 #include "base/state-file.h"
 #include "credentials/lease-file.h"
 
+/* json-c does not tell when it had no memory for a part of the text, and goes on without it; this stands for what it
+ * comes to. */
+static const char *printed;
+
+const char *json_object_to_json_string_ext(json_object *o, int flags) {
+        return printed ? printed : json_object_to_json_string_length(o, flags, NULL);
+}
+
 #define SECONDS(n) ((int64_t) (n) * (int64_t) USEC_PER_SEC)
 #define NOW SECONDS(1000000)
 
 static const Digest digest = {{7}};
+#define HEX "0700000000000000000000000000000000000000000000000000000000000000"
 
 static const LeaseTerms usual = {.key = "https://registry.example", .source = "/root/.docker/config.json"};
 
@@ -50,6 +60,15 @@ static void test_length(void **state _unused_) {
                 assert_false(lease_is_due(lease, due - 1));
                 assert_true(lease_is_due(lease, due));
         }
+}
+
+/* An answer that ends at once is not asked for at once. */
+static void test_shortest(void **state _unused_) {
+        _cleanup_(leases_done) Leases l = {0};
+        Lease *lease = new_lease(&l);
+
+        lease_answered(lease, &digest, NOW + 1, 0, NOW, NOW);
+        assert_int_equal(lease->due, NOW + SECONDS(5));
 }
 
 /* The longest that a JWT can say is no overflow. */
@@ -435,6 +454,49 @@ static void test_kept_over_a_restart(void **state) {
         assert_int_not_equal(after.st_ino, st.st_ino);
 }
 
+/* What there was stays, rather than half of what is new. */
+static void test_text_without_a_part(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "leases"), *whole = NULL, *without_marks = NULL,
+                            *without_leases = NULL;
+        _cleanup_(leases_done) Leases l = {0};
+        const char *files;
+
+        (void) new_lease(&l);
+        assert_non_null(leases_mark(&l, "/root/.docker/config.json"));
+        assert_int_equal(leases_save(&l), 0);
+        assert_int_equal(state_file_read("leases", 8192, &whole), 0);
+        files = strstr(whole, ",\"files\":[{");
+        assert_non_null(files);
+        assert_true(asprintf(&without_marks, "%.*s,\"files\":[]}", (int) (files - whole), whole) > 0);
+        assert_true(asprintf(&without_leases, "{\"leases\":[]%s", files) > 0);
+
+        printed = without_marks;
+        assert_int_equal(leases_save(&l), -EIO);
+        printed = without_leases;
+        assert_int_equal(leases_save(&l), -EIO);
+        printed = NULL;
+        unit_assert_file(path, whole);
+}
+
+/* Up to a quarter of what there are: any sum and difference of them is one. */
+static void test_latest_time(void **state _unused_) {
+        static const struct {
+                const char *due;
+                int64_t expected;
+        } table[] = {{"2305843009213693951", INT64_MAX / 4}, {"2305843009213693952", 0}};
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(leases_done) Leases l = {0};
+                char text[256];
+
+                (void) snprintf(text, sizeof(text),
+                                "{\"leases\":[{\"helper\":\"h\",\"digest\":\"" HEX "\",\"due\":%s}]}", table[i].due);
+                assert_int_equal(leases_parse(text, &l), 0);
+                assert_int_equal(l.n_items, 1);
+                assert_true(l.items[0]->due == table[i].expected);
+        }
+}
+
 static void test_nothing_that_is_ours(void **state) {
         _cleanup_free_ char *path = unit_path(*state, "leases");
         _cleanup_(leases_done) Leases l = {0};
@@ -446,8 +508,6 @@ static void test_nothing_that_is_ours(void **state) {
         assert_int_equal(leases_load(&l), 0);
         assert_int_equal(l.n_items, 0);
 }
-
-#define HEX "0700000000000000000000000000000000000000000000000000000000000000"
 
 /* However it was damaged: what is left of it is sound. */
 static void test_damaged(void **state _unused_) {
@@ -502,6 +562,7 @@ int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, unit_make_state_directory, unit_remove_state_directory)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_length),
+                cmocka_unit_test(test_shortest),
                 cmocka_unit_test(test_end_of_time),
                 cmocka_unit_test(test_backoff),
                 cmocka_unit_test(test_many_failures),
@@ -521,6 +582,8 @@ int main(void) {
                 cmocka_unit_test(test_found_by_registry_and_helper),
                 cmocka_unit_test(test_pruned),
                 TEST(test_kept_over_a_restart),
+                TEST(test_text_without_a_part),
+                cmocka_unit_test(test_latest_time),
                 TEST(test_nothing_that_is_ours),
                 cmocka_unit_test(test_damaged),
         };

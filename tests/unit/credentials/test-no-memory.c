@@ -156,6 +156,30 @@ static void test_copy(void **state _unused_) {
         failing_each(copy);
 }
 
+/* Who could not hand it over has it still, and all that was there before is there. */
+static int put_one(unsigned n, char *ret, size_t size) {
+        _cleanup_(credential_done) Credential one = {.registry = strdup("one.example"), .username = strdup("user")};
+        _cleanup_(credentials_done) Credentials c = {0};
+        int r;
+
+        assert_int_equal(credentials_put(&c, &(Credential){.registry = strdup("other.example")}), 0);
+        failing_begin(n);
+        r = credentials_put(&c, &one);
+        failing_end();
+        if (r < 0) {
+                assert_string_equal(one.registry, "one.example");
+                assert_string_equal(one.username, "user");
+                assert_null(credentials_find(&c, "one.example"));
+        }
+        assert_non_null(credentials_find(&c, "other.example"));
+        describe(&c, NULL, ret, size);
+        return r;
+}
+
+static void test_put(void **state _unused_) {
+        failing_each(put_one);
+}
+
 static int failing_secrets(unsigned n, char *ret, size_t size) {
         const Credential other = {.username = (char *) "u", .password = (char *) "p", .identity_token = (char *) "t"};
         _cleanup_(credential_done) Credential c = {.username = strdup("a"), .password = strdup("b")};
@@ -398,6 +422,7 @@ int main(void) {
                 cmocka_unit_test(test_store),
                 cmocka_unit_test(test_list),
                 cmocka_unit_test(test_copy),
+                cmocka_unit_test(test_put),
                 cmocka_unit_test(test_secrets),
                 cmocka_unit_test(test_small_things),
                 cmocka_unit_test(test_helpers),

@@ -186,6 +186,18 @@ static void test_registries(void **state) {
         }
 }
 
+/* Each byte of it takes three. */
+static void test_long_identity_token(void **state) {
+        static const char *const answers[] = {BEARER, ANSWER("200 OK"), NULL};
+        char asked[8192], why[128] = "", secret[701] = "";
+
+        memset(secret, '+', sizeof(secret) - 1);
+        assert_int_equal(
+                log_in(*state, "127.0.0.1", &(Credential){.identity_token = secret}, answers, why, sizeof(why), asked),
+                1);
+        assert_non_null(strstr(asked, "&refresh_token=%2B%2B"));
+}
+
 /* It is this host, and not by its name: a password goes there only over TLS, which this registry does not have. */
 static void test_no_secret_without_tls(void **state) {
         static const char *const answers[] = {BEARER, ANSWER("200 OK"), NULL};
@@ -221,6 +233,7 @@ int main(void) {
                 cmocka_unit_test(test_challenge),
                 cmocka_unit_test(test_local),
                 cmocka_unit_test_setup_teardown(test_registries, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_long_identity_token, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_no_secret_without_tls, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_nobody_there, unit_make_directory, unit_remove_directory),
         };

@@ -23,6 +23,7 @@
  * helper, with all its output in the pipe, has ended. */
 static unsigned polls, blind;
 static bool interrupted;
+static bool unhurried; /* what it looks for, it looks for when a helper has ended */
 
 /* A clock of our own, where it is not 0: a look at it takes a microsecond, and nobody waits for what poll(2) would. */
 static uint64_t clock_of_ours;
@@ -52,6 +53,8 @@ int poll(struct pollfd *fds, nfds_t n, int timeout) {
                 clock_of_ours += r == 0 ? (uint64_t) timeout * USEC_PER_MSEC : 0;
                 return r;
         }
+        if (unhurried && n >= 4)
+                assert_int_equal(look(&fds[3], 1, 20000), 1);
         r = look(fds, n, timeout);
         if (blind > 0 && n >= 4) {
                 (void) fcntl(fds[1].fd, F_SETPIPE_SZ, 1024 * 1024);
@@ -86,11 +89,11 @@ ssize_t send(int fd, const void *buffer, size_t size, int flags) {
 /* Programs go where a helper's PATH looks; root owns it, so these tests are for root. */
 #define PROGRAMS "/usr/local/bin/docker-credential-"
 
-static const char *const installed[] = {"unit-good",  "unit-bad",    "unit-none",  "unit-hang",  "unit-flood",
-                                        "unit-deaf",  "unit-linger", "unit-env",   "unit-plain", "unit-escape",
-                                        "unit-mute",  "unit-holds",  "unit-says",  "unit-much",  "unit-open",
-                                        "unit-count", "unit-slow",   "unit-noise", "unit-begin", "unit-char",
-                                        "unit-lost",  "unit-after",  "unit-long",  "unit-orphan"};
+static const char *const installed[] = {"unit-good",  "unit-bad",    "unit-none",  "unit-hang",   "unit-flood",
+                                        "unit-deaf",  "unit-linger", "unit-env",   "unit-plain",  "unit-escape",
+                                        "unit-mute",  "unit-holds",  "unit-says",  "unit-much",   "unit-open",
+                                        "unit-count", "unit-slow",   "unit-noise", "unit-begin",  "unit-char",
+                                        "unit-lost",  "unit-after",  "unit-long",  "unit-orphan", "unit-two"};
 
 static void install(const char *name, const char *script, mode_t mode) {
         char path[128];
@@ -146,6 +149,8 @@ static int set_up(void **state _unused_) {
                 "[ \"$(ulimit -S -d)\" != \"$(ulimit -H -d)\" ] || echo unbound\n",
                 0755);
         install("unit-char", "#!/bin/sh\nprintf x >&2\nexit 1\n", 0755);
+        /* What comes behind the first 1024 bytes begins in the middle of its last line. */
+        install("unit-two", "#!/bin/sh\nprintf '%01009d\\nthe vault cannot be reached today\\n' 0 >&2\nexit 1\n", 0755);
         install("unit-lost", "#!/bin/sh\necho $$ >> \"$HOME/lost\"\nexec sleep 1000\n", 0755);
         install("unit-after",
                 "#!/bin/sh\nwhile read -r pid; do while kill -0 $pid; do :; done; done 2> /dev/null < \"$HOME/lost\"\n"
@@ -201,6 +206,20 @@ static void test_answer(void **state _unused_) {
         helper_calls_done(&c, 1);
         assert_null(c.output);
         assert_int_equal(c.size, 0);
+}
+
+/* Its end is seen before that of its output; nobody ends what has ended. */
+static void test_ends_before_its_output(void **state _unused_) {
+        HelperCall c;
+
+        ended = 0;
+        unhurried = true;
+        c = call("unit-open", LONG);
+        unhurried = false;
+        assert_int_equal(ended, 0);
+        assert_int_equal(c.error, 0);
+        assert_string_equal(c.output, "{}\n");
+        helper_calls_done(&c, 1);
 }
 
 /* A time limit is waited for, and not looked for all the time: one of hours, and the last half of a millisecond. */
@@ -259,6 +278,20 @@ static void test_failures(void **state _unused_) {
                 assert_non_null(strstr(helper_strerror(c.error), " "));
                 helper_calls_done(&c, 1);
         }
+}
+
+/* Of 127 characters at the most. */
+static void test_length_of_a_name(void **state _unused_) {
+        char name[129] = "";
+        HelperCall c;
+
+        memset(name, 'x', 128);
+        c = call(name, LONG);
+        assert_int_equal(c.error, -EINVAL);
+        name[127] = 0;
+        c = call(name, LONG);
+        assert_int_equal(c.error, -ENOENT);
+        helper_calls_done(&c, 1);
 }
 
 /* It closes its output, and signals come while nothing else does. */
@@ -369,7 +402,18 @@ static void test_begins_as_from_a_shell(void **state _unused_) {
         helper_calls_done(&c, 1);
 }
 
-static void test_words_of_other_errors(void **state _unused_) {
+static void test_words_of_errors(void **state _unused_) {
+        static const struct {
+                int error;
+                const char *part;
+        } table[] = {
+                {-ENOENT, "no such program"}, {-EACCES, "cannot be run"},      {-ETIMEDOUT, "HelperTimeoutSec="},
+                {-EFBIG, "longer than any"},  {-ENOKEY, "no credentials for"}, {-EPROTO, "it failed"},
+                {-EBADMSG, "not that of"},    {-EINVAL, "not the name of"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                assert_non_null(strstr(helper_strerror(table[i].error), table[i].part));
         assert_string_equal(helper_strerror(-ENOMEM), strerror(ENOMEM));
 }
 
@@ -439,6 +483,15 @@ static void test_complaint(void **state _unused_) {
         helper_calls_done(&quiet, 1);
         helper_calls_done(&terse, 1);
         helper_calls_done(&good, 1);
+}
+
+/* Of a long one the end is kept, in its order. */
+static void test_complaint_in_two_pieces(void **state _unused_) {
+        HelperCall c = call("unit-two", LONG);
+
+        assert_int_equal(c.error, -EPROTO);
+        assert_string_equal(c.complaint, "the vault cannot be reached today");
+        helper_calls_done(&c, 1);
 }
 
 static void test_pieces(void **state _unused_) {
@@ -721,9 +774,11 @@ static void test_answers_that_are_none(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_answer),
+                cmocka_unit_test(test_ends_before_its_output),
                 cmocka_unit_test(test_rests_until_the_time_limit),
                 cmocka_unit_test(test_reads_that_fail),
                 cmocka_unit_test(test_failures),
+                cmocka_unit_test(test_length_of_a_name),
                 cmocka_unit_test(test_signals),
                 cmocka_unit_test(test_too_long_and_at_its_end),
                 cmocka_unit_test(test_long_input),
@@ -731,11 +786,12 @@ int main(void) {
                 cmocka_unit_test(test_what_it_leaves_running_is_ended),
                 cmocka_unit_test(test_no_file_is_inherited),
                 cmocka_unit_test(test_begins_as_from_a_shell),
-                cmocka_unit_test(test_words_of_other_errors),
+                cmocka_unit_test(test_words_of_errors),
                 cmocka_unit_test(test_environment_is_clean),
                 cmocka_unit_test(test_environment_of_the_settings),
                 cmocka_unit_test(test_words_of_the_environment),
                 cmocka_unit_test(test_complaint),
+                cmocka_unit_test(test_complaint_in_two_pieces),
                 cmocka_unit_test(test_pieces),
                 cmocka_unit_test(test_noise_after_its_end),
                 cmocka_unit_test(test_much_at_once),

@@ -281,6 +281,15 @@ static void test_parse_fields(void **state _unused_) {
         assert_string_equal(e->identity_token, "token");
 }
 
+/* It is nothing to the agent, but what is kept stands there as it stood. */
+static void test_empty_password_beside_a_token(void **state _unused_) {
+        static const char data[] = "{\"r\":{\"password\":\"\",\"identitytoken\":\"t\"}}";
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        assert_int_equal(authdata_parse("docker", data, &c), 0);
+        expect_format(&c, AUTH_TYPE_AUTO, "docker", data);
+}
+
 static void test_parse(void **state _unused_) {
         for (size_t i = 0; i < ELEMENTSOF(parse_cases); i++) {
                 _cleanup_(credentials_done) Credentials c = {0};
@@ -463,6 +472,7 @@ int main(void) {
                 cmocka_unit_test(test_format_without_a_name),
                 cmocka_unit_test(test_format_odd_email),
                 cmocka_unit_test(test_what_is_written_is_read),
+                cmocka_unit_test(test_empty_password_beside_a_token),
                 cmocka_unit_test(test_parse),
                 cmocka_unit_test(test_parse_fields),
                 cmocka_unit_test(test_parse_wrapped),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
@@ -643,6 +644,34 @@ static void test_leftovers(void **state) {
         unit_assert_file(victim, "untouched");
 }
 
+/* No memory to list a directory with. */
+static bool no_lists;
+
+DIR *fdopendir(int fd) {
+        DIR *(*next)(int) = (DIR * (*) (int) ) dlsym(RTLD_NEXT, "fdopendir");
+
+        if (!no_lists)
+                return next(fd);
+        errno = ENOMEM;
+        return NULL;
+}
+
+/* They stay, and nothing else comes of it. */
+static void test_leftovers_that_cannot_be_listed(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "f"), *left = unit_path(*state, ".f.ecs-authd.abcdefgh");
+        const unsigned before = unit_count_open_files();
+
+        unit_write_file(path, "A=1\n");
+        unit_write_file(left, "secret");
+        no_lists = true;
+        assert_null(envfile_free(open_for_change(path)));
+        no_lists = false;
+        assert_int_equal(unit_count_open_files(), before);
+        unit_assert_file(left, "secret");
+        assert_null(envfile_free(open_for_change(path)));
+        assert_int_equal(access(left, F_OK), -1);
+}
+
 static void test_temporary_file_cannot_be_made(void **state) {
         char name[] = "a-name-of-250-bytes-leaves-no-room-for-that-of-the-temporary-file-"
                       "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
@@ -821,6 +850,7 @@ int main(void) {
                 WITH_DIRECTORY(test_identity),
                 WITH_DIRECTORY(test_opened_during_save),
                 WITH_DIRECTORY(test_leftovers),
+                WITH_DIRECTORY(test_leftovers_that_cannot_be_listed),
                 WITH_DIRECTORY(test_temporary_file_cannot_be_made),
                 WITH_DIRECTORY(test_write_fails_half_way),
                 WITH_DIRECTORY(test_directory_without_permission),

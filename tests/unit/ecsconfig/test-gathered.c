@@ -44,10 +44,32 @@ static void test_next_after_an_answer_is_given_back(void **state _unused_) {
         }
 }
 
+/* What was no answer, or one that there are none, is not asked for again for that. */
+static void test_no_answer_is_given_back(void **state _unused_) {
+        static const Digest none;
+        const int64_t now = clock_usec(CLOCK_REALTIME);
+        _cleanup_(gathered_done) Gathered g = {0};
+        Lease *failed, *without;
+
+        add(&g, "a.example", true, 0);
+        add(&g, "b.example", true, 0);
+        failed = g.leases.items[0];
+        without = g.leases.items[1];
+        assert_int_equal(lease_failed(failed, -EPROTO, "no", now), 0);
+        lease_answered(without, &none, 0, 0, now, now);
+        without->error = -ENOKEY;
+        assert_int_equal(gathered_give_back(&g, NULL, &key), 0);
+        assert_int_equal(failed->failures, 1);
+        assert_int_equal(failed->error, -EPROTO);
+        assert_int_equal(without->failures, 0);
+        assert_true(g.next == 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_failures_are_counted),
                 cmocka_unit_test(test_next_after_an_answer_is_given_back),
+                cmocka_unit_test(test_no_answer_is_given_back),
         };
 
         return cmocka_run_group_tests_name("gathered", tests, NULL, NULL);

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 
 #include "base/secret.h"
 #include "base/state-file.h"
@@ -202,6 +203,26 @@ static void describe_host(char *ret, size_t size) {
         (void) fclose(f);
 }
 
+/* Every file has an attribute, whatever its file system can; how many got it from another. */
+static unsigned n_attributes;
+
+ssize_t flistxattr(int fd _unused_, char *list, size_t size _unused_) {
+        memcpy(list, "user.a", sizeof("user.a"));
+        return sizeof("user.a");
+}
+
+ssize_t fgetxattr(int fd _unused_, const char *name _unused_, void *value, size_t size) {
+        if (size > 0)
+                memcpy(value, "v", 1);
+        return 1;
+}
+
+int fsetxattr(int fd _unused_, const char *name _unused_, const void *value _unused_, size_t size _unused_,
+              int flags _unused_) {
+        n_attributes++;
+        return 0;
+}
+
 static int edit(unsigned n, char *ret, size_t size) {
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         _cleanup_secret_ char *cluster = NULL, *link = unit_path(host.directory, "link");
@@ -213,6 +234,7 @@ static int edit(unsigned n, char *ret, size_t size) {
         (void) unlink(link);
         assert_int_equal(symlink("ecs.config", link), 0);
         describe_host(before, sizeof(before));
+        n_attributes = 0;
         failing_begin(n);
         r = envfile_open_for_change(link, &file, &problems);
         if (r >= 0)
@@ -227,7 +249,7 @@ static int edit(unsigned n, char *ret, size_t size) {
         if (r < 0)
                 assert_string_equal(ret, before);
         else
-                add(ret, size, "it was %s\n", cluster);
+                add(ret, size, "it was %s, and %u has the attribute\n", cluster, n_attributes);
         /* -EAGAIN: what came out could not be read, and is not known. */
         return r == -EAGAIN && failing.failed ? -ENOMEM : r < 0 ? r : 0;
 }

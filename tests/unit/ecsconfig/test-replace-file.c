@@ -121,10 +121,15 @@ int flock(int fd, int operation) {
 /* The old file is read for the last time: it has no name any more. */
 static Moment at_last_look;
 static unsigned n_looks;
+static int refuse_seeks; /* the errno of a file system that fails */
 
 off_t lseek(int fd, off_t offset, int whence) {
         if (++n_looks == 3)
                 run_once(&at_last_look);
+        if (refuse_seeks != 0) {
+                errno = refuse_seeks;
+                return -1;
+        }
         return (off_t) syscall(SYS_lseek, fd, offset, whence);
 }
 
@@ -222,7 +227,7 @@ static int set_up_in(void **state, const char *place) {
         n_locks = n_names = 0;
         taken_first = false;
         memset(changes, 0, sizeof(changes));
-        refuse_flags = refuse_leases = refuse_sync = refuse_close = refuse_locks = 0;
+        refuse_flags = refuse_leases = refuse_sync = refuse_close = refuse_locks = refuse_seeks = 0;
         return 0;
 }
 
@@ -772,6 +777,15 @@ static void test_no_file_stays_open(void **state _unused_) {
         assert_int_equal(count_entries("/proc/self/fd"), before);
 }
 
+/* What came out is not known, and goes back in. */
+static void test_file_that_cannot_be_read_again(void **state) {
+        unit_write_file(path, "A=1\n");
+        refuse_seeks = EIO;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        unit_assert_file(path, "A=1\n");
+        assert_int_equal(count_entries(*state), 1);
+}
+
 /* There is less to know, and nothing to wait for. */
 static void test_file_without_leases(void **state) {
         static const int errors[] = {EACCES, EINVAL};
@@ -1181,6 +1195,7 @@ int main(void) {
                 WITH_FILE(test_tidied_away_before_it_is_locked),
                 WITH_FILE(test_no_file_stays_open),
                 WITH_FILE(test_file_without_leases),
+                WITH_FILE(test_file_that_cannot_be_read_again),
                 WITH_FILE(test_appended_by_one_who_was_early),
                 WITH_FILE(test_appended_before_and_replaced_by_a_fifo_after),
                 WITH_FILE(test_appended_line_is_on_the_disk),

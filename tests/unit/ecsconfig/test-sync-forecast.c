@@ -69,6 +69,26 @@ static void test_forecast(void **state) {
         }
 }
 
+static void test_forecast_for_a_file_that_all_can_read(void **state) {
+        _cleanup_(sync_forecast_done) SyncForecast f = {0}, none = {0};
+        const Host *h = *state;
+
+        unit_write_file(h->environment, "ECS_CLUSTER=x\n");
+        assert_int_equal(chmod(h->environment, 0644), 0);
+        assert_int_equal(chmod(h->directory, 0755), 0);
+        unit_write_file(h->credentials, LOGGED_IN);
+        assert_int_equal(chmod(h->credentials, 0600), 0);
+        sync_forecast(&h->sources, &h->settings, &key, &f);
+        assert_int_equal(f.report.n_registries, 1);
+        assert_int_equal(f.report.problems.n_items, 1);
+        unit_assert_problem(&f.report.problems, "everybody on this host can read the passwords in it");
+
+        /* There are none in it. */
+        unit_write_file(h->credentials, "{}");
+        sync_forecast(&h->sources, &h->settings, &key, &none);
+        assert_int_equal(none.report.problems.n_items, 0);
+}
+
 static void test_forecast_of_what_cannot_be_read(void **state) {
         _cleanup_(sync_forecast_done) SyncForecast f = {0};
         const Host *h = *state;
@@ -111,6 +131,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_render, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_forecast, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_forecast_for_a_file_that_all_can_read, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_forecast_of_what_cannot_be_read, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_render_of_what_is_kept, set_up, tear_down),
         };
