@@ -128,7 +128,17 @@ SAME = [
     ("r->restart_usec > 0", "r->restart_usec > 1", "0 is never, and nothing is restarted in the very first microsecond"),
     ("f->running_usec > 0", "f->running_usec > 1", "0 is never, and nothing runs in the very first microsecond"),
     ("f->not_recorded_usec > 0", "f->not_recorded_usec > 1", "0 is never, and nothing fails in the very first microsecond"),
+    ("? f->written_usec : 1;", "(1 + 1);", "either is at once: nobody asks in the very first microsecond"),
+    ("uint64_t host = 0;", "= 1;", "the 64 bits that are shifted in behind it leave nothing of it"),
     # ecsconfig
+    ("BUSY_WAIT_MSEC = 50", "(50 + 1)", "a fiftieth of a wait"),
+    ("BUSY_WAIT_MSEC = 50", "(50 - 1)", "a fiftieth of a wait"),
+    ("i < ROUNDS_MAX;", "unsigned i = 1;", "one round less of 100"),
+    ("i < ROUNDS_MAX;", "i <= ROUNDS_MAX;", "one round more of 100"),
+    ("from < 0", "from <= 0", "0 is standard input"),
+    ("from < 0", "from < 1", "0 is standard input"),
+    ("_cleanup_close_ int fd = openat(directory_fd, name, O_RDONLY ", "O_NONBLOCK | O_CLOEXEC",
+     "nobody gives the device of a terminal the name of a leftover"),
     ("encoded = malloc(", "4 + 1", "room that is not used"),
     ("encoded = malloc(", "(n + 2) * 3", "room that is not used"),
     ("encoded = malloc(", "/ (3 - 1)", "room that is not used"),
@@ -165,6 +175,16 @@ SAME = [
     ("(new.st_mode & 07777)", "(new.st_mode & (07777 - 1))", "a new file is closed to others, or has the old one's ACL"),
     ("openat(directory_fd, \".\", ", "O_RDONLY | O_CLOEXEC", "that is a directory"),
     # credentials
+    ("&& c->identity_token ? 0 : r;", "? 1 : r;", "the caller asks only whether it failed"),
+    ("= calloc(n + 1, sizeof(", "(1 - 1)", "an empty list uses none, and calloc(3) of none is a pointer"),
+    ("= calloc(n + 1, sizeof(", "(1 + 1)", "room that is not used"),
+    ("= calloc(n + 3, sizeof(", "(3 + 1)", "room that is not used"),
+    ("(lease->due > 0 && now >= lease->due)", "lease->due > 1", "0 is never, and nothing is due in the very first microsecond"),
+    ("if (when > 0 && (round->next == 0", "when > 1", "0 is never, and nothing is due in the very first microsecond"),
+    ("if (end > 0 && end <= now)", "end > 1", "it is of whole seconds"),
+    ("size_t best_literal = 0, best_wild = 0;", "= 1", "nobody looks at them before there is a best one"),
+    ("span(s + i, n - i, UPPER)", "n + i", "what follows the whole is no letter"),
+    ("(upper > 1 && lower > 0)", "lower > 1", "one lower letter is odd anyway"),
     ("LOOK_AGAIN_MSEC = 20", "", "how often it looks"),
     ("finish(r, more, 0);", ", 1);", "an error counts, not the status beside it"),
     ("finish(r, -E", ", 1);", "an error counts, not the status beside it"),
@@ -191,6 +211,7 @@ SAME = [
     ("= calloc(c->n_items + 1, ", "+ (1 - 1), sizeof(", "an empty list uses none, and calloc(3) of none is a pointer"),
     ("= calloc(c->n_stores + 1, ", "+ (1 + 1), sizeof(", "room that is not used"),
     ("if (r < 0 || (size_t) r < padding)", "if (r < 1 ||", "nothing has no colon either, and is refused for that"),
+    ("if (r < 0 || (size_t) r < padding)", "if (r <= 0 ||", "nothing has no colon either, and is refused for that"),
     ("const int low = STDERR_FILENO + 1;", "1 + 1", "one number more is /dev/null"),
     ("for (int s = 1; s < NSIG; s++)", "1 - 1", "there is no signal 0"),
     ("closep(&g->", "{}", "whoever ran it has closed it"),
@@ -257,6 +278,7 @@ SAME = [
 SAME_THERE = [
     ("nanosleep(&settle_wait, NULL);", "if (i > 1)", "one pause less of 1000"),
     ("credentials_add_store(c, file.stores[i].helper", "if (r < 1)", "one file has one store at most"),
+    ("if (length < 0) return -ENODATA; plain[", "", "EVP_DecodeBlock() takes all that is left by then: base64 of a right length"),
     ("default: return decision(ACTION_RESTART, REASON_OTHER_CREDENTIALS, 0);", "CREDENTIALS, 1);",
      "with the unit out of the way all that counts comes after it"),
 ]
@@ -265,8 +287,8 @@ SAME_THERE = [
 FAILS_OR_NOT = {
     "auth-data": {"add_entry", "take_string", "replace_refused"},
     "environment-file": {"lock"},
-    "replace-file": {"put_first"},
-    "sync": {"read_current", "sync_once"},
+    "replace-file": {"accept", "put_back", "put_first", "rename_over", "take_file_lease"},
+    "sync": {"describe_current", "read_current", "sync_once"},
     "temporary-file": {"check_name", "temporary_make", "copy_xattrs", "temporary_copy_attributes"},
     "ask-helpers": {"name_lease", "take_store", "take_answer", "conclude"},
     "credential-file": {"parse_top"},
@@ -291,7 +313,7 @@ def why_another_success(mutant):
         return "any number above zero is more"
     if name in FAILS_OR_NOT.get(mutant.stem, ()) and \
             any(was.endswith(success) and now == was.replace(success, success.replace("0", "1"))
-                for success in ("return 0;", "int r = 0;", " ? negative_errno() : 0;", " ? 0 : -EAGAIN;")):
+                for success in ("return 0;", "int r = 0;", " ? negative_errno() : 0;", " ? 0 : -EAGAIN;", " ? -EAGAIN : 0;")):
         return "whatever is not negative is success"
     return None
 
