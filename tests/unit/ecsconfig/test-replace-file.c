@@ -93,6 +93,20 @@ int fchown(int fd, uid_t uid, gid_t gid) {
         return (int) syscall(SYS_fchown, fd, uid, gid);
 }
 
+/* The disk is full after some bytes of what is appended. */
+static bool append_in_part, full;
+
+ssize_t write(int fd, const void *bytes, size_t size) {
+        bool appends = (syscall(SYS_fcntl, fd, F_GETFL) & O_APPEND) != 0;
+
+        if (appends && full) {
+                errno = ENOSPC;
+                return -1;
+        }
+        full = full || (appends && append_in_part);
+        return (ssize_t) syscall(SYS_write, fd, bytes, appends && append_in_part && size > 3 ? 3 : size);
+}
+
 static unsigned n_synced_after_appending;
 
 int fsync(int fd) {
@@ -945,6 +959,24 @@ static void test_appended_line_that_cannot_be_synced(void **state) {
         block_signal(SIG_UNBLOCK);
 }
 
+static void fill_the_disk(void) {
+        append_in_part = true;
+}
+
+/* What somebody else has appended goes back in, whole. */
+static void test_appended_in_part(void **state) {
+        block_signal(SIG_BLOCK);
+        unit_write_file(path, "A=1\n");
+        before_rename = appender;
+        after_rename = fill_the_disk;
+        assert_int_equal(set_and_save("v"), -EAGAIN);
+        append_in_part = full = false;
+        end_writer();
+        unit_assert_file(path, "A=1\nLATE=1\n");
+        assert_int_equal(count_entries(*state), 1);
+        block_signal(SIG_UNBLOCK);
+}
+
 /* One that had found the old file by its name, and opens it when it has none any more. */
 static int found = -1;
 
@@ -1200,6 +1232,7 @@ int main(void) {
                 WITH_FILE(test_appended_before_and_replaced_by_a_fifo_after),
                 WITH_FILE(test_appended_line_is_on_the_disk),
                 WITH_FILE(test_appended_line_that_cannot_be_synced),
+                WITH_FILE(test_appended_in_part),
                 WITH_FILE(test_appended_when_it_had_no_name),
                 WITH_FILE(test_rewritten_by_one_who_was_early),
                 WITH_FILE(test_held_open_by_one_who_was_early),
