@@ -112,7 +112,7 @@ static int gather_facts(const Check *c, const UnitReport *unit, uint64_t now, Fa
         return 0;
 }
 
-static void say_decision(Check *c, const Facts *f, uint64_t now) {
+static void say_decision(Check *c, Facts *f, uint64_t now) {
         Policy policy = {.settings = c->settings->restart};
         char sentence[SENTENCE_MAX];
         Decision d;
@@ -120,7 +120,9 @@ static void say_decision(Check *c, const Facts *f, uint64_t now) {
         policy.settings.settle_usec = policy.settings.jitter_usec = 0;
         if (policy.settings.method == RESTART_METHOD_NONE)
                 policy.settings.method = RESTART_METHOD_SYSTEMD; /* nothing is restarted; what runs is of interest */
-        d = decide_agent(f, &policy, now);
+        /* What the record still has open is what the service sees first. */
+        while ((d = decide_agent(f, &policy, now)).action == ACTION_CLOSE)
+                facts_close(f, &d);
         sentence_describe(c->settings, f, &d, now, sentence, sizeof(sentence));
 
         if (d.reason == REASON_IMPOSTOR)

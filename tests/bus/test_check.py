@@ -58,6 +58,24 @@ def own_unit(host, **properties):
     host.systemd1.connect()
 
 
+def test_a_restart_whose_effect_nobody_has_seen(sound):
+    """The service was stopped before it saw it; somebody has logged in since."""
+    daemon = sound.run()
+    sound.login()
+    sound.wait_live()
+    daemon.process.terminate()
+    daemon.process.wait()
+    record = sound.directory / "state" / "restart"
+    opened = re.sub(r"^open=0$", "open=1", record.read_text(), flags=re.M)
+    assert opened != record.read_text()
+    record.write_text(opened)
+    sound.login()
+    assert sound.run_verb("apply", "--no-restart").returncode == 0
+    own_unit(sound, ActiveState="inactive", SubState="dead")
+    status, lines = check(sound)
+    assert status == 1 and any("ecs-agent runs with other credentials" in line for line in lines["problem"]), lines
+
+
 def environment_line(host, line):
     with open(host.environment_file, "a", encoding="utf-8") as f:
         f.write(line + "\n")
