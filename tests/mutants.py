@@ -131,6 +131,11 @@ SAME = [
     ("? f->written_usec : 1;", "(1 + 1);", "either is at once: nobody asks in the very first microsecond"),
     ("uint64_t host = 0;", "= 1;", "the 64 bits that are shifted in behind it leave nothing of it"),
     # ecsconfig
+    (", \"%s/%s\", dirname(", " < 1", "such a text is not empty"),
+    (", \"%s/%s\", dirname(", " <= 0", "such a text is not empty"),
+    ("readlink(current, target, sizeof(target) - 1)", "(1 - 1)", "no link leads to more than PATH_MAX - 1 characters"),
+    ("openat(t->directory_fd, t->name, O_RDONLY | O_NOFOLLOW", "O_RDONLY | O_NONBLOCK",
+     "a link leads to another file, or is found when the name is looked at"),
     ("BUSY_WAIT_MSEC = 50", "(50 + 1)", "a fiftieth of a wait"),
     ("BUSY_WAIT_MSEC = 50", "(50 - 1)", "a fiftieth of a wait"),
     ("i < ROUNDS_MAX;", "unsigned i = 1;", "one round less of 100"),
@@ -175,6 +180,11 @@ SAME = [
     ("(new.st_mode & 07777)", "(new.st_mode & (07777 - 1))", "a new file is closed to others, or has the old one's ACL"),
     ("openat(directory_fd, \".\", ", "O_RDONLY | O_CLOEXEC", "that is a directory"),
     # credentials
+    ("calloc(1, length + 4)", "4 + 1", "room that is not used"),
+    ("if (r < 0 || (size_t) r < padding)", "r <= padding", "nothing has no colon either, and is refused for that"),
+    ("r -= (int) padding;", "{}", "the NULs of the padding are cut off with any others"),
+    ("if (name < run && announces_secret(", "name <= run", "equal is equal"),
+    ("*b = fcntl(*b, F_DUPFD_CLOEXEC, low + 2);", "{}", "opened after eight others it has a higher number anyway"),
     ("&& c->identity_token ? 0 : r;", "? 1 : r;", "the caller asks only whether it failed"),
     ("= calloc(n + 1, sizeof(", "(1 - 1)", "an empty list uses none, and calloc(3) of none is a pointer"),
     ("= calloc(n + 1, sizeof(", "(1 + 1)", "room that is not used"),
@@ -277,6 +287,8 @@ SAME = [
 # (what stands there, or in the line before or after, what of the change, why)
 SAME_THERE = [
     ("nanosleep(&settle_wait, NULL);", "if (i > 1)", "one pause less of 1000"),
+    ("/* EINVAL: not a link.", "if (n <= 0)", "no link leads to nothing"),
+    ("/* EINVAL: not a link.", "if (n < 1)", "no link leads to nothing"),
     ("credentials_add_store(c, file.stores[i].helper", "if (r < 1)", "one file has one store at most"),
     ("if (length < 0) return -ENODATA; plain[", "", "EVP_DecodeBlock() takes all that is left by then: base64 of a right length"),
     ("default: return decision(ACTION_RESTART, REASON_OTHER_CREDENTIALS, 0);", "CREDENTIALS, 1);",
@@ -286,10 +298,10 @@ SAME_THERE = [
 # Functions that tell only whether they failed: each caller asks whether it is negative, or hands it on to one that does.
 FAILS_OR_NOT = {
     "auth-data": {"add_entry", "take_string", "replace_refused"},
-    "environment-file": {"lock"},
+    "environment-file": {"lock", "resolve"},
     "replace-file": {"accept", "put_back", "put_first", "rename_over", "take_file_lease"},
     "sync": {"describe_current", "read_current", "sync_once"},
-    "temporary-file": {"check_name", "temporary_make", "copy_xattrs", "temporary_copy_attributes"},
+    "temporary-file": {"check_name", "reopen", "temporary_make", "copy_xattrs", "temporary_copy_attributes"},
     "ask-helpers": {"name_lease", "take_store", "take_answer", "conclude"},
     "credential-file": {"parse_top"},
     "gather": {"load_files"},

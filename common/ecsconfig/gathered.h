@@ -24,7 +24,7 @@ unsigned gathered_count_failed(const Gathered *g);
 
 /* An answer that does not stand in the environment file now is nobody's: it is asked for again, after a pause. current:
  * what stands there; NULL: none of it, nothing was written. */
-int gathered_give_back(Gathered *g, const Credentials *current, const DigestKey *key);
+void gathered_give_back(Gathered *g, const Credentials *current, const DigestKey *key);
 
 /* So that who comes after us asks nobody again. */
 void gathered_keep(const Gathered *g, SyncReport *report);

@@ -208,7 +208,7 @@ static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOut
         report->behind = false;
         report->outcome = r > 0 ? outcome : SYNC_UNCHANGED;
         report->identity = envfile_identify(file);
-        (void) gathered_give_back(gathered, &current, key); /* what is left of it is asked for again later */
+        gathered_give_back(gathered, &current, key); /* what is left of it is asked for again later */
         return 0;
 }
 
@@ -254,7 +254,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         if (r == -EAGAIN)
                 return r;
         if (r < 0 && gathered.error >= 0)
-                (void) gathered_give_back(&gathered, NULL, key);
+                gathered_give_back(&gathered, NULL, key);
         report->asked = answers != NULL;
         if (gathered.error >= 0)
                 gathered_keep(&gathered, report);

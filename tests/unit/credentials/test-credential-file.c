@@ -116,6 +116,7 @@ static void test_entries(void **state _unused_) {
                 {"{\"auth\":\"YTpiAAA=\"}", "a", "b", NULL, NULL, NULL, 0},
                 /* Base64 as it is found: a:b>?> and more, unpadded, URL alphabet, line breaks. */
                 {"{\"auth\":\"YTpi\"}", "a", "b", NULL, NULL, NULL, 0},
+                {"{\"auth\":\"YTpiYw\"}", "a", "bc", NULL, NULL, NULL, 0},
                 {"{\"auth\":\"dXNlcjpwYXNzd29yZA\"}", "user", "password", NULL, NULL, NULL, 0},
                 {"{\"auth\":\"dXNlcjpw\\nYXNzd29y\\r\\nZA==\\n\"}", "user", "password", NULL, NULL, NULL, 0},
                 {"{\"auth\":\" dXNlcjpw YXNzd29yZA== \"}", "user", "password", NULL, NULL, NULL, 0},

@@ -418,6 +418,28 @@ static void test_symbolic_links(void **state) {
         assert_int_equal(count_entries(directory), 3);
 }
 
+/* Fewer than 40 are followed. */
+static void test_many_symbolic_links(void **state) {
+        _cleanup_free_ char *target = unit_path(*state, "0");
+        Problems problems = {0};
+
+        unit_write_file(target, "");
+        for (unsigned i = 1; i <= 40; i++) {
+                _cleanup_free_ char *link = NULL;
+                char name[8], to[8];
+
+                (void) snprintf(name, sizeof(name), "%u", i);
+                (void) snprintf(to, sizeof(to), "%u", i - 1);
+                link = unit_path(*state, name);
+                assert_int_equal(symlink(to, link), 0);
+                if (i == 39)
+                        assert_int_equal(set_and_save(link, "v", &problems), 1);
+                if (i == 40)
+                        assert_int_equal(envfile_open(link, &(EnvFile *){NULL}, &problems), -ELOOP);
+        }
+        unit_assert_file(target, "KEY=v\n");
+}
+
 /* Whatever the kernel takes for one. */
 static void test_longest_symbolic_link(void **state) {
         _cleanup_free_ char *target = unit_path(*state, "target"), *link = unit_path(*state, "link");
@@ -842,6 +864,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_attributes_without_rights, set_up, tear_down_with_rights),
                 cmocka_unit_test_setup_teardown(test_another_owner_without_rights, set_up, tear_down_with_rights),
                 WITH_DIRECTORY(test_symbolic_links),
+                WITH_DIRECTORY(test_many_symbolic_links),
                 WITH_DIRECTORY(test_longest_symbolic_link),
                 WITH_DIRECTORY(test_what_cannot_be_opened),
                 WITH_DIRECTORY(test_changed_in_between),

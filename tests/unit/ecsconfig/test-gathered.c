@@ -37,7 +37,7 @@ static void test_next_after_an_answer_is_given_back(void **state _unused_) {
                 _cleanup_(gathered_done) Gathered g = {.next = before[i]};
 
                 add(&g, "a.example", true, 0);
-                assert_int_equal(gathered_give_back(&g, NULL, &key), 0);
+                gathered_give_back(&g, NULL, &key);
                 assert_int_equal(g.leases.items[0]->failures, 1);
                 assert_true(g.leases.items[0]->due > now);
                 assert_true(g.next == (before[i] == soon ? soon : g.leases.items[0]->due));
@@ -58,11 +58,32 @@ static void test_no_answer_is_given_back(void **state _unused_) {
         assert_int_equal(lease_failed(failed, -EPROTO, "no", now), 0);
         lease_answered(without, &none, 0, 0, now, now);
         without->error = -ENOKEY;
-        assert_int_equal(gathered_give_back(&g, NULL, &key), 0);
+        gathered_give_back(&g, NULL, &key);
         assert_int_equal(failed->failures, 1);
         assert_int_equal(failed->error, -EPROTO);
         assert_int_equal(without->failures, 0);
         assert_true(g.next == 0);
+}
+
+/* What stands in the environment file was written. */
+static void test_answers_that_were_not_written_are_given_back(void **state _unused_) {
+        static const char *const passwords[] = {"written", "not written", "not there"};
+        _cleanup_(credentials_done) Credentials current = {0};
+        _cleanup_(gathered_done) Gathered g = {0};
+
+        for (size_t i = 0; i < ELEMENTSOF(passwords); i++) {
+                char registry[] = {(char) ('a' + i), 0};
+                Credential c = {.registry = registry, .username = (char *) "user", .password = (char *) passwords[i]};
+
+                add(&g, registry, true, 0);
+                assert_int_equal(credential_digest(&c, &key, &g.leases.items[i]->digest), 0);
+                c.password = (char *) passwords[0];
+                if (i < 2)
+                        assert_int_equal(credentials_put_copy(&current, &c), 0);
+        }
+        gathered_give_back(&g, &current, &key);
+        for (size_t i = 0; i < ELEMENTSOF(passwords); i++)
+                assert_int_equal(leases_find(&g.leases, (char[]){(char) ('a' + i), 0}, "helper")->failures, i > 0);
 }
 
 int main(void) {
@@ -70,6 +91,7 @@ int main(void) {
                 cmocka_unit_test(test_failures_are_counted),
                 cmocka_unit_test(test_next_after_an_answer_is_given_back),
                 cmocka_unit_test(test_no_answer_is_given_back),
+                cmocka_unit_test(test_answers_that_were_not_written_are_given_back),
         };
 
         return cmocka_run_group_tests_name("gathered", tests, NULL, NULL);
