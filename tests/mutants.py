@@ -185,6 +185,8 @@ SAME = [
     ("r -= (int) padding;", "{}", "the NULs of the padding are cut off with any others"),
     ("if (name < run && announces_secret(", "name <= run", "equal is equal"),
     ("*b = fcntl(*b, F_DUPFD_CLOEXEC, low + 2);", "{}", "opened after eight others it has a higher number anyway"),
+    ("*b = fcntl(*b, F_DUPFD_CLOEXEC, low + 2);", "low - 2", "opened after eight others it has a higher number anyway"),
+    ("int null = open(\"/dev/null\", O_RDWR | O_CLOEXEC);", "O_RDWR);", "who has it closes it, and executes nothing"),
     ("&& c->identity_token ? 0 : r;", "? 1 : r;", "the caller asks only whether it failed"),
     ("= calloc(n + 1, sizeof(", "(1 - 1)", "an empty list uses none, and calloc(3) of none is a pointer"),
     ("= calloc(n + 1, sizeof(", "(1 + 1)", "room that is not used"),
