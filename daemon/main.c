@@ -269,13 +269,14 @@ static int verb_render(const Arguments *a, const Settings *settings) {
         r = sync_render(&settings->credentials, &settings->ecsconfig, &key, &credentials, &type, &data, &problems);
         print_problems(&problems);
         /* Nobody has logged in yet. */
-        if (r == -ENOENT && problems_worst_level(&problems) > LOG_WARNING)
+        if (r == -ENOENT && problems_worst_level(&problems) > LOG_ERR)
                 return EXIT_SUCCESS;
         if (r < 0)
                 return problems_worst_level(&problems) <= LOG_ERR ? EXIT_STATUS_FAILED : failed(r);
         print_sources(&credentials);
         if (!data) {
-                (void) fprintf(stderr, "No registry has credentials: neither of the two lines would be in %s\n",
+                (void) fprintf(stderr,
+                               "No registry has credentials: ecs-authd would write neither of the two lines to %s\n",
                                settings->ecsconfig.environment_file);
                 return EXIT_SUCCESS;
         }

@@ -48,7 +48,7 @@ static int compare_registries(const void *a, const void *b) {
         return strcmp(x->registry, y->registry);
 }
 
-static Credential *find_item(const Credentials *c, const char *registry) {
+Credential *credentials_find_item(const Credentials *c, const char *registry) {
         const Credential wanted = {.registry = (char *) registry};
         Credential *const *node = tfind(&wanted, &c->by_registry, compare_registries);
 
@@ -56,7 +56,7 @@ static Credential *find_item(const Credentials *c, const char *registry) {
 }
 
 const Credential *credentials_find(const Credentials *c, const char *registry) {
-        return find_item(c, registry);
+        return credentials_find_item(c, registry);
 }
 
 static int compare_items(const void *a, const void *b) {
@@ -89,7 +89,7 @@ static int append_item(Credentials *c, Credential *credential) {
 }
 
 int credentials_put(Credentials *c, Credential *credential) {
-        Credential *item = find_item(c, credential->registry);
+        Credential *item = credentials_find_item(c, credential->registry);
         char *registry;
         int r;
 
@@ -125,6 +125,7 @@ static int copy_item(const Credential *c, Credential *ret) {
 
         ret->listed = c->listed;
         ret->entered = c->entered;
+        ret->foreign = c->foreign;
         ret->yields = c->yields;
         ret->registry = strdup(c->registry);
         if (!ret->registry)

@@ -16,6 +16,7 @@ typedef struct Credential {
         char *email;          /* NULL when there is none */
         bool listed;          /* only the list of a store names it, no file */
         bool entered;         /* "auths" of its file has an entry for it, whatever that holds */
+        bool foreign;         /* an entry of the environment file that ecs-authd did not write */
         bool yields; /* a file that comes later could not be read: what stands in the environment file for it stays */
 } Credential;
 
@@ -46,6 +47,7 @@ static inline bool credential_is_usable(const Credential *c) {
 }
 
 const Credential *credentials_find(const Credentials *c, const char *registry);
+Credential *credentials_find_item(const Credentials *c, const char *registry);
 
 /* Takes over what *credential holds, replacing an entry for the same registry. */
 int credentials_put(Credentials *c, Credential *credential);

@@ -54,7 +54,7 @@ static void tell_what_stays(const HelperRound *round, Problems *found) {
         Problem *last = &found->items[found->n_items - 1];
         size_t n = strlen(last->text);
 
-        if (!round->current || round->current->n_items == 0)
+        if (!round->owned)
                 return;
         last->level = last->level < LOG_WARNING ? last->level : LOG_WARNING;
         (void) snprintf(last->text + n, sizeof(last->text) - n, ". The last good credentials stay in use");
@@ -85,7 +85,7 @@ static int load_files(const CredentialSettings *settings, HelperRound *round, Cr
                 }
         }
         /* The agent pulls with what nobody can renew. */
-        if (n_loaded == 0 && round->current && round->current->n_items > 0)
+        if (n_loaded == 0 && round->owned)
                 problems_raise(problems, LOG_ERR);
         if (n_loaded == 0)
                 return error;

@@ -39,6 +39,7 @@ typedef enum Asking {
 typedef struct HelperRound {
         const DigestKey *key;
         const Credentials *current; /* what stands in the environment file; NULL: nobody can tell */
+        bool owned;                 /* an entry of `current` is one that ecs-authd wrote */
         const Credentials *answers; /* of a round before, whose leases are fresh; or NULL */
         int64_t now;                /* CLOCK_REALTIME in microseconds, when it begins */
         int64_t took;               /* helpers, so far */

@@ -100,18 +100,22 @@ static const char *refuse(const Credential *c, AuthType type) {
         return NULL;
 }
 
-static AuthType choose_type(const Credentials *c) {
-        for (size_t i = 0; i < c->n_items; i++)
-                if (credential_is_usable(c->items[i]) && refuse(c->items[i], AUTH_TYPE_DOCKERCFG))
-                        return AUTH_TYPE_DOCKER;
-        return AUTH_TYPE_DOCKERCFG;
-}
-
-static int add_entry(json_object *top, const Credential *c, AuthType type) {
+static int make_entry(const Credential *c, AuthType type, json_object **ret) {
         _cleanup_json_ json_object *entry = json_object_new_object();
 
         if (!entry || !(type == AUTH_TYPE_DOCKERCFG ? fill_dockercfg_entry(entry, c) : fill_docker_entry(entry, c)))
                 return -ENOMEM;
+        *ret = STEAL_POINTER(entry);
+        return 0;
+}
+
+static int add_entry(json_object *top, const Credential *c, AuthType type) {
+        _cleanup_json_ json_object *entry = NULL;
+        int r;
+
+        r = make_entry(c, type, &entry);
+        if (r < 0)
+                return r;
         if (json_object_object_add(top, c->registry, entry) < 0)
                 return -ENOMEM;
         entry = NULL; /* top owns it */
@@ -222,20 +226,22 @@ static int name_registry(const char *key, Naming naming, char **ret) {
         return 0;
 }
 
-static int parse_entry(const char *key, json_object *entry, AuthType type, Naming naming, Credentials *list) {
-        _cleanup_(credential_done) Credential c = {0};
-        int r;
-
+/* Reads one entry as the agent does. An entry without credentials leaves c empty. */
+static int read_entry(json_object *entry, AuthType type, Credential *c) {
         if (!entry)
                 return 0; /* null is an entry with nothing in it */
         if (!json_object_is_type(entry, json_type_object))
                 return -EBADMSG;
+        return type == AUTH_TYPE_DOCKERCFG ? parse_dockercfg_entry(entry, c) : parse_docker_entry(entry, c);
+}
 
-        r = type == AUTH_TYPE_DOCKERCFG ? parse_dockercfg_entry(entry, &c) : parse_docker_entry(entry, &c);
-        if (r < 0)
+static int parse_entry(const char *key, json_object *entry, AuthType type, Naming naming, Credentials *list) {
+        _cleanup_(credential_done) Credential c = {0};
+        int r;
+
+        r = read_entry(entry, type, &c);
+        if (r < 0 || !credential_is_usable(&c))
                 return r;
-        if (!credential_is_usable(&c))
-                return 0;
 
         r = name_registry(key, naming, &c.registry);
         if (r < 0)
@@ -336,71 +342,276 @@ static int check_written(const Credentials *c, const char *type, const char *dat
         return n == back.n_items ? 0 : -EIO;
 }
 
-/* An entry that the type cannot carry costs itself and no other: it keeps its former form, where there is one that can
- * be carried, or is left out. */
-static int replace_refused(Credentials *c, const Credentials *former, AuthType chosen, Problems *problems) {
-        for (size_t i = c->n_items; i-- > 0;) {
-                const char *why = credential_is_usable(c->items[i]) ? refuse(c->items[i], chosen) : NULL;
-                const Credential *before = why && former ? credentials_find(former, c->items[i]->registry) : NULL;
-                bool keeps = before && credential_is_usable(before) && !refuse(before, chosen);
+/* --- the line of one type --- */
+
+typedef struct AuthLine {
+        AuthType type;
+        json_object *top;
+        unsigned n_refused;   /* logins that the type cannot carry */
+        const char *conflict; /* key of a foreign entry that the type cannot carry; NULL: none */
+} AuthLine;
+
+static void auth_line_done(AuthLine *l) {
+        json_object_put(l->top);
+}
+
+static const Credential *find_former(const AuthData *current, const char *registry) {
+        const Credential *former = current ? credentials_find(&current->entries, registry) : NULL;
+
+        return former && !former->foreign ? former : NULL;
+}
+
+/* Returns the entry that goes into the line for a login: the login itself, or the former entry if the type cannot carry
+ * the login. NULL: neither. */
+static const Credential *choose_form(const Credential *login, const AuthData *current, AuthType type) {
+        const Credential *former;
+
+        if (!refuse(login, type))
+                return login;
+        former = find_former(current, login->registry);
+        return former && !refuse(former, type) ? former : NULL;
+}
+
+/* Returns the entry in the form of another type, or NULL if that type cannot carry it. */
+static int convert_entry(json_object *entry, AuthType from, AuthType to, json_object **ret) {
+        _cleanup_(credential_done) Credential c = {0};
+        _cleanup_json_ json_object *converted = NULL;
+        int r;
+
+        *ret = NULL;
+        if (json_field_string(entry, "registrytoken"))
+                return 0;
+        r = read_entry(entry, from, &c);
+        if (r < 0)
+                return r;
+        if (!credential_is_usable(&c)) {
+                *ret = json_object_get(entry);
+                return 0;
+        }
+        if (refuse(&c, to))
+                return 0;
+        r = make_entry(&c, to, &converted);
+        if (r >= 0)
+                *ret = STEAL_POINTER(converted);
+        return r;
+}
+
+/* Adds a foreign entry. Returns 1 if the type cannot carry it. */
+static int add_foreign_entry(json_object *top, const char *key, json_object *entry, AuthType from, AuthType to) {
+        _cleanup_json_ json_object *form = NULL;
+        const char *text;
+        int r = 0;
+
+        if (from == to || !entry)
+                form = json_object_get(entry);
+        else
+                r = convert_entry(entry, from, to, &form);
+        if (r < 0)
+                return r;
+        if (entry && !form)
+                return 1;
+        text = form ? json_to_text(form, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
+        if (form && !text)
+                return -ENOMEM;
+        if (needs_escape(key) || (text && strchr(text, '\\')))
+                return 1;
+        if (json_object_object_add(top, key, form) < 0)
+                return -ENOMEM;
+        form = NULL; /* top owns it */
+        return 0;
+}
+
+/* Whether an entry of the environment file stays although no login names it. */
+static int stays(const Credentials *c, const AuthData *current, const char *key, AuthType type, bool *ret) {
+        _cleanup_free_ char *registry = NULL;
+        const Credential *login, *entry;
+        int r;
+
+        r = name_registry(key, NAMING_REGISTRY, &registry);
+        if (r < 0)
+                return r;
+        login = credentials_find(c, registry);
+        entry = find_former(current, registry);
+        *ret = !(login && credential_is_usable(login) && choose_form(login, current, type)) &&
+               !(entry && streq(entry->key, key));
+        return 0;
+}
+
+static int add_foreign_entries(const Credentials *c, const AuthData *current, AuthLine *line) {
+        if (!current || !current->top)
+                return 0;
+
+        json_object_object_foreach(current->top, key, entry) {
+                bool foreign;
                 int r;
 
-                if (!why)
-                        continue;
-                problems_add(
-                        problems, LOG_ERR,
-                        "%s: the credentials of %s cannot be written as AuthType=%s: they have %s. %s; the others are "
-                        "written. Log out of it, or set another [Agent] AuthType=",
-                        c->items[i]->source ? c->items[i]->source : "credentials", c->items[i]->registry,
-                        auth_type_names[chosen], why,
-                        keeps ? "The entry that the environment file has for it stays" : "It is left out");
-                if (!keeps) {
-                        credentials_remove(c, i);
-                        continue;
-                }
-                r = credentials_put_copy(c, before);
+                r = stays(c, current, key, line->type, &foreign);
+                if (r >= 0 && foreign)
+                        r = add_foreign_entry(line->top, key, entry, current->type, line->type);
                 if (r < 0)
                         return r;
+                if (r > 0)
+                        line->conflict = key;
         }
         return 0;
 }
 
-int authdata_format(Credentials *c, const Credentials *former, AuthType type, const char **ret_type, char **ret_data,
-                    Problems *problems) {
-        _cleanup_json_ json_object *top = json_object_new_object();
-        AuthType chosen = type == AUTH_TYPE_AUTO ? choose_type(c) : type;
-        const char *text;
-        char *data;
+/* c: sorted. */
+static int make_line(const Credentials *c, const AuthData *current, AuthType type, AuthLine *ret) {
+        _cleanup_(auth_line_done) AuthLine line = {.type = type, .top = json_object_new_object()};
         int r;
 
-        if (!top)
+        if (!line.top)
                 return -ENOMEM;
-        r = replace_refused(c, former, chosen, problems);
+        r = add_foreign_entries(c, current, &line);
+        for (size_t i = 0; r >= 0 && i < c->n_items; i++) {
+                const Credential *login = c->items[i], *form;
+
+                if (!credential_is_usable(login))
+                        continue;
+                form = choose_form(login, current, type);
+                line.n_refused += form != login;
+                if (form)
+                        r = add_entry(line.top, form, type);
+        }
+        if (r < 0)
+                return r;
+        *ret = line;
+        line = (AuthLine){0};
+        return 0;
+}
+
+/* AuthType=auto: dockercfg if it carries everything; otherwise the type that carries all foreign entries and the most
+ * logins. *ret_conflict: key of the foreign entry that rules the other type out, or NULL. */
+static int choose_line(const Credentials *c, const AuthData *current, AuthLine *ret, const char **ret_conflict) {
+        _cleanup_(auth_line_done) AuthLine dockercfg = {0}, docker = {0};
+        AuthLine *chosen = &docker;
+        int r;
+
+        r = make_line(c, current, AUTH_TYPE_DOCKERCFG, &dockercfg);
+        if (r >= 0 && (dockercfg.n_refused > 0 || dockercfg.conflict))
+                r = make_line(c, current, AUTH_TYPE_DOCKER, &docker);
+        if (r < 0)
+                return r;
+        if (!docker.top || (!dockercfg.conflict && (docker.conflict || dockercfg.n_refused < docker.n_refused)))
+                chosen = &dockercfg;
+        *ret_conflict = chosen == &docker ? dockercfg.conflict : docker.conflict;
+        *ret = *chosen;
+        *chosen = (AuthLine){0};
+        return 0;
+}
+
+static void explain_refused(const Credential *c, AuthType type, bool keeps, const char *conflict, Problems *problems) {
+        char advice[256];
+
+        if (conflict)
+                (void) snprintf(advice, sizeof(advice),
+                                "The entry of %.80s, which is in ecs.config by other means, needs that type: delete "
+                                "that entry, or replace it by a login with a password",
+                                conflict);
+        else
+                (void) snprintf(advice, sizeof(advice), "Log out of it, or set another [Agent] AuthType=");
+        problems_add(problems, LOG_ERR,
+                     "%s: the credentials of %s cannot be written as AuthType=%s: they have %s. %s; the others are "
+                     "written. %s",
+                     c->source ? c->source : "credentials", c->registry, auth_type_names[type], refuse(c, type),
+                     keeps ? "The entry that the environment file has for it stays" : "It is left out", advice);
+}
+
+/* Brings c to what the line contains: a login that the type cannot carry is replaced by its former entry or removed. */
+static int settle_refused(Credentials *c, const AuthData *current, AuthType type, const char *conflict,
+                          Problems *problems) {
+        for (size_t i = c->n_items; i-- > 0;) {
+                const Credential *login = c->items[i], *form;
+                int r = 0;
+
+                if (!credential_is_usable(login))
+                        continue;
+                form = choose_form(login, current, type);
+                if (form == login)
+                        continue;
+                explain_refused(login, type, form != NULL, conflict, problems);
+                if (form)
+                        r = credentials_put_copy(c, form);
+                else
+                        credentials_remove(c, i);
+                if (r < 0)
+                        return r;
+        }
         credentials_sort(c);
-        for (size_t i = 0; r >= 0 && i < c->n_items; i++)
-                if (credential_is_usable(c->items[i]))
-                        r = add_entry(top, c->items[i], chosen);
+        return 0;
+}
+
+/* Adds the foreign entries of the line to c. An entry that a credential file names without a secret keeps its source.
+ */
+static int append_foreign(Credentials *c, const AuthData *current) {
+        for (size_t i = 0; current && i < current->entries.n_items; i++) {
+                const Credential *entry = current->entries.items[i];
+                Credential *named = credentials_find_item(c, entry->registry);
+                int r;
+
+                if (!entry->foreign || (named && credential_is_usable(named)))
+                        continue;
+                r = named ? credential_copy_secrets(named, entry) : credentials_put_copy(c, entry);
+                if (r < 0)
+                        return r;
+                if (named)
+                        named->foreign = true;
+        }
+        credentials_sort(c);
+        return 0;
+}
+
+static int refuse_line(const AuthLine *line, AuthType asked, Problems *problems) {
+        problems_add(problems, LOG_ERR,
+                     "the entry of %.80s, which is in ecs.config by other means, cannot be written as AuthType=%s; "
+                     "nothing was written. %s",
+                     line->conflict, auth_type_names[asked],
+                     asked == AUTH_TYPE_AUTO ? "Delete that entry, or run docker login for its registry"
+                                             : "Set [Agent] AuthType=auto, or delete that entry");
+        return -EOPNOTSUPP;
+}
+
+static int print_line(const AuthLine *line, const Credentials *c, char **ret) {
+        const char *text = json_to_text(line->top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        _cleanup_secret_ char *data = text ? secret_dup(text, strlen(text)) : NULL;
+        int r;
+
+        if (!data)
+                return -ENOMEM;
+        r = check_written(c, auth_type_names[line->type], data);
+        if (r >= 0)
+                *ret = STEAL_POINTER(data);
+        return r;
+}
+
+int authdata_format(Credentials *c, const AuthData *current, AuthType type, const char **ret_type, char **ret_data,
+                    Problems *problems) {
+        _cleanup_(auth_line_done) AuthLine line = {0};
+        const char *conflict = NULL;
+        int r;
+
+        credentials_sort(c);
+        r = type == AUTH_TYPE_AUTO ? choose_line(c, current, &line, &conflict) : make_line(c, current, type, &line);
+        if (r < 0)
+                return r;
+        if (line.conflict)
+                return refuse_line(&line, type, problems);
+
+        r = settle_refused(c, current, line.type, conflict, problems);
+        if (r >= 0)
+                r = append_foreign(c, current);
         if (r < 0)
                 return r;
 
-        if (json_object_object_length(top) == 0) {
-                *ret_type = NULL;
-                *ret_data = NULL;
+        *ret_type = NULL;
+        *ret_data = NULL;
+        if (json_object_object_length(line.top) == 0)
                 return 0;
-        }
-
-        text = json_to_text(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-        data = text ? secret_dup(text, strlen(text)) : NULL;
-        if (!data)
-                return -ENOMEM;
-        r = check_written(c, auth_type_names[chosen], data);
-        if (r < 0) {
-                secret_free(data);
-                return r;
-        }
-        *ret_type = auth_type_names[chosen];
-        *ret_data = data;
-        return 0;
+        r = print_line(&line, c, ret_data);
+        if (r >= 0)
+                *ret_type = auth_type_names[line.type];
+        return r;
 }
 
 static int digest_values(const AuthValues *v, const DigestKey *key, Digest *ret) {
@@ -428,23 +639,59 @@ int authdata_digest(const char *type, const char *data, const DigestKey *key, Di
         return r == -EBADMSG ? digest_dropped(key, ret) : r;
 }
 
-int authdata_look(const char *type, const char *data, const DigestKey *key, Credentials *ret, Digest *ret_digest) {
+/* Explains why the agent ignores the whole content. */
+static void explain_ignored(const char *type, const char *data, char *ret, size_t size) {
+        _cleanup_json_ json_object *top = NULL;
+        const char *why = NULL;
+        AuthType t;
+
+        if (str_empty(type) || auth_type_from_string(type, &t) < 0 || t == AUTH_TYPE_AUTO) {
+                (void) snprintf(ret, size, AUTHDATA_TYPE_KEY " is neither dockercfg nor docker");
+                return;
+        }
+        if (json_parse_strict(data ? data : "", data ? strlen(data) : 0, 0, &top, NULL, &why) < 0) {
+                (void) snprintf(ret, size, AUTHDATA_DATA_KEY " is not valid JSON (%s)", why ? why : "no memory");
+                return;
+        }
+        (void) snprintf(ret, size, AUTHDATA_DATA_KEY " is not a JSON object");
+        json_object_object_foreach(top, key, entry) {
+                _cleanup_(credential_done) Credential c = {0};
+
+                if (read_entry(entry, t, &c) < 0)
+                        (void) snprintf(ret, size, AUTHDATA_DATA_KEY ": '%.64s' is not an auth entry", key);
+        }
+}
+
+int authdata_read(const char *type, const char *data, const DigestKey *key, AuthData *ret) {
         _cleanup_(auth_values_done) AuthValues values = {0};
-        _cleanup_(credentials_done) Credentials list = {0};
+        _cleanup_(authdata_done) AuthData a = {0};
         int r;
 
         r = parse_values(type, data, &values);
         if (r >= 0)
-                r = digest_values(&values, key, ret_digest);
+                r = digest_values(&values, key, &a.digest);
         if (r >= 0)
-                r = list_entries(&values, NAMING_REGISTRY, &list);
-        if (r == -EBADMSG)
-                r = digest_dropped(key, ret_digest);
+                r = list_entries(&values, NAMING_REGISTRY, &a.entries);
+        if (r == -EBADMSG) {
+                explain_ignored(type, data, a.ignored, sizeof(a.ignored));
+                r = digest_dropped(key, &a.digest);
+        } else if (r >= 0 && !values.top && !str_empty(data)) {
+                explain_ignored(type, data, a.ignored, sizeof(a.ignored));
+        } else if (r >= 0) {
+                a.type = values.type;
+                a.top = STEAL_POINTER(values.top);
+        }
         if (r < 0)
                 return r;
-        *ret = list;
-        list = (Credentials){0};
+        *ret = a;
+        a = (AuthData){0};
         return 0;
+}
+
+void authdata_done(AuthData *a) {
+        json_object_put(a->top);
+        credentials_done(&a->entries);
+        *a = (AuthData){0};
 }
 
 /* In any case of its letters: Go's decoder takes the names of members so. */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/digest.h"
+#include "base/json.h"
 #include "base/problems.h"
 #include "credentials/credentials.h"
 
@@ -19,12 +20,28 @@ typedef enum AuthType {
 const char *auth_type_to_string(AuthType t);
 int auth_type_from_string(const char *s, AuthType *ret); /* -EINVAL */
 
-/* The two values for these credentials; both NULL when the list has no usable entry. Entries without a secret are
- * passed over. The same credentials give the same bytes. An entry that the type cannot carry takes its former form
- * (former: what stands in the environment file, or NULL), or leaves the list; a problem names it. -EIO, -ENOMEM: what
- * was made did not give back the same credentials when it was read again (there was no memory). The caller frees
- * *ret_data with secret_free(). */
-int authdata_format(Credentials *c, const Credentials *former, AuthType type, const char **ret_type, char **ret_data,
+/* The auth entries of an environment file. A zeroed struct contains none. */
+typedef struct AuthData {
+        AuthType type;
+        json_object *top;    /* every entry as it is spelled; NULL: the agent reads none */
+        Credentials entries; /* the entries that the agent uses; Credential.foreign: ecs-authd did not write it */
+        Digest digest;       /* authdata_digest() */
+        char ignored[160];   /* why the agent ignores the whole content; "": it does not */
+} AuthData;
+
+/* Reads the two values (NULL: not set). Content that the agent ignores is no error. The caller calls authdata_done()
+ * and sets Credential.foreign. */
+int authdata_read(const char *type, const char *data, const DigestKey *key, AuthData *ret);
+void authdata_done(AuthData *a);
+
+/* Makes the two values for the credentials in c and for the foreign entries of current (NULL: none); both are NULL if
+ * there is nothing to write. Entries without a secret are skipped. Equal credentials make equal bytes.
+ * Foreign entries come first and stay as they are spelled, except that a login for the same registry replaces them and
+ * that a change of the type changes their form. They are appended to c.
+ * A login that the type cannot carry keeps its entry of current, or is removed from c; a problem names it.
+ * -EOPNOTSUPP: the type cannot carry a foreign entry; a problem names it. -EIO: the values do not read back as the same
+ * credentials. The caller frees *ret_data with secret_free(). */
+int authdata_format(Credentials *c, const AuthData *current, AuthType type, const char **ret_type, char **ret_data,
                     Problems *problems);
 
 /* What the agent would make of the two values (NULL = not set): the entries it would use. -EBADMSG: it would drop them
@@ -35,9 +52,6 @@ int authdata_parse(const char *type, const char *data, Credentials *ret);
  * scheme of a key, dockercfg or docker); so do all the ways to say "none". A key that the agent looks up otherwise
  * ("docker.io" for Docker Hub) makes another digest: that is what a restart would mend. */
 int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret);
-
-/* Both of it with one look. What the agent would drop is no credentials. */
-int authdata_look(const char *type, const char *data, const DigestKey *key, Credentials *ret, Digest *ret_digest);
 
 /* The data with its secrets shown as "***", for people. The caller frees *ret. -EBADMSG: not JSON; others as
  * json_parse_strict(). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ecsconfig/sync-report.h"
 
-unsigned sync_list_registries(const Credentials *credentials, char *ret, size_t size) {
+unsigned sync_list_registries(const Credentials *credentials, bool foreign, char *ret, size_t size) {
         unsigned n_registries = 0;
         bool cut = false;
         size_t used = 0;
@@ -10,7 +10,7 @@ unsigned sync_list_registries(const Credentials *credentials, char *ret, size_t 
         for (size_t i = 0; i < credentials->n_items; i++) {
                 const Credential *c = credentials->items[i];
 
-                if (!credential_is_usable(c))
+                if (!credential_is_usable(c) || c->foreign != foreign)
                         continue;
                 n_registries++;
                 if (cut)
@@ -47,7 +47,7 @@ void sync_explain_refused_line(const EcsConfigSettings *settings, int error, Cre
 
         if (credentials->n_items > 0)
                 qsort(credentials->items, credentials->n_items, sizeof(Credential *), compare_weights);
-        n = sync_list_registries(credentials, names, sizeof(names));
+        n = sync_list_registries(credentials, false, names, sizeof(names));
 
         if (error == -E2BIG)
                 problems_add(
@@ -104,6 +104,7 @@ void sync_describe_entries(const Credentials *credentials, const Leases *leases,
                 copy_string(e->registry, sizeof(e->registry), c->registry);
                 copy_string(e->source, sizeof(e->source), c->source);
                 copy_string(e->helper, sizeof(e->helper), c->helper);
+                e->foreign = c->foreign;
                 e->token = c->identity_token != NULL;
                 e->missing = !credential_is_usable(c);
                 describe_lease(c, leases, e);

@@ -34,6 +34,7 @@ typedef struct SyncEntry {
         char registry[160]; /* cut short where they are longer */
         char source[200];   /* a credential file; empty: it stood in the environment file, and was kept */
         char helper[64];    /* "X" of docker-credential-X; empty: none */
+        bool foreign;       /* another program or a person wrote it to the environment file */
         bool token;
         int64_t asked_usec; /* when its helper answered, when that ends (0: nobody says), and when it is asked again (0:
                                nobody knows); CLOCK_REALTIME */
@@ -49,7 +50,8 @@ typedef struct SyncReport {
         bool behind;           /* the credentials are known, and the environment file does not have them */
         Digest digest;         /* of the credentials that stand in the environment file now (authdata_digest) */
         unsigned n_registries; /* in it, that the agent would use */
-        char registries[1024]; /* their names, separated by ", "; cut short with "..." */
+        unsigned n_foreign;    /* those of them that ecs-authd did not write */
+        char registries[1024]; /* names of the others, separated by ", "; cut short with "..." */
         SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
         FileIdentity identity;               /* of the environment file as this report describes it */
         uint64_t seen_usec;                  /* when that was, on CLOCK_MONOTONIC; 0: it was not looked at */
@@ -66,10 +68,9 @@ static inline bool sync_is_well(const SyncReport *r) {
         return r->outcome != SYNC_FAILED && problems_worst_level(&r->problems) > LOG_ERR;
 }
 
-/* The names of those that can be used, separated by ", "; cut short after the last whole one. Returns how many there
- * are.
- */
-unsigned sync_list_registries(const Credentials *credentials, char *ret, size_t size);
+/* Prints the names of the usable credentials that are foreign, or of those that are not, separated by ", "; cut short
+ * after the last name that fits. Returns their number. */
+unsigned sync_list_registries(const Credentials *credentials, bool foreign, char *ret, size_t size);
 
 /* The first of them into the report, with their leases (NULL: nothing is known of those). */
 void sync_describe_entries(const Credentials *credentials, const Leases *leases, SyncReport *report);

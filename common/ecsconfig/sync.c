@@ -8,6 +8,7 @@
 #include "ecsconfig/environment-file.h"
 #include "ecsconfig/gathered.h"
 #include "ecsconfig/sync-report.h"
+#include "ecsconfig/written-record.h"
 
 /* How long another program may keep the environment file busy before we say so. */
 enum {
@@ -22,30 +23,96 @@ static uint64_t until(int64_t when) {
         return when == 0 ? 0 : when > now ? (uint64_t) (when - now) : SYNC_ASK_NOW;
 }
 
-/* The two values of an environment file; each NULL when it is not set. */
-typedef struct AuthEntries {
-        char *type;
-        char *data;
-} AuthEntries;
+/* An environment file that was read: its auth entries, and the record of those that ecs-authd wrote. */
+typedef struct Current {
+        AuthData data;
+        WrittenRecord record;
+        bool owned; /* ecs-authd wrote one of the entries */
+} Current;
 
-static void auth_entries_done(AuthEntries *e) {
-        secret_free(e->type);
-        secret_free(e->data);
+static void current_done(Current *c) {
+        authdata_done(&c->data);
+        written_record_done(&c->record);
 }
 
-/* As the environment file has them now. */
-static int read_current(const EnvFile *file, AuthEntries *ret) {
+/* Reads the two values of the file. */
+static int read_values(const EnvFile *file, char **ret_type, char **ret_data) {
         _cleanup_secret_ char *type = NULL, *data = NULL;
         int r;
 
         r = envfile_get(file, AUTHDATA_TYPE_KEY, &type);
+        if (r >= 0)
+                r = envfile_get(file, AUTHDATA_DATA_KEY, &data);
         if (r < 0)
                 return r;
-        r = envfile_get(file, AUTHDATA_DATA_KEY, &data);
-        if (r < 0)
-                return r;
+        *ret_type = STEAL_POINTER(type);
+        *ret_data = STEAL_POINTER(data);
+        return 0;
+}
 
-        *ret = (AuthEntries){.type = STEAL_POINTER(type), .data = STEAL_POINTER(data)};
+static int read_auth_data(const EnvFile *file, const DigestKey *key, AuthData *ret) {
+        _cleanup_secret_ char *type = NULL, *data = NULL;
+        int r;
+
+        r = read_values(file, &type, &data);
+        return r < 0 ? r : authdata_read(type, data, key, ret);
+}
+
+/* Marks the entries that ecs-authd did not write. ecs-authd spells a key exactly like the registry. */
+static int mark_foreign(const EcsConfigSettings *settings, const DigestKey *key, Current *c) {
+        c->owned = false;
+        for (size_t i = 0; i < c->data.entries.n_items; i++) {
+                Credential *e = c->data.entries.items[i];
+                int r = 0;
+
+                if (streq(e->key, e->registry))
+                        r = written_record_has(&c->record, settings->environment_file, e, key);
+                if (r < 0)
+                        return r;
+                e->foreign = r == 0;
+                c->owned |= !e->foreign;
+        }
+        return 0;
+}
+
+/* Without a record every entry is foreign: none is removed. */
+static int read_current(const EnvFile *file, const EcsConfigSettings *settings, const DigestKey *key, Current *ret,
+                        Problems *problems) {
+        _cleanup_(current_done) Current c = {0};
+        int r;
+
+        r = written_record_load(&c.record);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0 && r != -EACCES)
+                problems_add(problems, LOG_WARNING,
+                             "%s/written: cannot be read: %s; a docker logout leaves entries in %s", state_directory(),
+                             strerror(-r), settings->environment_file);
+        r = read_auth_data(file, key, &c.data);
+        if (r >= 0)
+                r = mark_foreign(settings, key, &c);
+        if (r < 0)
+                return r;
+        *ret = c;
+        c = (Current){0};
+        return 0;
+}
+
+/* The answer of a helper is ours although it is not on record: version 0.2.0 kept none. */
+static int claim_answers(const Leases *leases, const DigestKey *key, Current *current) {
+        for (size_t i = 0; i < current->data.entries.n_items; i++) {
+                Credential *e = current->data.entries.items[i];
+                Digest digest;
+
+                if (!e->foreign || !streq(e->key, e->registry))
+                        continue;
+                if (credential_digest(e, key, &digest) < 0)
+                        return -ENOMEM;
+                for (size_t k = 0; k < leases->n_items && e->foreign; k++)
+                        e->foreign = !(streq(leases->items[k]->registry, e->registry) &&
+                                       lease_has_answered(leases->items[k]) &&
+                                       digest_equal(&leases->items[k]->digest, &digest));
+        }
         return 0;
 }
 
@@ -68,78 +135,118 @@ static int explain_yielding(const Credential *c, const Credential *current, cons
         return 0;
 }
 
-/* An entry whose secret cannot be had keeps the last good one; where not all is known, so does every other. */
-static int keep_last_good(const Credentials *current, Credentials *credentials, const DigestKey *key,
-                          Problems *problems) {
-        for (size_t i = 0; i < current->n_items; i++) {
-                const Credential *c = credentials_find(credentials, current->items[i]->registry);
-                int r = 0;
+/* Keeps the current entry of a registry whose login is not known now. A foreign entry needs no copy: it stays unless a
+ * login replaces it. */
+static int keep_current(const Credential *current, const DigestKey *key, Credentials *credentials, Problems *problems) {
+        Credential *c = credentials_find_item(credentials, current->registry);
+        int r;
 
-                if (c ? credential_is_usable(c) && !c->yields : !credentials->incomplete)
-                        continue;
-                if (c && credential_is_usable(c))
-                        r = explain_yielding(c, current->items[i], key, problems);
-                if (r < 0)
-                        return r;
-                r = credentials_put_copy(credentials, current->items[i]);
+        if (c ? credential_is_usable(c) && !c->yields : !credentials->incomplete)
+                return 0;
+        if (c && credential_is_usable(c)) {
+                r = explain_yielding(c, current, key, problems);
                 if (r < 0)
                         return r;
         }
+        if (!current->foreign)
+                return credentials_put_copy(credentials, current);
+        if (c)
+                credential_forget_secrets(c);
         return 0;
 }
 
-/* current: what stands in the environment file now. */
-static int merge(const EcsConfigSettings *settings, const DigestKey *key, const Credentials *current,
+/* Makes the two values for the gathered credentials and the current entries that stay. */
+static int merge(const EcsConfigSettings *settings, const DigestKey *key, const Current *current,
                  const Credentials *gathered, Credentials *credentials, const char **ret_type, char **ret_data,
                  Problems *problems) {
         int r;
 
         r = credentials_copy(gathered, credentials);
-        if (r >= 0)
-                r = keep_last_good(current, credentials, key, problems);
-        if (r < 0)
-                return r;
-        return authdata_format(credentials, current, settings->auth_type, ret_type, ret_data, problems);
+        for (size_t i = 0; r >= 0 && i < current->data.entries.n_items; i++)
+                r = keep_current(current->data.entries.items[i], key, credentials, problems);
+        return r < 0 ? r
+                     : authdata_format(credentials, &current->data, settings->auth_type, ret_type, ret_data, problems);
 }
 
-/* What the agent would not take is as good as nothing, and nothing to keep. */
-static int read_credentials(const EnvFile *file, Credentials *ret) {
-        _cleanup_(auth_entries_done) AuthEntries entries = {0};
-        int r;
-
-        r = read_current(file, &entries);
-        if (r < 0)
-                return r;
-        r = authdata_parse(entries.type, entries.data, ret);
-        return r == -EBADMSG ? 0 : r;
-}
-
-/* False: nobody can tell; a file that cannot be read, or that somebody is writing right now. */
-static bool look_at_credentials(const char *path, Credentials *ret) {
+/* Returns false if the entries cannot be read now, or another program is writing the file. */
+static bool try_read_current(const EcsConfigSettings *settings, const DigestKey *key, Current *ret) {
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         Problems ignored = {0};
 
-        return envfile_open(path, &file, &ignored) >= 0 && read_credentials(file, ret) >= 0 && envfile_is_whole(file);
+        return envfile_open(settings->environment_file, &file, &ignored) >= 0 &&
+               read_current(file, settings, key, ret, &ignored) >= 0 && envfile_is_whole(file);
 }
 
 /* Before the environment file is opened for a change: that takes long. */
 static void ask(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
                 Asking asking, Gathered *ret) {
-        _cleanup_(credentials_done) Credentials current = {0};
+        _cleanup_(current_done) Current current = {0};
         HelperRound round = {.key = key, .ask = asking};
 
-        if (look_at_credentials(settings->environment_file, &current))
-                round.current = &current;
+        if (try_read_current(settings, key, &current)) {
+                round.current = &current.data.entries;
+                round.owned = current.owned;
+        }
         gathered_fill(ret, sources, &round, NULL);
 }
 
-/* Credentials to the two lines, in memory. *credentials: an empty list, for those that are in them, and for those that
- * should be. */
-static int prepare(const Gathered *gathered, const Credentials *current, const EcsConfigSettings *settings,
+static void explain_ignored(const EcsConfigSettings *settings, const AuthData *current, bool replaced,
+                            Problems *problems) {
+        problems_add(problems, LOG_WARNING,
+                     replaced ? "%s: the agent ignored the credentials in it: %s. They are replaced"
+                              : "%s: the agent ignores the credentials in it: %s. Correct the two lines "
+                                "ECS_ENGINE_AUTH_TYPE and ECS_ENGINE_AUTH_DATA or delete both; the next docker login "
+                                "replaces them",
+                     settings->environment_file, current->ignored);
+}
+
+/* Whether the lines give the agent these credentials already, and every reader the same line. Then they stay as another
+ * program wrote them. */
+static int is_up_to_date(const EnvFile *file, const EcsConfigSettings *settings, const DigestKey *key,
+                         const AuthData *current, const char *type, const char *data) {
+        _cleanup_secret_ char *type_now = NULL, *data_now = NULL;
+        Digest digest;
+        int r;
+
+        r = authdata_digest(type, data, key, &digest);
+        if (r >= 0)
+                r = read_values(file, &type_now, &data_now);
+        if (r < 0)
+                return r;
+        return digest_equal(&digest, &current->digest) &&
+               (!type || settings->auth_type == AUTH_TYPE_AUTO || streq(type, type_now)) &&
+               (!data_now || envfile_check_line(AUTHDATA_DATA_KEY, data_now, settings->line_max) >= 0);
+}
+
+/* Sets the two lines in memory, unless they can stay as they are. */
+static int set_lines(EnvFile *file, const EcsConfigSettings *settings, const DigestKey *key, const AuthData *current,
+                     const char *type, const char *data, Problems *problems) {
+        int r;
+
+        if (*current->ignored)
+                explain_ignored(settings, current, data != NULL, problems);
+        if (*current->ignored && !data)
+                return 0;
+        r = is_up_to_date(file, settings, key, current, type, data);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        r = envfile_set(file, AUTHDATA_TYPE_KEY, type, settings->line_max);
+        return r < 0 ? r : envfile_set(file, AUTHDATA_DATA_KEY, data, settings->line_max);
+}
+
+static bool has_ours(const Credentials *credentials) {
+        for (size_t i = 0; i < credentials->n_items; i++)
+                if (credential_is_usable(credentials->items[i]) && !credentials->items[i]->foreign)
+                        return true;
+        return false;
+}
+
+/* Makes the two lines in memory. *credentials: an empty list, for the entries that are in them and those that should
+ * be. Returns SYNC_WRITTEN, or SYNC_REMOVED if no entry is ours. */
+static int prepare(const Gathered *gathered, const Current *current, const EcsConfigSettings *settings,
                    const DigestKey *key, EnvFile *file, Credentials *credentials, SyncReport *report) {
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
-        size_t line_max = settings->line_max;
         int r;
 
         r = merge(settings, key, current, &gathered->credentials, credentials, &type, &data, &report->problems);
@@ -147,32 +254,49 @@ static int prepare(const Gathered *gathered, const Credentials *current, const E
                 return r;
         report->behind = true; /* until it is saved */
 
-        r = envfile_set(file, AUTHDATA_TYPE_KEY, type, line_max);
-        if (r >= 0)
-                r = envfile_set(file, AUTHDATA_DATA_KEY, data, line_max);
+        r = set_lines(file, settings, key, &current->data, type, data, &report->problems);
         if (r < 0 && data)
                 sync_explain_refused_line(settings, r, credentials, data, &report->problems);
-        if (r >= 0)
-                sync_describe_entries(credentials, &gathered->leases, report);
-        return r < 0 ? r : data ? SYNC_WRITTEN : SYNC_REMOVED;
-}
-
-/* What stands in the file now, for the report. */
-static int describe_current(const EnvFile *file, const DigestKey *key, SyncReport *report, Credentials *ret) {
-        _cleanup_(auth_entries_done) AuthEntries entries = {0};
-        int r;
-
-        r = read_current(file, &entries);
-        if (r >= 0)
-                r = authdata_look(entries.type, entries.data, key, ret, &report->digest);
         if (r < 0)
                 return r;
+        sync_describe_entries(credentials, &gathered->leases, report);
+        return has_ours(credentials) ? SYNC_WRITTEN : SYNC_REMOVED;
+}
 
-        report->n_registries = sync_list_registries(ret, report->registries, sizeof(report->registries));
+/* Reports the content of the environment file. */
+static void describe(const AuthData *data, SyncReport *report) {
+        char names[2]; /* only their number matters */
+
+        report->n_foreign = sync_list_registries(&data->entries, true, names, sizeof(names));
+        report->n_registries = report->n_foreign + sync_list_registries(&data->entries, false, report->registries,
+                                                                        sizeof(report->registries));
         if (str_empty(report->entries[0].registry))
-                sync_describe_entries(ret, NULL, report);
+                sync_describe_entries(&data->entries, NULL, report);
+        report->digest = data->digest;
         report->digest_known = true;
-        return 0;
+}
+
+/* Reads the lines that prepare() has made. */
+static int read_prepared(const EnvFile *file, const DigestKey *key, const Credentials *credentials, AuthData *ret) {
+        int r;
+
+        r = read_auth_data(file, key, ret);
+        for (size_t i = 0; r >= 0 && i < ret->entries.n_items; i++) {
+                const Credential *c = credentials_find(credentials, ret->entries.items[i]->registry);
+
+                ret->entries.items[i]->foreign = !c || c->foreign;
+        }
+        return r;
+}
+
+static void explain_foreign(const EcsConfigSettings *settings, const Credentials *entries, Problems *problems) {
+        char names[200];
+
+        if (sync_list_registries(entries, true, names, sizeof(names)) > 0)
+                problems_add(problems, LOG_NOTICE,
+                             "%s: in it by other means than ecs-authd: %s. ecs-authd keeps these entries. To have one "
+                             "managed, run docker login REGISTRY; to drop one, delete the entry from the file",
+                             settings->environment_file, names);
 }
 
 /* Its mode is kept as it is, whoever chose it. */
@@ -185,9 +309,22 @@ static void warn_if_exposed(const char *path, Problems *problems) {
                              "%s: everybody on this host can read the passwords in it; run 'chmod 600 %s'", path, path);
 }
 
-/* Into the file on disk, and what stands there then. */
-static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOutcome outcome, SyncReport *report) {
-        _cleanup_(credentials_done) Credentials current = {0};
+/* Before the file is written: an entry that is in the file and not on record would stay after a docker logout. */
+static void record_entries(const EcsConfigSettings *settings, const DigestKey *key, const Current *before,
+                           const AuthData *after, Problems *problems) {
+        int r = written_record_save(&before->record, settings->environment_file, &before->data.entries, &after->entries,
+                                    key);
+
+        if (r < 0)
+                problems_add(problems, LOG_WARNING,
+                             "%s/written: cannot be replaced: %s; a later docker logout would leave its entry in %s",
+                             state_directory(), strerror(-r), settings->environment_file);
+}
+
+/* Replaces the file on disk, and reports its new content. */
+static int save(Gathered *gathered, const EcsConfigSettings *settings, const DigestKey *key, const Current *before,
+                const Credentials *credentials, EnvFile *file, SyncOutcome outcome, SyncReport *report) {
+        _cleanup_(authdata_done) AuthData current = {0};
         SyncReport after;
         int r;
 
@@ -195,21 +332,32 @@ static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOut
          * is not on record would be taken for somebody else's doing. */
         if (gathered_was_asked(gathered))
                 gathered_keep(gathered, report);
-        /* All that can fail comes first: what is written then is also told of. */
+        /* Everything that can fail comes before the write, so that a write is always reported. */
+        r = read_prepared(file, key, credentials, &current);
+        if (r < 0)
+                return r;
+        record_entries(settings, key, before, &current, &report->problems);
         after = *report;
-        r = describe_current(file, key, &after, &current);
-        if (r >= 0)
-                r = envfile_save(file, &report->problems);
+        describe(&current, &after);
+        r = envfile_save(file, &report->problems);
         if (r < 0)
                 return r;
 
+        explain_foreign(settings, &current.entries, &report->problems);
         after.problems = report->problems;
         *report = after;
         report->behind = false;
         report->outcome = r > 0 ? outcome : SYNC_UNCHANGED;
         report->identity = envfile_identify(file);
-        gathered_give_back(gathered, &current, key); /* what is left of it is asked for again later */
+        gathered_give_back(gathered, &current.entries, key); /* what is left of it is asked for again later */
         return 0;
+}
+
+/* Explains the entries that stay although no credential file exists. */
+static void explain_current(const EcsConfigSettings *settings, const Current *current, Problems *problems) {
+        if (*current->data.ignored)
+                explain_ignored(settings, &current->data, false, problems);
+        explain_foreign(settings, &current->data.entries, problems);
 }
 
 /* answers: of helpers that were asked; or NULL. -EAGAIN: another program is writing it. patient: also where there would
@@ -217,10 +365,13 @@ static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOut
 static int sync_once(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
                      const Gathered *answers, bool patient, SyncReport *report) {
         _cleanup_(gathered_done) Gathered gathered = {0};
-        _cleanup_(credentials_done) Credentials current = {0}, credentials = {0};
+        _cleanup_(credentials_done) Credentials credentials = {0};
+        _cleanup_(current_done) Current current = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
-        HelperRound round = {
-                .key = key, .current = &current, .answers = answers ? &answers->credentials : NULL, .ask = ASK_NOBODY};
+        HelperRound round = {.key = key,
+                             .current = &current.data.entries,
+                             .answers = answers ? &answers->credentials : NULL,
+                             .ask = ASK_NOBODY};
         int r;
 
         r = envfile_open_for_change(settings->environment_file, &file, &report->problems);
@@ -230,25 +381,30 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
                 return -EAGAIN;
         report->seen_usec = clock_monotonic_usec();
 
-        /* What stands there counts even if we fail below: the agent is to run with it. */
-        r = describe_current(file, key, report, &current);
+        /* The current content counts even if a step below fails: the agent should run with it. */
+        r = read_current(file, settings, key, &current, &report->problems);
         if (r < 0)
                 return r;
+        describe(&current.data, report);
+        round.owned = current.owned;
 
         gathered_fill(&gathered, sources, &round, answers ? &answers->leases : NULL);
         problems_append(&report->problems, &gathered.problems);
         r = answers && answers->error < 0 ? answers->error : gathered.error;
-        report->no_login_yet = r == -ENOENT && current.n_items == 0;
+        report->no_login_yet = r == -ENOENT && !current.owned;
         if (report->no_login_yet) {
+                explain_current(settings, &current, &report->problems);
                 report->outcome = SYNC_UNCHANGED;
                 report->identity = envfile_identify(file);
                 report->asked = answers != NULL;
                 return 0;
         }
         if (r >= 0)
+                r = claim_answers(&gathered.leases, key, &current);
+        if (r >= 0)
                 r = prepare(&gathered, &current, settings, key, file, &credentials, report);
         if (r >= 0)
-                r = save(&gathered, key, file, (SyncOutcome) r, report);
+                r = save(&gathered, settings, key, &current, &credentials, file, (SyncOutcome) r, report);
         if (r >= 0 && report->n_registries > 0)
                 warn_if_exposed(settings->environment_file, &report->problems);
         if (r == -EAGAIN)
@@ -305,51 +461,75 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
 }
 
 int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncReport *ret) {
-        _cleanup_(credentials_done) Credentials current = {0};
+        _cleanup_(current_done) Current current = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         SyncReport report = {.outcome = SYNC_UNCHANGED};
         int r;
 
         r = envfile_open(settings->environment_file, &file, &report.problems);
         if (r >= 0)
-                r = describe_current(file, key, &report, &current);
+                r = read_current(file, settings, key, &current, &report.problems);
         if (r < 0)
                 return r;
+        describe(&current.data, &report);
         *ret = report;
         return 0;
 }
 
+/* Opens the environment file, if it exists, and reads it. */
+static int open_current(const EcsConfigSettings *settings, const DigestKey *key, EnvFile **ret, Current *ret_current,
+                        Problems *problems) {
+        if (access(settings->environment_file, F_OK) < 0)
+                return 0;
+        int r = envfile_open(settings->environment_file, ret, problems);
+
+        return r < 0 ? r : read_current(*ret, settings, key, ret_current, problems);
+}
+
+/* The content that the agent ignores stays if there is nothing to write. */
+static int render_lines(const EcsConfigSettings *settings, const DigestKey *key, const Current *current,
+                        const Credentials *gathered, Credentials *credentials, const char **ret_type, char **ret_data,
+                        Problems *problems) {
+        int r;
+
+        r = merge(settings, key, current, gathered, credentials, ret_type, ret_data, problems);
+        if (r < 0)
+                return r;
+        if (*current->data.ignored)
+                explain_ignored(settings, &current->data, *ret_data != NULL, problems);
+        explain_foreign(settings, credentials, problems);
+        r = *ret_data ? envfile_check_line(AUTHDATA_DATA_KEY, *ret_data, settings->line_max) : 0;
+        if (r < 0)
+                sync_explain_refused_line(settings, r, credentials, *ret_data, problems);
+        return r;
+}
+
 int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
                 Credentials *ret_credentials, const char **ret_type, char **ret_data, Problems *problems) {
-        _cleanup_(credentials_done) Credentials credentials = {0}, current = {0};
-        HelperRound round = {.key = key, .current = &current, .ask = ASK_DUE};
+        _cleanup_(credentials_done) Credentials credentials = {0};
+        _cleanup_(current_done) Current current = {0};
+        HelperRound round = {.key = key, .current = &current.data.entries, .ask = ASK_DUE};
         _cleanup_(gathered_done) Gathered gathered = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
-        int r = 0;
+        int r;
 
-        if (access(settings->environment_file, F_OK) == 0) {
-                r = envfile_open(settings->environment_file, &file, problems);
-                if (r >= 0)
-                        r = read_credentials(file, &current);
-        }
+        r = open_current(settings, key, &file, &current, problems);
         if (r < 0)
                 return r;
-
+        round.owned = current.owned;
         gathered_fill(&gathered, sources, &round, NULL);
-        *problems = gathered.problems;
+        problems_append(problems, &gathered.problems);
         r = gathered.error;
         if (r >= 0)
-                r = merge(settings, key, &current, &gathered.credentials, &credentials, &type, &data, problems);
+                r = claim_answers(&gathered.leases, key, &current);
+        if (r >= 0)
+                r = render_lines(settings, key, &current, &gathered.credentials, &credentials, &type, &data, problems);
+        if (r == -ENOENT && !current.owned)
+                explain_current(settings, &current, problems);
         if (r < 0)
                 return r;
-
-        r = data ? envfile_check_line(AUTHDATA_DATA_KEY, data, settings->line_max) : 0;
-        if (r < 0) {
-                sync_explain_refused_line(settings, r, &credentials, data, problems);
-                return r;
-        }
 
         *ret_type = type;
         *ret_data = STEAL_POINTER(data);
@@ -358,36 +538,50 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
         return 0;
 }
 
-/* As sync_once(), up to where that would save. */
+/* Does the same as sync_once() up to the point where that would save. */
 static int forecast(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
                     SyncForecast *f) {
-        HelperRound round = {.key = key, .current = &f->before, .ask = ASK_ALL};
+        _cleanup_(current_done) Current current = {0};
+        _cleanup_(authdata_done) AuthData after = {0};
+        HelperRound round = {.key = key, .current = &current.data.entries, .ask = ASK_ALL};
         _cleanup_(gathered_done) Gathered gathered = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
         int r, outcome;
 
         r = envfile_open(settings->environment_file, &file, &f->report.problems);
         if (r >= 0)
-                r = describe_current(file, key, &f->report, &f->before);
+                r = read_current(file, settings, key, &current, &f->report.problems);
         if (r < 0)
                 return r;
+        describe(&current.data, &f->report);
+        round.owned = current.owned;
 
         gathered_fill(&gathered, sources, &round, NULL);
         problems_append(&f->report.problems, &gathered.problems);
         outcome = gathered.error;
-        f->report.no_login_yet = outcome == -ENOENT && f->before.n_items == 0;
+        f->report.no_login_yet = outcome == -ENOENT && !current.owned;
         if (f->report.no_login_yet) {
+                explain_current(settings, &current, &f->report.problems);
                 f->report.outcome = SYNC_UNCHANGED;
-                return 0;
+                r = credentials_copy(&current.data.entries, &f->before);
+                return r < 0 ? r : credentials_copy(&current.data.entries, &f->after);
         }
         if (outcome >= 0)
-                outcome = prepare(&gathered, &f->before, settings, key, file, &f->sources, &f->report);
+                outcome = claim_answers(&gathered.leases, key, &current);
+        if (outcome >= 0)
+                outcome = prepare(&gathered, &current, settings, key, file, &f->sources, &f->report);
         if (outcome < 0)
                 return outcome;
 
-        r = describe_current(file, key, &f->report, &f->after);
+        r = read_prepared(file, key, &f->sources, &after);
         if (r < 0)
                 return r;
+        describe(&after, &f->report);
+        explain_foreign(settings, &after.entries, &f->report.problems);
+        f->before = current.data.entries;
+        current.data.entries = (Credentials){0};
+        f->after = after.entries;
+        after.entries = (Credentials){0};
         f->report.behind = false;
         f->report.outcome = envfile_is_changed(file) ? (SyncOutcome) outcome : SYNC_UNCHANGED;
         return 0;

@@ -78,7 +78,10 @@ void check_registries(Check *c, const Credentials *credentials, bool login) {
                 if (!credential_is_usable(e))
                         continue;
                 say(c, "registry", e->registry, OK,
-                    text("%s: credentials from %s%s%s%s", e->registry, e->source ? e->source : "the environment file",
+                    text("%s: credentials from %s%s%s%s", e->registry,
+                         e->foreign  ? "the environment file, in it by other means"
+                         : e->source ? e->source
+                                     : "the environment file",
                          e->helper ? ", docker-credential-" : "", e->helper ? e->helper : "",
                          e->identity_token ? ", an identity token" : "")
                             .s,
@@ -118,7 +121,8 @@ void check_environment_file(Check *c, bool known, const char *type, const char *
         const char *path = c->settings->ecsconfig.environment_file;
         _cleanup_(envfile_freep) EnvFile *f = NULL;
         _cleanup_secret_ char *type_now = NULL, *data_now = NULL;
-        Digest should = {0}, is = {0};
+        _cleanup_(authdata_done) AuthData now = {0};
+        Digest should = {0};
         Problems problems = {0};
         DigestKey key;
         struct stat st;
@@ -138,9 +142,11 @@ void check_environment_file(Check *c, bool known, const char *type, const char *
                 check_mode(c, "environment-file-mode", path, &st);
 
         if (!known || digest_key_generate(&key) < 0 || authdata_digest(type, data, &key, &should) < 0 ||
-            authdata_digest(type_now, data_now, &key, &is) < 0)
+            authdata_read(type_now, data_now, &key, &now) < 0)
                 return;
-        if (digest_equal(&should, &is))
+        if (*now.ignored && !data)
+                return; /* reported with the credential files */
+        if (digest_equal(&should, &now.digest))
                 say(c, "environment-file-credentials", path, OK, text("%s has these credentials", path).s, NULL);
         else
                 say(c, "environment-file-credentials", path, PROBLEM, text("%s has other credentials", path).s,

@@ -25,7 +25,7 @@ static void look(Check *c, bool login) {
         if (r >= 0)
                 r = sync_render(&s->credentials, &s->ecsconfig, &key, &credentials, &type, &data, &problems);
         known = r >= 0;
-        c->no_login_yet = r == -ENOENT && problems_worst_level(&problems) > LOG_WARNING;
+        c->no_login_yet = r == -ENOENT && problems_worst_level(&problems) > LOG_ERR;
         say_problems(c, "credentials", &problems);
         check_registries(c, &credentials, login);
         /* Before the first login as after the last logout. */

@@ -29,7 +29,9 @@ static void say(const char *format, ...) {
 
 /* what: became of it. */
 static void say_written(const char *registry, const char *what, const Credential *source, const char *file) {
-        if (!source || !source->source)
+        if (source && source->foreign)
+                say("%s: would be kept; it is in %s by other means than ecs-authd", registry, file);
+        else if (!source || !source->source)
                 say("%s: would be %s, as it stands in %s", registry, what, file);
         else if (source->helper)
                 say("%s: would be %s, from %s and docker-credential-%s", registry, what, source->source,
@@ -65,7 +67,7 @@ static int say_registries(const SyncForecast *f, const DigestKey *key, const cha
                             same     ? "kept"
                             : before ? "changed"
                                      : "added",
-                            credentials_find(&f->sources, after->registry), file);
+                            after->foreign ? after : credentials_find(&f->sources, after->registry), file);
                 n += !same;
         }
         for (size_t i = 0; i < f->before.n_items; i++) {

@@ -119,7 +119,9 @@ static void show_registries(const Screen *screen, json_object *status) {
                 hidden -= !is_true(o, "missing");
                 n_text = (size_t) snprintf(text, sizeof(text), "%s%s from %s%s%s%s", string_of(o, "name"),
                                            is_true(o, "missing") ? " (not there yet)" : "",
-                                           str_empty(source) ? "the environment file, kept" : source,
+                                           is_true(o, "foreign") ? "the environment file, in it by other means"
+                                           : str_empty(source)   ? "the environment file, kept"
+                                                                 : source,
                                            str_empty(helper) ? "" : ", docker-credential-", helper,
                                            is_true(o, "identity_token") ? ", an identity token" : "");
                 if (n_text < sizeof(text) && !str_empty(helper))

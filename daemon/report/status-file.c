@@ -117,6 +117,7 @@ static void add_registries(Builder *b, const Facts *f) {
                 add_string(&o, "name", e->registry);
                 add_string(&o, "source", e->source);
                 add_string(&o, "helper", e->helper);
+                add_boolean(&o, "foreign", e->foreign);
                 add_boolean(&o, "identity_token", e->token);
                 add_moment(&o, "asked", e->asked_usec);
                 add_moment(&o, "ends", e->end_usec);
@@ -204,6 +205,7 @@ static int describe(const StatusReport *s, json_object **ret) {
         add_sources(&b, c);
         add_string(&b, "environment_file", c->ecsconfig.environment_file);
         add_number(&b, "registry_count", f->file.sync.n_registries);
+        add_number(&b, "foreign_count", f->file.sync.n_foreign);
         add_registries(&b, f);
         add_problems(&b, f);
         add_left_out(&b, f);

@@ -14,7 +14,7 @@ typedef enum WrittenKind {
 
 typedef struct WrittenLine {
         WrittenKind kind;
-        unsigned n_registries;
+        unsigned n_registries; /* whose entries are ours */
         char registries[sizeof(((SyncReport *) NULL)->registries)];
         char file[PATH_MAX];
 } WrittenLine;
@@ -73,7 +73,7 @@ static void say(const WrittenLine *line, unsigned n) {
                 break;
         case REMOVED:
                 log_event(LOG_INFO, MESSAGE_REMOVED, fields,
-                          "Removed the auth entries from %s%s: the credential files name no registry any more",
+                          "Removed our auth entries from %s%s: the credential files name no registry any more",
                           line->file, of);
                 break;
         }
@@ -110,7 +110,7 @@ static void tell_line(WrittenLines *w, const Settings *settings, const SyncRepor
         if (w->n_folded > 0 && (w->last.kind != kind || !streq(w->last.file, file)))
                 written_lines_flush(w);
         w->last.kind = kind;
-        w->last.n_registries = report->n_registries;
+        w->last.n_registries = report->n_registries - report->n_foreign;
         (void) snprintf(w->last.registries, sizeof(w->last.registries), "%s", report->registries);
         (void) snprintf(w->last.file, sizeof(w->last.file), "%s", file);
         w->n_folded++;

@@ -30,7 +30,7 @@ static void test_names(void **state _unused_) {
         _cleanup_(credentials_done) Credentials c = {0};
         char none[] = "as before";
 
-        assert_int_equal(sync_list_registries(&c, none, sizeof(none)), 0);
+        assert_int_equal(sync_list_registries(&c, false, none, sizeof(none)), 0);
         assert_string_equal(none, "");
         put(&c, "aaaa.example", "user", "password", NULL);
         put(&c, "bbbb.example", NULL, NULL, "token");
@@ -39,7 +39,7 @@ static void test_names(void **state _unused_) {
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 char names[100];
 
-                assert_int_equal(sync_list_registries(&c, names, table[i].size), 3);
+                assert_int_equal(sync_list_registries(&c, false, names, table[i].size), 3);
                 if (!streq(names, table[i].expected))
                         fail_msg("%zu: %s", table[i].size, names);
         }
