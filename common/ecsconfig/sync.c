@@ -98,20 +98,32 @@ static int read_current(const EnvFile *file, const EcsConfigSettings *settings, 
         return 0;
 }
 
-/* The answer of a helper is ours although it is not on record: version 0.2.0 kept none. */
-static int claim_answers(const Leases *leases, const DigestKey *key, Current *current) {
+static bool has_answer(const Leases *leases, const char *registry, const Digest *digest) {
+        for (size_t i = 0; i < leases->n_items; i++)
+                if (streq(leases->items[i]->registry, registry) && lease_has_answered(leases->items[i]) &&
+                    digest_equal(&leases->items[i]->digest, digest))
+                        return true;
+        return false;
+}
+
+/* An entry that equals a login or the answer of a helper is ours although it is not on record: version 0.2.0 kept no
+ * record, and a person may have copied the login. */
+static int claim_entries(const Gathered *gathered, const DigestKey *key, Current *current) {
         for (size_t i = 0; i < current->data.entries.n_items; i++) {
                 Credential *e = current->data.entries.items[i];
-                Digest digest;
+                const Credential *login = credentials_find(&gathered->credentials, e->registry);
+                Digest digest, other;
+                int r;
 
                 if (!e->foreign || !streq(e->key, e->registry))
                         continue;
-                if (credential_digest(e, key, &digest) < 0)
-                        return -ENOMEM;
-                for (size_t k = 0; k < leases->n_items && e->foreign; k++)
-                        e->foreign = !(streq(leases->items[k]->registry, e->registry) &&
-                                       lease_has_answered(leases->items[k]) &&
-                                       digest_equal(&leases->items[k]->digest, &digest));
+                r = credential_digest(e, key, &digest);
+                if (r >= 0 && login)
+                        r = credential_digest(login, key, &other);
+                if (r < 0)
+                        return r;
+                e->foreign = !(login && digest_equal(&digest, &other)) &&
+                             !has_answer(&gathered->leases, e->registry, &digest);
         }
         return 0;
 }
@@ -400,7 +412,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
                 return 0;
         }
         if (r >= 0)
-                r = claim_answers(&gathered.leases, key, &current);
+                r = claim_entries(&gathered, key, &current);
         if (r >= 0)
                 r = prepare(&gathered, &current, settings, key, file, &credentials, report);
         if (r >= 0)
@@ -523,7 +535,7 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
         problems_append(problems, &gathered.problems);
         r = gathered.error;
         if (r >= 0)
-                r = claim_answers(&gathered.leases, key, &current);
+                r = claim_entries(&gathered, key, &current);
         if (r >= 0)
                 r = render_lines(settings, key, &current, &gathered.credentials, &credentials, &type, &data, problems);
         if (r == -ENOENT && !current.owned)
@@ -567,7 +579,7 @@ static int forecast(const CredentialSettings *sources, const EcsConfigSettings *
                 return r < 0 ? r : credentials_copy(&current.data.entries, &f->after);
         }
         if (outcome >= 0)
-                outcome = claim_answers(&gathered.leases, key, &current);
+                outcome = claim_entries(&gathered, key, &current);
         if (outcome >= 0)
                 outcome = prepare(&gathered, &current, settings, key, file, &f->sources, &f->report);
         if (outcome < 0)

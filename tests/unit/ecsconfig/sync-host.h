@@ -3,7 +3,9 @@
 
 #include "unit.h"
 
+#include "base/secret.h"
 #include "ecsconfig/sync.h"
+#include "ecsconfig/written-record.h"
 
 /* "user:password" */
 #define AUTH "dXNlcjpwYXNzd29yZA=="
@@ -54,6 +56,22 @@ static inline int tear_down(void **state) {
         (void) unit_remove_directory(&h->directory);
         free(h);
         return 0;
+}
+
+/* Writes an environment file whose entries are on record as ours. */
+static inline void write_own(const Host *h, const char *text) {
+        _cleanup_(written_record_done) WrittenRecord record = {0};
+        _cleanup_secret_ char *type = NULL, *data = NULL;
+        _cleanup_(authdata_done) AuthData entries = {0};
+        _cleanup_(envfile_freep) EnvFile *file = NULL;
+        Problems problems = {0};
+
+        unit_write_file(h->environment, text);
+        assert_int_equal(envfile_open(h->environment, &file, &problems), 0);
+        assert_int_equal(envfile_get(file, AUTHDATA_TYPE_KEY, &type), 0);
+        assert_int_equal(envfile_get(file, AUTHDATA_DATA_KEY, &data), 0);
+        assert_int_equal(authdata_read(type, data, &key, &entries), 0);
+        assert_int_equal(written_record_save(&record, h->environment, &entries.entries, &entries.entries, &key), 0);
 }
 
 static inline void expect(const Host *h, SyncOutcome outcome, unsigned n_registries, SyncReport *ret) {

@@ -142,7 +142,8 @@ static void test_format_refuses(void **state _unused_) {
 
 /* What cannot be carried keeps its former form, where that can. */
 static void test_format_keeps_the_former(void **state _unused_) {
-        _cleanup_(credentials_done) Credentials c = {0}, former = {0};
+        _cleanup_(credentials_done) Credentials c = {0};
+        _cleanup_(authdata_done) AuthData former = {0};
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
         Problems problems = {0};
@@ -151,10 +152,10 @@ static void test_format_keeps_the_former(void **state _unused_) {
         add(&c, "b.example", "user", "hunter2\x7f", NULL, NULL);
         add(&c, "r.example", "user", "hunter2\"", NULL, NULL);
         add(&c, "s.example", "user", "hunter2\\", NULL, NULL);
-        add(&former, "a.example", "user", "stale", NULL, NULL);
-        add(&former, "b.example", "user", "former", NULL, NULL);
-        add(&former, "r.example", "user", "former", NULL, NULL);
-        add(&former, "s.example", "user", "hunter2\n", NULL, NULL);
+        add(&former.entries, "a.example", "user", "stale", NULL, NULL);
+        add(&former.entries, "b.example", "user", "former", NULL, NULL);
+        add(&former.entries, "r.example", "user", "former", NULL, NULL);
+        add(&former.entries, "s.example", "user", "hunter2\n", NULL, NULL);
         assert_int_equal(authdata_format(&c, &former, AUTH_TYPE_DOCKER, &type, &data, &problems), 0);
         assert_string_equal(data, "{\"a.example\":{\"username\":\"user\",\"password\":\"fresh\"},"
                                   "\"b.example\":{\"username\":\"user\",\"password\":\"former\"},"

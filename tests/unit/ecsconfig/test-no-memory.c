@@ -85,14 +85,20 @@ static void test_values_are_parsed(void **state _unused_) {
 
 /* A type that cannot carry an entry, which keeps its former form, too. */
 static int format(unsigned n, char *ret, size_t size) {
-        _cleanup_(credentials_done) Credentials c = {0}, former = {0};
+        _cleanup_(credentials_done) Credentials c = {0};
+        _cleanup_(authdata_done) AuthData former = {0};
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
         Problems problems = {0};
         int r;
 
         assert_int_equal(authdata_parse(values[at].type, values[at].data, &c), 0);
-        assert_int_equal(authdata_parse("dockercfg", "{\"three.example\":{\"auth\":\"" AUTH "\"}}", &former), 0);
+        assert_int_equal(authdata_read("dockercfg",
+                                       "{\"three.example\":{\"auth\":\"" AUTH "\"},\"four.example\":{\"auth\":\"" AUTH
+                                       "\"}}",
+                                       &key, &former),
+                         0);
+        former.entries.items[0]->foreign = true;
         failing_begin(n);
         r = authdata_format(&c, &former, AUTH_TYPE_DOCKERCFG, &type, &data, &problems);
         failing_end();

@@ -105,7 +105,7 @@ static void test_bad_credential_file_changes_nothing(void **state) {
         SyncReport report;
         Digest good;
 
-        unit_write_file(h->environment, LINES);
+        write_own(h, LINES);
         assert_int_equal(authdata_digest("dockercfg", "{\"registry.example\":{\"auth\":\"" AUTH "\"}}", &key, &good),
                          0);
 
@@ -158,7 +158,7 @@ static void test_last_good_entry_is_kept(void **state) {
         const Host *h = *state;
         SyncReport report;
 
-        unit_write_file(h->environment, LINES);
+        write_own(h, LINES);
         unit_write_file(h->credentials, "{\"auths\":{\"registry.example\":{},\"b.example\":{\"auth\":\"" AUTH "\"}}}");
         expect(h, SYNC_WRITTEN, 2, &report);
         unit_assert_file(h->environment,
@@ -256,7 +256,8 @@ static void test_directory_that_cannot_be_synced(void **state) {
         refuse_to_sync_directories = false;
         unit_assert_file(h->environment, LINES);
         unit_assert_problem(&report.problems, "written, but a crash now may bring back the old file");
-        assert_int_equal(report.problems.n_items, 1);
+        unit_assert_problem(&report.problems, "state/written: cannot be replaced");
+        assert_int_equal(report.problems.n_items, 2);
 }
 
 /* A program that writes the file anew, in place, and is not done yet: half of it is no reason to restart the agent,
@@ -428,14 +429,16 @@ static void test_answers_that_cannot_be_kept(void **state) {
         unit_write_file(h->environment, "");
         unit_write_file(h->credentials, LOGGED_IN);
         expect(h, SYNC_WRITTEN, 1, &report);
-        assert_int_equal(report.problems.n_items, 0); /* there is nothing to keep */
+        unit_assert_problem(&report.problems, "state/written: cannot be read");
+        unit_assert_problem(&report.problems, "state/written: cannot be replaced");
+        assert_int_equal(report.problems.n_items, 2); /* there is no lease to keep */
         assert_false(report.forgotten);
 
         set_up_helper(h, "echo '{\"Username\":\"user\",\"Secret\":\"password\"}'");
         expect(h, SYNC_WRITTEN, 1, &report);
         unit_assert_file(h->environment, LINES);
         unit_assert_problem(&report.problems, "/leases: cannot be kept");
-        assert_int_equal(report.problems.n_items, 1);
+        assert_int_equal(report.problems.n_items, 3);
         assert_true(report.forgotten);
         assert_true(sync_is_well(&report));
 
@@ -550,7 +553,7 @@ static void test_broken_file_among_others(void **state) {
                         if (table[i].files[j])
                                 unit_write_file(files[j], table[i].files[j]);
                 }
-                unit_write_file(h->environment, table[i].before);
+                write_own(h, table[i].before);
                 sync_run(&h->sources, &h->settings, &key, ASK_DUE, &report);
                 if (report.outcome != table[i].outcome)
                         fail_msg("%zu: %d", i, report.outcome);
