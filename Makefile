@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every entry point of the project; `make help` lists them.
 
-VERSION := 0.2.0
+VERSION := 0.3.0
 
 , := ,
 

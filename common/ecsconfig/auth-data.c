@@ -654,6 +654,8 @@ static void explain_ignored(const char *type, const char *data, char *ret, size_
                 return;
         }
         (void) snprintf(ret, size, AUTHDATA_DATA_KEY " is not a JSON object");
+        if (!json_object_is_type(top, json_type_object))
+                return;
         json_object_object_foreach(top, key, entry) {
                 _cleanup_(credential_done) Credential c = {0};
 

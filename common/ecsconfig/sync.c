@@ -322,15 +322,18 @@ static void warn_if_exposed(const char *path, Problems *problems) {
 }
 
 /* Before the file is written: an entry that is in the file and not on record would stay after a docker logout. */
-static void record_entries(const EcsConfigSettings *settings, const DigestKey *key, const Current *before,
-                           const AuthData *after, Problems *problems) {
+static int record_entries(const EcsConfigSettings *settings, const DigestKey *key, const Current *before,
+                          const AuthData *after, Problems *problems) {
         int r = written_record_save(&before->record, settings->environment_file, &before->data.entries, &after->entries,
                                     key);
 
+        if (r == -ENOMEM)
+                return r;
         if (r < 0)
                 problems_add(problems, LOG_WARNING,
                              "%s/written: cannot be replaced: %s; a later docker logout would leave its entry in %s",
                              state_directory(), strerror(-r), settings->environment_file);
+        return 0;
 }
 
 /* Replaces the file on disk, and reports its new content. */
@@ -346,9 +349,10 @@ static int save(Gathered *gathered, const EcsConfigSettings *settings, const Dig
                 gathered_keep(gathered, report);
         /* Everything that can fail comes before the write, so that a write is always reported. */
         r = read_prepared(file, key, credentials, &current);
+        if (r >= 0)
+                r = record_entries(settings, key, before, &current, &report->problems);
         if (r < 0)
                 return r;
-        record_entries(settings, key, before, &current, &report->problems);
         after = *report;
         describe(&current, &after);
         r = envfile_save(file, &report->problems);

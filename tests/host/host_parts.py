@@ -284,6 +284,13 @@ def boot_logged_in(host, registry, settings=""):
     host.boot()
 
 
+def install_package(host, package):
+    target = f"/root/{package.name}"
+    with open(package, "rb") as file:
+        subprocess.run(host.command("sh", "-c", f"cat > {target}"), check=True, stdin=file)
+    return host.run("apt-get", "-q", "-y", "--allow-downgrades", "-o", "Dpkg::Options::=--force-confold", "install", target)
+
+
 def version():
     return re.search(r"^VERSION := (\S+)$", (TOP / "Makefile").read_text(), re.M).group(1)
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from host_parts import TOP, boot_logged_in, config_json, never, new_login, run, version, wait_for, wait_live, wait_newest
+from host_parts import TOP, boot_logged_in, config_json, install_package as install, never, new_login, run, version, wait_for, wait_live, wait_newest
 
 CONFIG = "/etc/ecs/ecs.config"
 ARN = "arn:aws:ecs:us-west-2:012345678910:task/stand-in/1"
@@ -35,13 +35,6 @@ def boot_host(make_host, registry):
     boot_logged_in(h, registry)
     yield h
     h.power_off()
-
-
-def install(host, package):
-    target = f"/root/{package.name}"
-    with open(package, "rb") as file:
-        subprocess.run(host.command("sh", "-c", f"cat > {target}"), check=True, stdin=file)
-    return host.run("apt-get", "-q", "-y", "--allow-downgrades", "-o", "Dpkg::Options::=--force-confold", "install", target)
 
 
 def installed(host):

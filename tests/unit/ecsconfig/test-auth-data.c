@@ -165,6 +165,104 @@ static void test_format_keeps_the_former(void **state _unused_) {
         unit_assert_problem(&problems, "It is left out");
 }
 
+/* Foreign entries: each line of the table is what stood in the file, the logins, and the line that carries both. */
+static void test_format_foreign_entries(void **state _unused_) {
+        static const struct {
+                const char *type, *data; /* the current line; every entry in it is foreign */
+                const char *password, *token;
+                AuthType asked;
+                int r;
+                const char *new_type, *new_data;
+                const char *problem; /* NULL: none */
+        } table[] = {
+                /* As they are spelled, and first. */
+                {"dockercfg", "{\"https://Z.example\":" ENTRY ",\"auths\":{},\"n\":null}", "password", NULL,
+                 AUTH_TYPE_AUTO, 0, "dockercfg",
+                 "{\"https://Z.example\":" ENTRY ",\"auths\":{},\"n\":null,\"r.example\":" ENTRY "}", NULL},
+                {"docker", "{\"z\":{\"username\":\"u\",\"registrytoken\":\"t\"}}", "password", NULL, AUTH_TYPE_AUTO, 0,
+                 "docker", "{\"z\":{\"username\":\"u\",\"registrytoken\":\"t\"},\"r.example\":{" FIELDS "}}", NULL},
+                /* In the other form, if the line needs it. */
+                {"docker", "{\"z\":{" FIELDS "}}", "password", NULL, AUTH_TYPE_AUTO, 0, "dockercfg",
+                 "{\"z\":" ENTRY ",\"r.example\":" ENTRY "}", NULL},
+                {"dockercfg", "{\"z\":" ENTRY "}", NULL, "t", AUTH_TYPE_AUTO, 0, "docker",
+                 "{\"z\":{" FIELDS "},\"r.example\":{\"identitytoken\":\"t\"}}", NULL},
+                {"docker", "{\"z\":{\"username\":\"user\",\"password\":\"a\\\"b\"}}", "password", NULL, AUTH_TYPE_AUTO,
+                 0, "dockercfg", "{\"z\":{\"auth\":\"dXNlcjphImI=\"},\"r.example\":" ENTRY "}", NULL},
+                /* A login for the same registry replaces it, in whichever spelling. */
+                {"dockercfg", "{\"https://r.example/v2/\":" ENTRY ",\"R.example\":{}}", "password", NULL,
+                 AUTH_TYPE_AUTO, 0, "dockercfg", "{\"r.example\":" ENTRY "}", NULL},
+                /* The login is left out, and the foreign entry stays. */
+                {"docker", "{\"z\":{\"identitytoken\":\"t\"}}", "hunter2\"", NULL, AUTH_TYPE_AUTO, 0, "docker",
+                 "{\"z\":{\"identitytoken\":\"t\"}}", "entry of z, which is in ecs.config by other means"},
+                {"docker", "{\"r.example\":{\"username\":\"u\",\"password\":\"p\"}}", "hunter2\"", NULL,
+                 AUTH_TYPE_DOCKER, 0, "docker", "{\"r.example\":{\"username\":\"u\",\"password\":\"p\"}}",
+                 "It is left out"},
+                {"dockercfg", "{\"z\":{\"auth\":\"dXNlcjphImI=\"}}", NULL, "t", AUTH_TYPE_AUTO, 0, "dockercfg",
+                 "{\"z\":{\"auth\":\"dXNlcjphImI=\"}}", "entry of z, which is in ecs.config by other means"},
+                /* No line carries it. */
+                {"docker", "{\"z\":{\"identitytoken\":\"t\"}}", "password", NULL, AUTH_TYPE_DOCKERCFG, -EOPNOTSUPP,
+                 NULL, NULL, "Set [Agent] AuthType=auto"},
+                {"docker", "{\"z\":{\"registrytoken\":\"t\"}}", "password", NULL, AUTH_TYPE_DOCKERCFG, -EOPNOTSUPP,
+                 NULL, NULL, "AuthType=dockercfg"},
+                {"docker", "{\"z\":{\"identitytoken\":\"t\",\"username\":\"a\\\"b\"}}", "password", NULL,
+                 AUTH_TYPE_AUTO, -EOPNOTSUPP, NULL, NULL, "Delete that entry"},
+                {"docker", "{\"a\\\"b\":{\"identitytoken\":\"t\"}}", "password", NULL, AUTH_TYPE_AUTO, -EOPNOTSUPP,
+                 NULL, NULL, "nothing was written"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(authdata_done) AuthData current = {0};
+                _cleanup_(credentials_done) Credentials c = {0};
+                _cleanup_secret_ char *data = NULL;
+                Problems problems = {0};
+                const char *type = NULL;
+
+                add(&c, "r.example", table[i].password ? "user" : NULL, table[i].password, table[i].token, NULL);
+                assert_int_equal(authdata_read(table[i].type, table[i].data, &key, &current), 0);
+                assert_string_equal(current.ignored, "");
+                for (size_t k = 0; k < current.entries.n_items; k++)
+                        current.entries.items[k]->foreign = true;
+                assert_int_equal(authdata_format(&c, &current, table[i].asked, &type, &data, &problems), table[i].r);
+                if (table[i].new_type) {
+                        assert_string_equal(type, table[i].new_type);
+                        assert_string_equal(data, table[i].new_data);
+                }
+                assert_int_equal(problems.n_items, table[i].problem != NULL);
+                if (table[i].problem)
+                        unit_assert_problem(&problems, table[i].problem);
+        }
+}
+
+static void test_content_that_the_agent_ignores(void **state _unused_) {
+        static const struct {
+                const char *type, *data, *ignored;
+        } table[] = {
+                {NULL, NULL, ""},
+                {NULL, "", ""},
+                {"docker", "{}", ""},
+                {NULL, "{}", "ECS_ENGINE_AUTH_TYPE is neither dockercfg nor docker"},
+                {"auto", "{}", "ECS_ENGINE_AUTH_TYPE is neither dockercfg nor docker"},
+                {"Docker", "{}", "ECS_ENGINE_AUTH_TYPE is neither dockercfg nor docker"},
+                {"docker", NULL, "ECS_ENGINE_AUTH_DATA is not valid JSON ("},
+                {"docker", "{", "ECS_ENGINE_AUTH_DATA is not valid JSON ("},
+                {"docker", "[]", "ECS_ENGINE_AUTH_DATA is not a JSON object"},
+                {"docker", "{\"a\":{},\"credsStore\":\"x\"}",
+                 "ECS_ENGINE_AUTH_DATA: 'credsStore' is not an auth entry"},
+                {"dockercfg", "{\"a\":{\"auth\":1}}", "ECS_ENGINE_AUTH_DATA: 'a' is not an auth entry"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(authdata_done) AuthData current = {0};
+                Digest digest;
+
+                assert_int_equal(authdata_read(table[i].type, table[i].data, &key, &current), 0);
+                assert_int_equal(strncmp(current.ignored, table[i].ignored, strlen(table[i].ignored)), 0);
+                assert_int_equal(*current.ignored != 0, *table[i].ignored != 0);
+                assert_int_equal(authdata_digest(table[i].type, table[i].data, &key, &digest), 0);
+                assert_true(digest_equal(&digest, &current.digest));
+        }
+}
+
 /* Without a name it is none to the agent, and costs nothing. */
 static void test_format_without_a_name(void **state _unused_) {
         _cleanup_(credentials_done) Credentials c = {0};
@@ -470,6 +568,8 @@ int main(void) {
                 cmocka_unit_test(test_format_colon_in_name),
                 cmocka_unit_test(test_format_refuses),
                 cmocka_unit_test(test_format_keeps_the_former),
+                cmocka_unit_test(test_format_foreign_entries),
+                cmocka_unit_test(test_content_that_the_agent_ignores),
                 cmocka_unit_test(test_format_without_a_name),
                 cmocka_unit_test(test_format_odd_email),
                 cmocka_unit_test(test_what_is_written_is_read),

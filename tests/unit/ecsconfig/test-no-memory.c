@@ -347,6 +347,7 @@ static int sync_beside_a_broken_file(unsigned n, char *ret, size_t size) {
         unit_write_file(host.credentials, "{\"auths\":{\"kept.example\":{\"auth\":\"" AUTH "\"}}}");
         unit_write_file(host.broken, "{");
         host.files[1] = host.broken;
+        sync_run(&host.sources, &host.settings, &key, ASK_NOBODY, &report); /* with the record that it makes */
         failing_begin(n);
         sync_run(&host.sources, &host.settings, &key, ASK_NOBODY, &report);
         failing_end();
