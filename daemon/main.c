@@ -257,8 +257,7 @@ static void print_sources(const Credentials *credentials) {
 
 static int verb_render(const Arguments *a, const Settings *settings) {
         _cleanup_(credentials_done) Credentials credentials = {0};
-        _cleanup_secret_ char *data = NULL, *masked = NULL;
-        const char *type = NULL;
+        _cleanup_secret_ char *type = NULL, *data = NULL, *masked = NULL;
         Problems problems = {0};
         DigestKey key;
         int r;

@@ -361,6 +361,51 @@ static const Credential *find_former(const AuthData *current, const char *regist
         return former && !former->foreign ? former : NULL;
 }
 
+static bool is_same(const Credential *a, const Credential *b) {
+        return same_field(a->username, b->username) && same_field(a->password, b->password) &&
+               same_field(a->identity_token, b->identity_token);
+}
+
+/* Whether a login for the same registry, or the loss of its login, changes an entry of the environment file. */
+static int is_entry_current(const Credentials *c, const AuthData *current, const char *key) {
+        _cleanup_free_ char *registry = NULL;
+        const Credential *login, *former;
+        int r;
+
+        r = name_registry(key, NAMING_REGISTRY, &registry);
+        if (r < 0)
+                return r;
+        login = credentials_find(c, registry);
+        former = find_former(current, registry);
+        if (login && credential_is_usable(login))
+                return former && streq(former->key, key) && is_same(former, login);
+        return !(former && streq(former->key, key));
+}
+
+int authdata_is_current(const Credentials *c, const AuthData *current, AuthType type) {
+        bool any = false;
+
+        for (size_t i = 0; i < c->n_items; i++) {
+                if (!credential_is_usable(c->items[i]))
+                        continue;
+                if (!find_former(current, c->items[i]->registry))
+                        return 0;
+                any = true;
+        }
+        if (any && type != AUTH_TYPE_AUTO && type != current->type)
+                return 0;
+        if (!current->top)
+                return 1;
+        json_object_object_foreach(current->top, key, entry) {
+                int r = is_entry_current(c, current, key);
+
+                (void) entry;
+                if (r <= 0)
+                        return r;
+        }
+        return 1;
+}
+
 /* Returns the entry that goes into the line for a login: the login itself, or the former entry if the type cannot carry
  * the login. NULL: neither. */
 static const Credential *choose_form(const Credential *login, const AuthData *current, AuthType type) {
@@ -542,10 +587,8 @@ static int settle_refused(Credentials *c, const AuthData *current, AuthType type
         return 0;
 }
 
-/* Adds the foreign entries of the line to c. An entry that a credential file names without a secret keeps its source.
- */
-static int append_foreign(Credentials *c, const AuthData *current) {
-        for (size_t i = 0; current && i < current->entries.n_items; i++) {
+int authdata_add_foreign(Credentials *c, const AuthData *current) {
+        for (size_t i = 0; i < current->entries.n_items; i++) {
                 const Credential *entry = current->entries.items[i];
                 Credential *named = credentials_find_item(c, entry->registry);
                 int r;
@@ -599,8 +642,8 @@ int authdata_format(Credentials *c, const AuthData *current, AuthType type, cons
                 return refuse_line(&line, type, problems);
 
         r = settle_refused(c, current, line.type, conflict, problems);
-        if (r >= 0)
-                r = append_foreign(c, current);
+        if (r >= 0 && current)
+                r = authdata_add_foreign(c, current);
         if (r < 0)
                 return r;
 

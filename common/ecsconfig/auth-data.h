@@ -34,6 +34,14 @@ typedef struct AuthData {
 int authdata_read(const char *type, const char *data, const DigestKey *key, AuthData *ret);
 void authdata_done(AuthData *a);
 
+/* Returns 1 if the values already give the agent the usable credentials of c, in a type that the setting allows, and no
+ * entry of ours besides; 0 if not. */
+int authdata_is_current(const Credentials *c, const AuthData *current, AuthType type);
+
+/* Appends the foreign entries to c, unless c has a usable login for the same registry. An entry that c names without a
+ * secret takes the foreign one and keeps its source. */
+int authdata_add_foreign(Credentials *c, const AuthData *current);
+
 /* Makes the two values for the credentials in c and for the foreign entries of current (NULL: none); both are NULL if
  * there is nothing to write. Entries without a secret are skipped. Equal credentials make equal bytes.
  * Foreign entries come first and stay as they are spelled, except that a login for the same registry replaces them and

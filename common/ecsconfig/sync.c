@@ -124,6 +124,7 @@ static int claim_entries(const Gathered *gathered, const DigestKey *key, Current
                         return r;
                 e->foreign = !(login && digest_equal(&digest, &other)) &&
                              !has_answer(&gathered->leases, e->registry, &digest);
+                current->owned |= !e->foreign;
         }
         return 0;
 }
@@ -167,17 +168,15 @@ static int keep_current(const Credential *current, const DigestKey *key, Credent
         return 0;
 }
 
-/* Makes the two values for the gathered credentials and the current entries that stay. */
-static int merge(const EcsConfigSettings *settings, const DigestKey *key, const Current *current,
-                 const Credentials *gathered, Credentials *credentials, const char **ret_type, char **ret_data,
+/* Brings the gathered credentials and the current entries that stay together. */
+static int merge(const DigestKey *key, const Current *current, const Credentials *gathered, Credentials *credentials,
                  Problems *problems) {
         int r;
 
         r = credentials_copy(gathered, credentials);
         for (size_t i = 0; r >= 0 && i < current->data.entries.n_items; i++)
                 r = keep_current(current->data.entries.items[i], key, credentials, problems);
-        return r < 0 ? r
-                     : authdata_format(credentials, &current->data, settings->auth_type, ret_type, ret_data, problems);
+        return r;
 }
 
 /* Returns false if the entries cannot be read now, or another program is writing the file. */
@@ -212,40 +211,6 @@ static void explain_ignored(const EcsConfigSettings *settings, const AuthData *c
                      settings->environment_file, current->ignored);
 }
 
-/* Whether the lines give the agent these credentials already, and every reader the same line. Then they stay as another
- * program wrote them. */
-static int is_up_to_date(const EnvFile *file, const EcsConfigSettings *settings, const DigestKey *key,
-                         const AuthData *current, const char *type, const char *data) {
-        _cleanup_secret_ char *type_now = NULL, *data_now = NULL;
-        Digest digest;
-        int r;
-
-        r = authdata_digest(type, data, key, &digest);
-        if (r >= 0)
-                r = read_values(file, &type_now, &data_now);
-        if (r < 0)
-                return r;
-        return digest_equal(&digest, &current->digest) &&
-               (!type || settings->auth_type == AUTH_TYPE_AUTO || streq(type, type_now)) &&
-               (!data_now || envfile_check_line(AUTHDATA_DATA_KEY, data_now, settings->line_max) >= 0);
-}
-
-/* Sets the two lines in memory, unless they can stay as they are. */
-static int set_lines(EnvFile *file, const EcsConfigSettings *settings, const DigestKey *key, const AuthData *current,
-                     const char *type, const char *data, Problems *problems) {
-        int r;
-
-        if (*current->ignored)
-                explain_ignored(settings, current, data != NULL, problems);
-        if (*current->ignored && !data)
-                return 0;
-        r = is_up_to_date(file, settings, key, current, type, data);
-        if (r != 0)
-                return r < 0 ? r : 0;
-        r = envfile_set(file, AUTHDATA_TYPE_KEY, type, settings->line_max);
-        return r < 0 ? r : envfile_set(file, AUTHDATA_DATA_KEY, data, settings->line_max);
-}
-
 static bool has_ours(const Credentials *credentials) {
         for (size_t i = 0; i < credentials->n_items; i++)
                 if (credential_is_usable(credentials->items[i]) && !credentials->items[i]->foreign)
@@ -253,22 +218,67 @@ static bool has_ours(const Credentials *credentials) {
         return false;
 }
 
-/* Makes the two lines in memory. *credentials: an empty list, for the entries that are in them and those that should
- * be. Returns SYNC_WRITTEN, or SYNC_REMOVED if no entry is ours. */
-static int prepare(const Gathered *gathered, const Current *current, const EcsConfigSettings *settings,
-                   const DigestKey *key, EnvFile *file, Credentials *credentials, SyncReport *report) {
+static int set_values(EnvFile *file, const EcsConfigSettings *settings, const char *type, const char *data) {
+        int r;
+
+        r = envfile_set(file, AUTHDATA_TYPE_KEY, type, settings->line_max);
+        return r < 0 ? r : envfile_set(file, AUTHDATA_DATA_KEY, data, settings->line_max);
+}
+
+/* Keeps the values of the two lines, and removes what readers of the file would take differently: a second line for the
+ * same key, a carriage return. Lines without an entry of ours stay as they are. */
+static int keep_values(EnvFile *file, const EcsConfigSettings *settings, const AuthData *current,
+                       Credentials *credentials) {
+        _cleanup_secret_ char *type = NULL, *data = NULL;
+        int r = 0;
+
+        if (has_ours(credentials)) {
+                r = read_values(file, &type, &data);
+                if (r >= 0)
+                        r = set_values(file, settings, type, data);
+        }
+        return r < 0 ? r : authdata_add_foreign(credentials, current);
+}
+
+/* Sets the two lines in memory. If they already give the agent these credentials, they keep their spelling. -EINVAL:
+ * the line would not mean the same to every reader. */
+static int set_lines(EnvFile *file, const EcsConfigSettings *settings, const AuthData *current,
+                     Credentials *credentials, Problems *problems) {
         _cleanup_secret_ char *data = NULL;
         const char *type = NULL;
         int r;
 
-        r = merge(settings, key, current, &gathered->credentials, credentials, &type, &data, &report->problems);
+        r = authdata_is_current(credentials, current, settings->auth_type);
+        if (r > 0) {
+                r = keep_values(file, settings, current, credentials);
+                if (r >= 0)
+                        return r;
+        }
+        if (r >= 0 || r == -EINVAL || r == -E2BIG)
+                r = authdata_format(credentials, current, settings->auth_type, &type, &data, problems);
+        if (r < 0)
+                return r;
+
+        r = set_values(file, settings, type, data);
+        if (r < 0 && data)
+                sync_explain_refused_line(settings, r, credentials, data, problems);
+        return r;
+}
+
+/* Makes the two lines in memory. *credentials: an empty list, for the entries that are in them and those that should
+ * be. Returns SYNC_WRITTEN, or SYNC_REMOVED if no entry is ours. */
+static int prepare(const Gathered *gathered, const Current *current, const EcsConfigSettings *settings,
+                   const DigestKey *key, EnvFile *file, Credentials *credentials, SyncReport *report) {
+        int r;
+
+        r = merge(key, current, &gathered->credentials, credentials, &report->problems);
         if (r < 0)
                 return r;
         report->behind = true; /* until it is saved */
 
-        r = set_lines(file, settings, key, &current->data, type, data, &report->problems);
-        if (r < 0 && data)
-                sync_explain_refused_line(settings, r, credentials, data, &report->problems);
+        if (*current->data.ignored)
+                explain_ignored(settings, &current->data, has_ours(credentials), &report->problems);
+        r = set_lines(file, settings, &current->data, credentials, &report->problems);
         if (r < 0)
                 return r;
         sync_describe_entries(credentials, &gathered->leases, report);
@@ -492,43 +502,51 @@ int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncRepor
         return 0;
 }
 
+/* The two values as the lines of the file would have them. Content that the agent ignores is not shown. */
+static int render_values(const EnvFile *file, const AuthData *current, Credentials *credentials,
+                         const EcsConfigSettings *settings, char **ret_type, char **ret_data, Problems *problems) {
+        _cleanup_secret_ char *data = NULL;
+        const char *type = NULL;
+        int r;
+
+        r = authdata_is_current(credentials, current, settings->auth_type);
+        if (r > 0) {
+                r = authdata_add_foreign(credentials, current);
+                return r < 0 || !current->top ? r : read_values(file, ret_type, ret_data);
+        }
+        if (r >= 0)
+                r = authdata_format(credentials, current, settings->auth_type, &type, &data, problems);
+        if (r >= 0 && data)
+                r = envfile_check_line(AUTHDATA_DATA_KEY, data, settings->line_max);
+        if (r < 0 && data)
+                sync_explain_refused_line(settings, r, credentials, data, problems);
+        if (r < 0 || !data)
+                return r;
+        *ret_type = strdup(type);
+        if (!*ret_type)
+                return -ENOMEM;
+        *ret_data = STEAL_POINTER(data);
+        return 0;
+}
+
 /* Opens the environment file, if it exists, and reads it. */
 static int open_current(const EcsConfigSettings *settings, const DigestKey *key, EnvFile **ret, Current *ret_current,
                         Problems *problems) {
+        int r;
+
         if (access(settings->environment_file, F_OK) < 0)
                 return 0;
-        int r = envfile_open(settings->environment_file, ret, problems);
-
+        r = envfile_open(settings->environment_file, ret, problems);
         return r < 0 ? r : read_current(*ret, settings, key, ret_current, problems);
 }
 
-/* The content that the agent ignores stays if there is nothing to write. */
-static int render_lines(const EcsConfigSettings *settings, const DigestKey *key, const Current *current,
-                        const Credentials *gathered, Credentials *credentials, const char **ret_type, char **ret_data,
-                        Problems *problems) {
-        int r;
-
-        r = merge(settings, key, current, gathered, credentials, ret_type, ret_data, problems);
-        if (r < 0)
-                return r;
-        if (*current->data.ignored)
-                explain_ignored(settings, &current->data, *ret_data != NULL, problems);
-        explain_foreign(settings, credentials, problems);
-        r = *ret_data ? envfile_check_line(AUTHDATA_DATA_KEY, *ret_data, settings->line_max) : 0;
-        if (r < 0)
-                sync_explain_refused_line(settings, r, credentials, *ret_data, problems);
-        return r;
-}
-
 int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
-                Credentials *ret_credentials, const char **ret_type, char **ret_data, Problems *problems) {
+                Credentials *ret_credentials, char **ret_type, char **ret_data, Problems *problems) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_(current_done) Current current = {0};
         HelperRound round = {.key = key, .current = &current.data.entries, .ask = ASK_DUE};
         _cleanup_(gathered_done) Gathered gathered = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
-        _cleanup_secret_ char *data = NULL;
-        const char *type = NULL;
         int r;
 
         r = open_current(settings, key, &file, &current, problems);
@@ -538,54 +556,47 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
         gathered_fill(&gathered, sources, &round, NULL);
         problems_append(problems, &gathered.problems);
         r = gathered.error;
+        if (r == -ENOENT && !current.owned)
+                explain_current(settings, &current, problems);
         if (r >= 0)
                 r = claim_entries(&gathered, key, &current);
         if (r >= 0)
-                r = render_lines(settings, key, &current, &gathered.credentials, &credentials, &type, &data, problems);
-        if (r == -ENOENT && !current.owned)
-                explain_current(settings, &current, problems);
+                r = merge(key, &current, &gathered.credentials, &credentials, problems);
         if (r < 0)
                 return r;
 
-        *ret_type = type;
-        *ret_data = STEAL_POINTER(data);
+        if (*current.data.ignored)
+                explain_ignored(settings, &current.data, has_ours(&credentials), problems);
+        r = render_values(file, &current.data, &credentials, settings, ret_type, ret_data, problems);
+        if (r < 0)
+                return r;
+        explain_foreign(settings, &credentials, problems);
         *ret_credentials = credentials;
         credentials = (Credentials){0};
         return 0;
 }
 
-/* Does the same as sync_once() up to the point where that would save. */
-static int forecast(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
-                    SyncForecast *f) {
-        _cleanup_(current_done) Current current = {0};
+/* Forecasts the content of the file that was opened and read. */
+static int forecast_content(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+                            EnvFile *file, Current *current, SyncForecast *f) {
+        HelperRound round = {.key = key, .current = &current->data.entries, .owned = current->owned, .ask = ASK_ALL};
         _cleanup_(authdata_done) AuthData after = {0};
-        HelperRound round = {.key = key, .current = &current.data.entries, .ask = ASK_ALL};
         _cleanup_(gathered_done) Gathered gathered = {0};
-        _cleanup_(envfile_freep) EnvFile *file = NULL;
         int r, outcome;
-
-        r = envfile_open(settings->environment_file, &file, &f->report.problems);
-        if (r >= 0)
-                r = read_current(file, settings, key, &current, &f->report.problems);
-        if (r < 0)
-                return r;
-        describe(&current.data, &f->report);
-        round.owned = current.owned;
 
         gathered_fill(&gathered, sources, &round, NULL);
         problems_append(&f->report.problems, &gathered.problems);
         outcome = gathered.error;
-        f->report.no_login_yet = outcome == -ENOENT && !current.owned;
+        f->report.no_login_yet = outcome == -ENOENT && !current->owned;
         if (f->report.no_login_yet) {
-                explain_current(settings, &current, &f->report.problems);
+                explain_current(settings, current, &f->report.problems);
                 f->report.outcome = SYNC_UNCHANGED;
-                r = credentials_copy(&current.data.entries, &f->before);
-                return r < 0 ? r : credentials_copy(&current.data.entries, &f->after);
+                return credentials_copy(&current->data.entries, &f->after);
         }
         if (outcome >= 0)
-                outcome = claim_entries(&gathered, key, &current);
+                outcome = claim_entries(&gathered, key, current);
         if (outcome >= 0)
-                outcome = prepare(&gathered, &current, settings, key, file, &f->sources, &f->report);
+                outcome = prepare(&gathered, current, settings, key, file, &f->sources, &f->report);
         if (outcome < 0)
                 return outcome;
 
@@ -594,13 +605,30 @@ static int forecast(const CredentialSettings *sources, const EcsConfigSettings *
                 return r;
         describe(&after, &f->report);
         explain_foreign(settings, &after.entries, &f->report.problems);
-        f->before = current.data.entries;
-        current.data.entries = (Credentials){0};
         f->after = after.entries;
         after.entries = (Credentials){0};
         f->report.behind = false;
         f->report.outcome = envfile_is_changed(file) ? (SyncOutcome) outcome : SYNC_UNCHANGED;
         return 0;
+}
+
+/* Does the same as sync_once() up to the point where that would save. */
+static int forecast(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
+                    SyncForecast *f) {
+        _cleanup_(current_done) Current current = {0};
+        _cleanup_(envfile_freep) EnvFile *file = NULL;
+        int r;
+
+        r = envfile_open(settings->environment_file, &file, &f->report.problems);
+        if (r >= 0)
+                r = read_current(file, settings, key, &current, &f->report.problems);
+        if (r < 0)
+                return r;
+        describe(&current.data, &f->report);
+        r = forecast_content(sources, settings, key, file, &current, f);
+        f->before = current.data.entries;
+        current.data.entries = (Credentials){0};
+        return r;
 }
 
 void sync_forecast(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,

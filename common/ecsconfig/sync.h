@@ -24,10 +24,10 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
 int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncReport *ret);
 
 /* The two lines that sync_run() would write, without writing: *ret_type and *ret_data are NULL when they would be
- * removed. -EINVAL and others: nothing would be written, problems say why. The caller frees *ret_data with
+ * removed. -EINVAL and others: nothing would be written, problems say why. The caller frees both with
  * secret_free(). */
 int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
-                Credentials *ret_credentials, const char **ret_type, char **ret_data, Problems *problems);
+                Credentials *ret_credentials, char **ret_type, char **ret_data, Problems *problems);
 
 /* What sync_run() with ASK_ALL would do. */
 typedef struct SyncForecast {

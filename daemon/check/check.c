@@ -7,8 +7,7 @@
 static void look(Check *c, bool login) {
         const Settings *s = c->settings;
         _cleanup_(credentials_done) Credentials credentials = {0};
-        _cleanup_secret_ char *data = NULL;
-        const char *type = NULL;
+        _cleanup_secret_ char *type = NULL, *data = NULL;
         Problems problems = {0};
         UnitReport unit;
         DigestKey key;

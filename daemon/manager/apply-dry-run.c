@@ -94,8 +94,6 @@ static int say_file(const SyncForecast *f, const DigestKey *key, const char *fil
                 return n;
         if (n == 0 && f->report.outcome == SYNC_WRITTEN)
                 say("%s: would be written anew; the credentials in it stay the same", file);
-        else if (n == 0 && f->report.outcome == SYNC_REMOVED)
-                say("%s: the two lines would be removed; there are no credentials in them", file);
         else if (f->before.n_items == 0 && f->after.n_items == 0)
                 say("%s: there are no registry credentials in it, and there would be none", file);
         return 0;

@@ -347,3 +347,15 @@ def test_record_that_cannot_be_kept(host):
     host.log_in({})
     host.run("apply", "--no-restart")
     assert host.pulls("a.example.com/x") == PW
+
+
+def test_entries_that_no_line_of_ours_could_carry(host):
+    """With nothing to write beside them they are no problem."""
+    host.write("docker", {"a.example.com": {"identitytoken": TOKEN}, "b.example.com": {"username": "u", "password": 'a"b'}})
+    before = host.environment_file.read_bytes()
+    host.log_in({})
+    host.apply()
+    assert host.environment_file.read_bytes() == before
+    host.log_in({"c.example.com": entry()})
+    said = host.apply(1)
+    assert host.environment_file.read_bytes() == before and "nothing was written" in said and "example.com" in said

@@ -385,8 +385,7 @@ static void test_look(void **state _unused_) {
 
 static int render(unsigned n, char *ret, size_t size) {
         _cleanup_(credentials_done) Credentials c = {0};
-        _cleanup_secret_ char *data = NULL;
-        const char *type = NULL;
+        _cleanup_secret_ char *type = NULL, *data = NULL;
         Problems problems = {0};
         int r;
 

@@ -8,8 +8,7 @@
 static void test_render(void **state) {
         const Host *h = *state;
         _cleanup_(credentials_done) Credentials credentials = {0};
-        _cleanup_secret_ char *data = NULL;
-        const char *type = NULL;
+        _cleanup_secret_ char *type = NULL, *data = NULL;
         Problems problems = {0};
 
         unit_write_file(h->credentials, LOGGED_IN);
@@ -43,7 +42,7 @@ static void test_forecast(void **state) {
                 (void) unlink(h->environment);
                 (void) unlink(h->credentials);
                 if (table[i].before)
-                        unit_write_file(h->environment, table[i].before);
+                        write_own(h, table[i].before);
                 if (table[i].credentials)
                         unit_write_file(h->credentials, table[i].credentials);
 
@@ -106,11 +105,10 @@ static void test_forecast_of_what_cannot_be_read(void **state) {
 static void test_render_of_what_is_kept(void **state) {
         Host *h = *state;
         _cleanup_(credentials_done) Credentials credentials = {0};
-        _cleanup_secret_ char *data = NULL;
-        const char *type = NULL;
+        _cleanup_secret_ char *type = NULL, *data = NULL;
         Problems problems = {0};
 
-        unit_write_file(h->environment, LINES);
+        write_own(h, LINES);
         unit_write_file(h->credentials, "{\"auths\":{\"registry.example\":{}}}");
         h->settings.auth_type = AUTH_TYPE_DOCKER;
         assert_int_equal(sync_render(&h->sources, &h->settings, &key, &credentials, &type, &data, &problems), 0);
@@ -120,7 +118,7 @@ static void test_render_of_what_is_kept(void **state) {
         unit_assert_problem(&problems, "holds no credentials");
 
         h->settings.line_max = 40;
-        assert_int_equal(sync_render(&h->sources, &h->settings, &key, &(Credentials){0}, &(const char *){NULL},
+        assert_int_equal(sync_render(&h->sources, &h->settings, &key, &(Credentials){0}, &(char *){NULL},
                                      &(char *){NULL}, &problems),
                          -E2BIG);
         unit_assert_problem(&problems, "more than the 40 that its reader takes");
