@@ -7,6 +7,8 @@
 
 #include "base/json.h"
 #include "base/secret.h"
+#include "credentials/acr-token.h"
+#include "credentials/key-coverage.h"
 #include "credentials/registry-name.h"
 
 static const char *const auth_type_names[] = {
@@ -85,12 +87,12 @@ static bool fill_docker_entry(json_object *entry, const Credential *c) {
                add_email(entry, c) && add_string(entry, "identitytoken", c->identity_token);
 }
 
-/* Why the type cannot carry the entry, or NULL. */
+/* Returns why the type cannot carry the entry, or NULL. */
 static const char *refuse(const Credential *c, AuthType type) {
         if (type == AUTH_TYPE_DOCKERCFG) {
-                if (c->identity_token)
+                if (c->identity_token && !acr_token(c))
                         return "an identity token";
-                if (strchr(c->username, ':'))
+                if (!c->identity_token && strchr(c->username, ':'))
                         return "a user name with a colon";
                 return NULL;
         }
@@ -100,11 +102,46 @@ static const char *refuse(const Credential *c, AuthType type) {
         return NULL;
 }
 
-static AuthType choose_type(const Credentials *c) {
+/* Returns the first entry that the type cannot carry, or NULL. */
+static const Credential *find_refused(const Credentials *c, AuthType type) {
         for (size_t i = 0; i < c->n_items; i++)
-                if (credential_is_usable(c->items[i]) && refuse(c->items[i], AUTH_TYPE_DOCKERCFG))
-                        return AUTH_TYPE_DOCKER;
-        return AUTH_TYPE_DOCKERCFG;
+                if (credential_is_usable(c->items[i]) && refuse(c->items[i], type))
+                        return c->items[i];
+        return NULL;
+}
+
+static bool has_identity_token(const Credentials *c) {
+        for (size_t i = 0; i < c->n_items; i++)
+                if (c->items[i]->identity_token)
+                        return true;
+        return false;
+}
+
+/* Returns the first entry that only the type docker can carry, or NULL. */
+static const Credential *find_docker_only(const Credentials *c) {
+        for (size_t i = 0; i < c->n_items; i++)
+                if (credential_is_usable(c->items[i]) && refuse(c->items[i], AUTH_TYPE_DOCKERCFG) &&
+                    !refuse(c->items[i], AUTH_TYPE_DOCKER))
+                        return c->items[i];
+        return NULL;
+}
+
+/* docker carries an identity token as it is. dockercfg carries only one of Azure, as a password, but it carries any
+ * password: in docker some would need JSON's escapes, and systemd removes these. */
+static AuthType choose_type(const Credentials *c) {
+        if (find_docker_only(c))
+                return AUTH_TYPE_DOCKER;
+        return has_identity_token(c) && !find_refused(c, AUTH_TYPE_DOCKER) ? AUTH_TYPE_DOCKER : AUTH_TYPE_DOCKERCFG;
+}
+
+static int convert_tokens(Credentials *c) {
+        for (size_t i = 0; i < c->n_items; i++) {
+                int r = c->items[i]->identity_token ? acr_token_to_password(c->items[i]) : 0;
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 static int add_entry(json_object *top, const Credential *c, AuthType type) {
@@ -336,10 +373,49 @@ static int check_written(const Credentials *c, const char *type, const char *dat
         return n == back.n_items ? 0 : -EIO;
 }
 
+/* Which fix the message names for entries that the type cannot carry. */
+typedef struct Refusal {
+        AuthType type;
+        bool auto_carries_all;    /* AuthType=auto carries every entry */
+        const Credential *needed; /* with AuthType=auto: the entry that needs the type docker */
+} Refusal;
+
+static void advise(const Credential *c, const Refusal *why, char *ret, size_t size) {
+        if (why->auto_carries_all)
+                (void) snprintf(ret, size, "Set [Agent] AuthType=auto, which carries all of these credentials");
+        else if (c->identity_token && why->type == AUTH_TYPE_DOCKERCFG)
+                (void) snprintf(ret, size, "Log in to %s with a user name and a password", c->registry);
+        else if (why->type == AUTH_TYPE_DOCKERCFG)
+                (void) snprintf(ret, size, "Log in to %s with a user name that has no colon", c->registry);
+        else if (streq(c->username ? c->username : "", "_json_key"))
+                (void) snprintf(ret, size,
+                                "Log in with the key file as base64: base64 -w0 KEY.json | docker login -u "
+                                "_json_key_base64 --password-stdin %s",
+                                c->registry);
+        else
+                (void) snprintf(ret, size,
+                                "Log in to %s with another password, or move this one to AWS Secrets Manager "
+                                "(repositoryCredentials in the task definition) and run 'docker logout %s'",
+                                c->registry, c->registry);
+}
+
+static void explain_refused(const Credential *c, const Refusal *why, bool keeps, Problems *problems) {
+        char advice[256];
+
+        advise(c, why, advice, sizeof(advice));
+        problems_add(problems, LOG_ERR,
+                     "%s: the credentials of %s cannot be written as AuthType=%s%s%s: they have %s. %s; the others are "
+                     "written. %s",
+                     c->source ? c->source : "credentials", c->registry, auth_type_names[why->type],
+                     why->needed ? ", needed for " : "", why->needed ? why->needed->registry : "", refuse(c, why->type),
+                     keeps ? "The entry that the environment file has for it stays" : "It is left out", advice);
+}
+
 /* An entry that the type cannot carry costs itself and no other: it keeps its former form, where there is one that can
  * be carried, or is left out. */
-static int replace_refused(Credentials *c, const Credentials *former, AuthType chosen, Problems *problems) {
+static int replace_refused(Credentials *c, const Credentials *former, const Refusal *refusal, Problems *problems) {
         for (size_t i = c->n_items; i-- > 0;) {
+                const AuthType chosen = refusal->type;
                 const char *why = credential_is_usable(c->items[i]) ? refuse(c->items[i], chosen) : NULL;
                 const Credential *before = why && former ? credentials_find(former, c->items[i]->registry) : NULL;
                 bool keeps = before && credential_is_usable(before) && !refuse(before, chosen);
@@ -347,13 +423,7 @@ static int replace_refused(Credentials *c, const Credentials *former, AuthType c
 
                 if (!why)
                         continue;
-                problems_add(
-                        problems, LOG_ERR,
-                        "%s: the credentials of %s cannot be written as AuthType=%s: they have %s. %s; the others are "
-                        "written. Log out of it, or set another [Agent] AuthType=",
-                        c->items[i]->source ? c->items[i]->source : "credentials", c->items[i]->registry,
-                        auth_type_names[chosen], why,
-                        keeps ? "The entry that the environment file has for it stays" : "It is left out");
+                explain_refused(c->items[i], refusal, keeps, problems);
                 if (!keeps) {
                         credentials_remove(c, i);
                         continue;
@@ -365,17 +435,28 @@ static int replace_refused(Credentials *c, const Credentials *former, AuthType c
         return 0;
 }
 
+static Refusal describe_refusal(const Credentials *c, AuthType type) {
+        const AuthType automatic = choose_type(c);
+
+        return (Refusal){.type = type == AUTH_TYPE_AUTO ? automatic : type,
+                         .auto_carries_all = !find_refused(c, automatic),
+                         .needed = type == AUTH_TYPE_AUTO ? find_docker_only(c) : NULL};
+}
+
 int authdata_format(Credentials *c, const Credentials *former, AuthType type, const char **ret_type, char **ret_data,
                     Problems *problems) {
         _cleanup_json_ json_object *top = json_object_new_object();
-        AuthType chosen = type == AUTH_TYPE_AUTO ? choose_type(c) : type;
+        const Refusal refusal = describe_refusal(c, type);
+        const AuthType chosen = refusal.type;
         const char *text;
         char *data;
         int r;
 
         if (!top)
                 return -ENOMEM;
-        r = replace_refused(c, former, chosen, problems);
+        r = replace_refused(c, former, &refusal, problems);
+        if (r >= 0 && chosen == AUTH_TYPE_DOCKERCFG)
+                r = convert_tokens(c);
         credentials_sort(c);
         for (size_t i = 0; r >= 0 && i < c->n_items; i++)
                 if (credential_is_usable(c->items[i]))
@@ -408,7 +489,12 @@ static int digest_values(const AuthValues *v, const DigestKey *key, Digest *ret)
         int r;
 
         r = list_entries(v, NAMING_AGENT, &list);
-        return r < 0 ? r : credentials_digest(&list, key, ret);
+        if (r < 0)
+                return r;
+        for (size_t i = list.n_items; i-- > 0;)
+                if (key_covers_nothing(list.items[i]->registry, &list))
+                        credentials_remove(&list, i);
+        return credentials_digest(&list, key, ret);
 }
 
 static int digest_dropped(const DigestKey *key, Digest *ret) {

@@ -3,6 +3,7 @@
 
 #include "base/digest.h"
 #include "base/problems.h"
+#include "credentials/key-coverage.h"
 #include "credentials/lease.h"
 #include "ecsconfig/auth-data.h"
 #include "ecsconfig/environment-file.h"
@@ -41,6 +42,7 @@ typedef struct SyncEntry {
         int64_t due_usec;
         bool failing; /* its helper, */
         bool missing; /* which has never given anything */
+        KeyCoverage coverage;
 } SyncEntry;
 
 typedef struct SyncReport {
@@ -50,6 +52,7 @@ typedef struct SyncReport {
         Digest digest;         /* of the credentials that stand in the environment file now (authdata_digest) */
         unsigned n_registries; /* in it, that the agent would use */
         char registries[1024]; /* their names, separated by ", "; cut short with "..." */
+        char coverages[512];   /* the keys in it that do not simply cover their host, each with its images */
         SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
         FileIdentity identity;               /* of the environment file as this report describes it */
         uint64_t seen_usec;                  /* when that was, on CLOCK_MONOTONIC; 0: it was not looked at */
@@ -67,9 +70,12 @@ static inline bool sync_is_well(const SyncReport *r) {
 }
 
 /* The names of those that can be used, separated by ", "; cut short after the last whole one. Returns how many there
- * are.
+ * are. Keys that no image can use are not among them.
  */
 unsigned sync_list_registries(const Credentials *credentials, char *ret, size_t size);
+
+/* Describes which images the keys cover that do not simply cover their host; "" if there are none. */
+void sync_describe_coverages(const Credentials *credentials, char *ret, size_t size);
 
 /* The first of them into the report, with their leases (NULL: nothing is known of those). */
 void sync_describe_entries(const Credentials *credentials, const Leases *leases, SyncReport *report);

@@ -99,7 +99,10 @@ static int merge(const EcsConfigSettings *settings, const DigestKey *key, const 
                 r = keep_last_good(current, credentials, key, problems);
         if (r < 0)
                 return r;
-        return authdata_format(credentials, current, settings->auth_type, ret_type, ret_data, problems);
+        r = authdata_format(credentials, current, settings->auth_type, ret_type, ret_data, problems);
+        if (r >= 0)
+                key_coverage_warn(credentials, problems);
+        return r;
 }
 
 /* What the agent would not take is as good as nothing, and nothing to keep. */
@@ -169,6 +172,7 @@ static int describe_current(const EnvFile *file, const DigestKey *key, SyncRepor
                 return r;
 
         report->n_registries = sync_list_registries(ret, report->registries, sizeof(report->registries));
+        sync_describe_coverages(ret, report->coverages, sizeof(report->coverages));
         if (str_empty(report->entries[0].registry))
                 sync_describe_entries(ret, NULL, report);
         report->digest_known = true;

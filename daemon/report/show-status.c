@@ -101,6 +101,10 @@ static void describe_lease(json_object *o, char *ret, size_t size) {
                         str_empty(again) ? "when something changes" : local_time(again, false, g, sizeof(g)));
 }
 
+static bool covers(json_object *o, KeyCoverage coverage) {
+        return streq(string_of(o, "covers"), key_coverage_to_string(coverage));
+}
+
 static void show_registries(const Screen *screen, json_object *status) {
         json_object *list = json_get(status, "registries", json_type_array);
         size_t n = list ? json_object_array_length(list) : 0;
@@ -116,12 +120,14 @@ static void show_registries(const Screen *screen, json_object *status) {
                 json_object *o = json_object_array_get_idx(list, i);
                 const char *source = string_of(o, "source"), *helper = string_of(o, "helper");
 
-                hidden -= !is_true(o, "missing");
-                n_text = (size_t) snprintf(text, sizeof(text), "%s%s from %s%s%s%s", string_of(o, "name"),
+                hidden -= !is_true(o, "missing") && !covers(o, KEY_COVERS_NOTHING);
+                n_text = (size_t) snprintf(text, sizeof(text), "%s%s from %s%s%s%s%s%s", string_of(o, "name"),
                                            is_true(o, "missing") ? " (not there yet)" : "",
                                            str_empty(source) ? "the environment file, kept" : source,
                                            str_empty(helper) ? "" : ", docker-credential-", helper,
-                                           is_true(o, "identity_token") ? ", an identity token" : "");
+                                           is_true(o, "identity_token") ? ", an identity token" : "",
+                                           covers(o, KEY_COVERS_HOST) ? "" : "; ",
+                                           covers(o, KEY_COVERS_HOST) ? "" : string_of(o, "images"));
                 if (n_text < sizeof(text) && !str_empty(helper))
                         describe_lease(o, text + n_text, sizeof(text) - n_text);
                 print_field(screen, i == 0 ? "Registries:" : "", text);
