@@ -101,8 +101,12 @@ static void describe_lease(json_object *o, char *ret, size_t size) {
                         str_empty(again) ? "when something changes" : local_time(again, false, g, sizeof(g)));
 }
 
+/* An older service does not write the member. */
 static bool covers(json_object *o, KeyCoverage coverage) {
-        return streq(string_of(o, "covers"), key_coverage_to_string(coverage));
+        const char *word = string_of(o, "covers");
+
+        return streq(str_empty(word) ? key_coverage_to_string(KEY_COVERS_HOST) : word,
+                     key_coverage_to_string(coverage));
 }
 
 static void show_registries(const Screen *screen, json_object *status) {
