@@ -9,8 +9,10 @@ import pytest
 
 import agent_lookup
 import readers
-from cases import HUB, PW, R, Case, cli, entry
-from test_conformance import Place
+from cases import HUB, PW, R, Auth, Case, cli, entry
+from test_conformance import TOP, Place
+
+MANUAL = TOP / "packaging/man/ecs-authd.8.scd"
 
 PATTERNS = {"nothing": "no image", "path": "only images whose names begin with ", "host-as-only-key": "all images of .*, because ",
             "chance": "by chance any image ", "path-or-chance": "images whose names begin with .*, and by chance others "}
@@ -112,6 +114,30 @@ def test_statements(tmp_path, keys):
     for key in useless:
         name = written_name(key)
         check(name, "nothing", set(written) | {name}, images)
+
+
+def rows_of_the_manual():
+    section = MANUAL.read_text().split("# WHICH IMAGES DOES A KEY COVER\n")[1].split("\n# ")[0]
+    for line in section.split("```\n")[1].splitlines()[1:]:
+        logins, image, used = re.split(r" {2,}", line)
+        yield logins.split(), image, used
+
+
+@pytest.mark.parametrize("keys, image, used", rows_of_the_manual(), ids=str)
+def test_the_manual(tmp_path, keys, image, used):
+    place = Place(tmp_path, Case("", [cli({key: entry(Auth("user", key)) for key in keys})]))
+    place.run("apply", "--no-restart")
+    found = readers.ecs_init(place.environment_file.read_bytes())
+    entries = agent_lookup.parse(found.get("ECS_ENGINE_AUTH_TYPE"), found.get("ECS_ENGINE_AUTH_DATA", "{}"))
+    if used == "chance":
+        assert len(agent_lookup.matches(entries, image)) == 2
+        return
+    auth = agent_lookup.lookup(entries, image)
+    assert (auth.password.rstrip("/") if auth else "none") == used
+
+
+def test_the_manual_has_enough_rows():
+    assert len(list(rows_of_the_manual())) > 20
 
 
 def test_the_journal_names_the_images(tmp_path):
