@@ -4,6 +4,7 @@
 #include <search.h>
 
 #include "base/secret.h"
+#include "credentials/acr-token.h"
 
 void credential_done(Credential *c) {
         free(c->registry);
@@ -250,10 +251,13 @@ static int digest_items(Credential *const *items, size_t n_items, const DigestKe
                 return -ENOMEM;
 
         for (size_t i = 0; i < n_items; i++) {
+                /* Both forms of the token log in alike: its user name counts in neither. */
+                const char *token = acr_token(items[i]);
+
                 canonical_append(&c, items[i]->registry);
-                canonical_append(&c, items[i]->username);
-                canonical_append(&c, items[i]->password);
-                canonical_append(&c, items[i]->identity_token);
+                canonical_append(&c, token ? NULL : items[i]->username);
+                canonical_append(&c, token ? NULL : items[i]->password);
+                canonical_append(&c, token ? token : items[i]->identity_token);
         }
         r = digest_compute(key, c.bytes, c.size, ret);
         secret_free_sized(c.bytes, size);

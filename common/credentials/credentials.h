@@ -66,7 +66,7 @@ void credential_forget_secrets(Credential *c);
 /* Another list with the same entries; without the stores, which have been asked by then. */
 int credentials_copy(const Credentials *c, Credentials *ret);
 
-/* The same exactly when registries, user names, passwords and tokens are. */
+/* The same exactly when registries, user names, passwords and tokens are; the two forms of acr_token() are the same. */
 int credentials_digest(const Credentials *c, const DigestKey *key, Digest *ret);
 int credential_digest(const Credential *c, const DigestKey *key, Digest *ret);
 

@@ -5,6 +5,7 @@
 
 #include "credentials/ask-helpers.h"
 #include "credentials/credential-file.h"
+#include "credentials/key-coverage.h"
 
 /* A login to a registry whose secret a helper keeps writes the credential file anew, and nothing in it changes. The
  * first has the helper asked at once; of several within this time the last one counts, too. */
@@ -155,6 +156,7 @@ int gather_credentials(const CredentialSettings *settings, HelperRound *round, C
                 return r;
 
         leave_out(settings, &c, problems);
+        key_coverage_remove_useless(&c, problems);
         credentials_sort(&c);
         r = ask_helpers(settings, round, &c, problems);
         if (r < 0)

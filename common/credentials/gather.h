@@ -50,7 +50,7 @@ typedef struct HelperRound {
 } HelperRound;
 
 /* Every credential that the settings lead to: the files, later ones over earlier ones; what credential stores and
- * helpers keep for them; without the hosts that are left out.
+ * helpers keep for them; without the hosts that are left out, and without the keys that no image can use.
  *
  * An entry whose secret cannot be had, or is not asked for, stands in the list without one; one that yields has one,
  * and does not count where the environment file has another; and the list is marked incomplete where not even the

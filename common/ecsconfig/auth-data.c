@@ -7,6 +7,8 @@
 
 #include "base/json.h"
 #include "base/secret.h"
+#include "credentials/acr-token.h"
+#include "credentials/key-coverage.h"
 #include "credentials/registry-name.h"
 
 static const char *const auth_type_names[] = {
@@ -85,12 +87,12 @@ static bool fill_docker_entry(json_object *entry, const Credential *c) {
                add_email(entry, c) && add_string(entry, "identitytoken", c->identity_token);
 }
 
-/* Why the type cannot carry the entry, or NULL. */
+/* Returns why the type cannot carry the entry, or NULL. */
 static const char *refuse(const Credential *c, AuthType type) {
         if (type == AUTH_TYPE_DOCKERCFG) {
-                if (c->identity_token)
+                if (c->identity_token && !acr_token(c))
                         return "an identity token";
-                if (strchr(c->username, ':'))
+                if (!c->identity_token && strchr(c->username, ':'))
                         return "a user name with a colon";
                 return NULL;
         }
@@ -101,9 +103,12 @@ static const char *refuse(const Credential *c, AuthType type) {
 }
 
 static int make_entry(const Credential *c, AuthType type, json_object **ret) {
+        const bool converts = type == AUTH_TYPE_DOCKERCFG && c->identity_token;
+        const Credential form = converts ? acr_token_as_password(c) : *c;
         _cleanup_json_ json_object *entry = json_object_new_object();
 
-        if (!entry || !(type == AUTH_TYPE_DOCKERCFG ? fill_dockercfg_entry(entry, c) : fill_docker_entry(entry, c)))
+        if (!entry ||
+            !(type == AUTH_TYPE_DOCKERCFG ? fill_dockercfg_entry(entry, &form) : fill_docker_entry(entry, &form)))
                 return -ENOMEM;
         *ret = STEAL_POINTER(entry);
         return 0;
@@ -311,10 +316,6 @@ int authdata_parse(const char *type, const char *data, Credentials *ret) {
         return r < 0 ? r : list_entries(&values, NAMING_REGISTRY, ret);
 }
 
-static bool same_field(const char *a, const char *b) {
-        return streq(a ? a : "", b ? b : "");
-}
-
 /* json-c passes over failed allocations when it prints, and cuts the text short: what comes out is taken for good only
  * if it gives back what went in. No field at all and an empty one are one thing to the agent. */
 static int check_written(const Credentials *c, const char *type, const char *data) {
@@ -333,9 +334,7 @@ static int check_written(const Credentials *c, const char *type, const char *dat
                         continue;
                 if (!written && str_empty(meant->username) && str_empty(meant->identity_token))
                         continue; /* a name is what the agent would log in with: to it that is no entry */
-                if (!written || !same_field(meant->username, written->username) ||
-                    !same_field(meant->password, written->password) ||
-                    !same_field(meant->identity_token, written->identity_token))
+                if (!written || !acr_same_login(meant, written))
                         return -EIO;
                 n++;
         }
@@ -361,11 +360,6 @@ static const Credential *find_former(const AuthData *current, const char *regist
         return former && !former->foreign ? former : NULL;
 }
 
-static bool is_same(const Credential *a, const Credential *b) {
-        return same_field(a->username, b->username) && same_field(a->password, b->password) &&
-               same_field(a->identity_token, b->identity_token);
-}
-
 /* Whether a login for the same registry, or the loss of its login, changes an entry of the environment file. */
 static int is_entry_current(const Credentials *c, const AuthData *current, const char *key) {
         _cleanup_free_ char *registry = NULL;
@@ -378,7 +372,7 @@ static int is_entry_current(const Credentials *c, const AuthData *current, const
         login = credentials_find(c, registry);
         former = find_former(current, registry);
         if (login && credential_is_usable(login))
-                return former && streq(former->key, key) && is_same(former, login);
+                return former && streq(former->key, key) && acr_same_login(former, login);
         return !(former && streq(former->key, key));
 }
 
@@ -418,7 +412,7 @@ static const Credential *choose_form(const Credential *login, const AuthData *cu
 }
 
 /* Returns the entry in the form of another type, or NULL if that type cannot carry it. */
-static int convert_entry(json_object *entry, AuthType from, AuthType to, json_object **ret) {
+static int convert_entry(const char *key, json_object *entry, AuthType from, AuthType to, json_object **ret) {
         _cleanup_(credential_done) Credential c = {0};
         _cleanup_json_ json_object *converted = NULL;
         int r;
@@ -427,6 +421,8 @@ static int convert_entry(json_object *entry, AuthType from, AuthType to, json_ob
         if (json_field_string(entry, "registrytoken"))
                 return 0;
         r = read_entry(entry, from, &c);
+        if (r >= 0)
+                r = name_registry(key, NAMING_REGISTRY, &c.registry);
         if (r < 0)
                 return r;
         if (!credential_is_usable(&c)) {
@@ -450,7 +446,7 @@ static int add_foreign_entry(json_object *top, const char *key, json_object *ent
         if (from == to || !entry)
                 form = json_object_get(entry);
         else
-                r = convert_entry(entry, from, to, &form);
+                r = convert_entry(key, entry, from, to, &form);
         if (r < 0)
                 return r;
         if (entry && !form)
@@ -526,56 +522,123 @@ static int make_line(const Credentials *c, const AuthData *current, AuthType typ
         return 0;
 }
 
-/* AuthType=auto: dockercfg if it carries everything; otherwise the type that carries all foreign entries and the most
- * logins. *ret_conflict: key of the foreign entry that rules the other type out, or NULL. */
+static bool has_identity_token(const Credentials *c) {
+        for (size_t i = 0; i < c->n_items; i++)
+                if (c->items[i]->identity_token)
+                        return true;
+        return false;
+}
+
+static bool carries_more(const AuthLine *l, const AuthLine *other) {
+        if (l->conflict || other->conflict)
+                return !l->conflict;
+        return l->n_refused < other->n_refused || (l->n_refused == other->n_refused && l->type == AUTH_TYPE_DOCKER);
+}
+
+/* AuthType=auto: the type that carries all foreign entries and the most logins. If both carry everything: docker if
+ * there is an identity token, because docker carries it as it is; otherwise dockercfg, because it carries any password,
+ * while systemd removes the escapes of JSON that docker needs. *ret_conflict: key of the foreign entry that the other
+ * type cannot carry, or NULL. */
 static int choose_line(const Credentials *c, const AuthData *current, AuthLine *ret, const char **ret_conflict) {
-        _cleanup_(auth_line_done) AuthLine dockercfg = {0}, docker = {0};
-        AuthLine *chosen = &docker;
+        const bool token = has_identity_token(c) || (current && has_identity_token(&current->entries));
+        _cleanup_(auth_line_done) AuthLine first = {0}, second = {0};
+        AuthLine *chosen = &first;
         int r;
 
-        r = make_line(c, current, AUTH_TYPE_DOCKERCFG, &dockercfg);
-        if (r >= 0 && (dockercfg.n_refused > 0 || dockercfg.conflict))
-                r = make_line(c, current, AUTH_TYPE_DOCKER, &docker);
+        r = make_line(c, current, token ? AUTH_TYPE_DOCKER : AUTH_TYPE_DOCKERCFG, &first);
+        if (r >= 0 && (first.n_refused > 0 || first.conflict)) {
+                r = make_line(c, current, token ? AUTH_TYPE_DOCKERCFG : AUTH_TYPE_DOCKER, &second);
+                if (r >= 0 && carries_more(&second, &first))
+                        chosen = &second;
+        }
         if (r < 0)
                 return r;
-        if (!docker.top || (!dockercfg.conflict && (docker.conflict || dockercfg.n_refused < docker.n_refused)))
-                chosen = &dockercfg;
-        *ret_conflict = chosen == &docker ? dockercfg.conflict : docker.conflict;
+        *ret_conflict = chosen == &first ? second.conflict : first.conflict;
         *ret = *chosen;
         *chosen = (AuthLine){0};
         return 0;
 }
 
-static void explain_refused(const Credential *c, AuthType type, bool keeps, const char *conflict, Problems *problems) {
-        char advice[256];
+/* What the fix for a login that the type cannot carry depends on. */
+typedef struct Refusal {
+        AuthType type;
+        const char *conflict;     /* key of the foreign entry that rules the other type out, or NULL */
+        bool auto_carries_all;    /* AuthType=auto would carry every login */
+        const Credential *needed; /* with AuthType=auto: the login that needs the type docker, or NULL */
+} Refusal;
 
-        if (conflict)
-                (void) snprintf(advice, sizeof(advice),
+static void advise(const Credential *c, const Refusal *why, char *ret, size_t size) {
+        if (why->conflict)
+                (void) snprintf(ret, size,
                                 "The entry of %.80s, which is in ecs.config by other means, needs that type: delete "
                                 "that entry, or replace it by a login with a password",
-                                conflict);
+                                why->conflict);
+        else if (why->auto_carries_all)
+                (void) snprintf(ret, size, "Set [Agent] AuthType=auto, which carries all of these credentials");
+        else if (c->identity_token && why->type == AUTH_TYPE_DOCKERCFG)
+                (void) snprintf(ret, size, "Log in to %s with a user name and a password", c->registry);
+        else if (why->type == AUTH_TYPE_DOCKERCFG)
+                (void) snprintf(ret, size, "Log in to %s with a user name that has no colon", c->registry);
+        else if (streq(c->username ? c->username : "", "_json_key"))
+                (void) snprintf(ret, size,
+                                "Log in with the key file as base64: base64 -w0 KEY.json | docker login -u "
+                                "_json_key_base64 --password-stdin %s",
+                                c->registry);
         else
-                (void) snprintf(advice, sizeof(advice), "Log out of it, or set another [Agent] AuthType=");
+                (void) snprintf(ret, size,
+                                "Log in to %s with another password, or move this one to AWS Secrets Manager "
+                                "(repositoryCredentials in the task definition) and run 'docker logout %s'",
+                                c->registry, c->registry);
+}
+
+static void explain_refused(const Credential *c, const Refusal *why, bool keeps, Problems *problems) {
+        char advice[256];
+
+        advise(c, why, advice, sizeof(advice));
         problems_add(problems, LOG_ERR,
-                     "%s: the credentials of %s cannot be written as AuthType=%s: they have %s. %s; the others are "
+                     "%s: the credentials of %s cannot be written as AuthType=%s%s%s: they have %s. %s; the others are "
                      "written. %s",
-                     c->source ? c->source : "credentials", c->registry, auth_type_names[type], refuse(c, type),
+                     c->source ? c->source : "credentials", c->registry, auth_type_names[why->type],
+                     why->needed ? ", needed for " : "", why->needed ? why->needed->registry : "", refuse(c, why->type),
                      keeps ? "The entry that the environment file has for it stays" : "It is left out", advice);
 }
 
+/* Returns the first login that only the type docker can carry, or NULL. */
+static const Credential *find_docker_only(const Credentials *c) {
+        for (size_t i = 0; i < c->n_items; i++)
+                if (credential_is_usable(c->items[i]) && refuse(c->items[i], AUTH_TYPE_DOCKERCFG) &&
+                    !refuse(c->items[i], AUTH_TYPE_DOCKER))
+                        return c->items[i];
+        return NULL;
+}
+
+static int describe_refusal(const Credentials *c, const AuthData *current, AuthType asked, const AuthLine *line,
+                            Refusal *ret) {
+        _cleanup_(auth_line_done) AuthLine other = {0};
+        const char *conflict;
+        int r;
+
+        if (asked == AUTH_TYPE_AUTO) {
+                ret->needed = line->type == AUTH_TYPE_DOCKER ? find_docker_only(c) : NULL;
+                return 0;
+        }
+        r = line->n_refused > 0 ? choose_line(c, current, &other, &conflict) : 0;
+        ret->auto_carries_all = other.top && other.n_refused == 0 && !other.conflict;
+        return r;
+}
+
 /* Brings c to what the line contains: a login that the type cannot carry is replaced by its former entry or removed. */
-static int settle_refused(Credentials *c, const AuthData *current, AuthType type, const char *conflict,
-                          Problems *problems) {
+static int settle_refused(Credentials *c, const AuthData *current, const Refusal *refusal, Problems *problems) {
         for (size_t i = c->n_items; i-- > 0;) {
                 const Credential *login = c->items[i], *form;
                 int r = 0;
 
                 if (!credential_is_usable(login))
                         continue;
-                form = choose_form(login, current, type);
+                form = choose_form(login, current, refusal->type);
                 if (form == login)
                         continue;
-                explain_refused(login, type, form != NULL, conflict, problems);
+                explain_refused(login, refusal, form != NULL, problems);
                 if (form)
                         r = credentials_put_copy(c, form);
                 else
@@ -631,17 +694,21 @@ static int print_line(const AuthLine *line, const Credentials *c, char **ret) {
 int authdata_format(Credentials *c, const AuthData *current, AuthType type, const char **ret_type, char **ret_data,
                     Problems *problems) {
         _cleanup_(auth_line_done) AuthLine line = {0};
-        const char *conflict = NULL;
+        Refusal refusal = {0};
         int r;
 
         credentials_sort(c);
-        r = type == AUTH_TYPE_AUTO ? choose_line(c, current, &line, &conflict) : make_line(c, current, type, &line);
+        r = type == AUTH_TYPE_AUTO ? choose_line(c, current, &line, &refusal.conflict)
+                                   : make_line(c, current, type, &line);
         if (r < 0)
                 return r;
         if (line.conflict)
                 return refuse_line(&line, type, problems);
 
-        r = settle_refused(c, current, line.type, conflict, problems);
+        refusal.type = line.type;
+        r = describe_refusal(c, current, type, &line, &refusal);
+        if (r >= 0)
+                r = settle_refused(c, current, &refusal, problems);
         if (r >= 0 && current)
                 r = authdata_add_foreign(c, current);
         if (r < 0)
@@ -662,7 +729,12 @@ static int digest_values(const AuthValues *v, const DigestKey *key, Digest *ret)
         int r;
 
         r = list_entries(v, NAMING_AGENT, &list);
-        return r < 0 ? r : credentials_digest(&list, key, ret);
+        if (r < 0)
+                return r;
+        for (size_t i = list.n_items; i-- > 0;)
+                if (key_covers_nothing(list.items[i]->registry, &list))
+                        credentials_remove(&list, i);
+        return credentials_digest(&list, key, ret);
 }
 
 static int digest_dropped(const DigestKey *key, Digest *ret) {

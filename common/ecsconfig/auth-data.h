@@ -12,7 +12,7 @@
 #define AUTHDATA_DATA_KEY "ECS_ENGINE_AUTH_DATA"
 
 typedef enum AuthType {
-        AUTH_TYPE_AUTO, /* dockercfg, unless an entry has an identity token: then docker */
+        AUTH_TYPE_AUTO, /* docker if an entry has an identity token, unless only dockercfg carries all entries */
         AUTH_TYPE_DOCKERCFG,
         AUTH_TYPE_DOCKER,
 } AuthType;
@@ -57,7 +57,8 @@ int authdata_format(Credentials *c, const AuthData *current, AuthType type, cons
 int authdata_parse(const char *type, const char *data, Credentials *ret);
 
 /* Values that give the agent the same credentials have the same digest, however they are written (order, blanks, the
- * scheme of a key, dockercfg or docker); so do all the ways to say "none". A key that the agent looks up otherwise
+ * scheme of a key, dockercfg or docker, keys that no image can use); so do all the ways to say "none". A key that the
+ * agent looks up otherwise
  * ("docker.io" for Docker Hub) makes another digest: that is what a restart would mend. */
 int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret);
 

@@ -10,7 +10,7 @@ unsigned sync_list_registries(const Credentials *credentials, bool foreign, char
         for (size_t i = 0; i < credentials->n_items; i++) {
                 const Credential *c = credentials->items[i];
 
-                if (!credential_is_usable(c) || c->foreign != foreign)
+                if (!credential_is_usable(c) || c->foreign != foreign || key_covers_nothing(c->registry, credentials))
                         continue;
                 n_registries++;
                 if (cut)
@@ -21,6 +21,25 @@ unsigned sync_list_registries(const Credentials *credentials, bool foreign, char
                                           cut ? "..." : c->registry);
         }
         return n_registries;
+}
+
+void sync_describe_coverages(const Credentials *credentials, char *ret, size_t size) {
+        size_t used = 0;
+
+        ret[0] = 0;
+        for (size_t i = 0; i < credentials->n_items && used < size; i++) {
+                const Credential *c = credentials->items[i];
+                const KeyCoverage coverage = key_coverage(c->registry, credentials);
+                char images[512];
+
+                if (!credential_is_usable(c) || coverage == KEY_COVERS_HOST)
+                        continue;
+                key_coverage_describe(c->registry, coverage, images, sizeof(images));
+                used += (size_t) snprintf(ret + used, size - used, "%s%s: %s", used > 0 ? "; " : "", c->registry,
+                                          images);
+        }
+        if (used >= size)
+                (void) snprintf(ret + size - sizeof("..."), sizeof("..."), "...");
 }
 
 /* About what an entry adds to the line. */
@@ -107,6 +126,7 @@ void sync_describe_entries(const Credentials *credentials, const Leases *leases,
                 e->foreign = c->foreign;
                 e->token = c->identity_token != NULL;
                 e->missing = !credential_is_usable(c);
+                e->coverage = key_coverage(c->registry, credentials);
                 describe_lease(c, leases, e);
                 n++;
         }

@@ -3,6 +3,7 @@
 
 #include "base/digest.h"
 #include "base/problems.h"
+#include "credentials/key-coverage.h"
 #include "credentials/lease.h"
 #include "ecsconfig/auth-data.h"
 #include "ecsconfig/environment-file.h"
@@ -42,6 +43,7 @@ typedef struct SyncEntry {
         int64_t due_usec;
         bool failing; /* its helper, */
         bool missing; /* which has never given anything */
+        KeyCoverage coverage;
 } SyncEntry;
 
 typedef struct SyncReport {
@@ -52,6 +54,7 @@ typedef struct SyncReport {
         unsigned n_registries; /* in it, that the agent would use */
         unsigned n_foreign;    /* those of them that ecs-authd did not write */
         char registries[1024]; /* names of the others, separated by ", "; cut short with "..." */
+        char coverages[512];   /* the keys in it that do not simply cover their host, each with its images */
         SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
         FileIdentity identity;               /* of the environment file as this report describes it */
         uint64_t seen_usec;                  /* when that was, on CLOCK_MONOTONIC; 0: it was not looked at */
@@ -69,8 +72,11 @@ static inline bool sync_is_well(const SyncReport *r) {
 }
 
 /* Prints the names of the usable credentials that are foreign, or of those that are not, separated by ", "; cut short
- * after the last name that fits. Returns their number. */
+ * after the last name that fits. Returns their number. Keys that no image can use do not count. */
 unsigned sync_list_registries(const Credentials *credentials, bool foreign, char *ret, size_t size);
+
+/* Describes which images the keys cover that do not simply cover their host; "" if there are none. */
+void sync_describe_coverages(const Credentials *credentials, char *ret, size_t size);
 
 /* The first of them into the report, with their leases (NULL: nothing is known of those). */
 void sync_describe_entries(const Credentials *credentials, const Leases *leases, SyncReport *report);

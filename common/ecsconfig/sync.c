@@ -281,6 +281,7 @@ static int prepare(const Gathered *gathered, const Current *current, const EcsCo
         r = set_lines(file, settings, &current->data, credentials, &report->problems);
         if (r < 0)
                 return r;
+        key_coverage_warn(credentials, &report->problems);
         sync_describe_entries(credentials, &gathered->leases, report);
         return has_ours(credentials) ? SYNC_WRITTEN : SYNC_REMOVED;
 }
@@ -292,6 +293,7 @@ static void describe(const AuthData *data, SyncReport *report) {
         report->n_foreign = sync_list_registries(&data->entries, true, names, sizeof(names));
         report->n_registries = report->n_foreign + sync_list_registries(&data->entries, false, report->registries,
                                                                         sizeof(report->registries));
+        sync_describe_coverages(&data->entries, report->coverages, sizeof(report->coverages));
         if (str_empty(report->entries[0].registry))
                 sync_describe_entries(&data->entries, NULL, report);
         report->digest = data->digest;
@@ -570,6 +572,7 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
         r = render_values(file, &current.data, &credentials, settings, ret_type, ret_data, problems);
         if (r < 0)
                 return r;
+        key_coverage_warn(&credentials, problems);
         explain_foreign(settings, &credentials, problems);
         *ret_credentials = credentials;
         credentials = (Credentials){0};

@@ -71,6 +71,22 @@ static void check_login(Check *c, const Credential *e) {
                     NULL);
 }
 
+static void check_coverage(Check *c, const Credential *e, const Credentials *written) {
+        const KeyCoverage coverage = key_coverage(e->registry, written);
+        char images[512];
+
+        if (coverage == KEY_COVERS_HOST)
+                return;
+        key_coverage_describe(e->registry, coverage, images, sizeof(images));
+        say(c, "registry-images", e->registry, coverage == KEY_COVERS_NOTHING ? WARNING : OK,
+            text("%s: used for %s", e->registry, images).s,
+            coverage == KEY_COVERS_NOTHING
+                    ? text("take it out of %s, see WHICH IMAGES DOES A KEY COVER in ecs-authd(8)",
+                           c->settings->ecsconfig.environment_file)
+                              .s
+                    : NULL);
+}
+
 void check_registries(Check *c, const Credentials *credentials, bool login) {
         for (size_t i = 0; i < credentials->n_items; i++) {
                 const Credential *e = credentials->items[i];
@@ -86,6 +102,7 @@ void check_registries(Check *c, const Credentials *credentials, bool login) {
                          e->identity_token ? ", an identity token" : "")
                             .s,
                     NULL);
+                check_coverage(c, e, credentials);
                 if (login)
                         check_login(c, e);
         }

@@ -52,6 +52,17 @@ static int is_same(const Credential *a, const Credential *b, const DigestKey *ke
         return r;
 }
 
+/* Reports the images that the agent would use the entry for, unless these are all of its host. */
+static void say_coverage(const Credential *c, const Credentials *written) {
+        const KeyCoverage coverage = key_coverage(c->registry, written);
+        char images[512];
+
+        if (coverage == KEY_COVERS_HOST)
+                return;
+        key_coverage_describe(c->registry, coverage, images, sizeof(images));
+        say("%s: would be used for %s", c->registry, images);
+}
+
 /* Returns how many would change. */
 static int say_registries(const SyncForecast *f, const DigestKey *key, const char *file) {
         int n = 0;
@@ -68,6 +79,7 @@ static int say_registries(const SyncForecast *f, const DigestKey *key, const cha
                             : before ? "changed"
                                      : "added",
                             after->foreign ? after : credentials_find(&f->sources, after->registry), file);
+                say_coverage(after, &f->after);
                 n += !same;
         }
         for (size_t i = 0; i < f->before.n_items; i++) {

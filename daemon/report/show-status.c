@@ -101,6 +101,14 @@ static void describe_lease(json_object *o, char *ret, size_t size) {
                         str_empty(again) ? "when something changes" : local_time(again, false, g, sizeof(g)));
 }
 
+/* An older service does not write the member. */
+static bool covers(json_object *o, KeyCoverage coverage) {
+        const char *word = string_of(o, "covers");
+
+        return streq(str_empty(word) ? key_coverage_to_string(KEY_COVERS_HOST) : word,
+                     key_coverage_to_string(coverage));
+}
+
 static void show_registries(const Screen *screen, json_object *status) {
         json_object *list = json_get(status, "registries", json_type_array);
         size_t n = list ? json_object_array_length(list) : 0;
@@ -116,14 +124,16 @@ static void show_registries(const Screen *screen, json_object *status) {
                 json_object *o = json_object_array_get_idx(list, i);
                 const char *source = string_of(o, "source"), *helper = string_of(o, "helper");
 
-                hidden -= !is_true(o, "missing");
-                n_text = (size_t) snprintf(text, sizeof(text), "%s%s from %s%s%s%s", string_of(o, "name"),
+                hidden -= !is_true(o, "missing") && !covers(o, KEY_COVERS_NOTHING);
+                n_text = (size_t) snprintf(text, sizeof(text), "%s%s from %s%s%s%s%s%s", string_of(o, "name"),
                                            is_true(o, "missing") ? " (not there yet)" : "",
                                            is_true(o, "foreign") ? "the environment file, in it by other means"
                                            : str_empty(source)   ? "the environment file, kept"
                                                                  : source,
                                            str_empty(helper) ? "" : ", docker-credential-", helper,
-                                           is_true(o, "identity_token") ? ", an identity token" : "");
+                                           is_true(o, "identity_token") ? ", an identity token" : "",
+                                           covers(o, KEY_COVERS_HOST) ? "" : "; ",
+                                           covers(o, KEY_COVERS_HOST) ? "" : string_of(o, "images"));
                 if (n_text < sizeof(text) && !str_empty(helper))
                         describe_lease(o, text + n_text, sizeof(text) - n_text);
                 print_field(screen, i == 0 ? "Registries:" : "", text);

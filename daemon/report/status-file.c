@@ -107,6 +107,14 @@ static void append_object(Builder *b, json_object *list, Builder *item) {
         append(b, list, item->object);
 }
 
+static void add_coverage(Builder *b, const SyncEntry *e) {
+        char images[sizeof(e->registry) * 3 + 128];
+
+        key_coverage_describe(e->registry, e->coverage, images, sizeof(images));
+        add_string(b, "covers", key_coverage_to_string(e->coverage));
+        add_string(b, "images", images);
+}
+
 static void add_registries(Builder *b, const Facts *f) {
         json_object *list = json_object_new_array();
 
@@ -124,6 +132,7 @@ static void add_registries(Builder *b, const Facts *f) {
                 add_moment(&o, "asked_again", e->due_usec);
                 add_boolean(&o, "failing", e->failing);
                 add_boolean(&o, "missing", e->missing);
+                add_coverage(&o, e);
                 append_object(b, list, &o);
         }
         add(b, "registries", list);

@@ -16,6 +16,7 @@ typedef struct WrittenLine {
         WrittenKind kind;
         unsigned n_registries; /* whose entries are ours */
         char registries[sizeof(((SyncReport *) NULL)->registries)];
+        char coverages[sizeof(((SyncReport *) NULL)->coverages)];
         char file[PATH_MAX];
 } WrittenLine;
 
@@ -62,8 +63,9 @@ static void say(const WrittenLine *line, unsigned n) {
                 (void) snprintf(of, sizeof(of), " (the last of %u changes)", n);
         switch (line->kind) {
         case WRITTEN:
-                log_event(LOG_INFO, MESSAGE_WRITTEN, fields, "Wrote the credentials of %s %s to %s%s: %s", count,
-                          registries, line->file, of, line->registries);
+                log_event(LOG_INFO, MESSAGE_WRITTEN, fields, "Wrote the credentials of %s %s to %s%s: %s%s%s", count,
+                          registries, line->file, of, line->registries, str_empty(line->coverages) ? "" : ". ",
+                          line->coverages);
                 break;
         case WRITTEN_BACK:
                 log_event(LOG_NOTICE, MESSAGE_WRITTEN, fields,
@@ -112,6 +114,7 @@ static void tell_line(WrittenLines *w, const Settings *settings, const SyncRepor
         w->last.kind = kind;
         w->last.n_registries = report->n_registries - report->n_foreign;
         (void) snprintf(w->last.registries, sizeof(w->last.registries), "%s", report->registries);
+        (void) snprintf(w->last.coverages, sizeof(w->last.coverages), "%s", report->coverages);
         (void) snprintf(w->last.file, sizeof(w->last.file), "%s", file);
         w->n_folded++;
         if (!w->event || (!armed(w) && (arm(w) < 0 || w->n_folded == 1)))

@@ -45,6 +45,31 @@ def test_shown(host):
     assert shown.startswith("\033[32m● live\033[0m since ")
 
 
+def test_images_of_each_key(host):
+    """A key that does not cover all images of its host is described, and one that no image can use is a problem, not a registry."""
+    path = f"{REGISTRY}/team"
+    images = f"only images whose names begin with {path}, even {path}-x"
+    host.login(path)
+    daemon = host.run_live()
+    status = wait_state(host, "live")
+    assert [(r["name"], r["covers"], r["images"]) for r in status["registries"]] == [
+        (REGISTRY, "host", f"all images of {REGISTRY}"), (path, "path", images)]
+    assert f"{path} from {host.credentials.path}; {images}\n" in host.run_verb("status").stdout
+    daemon.wait_said(f"{REGISTRY}, {path}. {path}: {images}")
+    assert f"{path}: used for {images}" in host.run_verb("check").stdout
+
+    host.login("docker.io/myorg")
+    status = wait_state(host, "problem")
+    assert status["registry_count"] == 2 and len(status["registries"]) == 2
+    assert "no image can use the login 'docker.io/myorg'" in status["problems"][0]["text"]
+    shown = host.run_verb("status")
+    assert shown.returncode == 3 and "Run 'docker logout docker.io/myorg'" in " ".join(shown.stdout.split())
+    checked = host.run_verb("check")
+    assert checked.returncode == 1 and "no image can use the login 'docker.io/myorg'" in " ".join(checked.stdout.split())
+    daemon.wait_said("no image can use the login 'docker.io/myorg'")
+    assert "docker.io/myorg" not in host.environment_file.read_text()
+
+
 def test_first_login_is_waited_for(host):
     """A host to which nobody has logged in yet has no problem."""
     daemon = host.run()

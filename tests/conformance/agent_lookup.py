@@ -8,6 +8,7 @@ import json
 from typing import NamedTuple
 
 DOCKER_HUB = "index.docker.io/v1/"
+HUB_HOSTS = ("docker.io", "index.docker.io", "registry-1.docker.io")
 
 
 class Auth(NamedTuple):
@@ -64,17 +65,37 @@ def strip(entries):
     return found
 
 
+def index_name(image):
+    """ParseRepositoryTag() and splitReposName(): the part of the name that decides where it is looked up."""
+    repository, colon, tag = image.rpartition(":")
+    if not colon or "/" in tag:
+        repository = image
+    first, slash, _ = repository.partition("/")
+    return first if slash and (set(".:") & set(first) or first == "localhost") else "docker.io"
+
+
+def choose_key(keys, image, order):
+    """GetAuthconfig() with the map in this order."""
+    host = index_name(image)
+    longest = host if host in keys else ""
+    for key in order:
+        if key.split("/", 1)[0] == host and (not longest or (len(key) > len(longest) and image.startswith(key))):
+            longest = key
+    return longest
+
+
+def matches(entries, image):
+    """The keys that the agent may use for the image, one for each order of its map, as a set."""
+    if index_name(image) in HUB_HOSTS:
+        return {DOCKER_HUB} & set(entries)
+    below = sorted((key for key in entries if key.split("/", 1)[0] == index_name(image)), key=len)
+    # The order of the others makes no difference: a longer one replaces a shorter one either way (test_agent_lookup.py).
+    return {choose_key(entries, image, [first, *below]) for first in below}
+
+
 def lookup(entries, image):
     """What the agent pulls the image with; None: nothing."""
-    first, slash, _ = image.partition("/")
-    if not slash or not (set(".:") & set(first) or first == "localhost"):
-        return entries.get(DOCKER_HUB)
-
-    found = entries.get(first)
-    below = [key for key in entries if key != first and key.split("/")[0] == first]
-    fitting = [key for key in below if image.startswith(key)]
-    if fitting:
-        return entries[max(fitting, key=len)]
-    if found is None and len(below) > 1:
-        raise Chance(f"any of {below}")
-    return found if found is not None else entries[below[0]] if below else None
+    keys = matches(entries, image)
+    if len(keys) > 1:
+        raise Chance(f"any of {keys}")
+    return entries[keys.pop()] if keys else None

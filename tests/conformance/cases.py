@@ -5,8 +5,11 @@ byte where bytes matter."""
 import base64
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from agent_lookup import Auth
+
+INPUTS = Path(__file__).parent / "inputs"
 
 PW = Auth("puller", "s3cr3t")
 OTHER = Auth("other", "s3cond")
@@ -254,4 +257,53 @@ HELPERS = [
          {IMAGE: None, "good.example/x": PW}, says="docker-credential-nowhere", problem=True),
 ]
 
-CASES = [*FROM_TOOLS, *KEYS, *VALUES, *FILES, *HELPERS]
+
+
+def given(name):
+    """A file as people have reported it."""
+    return (INPUTS / name).read_text()
+
+
+def useless(name, images, says):
+    """A key that the agent can match with no image: it is not written, and not counted."""
+    return Case(name, [given(f"unmatchable-keys/{name}.json")], dict.fromkeys(images), kind=None, problem=True, says=says)
+
+
+ACR_USER = "00000000-0000-0000-0000-000000000000"
+ACR_TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjE3fQ.c2ln"
+GCR_KEY = Auth("_json_key", '{\n  "type": "service_account",\n  "private_key": "-----BEGIN\\nABC\\n-----END\\n"\n}')
+GCR_BASE64 = Auth("_json_key_base64", base64.b64encode(GCR_KEY.password.encode()).decode())
+T_ENTRY = {"t.example": {"identitytoken": TOKEN.token}}
+
+COVERAGE = [
+    useless("docker_io_myorg", ["myorg/app", "docker.io/myorg/app"], "no image can use the login 'docker.io/myorg'"),
+    useless("https___index_docker_io_v1_user", ["user/app", "docker.io/user/app"],
+            "no image can use the login 'https://index.docker.io/v1/user'"),
+    useless("__r_example_com", ["a.r.example.com/app", "r.example.com/app"], "no image can use the login '*.r.example.com'"),
+    useless("helper-glob", ["a.example.com/app"], "credHelpers has the pattern '*.example.com'"),
+    useless("myserver", ["myserver/app"], "no image can use the login 'myserver'"),
+    Case("registry_hub_docker_com", [given("unmatchable-keys/registry_hub_docker_com.json")],
+         {"registry.hub.docker.com/library/nginx": PW, "nginx": None, "org/app": None},
+         says="no other image of Docker Hub uses it"),
+    Case("a useless key beside a good one", [cli({"docker.io/myorg": entry(OTHER), HUB: entry()})], {"myorg/app": PW},
+         says="no image can use the login 'docker.io/myorg'", problem=True),
+    Case("a useless key that is left out on purpose", [cli({"docker.io/myorg": entry(OTHER), HUB: entry()})],
+         {"myorg/app": PW}, settings={"Credentials.Exclude": "docker.io"}, says="is left out, as Exclude= says"),
+    Case("the only key of a host", [cli({f"{R}/team": entry()})], {IMAGE: PW, f"{R}/rest/app": PW}),
+    Case("a path with capital letters", [cli({R: entry(), f"{R}/Team": entry(OTHER)})], {IMAGE: PW}, problem=True,
+         says=f"no image can use the login '{R}/Team'"),
+
+    Case("gcr-beside-acr", [given("gcr-beside-acr/config.json")],
+         {"gcr.io/p/app": GCR_KEY, "x.azurecr.io/app": Auth(ACR_USER, ACR_TOKEN)}),
+    Case("gcr-beside-acr, key-alone", [given("gcr-beside-acr/key-alone.json")], {"gcr.io/p/app": GCR_KEY}),
+    Case("an identity token of Azure, with AuthType=dockercfg", [cli({"x.azurecr.cn": {"identitytoken": ACR_TOKEN}})],
+         {"x.azurecr.cn/app": Auth(ACR_USER, ACR_TOKEN)}, settings={"Agent.AuthType": "dockercfg"}),
+    Case("a helper's identity token of Azure beside a key file", [cli({"https://gcr.io": entry(GCR_KEY)}, credHelpers={
+        "x.azurecr.io": "test"})], {"gcr.io/p/app": GCR_KEY, "x.azurecr.io/app": Auth(ACR_USER, TOKEN.token)},
+         helpers={"test": store({"x.azurecr.io": ("<token>", TOKEN.token)})}),
+    Case("a key file beside another identity token", [cli({"gcr.io": entry(GCR_KEY), **T_ENTRY})],
+         {"t.example/app": TOKEN, "gcr.io/p/app": None}, kind="docker", problem=True,
+         says="docker login -u _json_key_base64 --password-stdin gcr.io"),
+]
+
+CASES = [*FROM_TOOLS, *KEYS, *VALUES, *FILES, *HELPERS, *COVERAGE]

@@ -10,6 +10,9 @@
 #define ENTRY "{\"auth\":\"" AUTH "\"}"
 #define FIELDS "\"username\":\"user\",\"password\":\"password\""
 
+#define ACR_USER "00000000-0000-0000-0000-000000000000"
+#define ACR_AUTH "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwOnQ=" /* ACR_USER:t */
+
 static const DigestKey key = {{9}};
 
 static void add(Credentials *c, const char *registry, const char *username, const char *password, const char *token,
@@ -138,6 +141,58 @@ static void test_format_refuses(void **state _unused_) {
                 add(&c, "b.example", NULL, NULL, "tok", NULL);
                 expect_refused(&c, AUTH_TYPE_AUTO, "AuthType=docker");
         }
+}
+
+/* dockercfg carries an identity token of Azure as a password, and docker no password that JSON would escape. */
+static void test_format_azure(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        add(&c, "x.azurecr.io", ACR_USER, "", "t", NULL);
+        expect_format(&c, AUTH_TYPE_AUTO, "docker",
+                      "{\"x.azurecr.io\":{\"username\":\"" ACR_USER "\",\"password\":\"\",\"identitytoken\":\"t\"}}");
+        add(&c, "gcr.io", "_json_key", "{\"a\":\n1}", NULL, NULL);
+        expect_format(&c, AUTH_TYPE_AUTO, "dockercfg",
+                      "{\"gcr.io\":{\"auth\":\"X2pzb25fa2V5OnsiYSI6CjF9\"},\"x.azurecr.io\":{\"auth\":\"" ACR_AUTH
+                      "\"}}");
+        /* The list has the form that is written. */
+        expect_format(&c, AUTH_TYPE_AUTO, "dockercfg",
+                      "{\"gcr.io\":{\"auth\":\"X2pzb25fa2V5OnsiYSI6CjF9\"},\"x.azurecr.io\":{\"auth\":\"" ACR_AUTH
+                      "\"}}");
+}
+
+/* What no type carries beside the others is named, with a way out. */
+static void expect_advice(AuthType type, const char *username, const char *password, const char *token,
+                          const char *advice) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        add(&c, "r.example", username, password, token, NULL);
+        add(&c, "gcr.io", "_json_key_2", type == AUTH_TYPE_DOCKERCFG ? "\"" : "p", NULL, NULL);
+        add(&c, "t.example", NULL, NULL, type == AUTH_TYPE_DOCKERCFG ? NULL : "tok", NULL);
+        expect_refused(&c, type, advice);
+}
+
+static void test_advice(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        expect_advice(AUTH_TYPE_AUTO, "_json_key", "hunter2\"", NULL,
+                      "AuthType=docker, needed for t.example: they have a quote");
+        expect_advice(AUTH_TYPE_AUTO, "_json_key", "hunter2\"", NULL,
+                      "base64 -w0 KEY.json | docker login -u _json_key_base64 --password-stdin r.example");
+        expect_advice(AUTH_TYPE_DOCKER, "user", "hunter2\"", NULL, "move this one to AWS Secrets Manager");
+        expect_advice(AUTH_TYPE_DOCKERCFG, NULL, NULL, "hunter2", "with a user name and a password");
+        expect_advice(AUTH_TYPE_DOCKERCFG, "us:er", "hunter2", NULL, "with a user name that has no colon");
+
+        add(&c, "r.example", NULL, NULL, "hunter2", NULL);
+        expect_refused(&c, AUTH_TYPE_DOCKERCFG, "Set [Agent] AuthType=auto, which carries all of these credentials");
+}
+
+/* No type carries the first of these; that is no reason to drop the other one. */
+static void test_type_for_the_others(void **state _unused_) {
+        _cleanup_(credentials_done) Credentials c = {0};
+
+        add(&c, "r.example", "us:er", "hunter2\"", NULL, NULL);
+        add(&c, "gcr.io", "_json_key", "\"", NULL, NULL);
+        expect_refused(&c, AUTH_TYPE_AUTO, "AuthType=dockercfg: they have a user name with a colon");
 }
 
 /* What cannot be carried keeps its former form, where that can. */
@@ -429,29 +484,43 @@ static void check_groups(const Values (*groups)[6], size_t n_groups) {
 
 static void test_digest(void **state _unused_) {
         static const Values groups[][6] = {
-                {{"", ""}, {NULL, ""}, {"dockercfg", "{}"}, {"docker", "{}"}, {"docker", "{\"r\":{}}"}},
-                {{"dockercfg", "{\"r\":" ENTRY "}"},
-                 {"dockercfg", " {\"r\" :\t" ENTRY "}"},
-                 {"dockercfg", "{\"https://r\":" ENTRY "}"},
-                 {"dockercfg", "{\"r\":{\"auth\":\"" AUTH "\",\"email\":\"x\"}}"},
-                 {"dockercfg", "{\"r\":" ENTRY ",\"s\":{\"auth\":\"!\"}}"},
-                 {"docker", "{\"r\":{" FIELDS "}}"}},
-                {{"dockercfg", "{\"r\":" ENTRY ",\"s\":" ENTRY "}"},
-                 {"dockercfg", "{\"s\":" ENTRY ",\"r\":" ENTRY "}"}},
-                {{"dockercfg", "{\"s\":" ENTRY "}"}},
+                {{"", ""},
+                 {NULL, ""},
+                 {"dockercfg", "{}"},
+                 {"docker", "{}"},
+                 {"docker", "{\"r.e\":{}}"},
+                 {"dockercfg",
+                  "{\"docker.io\":" ENTRY ",\"r\":" ENTRY ",\"*.r.e\":" ENTRY "}"}}, /* no image uses these */
+                {{"dockercfg", "{\"r.e\":" ENTRY "}"},
+                 {"dockercfg", " {\"r.e\" :\t" ENTRY "}"},
+                 {"dockercfg", "{\"https://r.e\":" ENTRY "}"},
+                 {"dockercfg", "{\"r.e\":{\"auth\":\"" AUTH "\",\"email\":\"x\"}}"},
+                 {"dockercfg", "{\"r.e\":" ENTRY ",\"s.e\":{\"auth\":\"!\"}}"},
+                 {"docker", "{\"r.e\":{" FIELDS "}}"}},
+                {{"dockercfg", "{\"r.e\":" ENTRY ",\"s.e\":" ENTRY "}"},
+                 {"dockercfg", "{\"s.e\":" ENTRY ",\"r.e\":" ENTRY "}"}},
+                {{"dockercfg", "{\"s.e\":" ENTRY "}"}},
                 /* The agent finds only one of these for an image of Docker Hub. */
                 {{"dockercfg", "{\"" REGISTRY_DOCKER_HUB "\":" ENTRY "}"},
                  {"dockercfg", "{\"index.docker.io/v1/\":" ENTRY "}"}},
-                {{"dockercfg", "{\"docker.io\":" ENTRY "}"}},
-                {{"dockercfg", "{\"https://r/v2/\":" ENTRY "}"}},
-                {{"dockercfg", "{\"r\":{\"auth\":\"dXNlcjpwYXNzd29yZAo=\"}}"}},
+                {{"dockercfg", "{\"https://r.e/v2/\":" ENTRY "}"}},
+                {{"dockercfg", "{\"r.e\":{\"auth\":\"dXNlcjpwYXNzd29yZAo=\"}}"}},
                 /* The same bytes, cut in another place. */
-                {{"docker", "{\"r\":{\"username\":\"ab\",\"password\":\"c\"}}"}},
-                {{"docker", "{\"r\":{\"username\":\"a\",\"password\":\"bc\"}}"}},
-                {{"docker", "{\"ra\":{\"username\":\"b\",\"password\":\"c\"}}"}},
-                {{"docker", "{\"r\":{" FIELDS ",\"identitytoken\":\"t\"}}"}},
+                {{"docker", "{\"r.e\":{\"username\":\"ab\",\"password\":\"c\"}}"}},
+                {{"docker", "{\"r.e\":{\"username\":\"a\",\"password\":\"bc\"}}"}},
+                {{"docker", "{\"r.ea\":{\"username\":\"b\",\"password\":\"c\"}}"}},
+                {{"docker", "{\"r.e\":{" FIELDS ",\"identitytoken\":\"t\"}}"}},
+                /* Azure takes an identity token as a password, too. */
+                {{"docker", "{\"r.azurecr.io\":{\"identitytoken\":\"t\"}}"},
+                 {"docker", "{\"r.azurecr.io\":{\"username\":\"" ACR_USER "\",\"identitytoken\":\"t\"}}"},
+                 {"docker", "{\"r.azurecr.io\":{\"username\":\"" ACR_USER "\",\"password\":\"t\"}}"},
+                 {"dockercfg", "{\"r.azurecr.io\":{\"auth\":\"" ACR_AUTH "\"}}"}},
+                {{"docker", "{\"r.azurecr.io\":{\"username\":\"user\",\"password\":\"t\"}}"}},
                 /* All are dropped: that is neither "none" nor anything good. */
-                {{"nonsense", "{}"}, {"dockercfg", "{"}, {"docker", ""}, {"dockercfg", "{\"r\":" ENTRY ",\"s\":1}"}},
+                {{"nonsense", "{}"},
+                 {"dockercfg", "{"},
+                 {"docker", ""},
+                 {"dockercfg", "{\"r.e\":" ENTRY ",\"s.e\":1}"}},
         };
 
         check_groups(groups, ELEMENTSOF(groups));
@@ -567,6 +636,9 @@ int main(void) {
                 cmocka_unit_test(test_format_docker),
                 cmocka_unit_test(test_format_colon_in_name),
                 cmocka_unit_test(test_format_refuses),
+                cmocka_unit_test(test_format_azure),
+                cmocka_unit_test(test_advice),
+                cmocka_unit_test(test_type_for_the_others),
                 cmocka_unit_test(test_format_keeps_the_former),
                 cmocka_unit_test(test_format_foreign_entries),
                 cmocka_unit_test(test_content_that_the_agent_ignores),

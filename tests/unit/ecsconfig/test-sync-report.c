@@ -18,9 +18,9 @@ static void test_names(void **state _unused_) {
                 size_t size;
                 const char *expected;
         } table[] = {
-                {100, "aaaa.example, bbbb.example, cc"},
-                {34, "aaaa.example, bbbb.example, cc"},
-                {33, "aaaa.example, bbbb.example..."},
+                {100, "aaaa.example, bbbb.example, c:1"},
+                {35, "aaaa.example, bbbb.example, c:1"},
+                {34, "aaaa.example, bbbb.example..."},
                 {30, "aaaa.example, bbbb.example..."},
                 {29, "aaaa.example..."},
                 {18, "aaaa.example..."},
@@ -35,7 +35,8 @@ static void test_names(void **state _unused_) {
         put(&c, "aaaa.example", "user", "password", NULL);
         put(&c, "bbbb.example", NULL, NULL, "token");
         put(&c, "bbbb.without", NULL, NULL, NULL);
-        put(&c, "cc", "user", "password", NULL);
+        put(&c, "c:1", "user", "password", NULL);
+        put(&c, "d", "user", "password", NULL); /* no image uses this key */
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 char names[100];
 
@@ -43,6 +44,24 @@ static void test_names(void **state _unused_) {
                 if (!streq(names, table[i].expected))
                         fail_msg("%zu: %s", table[i].size, names);
         }
+}
+
+static void test_coverages(void **state _unused_) {
+        static const char all[] = "a.example/x: only images whose names begin with a.example/x, even a.example/x-x; "
+                                  "nohost: no image";
+        _cleanup_(credentials_done) Credentials c = {0};
+        char text[sizeof(all)];
+
+        put(&c, "a.example", "user", "password", NULL);
+        sync_describe_coverages(&c, text, sizeof(text));
+        assert_string_equal(text, "");
+        put(&c, "a.example/x", "user", "password", NULL);
+        put(&c, "nohost", "user", "password", NULL);
+        put(&c, "other", NULL, NULL, NULL);
+        sync_describe_coverages(&c, text, sizeof(text));
+        assert_string_equal(text, all);
+        sync_describe_coverages(&c, text, sizeof(text) - 1);
+        assert_string_equal(text + strlen(text) - strlen("i..."), "i...");
 }
 
 static void test_heaviest_first(void **state _unused_) {
@@ -180,6 +199,7 @@ static void test_entries(void **state _unused_) {
                 assert_int_equal(a->due_usec, b->due_usec);
                 assert_int_equal(a->failing, b->failing);
                 assert_int_equal(a->missing, b->missing);
+                assert_int_equal(a->coverage, *a->registry ? KEY_COVERS_HOST : KEY_COVERS_NOTHING);
         }
 
         sync_describe_entries(&c, NULL, &report);
@@ -227,11 +247,9 @@ static void test_the_first_of_many(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_names),
-                cmocka_unit_test(test_heaviest_first),
-                cmocka_unit_test(test_entries),
-                cmocka_unit_test(test_lease_of_before),
-                cmocka_unit_test(test_the_first_of_many),
+                cmocka_unit_test(test_names),           cmocka_unit_test(test_coverages),
+                cmocka_unit_test(test_heaviest_first),  cmocka_unit_test(test_entries),
+                cmocka_unit_test(test_lease_of_before), cmocka_unit_test(test_the_first_of_many),
         };
 
         return cmocka_run_group_tests_name("sync-report", tests, NULL, NULL);

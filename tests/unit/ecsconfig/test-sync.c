@@ -340,6 +340,96 @@ static void test_helper_answers(void **state) {
         assert_false(report.asked);
 }
 
+#define ACR_AUTH "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwOnRva2Vu" /* 00000000-…-000000000000:token */
+#define ACR_LINES                                                                                                 \
+        "ECS_ENGINE_AUTH_TYPE=dockercfg\n"                                                                        \
+        "ECS_ENGINE_AUTH_DATA={\"gcr.io\":{\"auth\":\"X2pzb25fa2V5OiI=\"},\"x.azurecr.io\":{\"auth\":\"" ACR_AUTH \
+        "\"}}\n"
+
+static void expect_unchanged(const Host *h, Asking ask, SyncReport *ret) {
+        sync_run(&h->sources, &h->settings, &key, ask, ret);
+        assert_int_equal(ret->outcome, SYNC_UNCHANGED);
+        assert_int_equal(ret->problems.n_items, 0);
+        assert_int_equal(ret->n_registries, 2);
+        unit_assert_file(h->environment, ACR_LINES);
+}
+
+/* The helper gives an identity token of Azure, and the key file beside it needs the type dockercfg. The token that was
+ * written as a password is the helper's answer: nothing is asked or written again. */
+static void test_azure_token_of_a_helper(void **state) {
+        Host *h = *state;
+        SyncReport report, again;
+
+        set_up_helper(h, "echo '{\"Username\":\"<token>\",\"Secret\":\"token\"}'");
+        unit_write_file(h->credentials, "{\"auths\":{\"gcr.io\":{\"auth\":\"X2pzb25fa2V5OiI=\"}},"
+                                        "\"credHelpers\":{\"x.azurecr.io\":\"unit-sync\"}}");
+        expect(h, SYNC_WRITTEN, 2, &report);
+        assert_int_equal(report.problems.n_items, 0);
+        unit_assert_file(h->environment, ACR_LINES);
+
+        unit_write_file(PROGRAM, "#!/bin/sh\nexit 1\n");
+        expect_unchanged(h, ASK_DUE, &again);
+        assert_ask_in(&again, 2400);
+        assert_true(digest_equal(&again.digest, &report.digest));
+        expect_unchanged(h, ASK_NOBODY, &again);
+        assert_ask_in(&again, 2400);
+
+        /* Without the key file the token is written as it is. To the agent that is the same login. */
+        unit_write_file(PROGRAM,
+                        "#!/bin/sh\ncat > /dev/null\necho '{\"Username\":\"<token>\",\"Secret\":\"token\"}'\n");
+        unit_write_file(h->credentials, "{\"credHelpers\":{\"x.azurecr.io\":\"unit-sync\"}}");
+        expect(h, SYNC_WRITTEN, 1, &report);
+        unit_assert_file(h->environment, "ECS_ENGINE_AUTH_TYPE=docker\n"
+                                         "ECS_ENGINE_AUTH_DATA={\"x.azurecr.io\":{\"identitytoken\":\"token\"}}\n");
+}
+
+/* A later file cannot be read: the written form of the token is no other credential. */
+static void test_azure_token_while_a_file_is_broken(void **state) {
+        Host *h = *state;
+        _cleanup_free_ char *later = unit_path(h->directory, "later.json");
+        char *files[] = {h->credentials, later, NULL};
+        SyncReport report;
+
+        unit_write_file(h->environment, "");
+        unit_write_file(h->credentials, "{\"auths\":{\"gcr.io\":{\"auth\":\"X2pzb25fa2V5OiI=\"},"
+                                        "\"x.azurecr.io\":{\"identitytoken\":\"token\"}}}");
+        expect(h, SYNC_WRITTEN, 2, &report);
+        expect_unchanged(h, ASK_ALL, &report);
+
+        unit_write_file(later, "{");
+        h->sources.files = files;
+        expect(h, SYNC_UNCHANGED, 2, &report);
+        assert_int_equal(report.problems.n_items, 1);
+        unit_assert_problem(&report.problems, "later.json:1:2: not valid JSON");
+        unit_assert_file(h->environment, ACR_LINES);
+        h->sources.files = h->files;
+}
+
+/* Such a key costs no write and no restart, and is none of the registries. */
+static void test_key_that_no_image_can_use(void **state) {
+        const Host *h = *state;
+        SyncReport report, with;
+
+        unit_write_file(h->environment, "");
+        unit_write_file(h->credentials, LOGGED_IN);
+        expect(h, SYNC_WRITTEN, 1, &report);
+        unit_write_file(h->credentials, "{\"auths\":{\"docker.io/myorg\":{\"auth\":\"" AUTH "\"},"
+                                        "\"registry.example\":{\"auth\":\"" AUTH "\"}}}");
+        expect(h, SYNC_UNCHANGED, 1, &with);
+        unit_assert_problem(&with.problems, "no image can use the login 'docker.io/myorg'");
+        assert_false(sync_is_well(&with));
+        assert_string_equal(with.entries[1].registry, "");
+
+        /* An older ecs-authd has written it: the agent needs no restart to get rid of it. */
+        unit_write_file(h->environment, "ECS_ENGINE_AUTH_TYPE=dockercfg\n"
+                                        "ECS_ENGINE_AUTH_DATA={\"docker.io/myorg\":{\"auth\":\"" AUTH "\"},"
+                                        "\"registry.example\":{\"auth\":\"" AUTH "\"}}\n");
+        assert_int_equal(sync_look(&h->settings, &key, &with), 0);
+        assert_true(digest_equal(&with.digest, &report.digest));
+        assert_int_equal(with.n_registries, 1);
+        assert_string_equal(with.coverages, "docker.io/myorg: no image");
+}
+
 /* That it has none is an answer, too, and no failure. */
 static void test_helper_has_none(void **state) {
         Host *h = *state;
@@ -634,6 +724,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_directory_that_cannot_be_synced, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_half_of_an_environment_file, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_helper_answers, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_azure_token_of_a_helper, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_azure_token_while_a_file_is_broken, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_key_that_no_image_can_use, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_helper_has_none, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answer_that_cannot_be_written, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answer_that_makes_the_line_too_long, set_up, tear_down),

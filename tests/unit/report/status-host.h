@@ -22,7 +22,8 @@ static inline void status_host_fill(void) {
         SyncReport *s = &f->file.sync;
 
         *s = (SyncReport){.outcome = SYNC_UNCHANGED, .digest_known = true, .n_registries = 2};
-        s->entries[0] = (SyncEntry){.registry = "r.example", .source = "/root/.docker/config.json"};
+        s->entries[0] = (SyncEntry){
+                .registry = "r.example", .source = "/root/.docker/config.json", .coverage = KEY_COVERS_HOST};
         s->entries[1] = (SyncEntry){.registry = "s.example",
                                     .source = "/etc/docker/config.json",
                                     .helper = "some",
@@ -30,8 +31,10 @@ static inline void status_host_fill(void) {
                                     .asked_usec = 1000000000000000,
                                     .end_usec = 1000000001000000,
                                     .due_usec = 1000000002000000,
-                                    .failing = true};
-        s->entries[2] = (SyncEntry){.registry = "t.example", .helper = "other", .missing = true};
+                                    .failing = true,
+                                    .coverage = KEY_COVERS_HOST};
+        s->entries[2] =
+                (SyncEntry){.registry = "t.example/x", .helper = "other", .missing = true, .coverage = KEY_COVERS_PATH};
         problems_add(&s->problems, LOG_ERR, "an error");
         problems_add(&s->problems, LOG_WARNING, "a warning");
         problems_add(&s->problems, LOG_INFO, "left out");

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "credentials/credentials.h"
+
+/* Azure Container Registry takes an identity token also as the password of the user
+ * 00000000-0000-0000-0000-000000000000 (Microsoft, "az acr login --expose-token"). In this form dockercfg can carry
+ * it. */
+
+/* Returns the identity token of an entry of Azure Container Registry, in whichever form the entry has it; NULL: the
+ * entry has none, or is of another registry. */
+const char *acr_token(const Credential *c);
+
+/* Returns the entry with its identity token as a password. The strings are those of c. */
+Credential acr_token_as_password(const Credential *c);
+
+/* Returns whether both entries log in with the same names and secrets; the two forms of a token are the same. */
+bool acr_same_login(const Credential *a, const Credential *b);
