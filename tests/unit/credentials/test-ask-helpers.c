@@ -426,7 +426,8 @@ static void test_no_credentials_is_an_answer(void **state) {
         h->now += SECONDS(6);
         look(h);
         expect_secret(h, "one.example", NULL);
-        unit_assert_problem(&h->problems, "it has no credentials for it; none are used. Run 'docker login' for it");
+        unit_assert_problem(&h->problems,
+                            "it has no credentials for it; none are used. Run 'docker login one.example'");
         for (unsigned i = 0; i < h->problems.n_items; i++)
                 assert_null(strstr(h->problems.items[i].text, "no luck")); /* that was before */
         h->now += SECONDS(60);
