@@ -130,8 +130,10 @@ static int begin_entry(const char *key, const Source *s, Credential *c) {
 
         r = registry_normalize(key, &c->registry);
         if (r == -EINVAL) {
-                problems_add(s->problems, LOG_ERR, "%s: the key '%.64s' is not the name of a registry; left out",
-                             s->path, registry_showable(key));
+                problems_add(
+                        s->problems, LOG_ERR,
+                        "%s: the key '%.64s' is not the name of a registry; left out. Remove the entry in an editor",
+                        s->path, registry_showable(key));
                 return 1;
         }
         if (r < 0)
