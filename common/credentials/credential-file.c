@@ -361,9 +361,9 @@ int credfile_parse(Credentials *c, const char *path, const char *text, size_t si
         _cleanup_(credentials_done) Credentials file = {0};
         _cleanup_json_ json_object *top = NULL;
         Source source = {.path = path, .exclude = exclude, .problems = problems};
-        char why[FORM_WHY_MAX];
-        FileForm form;
-        size_t offset;
+        char why[FORM_WHY_MAX] = "";
+        FileForm form = FORM_CONFIG;
+        size_t offset = 0;
         int r;
 
         r = parse_json(path, text, size, &top, problems);

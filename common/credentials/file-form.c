@@ -218,7 +218,7 @@ static int judge_members(const Recognition *r, FileForm *ret) {
 int file_form_recognize(json_object *top, const char *text, size_t size, FileForm *ret, size_t *ret_offset,
                         char ret_why[static FORM_WHY_MAX]) {
         const Recognition recognition = {.top = top, .text = text, .size = size, .offset = ret_offset, .why = ret_why};
-        bool any;
+        bool any = false;
         int r;
 
         r = check_sources(&recognition, &any);
