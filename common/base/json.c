@@ -3,6 +3,7 @@
 
 #include "base/printable.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <strings.h>
 
@@ -35,6 +36,10 @@ typedef struct Scan {
         size_t members[DEPTH_MAX];
         unsigned depth;
         size_t memory, memory_max; /* that its values will take */
+
+        const char *wanted; /* name of the member that json_find_member() searches for; NULL: none */
+        unsigned n_wanted;  /* how many members of that name are still to come */
+        size_t found;       /* offset of the member */
 
         json_tokener *tokener; /* NULL: it is only looked at */
         json_object *top;      /* what json-c has made of it */
@@ -125,6 +130,39 @@ static bool scan_string(Scan *s, bool name) {
         }
 }
 
+/* Returns the character of an escape that stands for ASCII; 0: another one. *at: behind the backslash; moves on. */
+static char unescape(const char *text, size_t *at) {
+        char digits[3] = {0};
+
+        if (strncmp(text + *at, "u00", 3) != 0)
+                return 0;
+        memcpy(digits, text + *at + 3, 2);
+        *at += 5;
+        return (char) strtoul(digits, NULL, 16);
+}
+
+/* Compares a string of the text with a name, in upper or lower case. at: its opening quote. */
+static bool is_named(const char *text, size_t at, const char *name) {
+        for (at++; *name; name++) {
+                char c = text[at++];
+
+                if (c == '"')
+                        return false;
+                if (c == '\\')
+                        c = unescape(text, &at);
+                if (tolower((unsigned char) c) != tolower((unsigned char) *name))
+                        return false;
+        }
+        return text[at] == '"';
+}
+
+static void note_member(Scan *s, size_t start) {
+        if (s->n_wanted == 0 || s->depth != 1 || !is_named(s->text, start, s->wanted))
+                return;
+        s->n_wanted--;
+        s->found = start;
+}
+
 static bool hand_on(Scan *s, const char *text, size_t size) {
         enum json_tokener_error error;
 
@@ -198,6 +236,7 @@ static bool scan_name(Scan *s) {
             !take_memory(s,
                          MEMORY_NAME + s->at - start + (++s->members[s->depth - 1] > MEMBERS_FREE ? MEMORY_MEMBER : 0)))
                 return false;
+        note_member(s, start);
         skip_blanks(s);
         if (!skip_one(s, ":"))
                 return refuse(s, "a ':' is missing");
@@ -359,19 +398,13 @@ int json_parse_answer(const char *text, json_object **ret) {
         return parse(&s, false, 0, ret);
 }
 
-bool json_field_last(json_object *o, const char *name, json_object **ret) {
-        bool found = false;
+bool json_find_member(const char *text, size_t size, const char *name, unsigned nth, size_t *ret_offset) {
+        Scan s = {.text = text, .size = size, .memory_max = JSON_MEMORY_MAX, .wanted = name, .n_wanted = nth};
 
-        if (!json_object_is_type(o, json_type_object))
+        if (!scan(&s) || s.n_wanted > 0)
                 return false;
-
-        json_object_object_foreach(o, key, member) {
-                if (strcasecmp(key, name) == 0) {
-                        *ret = member;
-                        found = true;
-                }
-        }
-        return found;
+        *ret_offset = s.found;
+        return true;
 }
 
 json_object *json_field(json_object *o, const char *name, json_type type) {

@@ -8,6 +8,7 @@
 #include "credentials/credential-file.h"
 #include "credentials/helper-lifetime.h"
 #include "credentials/helper-network.h"
+#include "credentials/registry-name.h"
 #include "credentials/run-helpers.h"
 #include "credentials/token-expiry.h"
 
@@ -83,13 +84,20 @@ static int name_lease(const CredentialSettings *settings, const HelperRound *rou
 /* --- stores --- */
 
 /* As the store said when it was last asked. */
-static int list_from_leases(const HelperRound *round, const CredentialStore *store, Credentials *c) {
+static int list_from_leases(const CredentialSettings *settings, const HelperRound *round, const CredentialStore *store,
+                            Credentials *c) {
         for (size_t i = 0; i < round->leases->n_items; i++) {
                 const Lease *l = round->leases->items[i];
                 _cleanup_(credential_done) Credential entry = {0};
                 int r;
 
-                if (!l->listed || !streq(l->helper, store->helper) || credentials_find(c, l->registry))
+                if (!l->listed || !streq(l->helper, store->helper) || credentials_find(c, l->registry) ||
+                    registry_is_docker_own(l->registry))
+                        continue;
+                r = registry_is_excluded(l->registry, settings->exclude);
+                if (r < 0)
+                        return r;
+                if (r > 0)
                         continue;
                 entry = (Credential){.registry = strdup(l->registry),
                                      .key = strdup(l->key),
@@ -113,7 +121,7 @@ static int take_list(const CredentialSettings *settings, HelperRound *round, con
 
         lease_begin(lease);
         if (r >= 0)
-                r = credfile_parse_list(c, store, call->output, problems);
+                r = credfile_parse_list(c, store, call->output, settings->exclude, problems);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
@@ -141,7 +149,7 @@ static int take_store(const CredentialSettings *settings, HelperRound *round, Le
         if (call)
                 r = take_list(settings, round, call, lease, store, c, problems);
         if (r >= 0 && (!call || lease->failures > 0))
-                r = list_from_leases(round, store, c);
+                r = list_from_leases(settings, round, store, c);
         if (r < 0)
                 return r;
 
@@ -190,9 +198,16 @@ static const char *explain_error(int error) {
 }
 
 static void explain_failure(const Credential *c, const Lease *lease, Problems *problems) {
-        const char *consequence = credential_is_usable(c)   ? "the ones that stand in the file itself are used"
-                                  : lease->error == -ENOKEY ? "none are used. Run 'docker login' for it"
-                                                            : "an entry that the environment file has for it stays";
+        char consequence[PROBLEM_TEXT_MAX] = "an entry that the environment file has for it stays";
+
+        if (credential_is_usable(c)) {
+                (void) snprintf(consequence, sizeof(consequence), "the ones that stand in the file itself are used");
+        } else if (lease->error == -ENOKEY) {
+                char advice[PROBLEM_TEXT_MAX / 2];
+
+                credfile_advise_login(c, advice, sizeof(advice));
+                (void) snprintf(consequence, sizeof(consequence), "none are used. %s", advice);
+        }
 
         problems_add(problems, lease->error == -ENOKEY ? LOG_WARNING : LOG_ERR,
                      "%s: the credentials of %s from docker-credential-%s: %s%s%s; %s%s. By hand: echo %s | "
@@ -432,7 +447,7 @@ static int take_one(const CredentialSettings *settings, HelperRound *round, Cred
         else if (!call && !q->useless && is_lost(round, lease))
                 explain_lost(item, lease, problems);
         if (lease->fresh && lease->failures == 0)
-                credfile_check_characters(item, problems);
+                credfile_check_newline(item, problems);
         warn_of_short_lease(item, lease, problems);
         return 0;
 }

@@ -2,6 +2,7 @@
 #include "credentials/credential-entry.h"
 
 #include <openssl/evp.h>
+#include <strings.h>
 
 #include "base/secret.h"
 
@@ -74,27 +75,64 @@ static int copy_string(json_object *o, const char *key, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-int credential_read_entry(json_object *entry, Credential *c) {
+/* Docker's CLI reads none of the file's passwords if a field has another type than string. */
+static const char *find_wrong_type(json_object *entry) {
+        static const struct {
+                const char *name, *flaw;
+        } fields[] = {
+                {"auth", "has an \"auth\" that is not a string: it must be in double quotes"},
+                {"username", "has a \"username\" that is not a string: it must be in double quotes"},
+                {"password", "has a \"password\" that is not a string: it must be in double quotes"},
+                {"identitytoken", "has an \"identitytoken\" that is not a string: it must be in double quotes"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
+                json_object_object_foreach(entry, name, value) {
+                        if (strcasecmp(name, fields[i].name) == 0 && value &&
+                            !json_object_is_type(value, json_type_string))
+                                return fields[i].flaw;
+                }
+        }
+        return NULL;
+}
+
+static int read_login(json_object *entry, Credential *c) {
         const char *auth = json_field_string(entry, "auth");
         int r;
+
+        /* As in Docker, the two plain fields are used only if there is no "auth". */
+        if (auth) {
+                r = decode_auth(auth, c);
+                if (r != -EBADMSG)
+                        return r;
+                /* Beside an identity token Docker writes "user:" with a password of zeros, or nothing that matters. */
+                if (!c->identity_token)
+                        c->flaw = "has an \"auth\" that is not base64 of user:password";
+                return 0;
+        }
+
+        if (!json_field_string(entry, "username") || !json_field_string(entry, "password"))
+                return 0;
+        r = copy_string(entry, "username", &c->username);
+        return r < 0 ? r : copy_string(entry, "password", &c->password);
+}
+
+int credential_read_entry(json_object *entry, Credential *c) {
+        int r;
+
+        if (!entry)
+                return 0; /* null is an empty entry */
+        if (!json_object_is_type(entry, json_type_object)) {
+                c->flaw = "is not an object";
+                return 0;
+        }
 
         r = copy_string(entry, "identitytoken", &c->identity_token);
         if (r >= 0)
                 r = copy_string(entry, "email", &c->email);
-        if (r < 0)
-                return r;
-
-        /* As in Docker: auth counts, and the two plain fields only without it. */
-        if (auth) {
-                r = decode_auth(auth, c);
-                /* Beside an identity token Docker writes "user:" with a password of zeros, or nothing that matters. */
-                return r == -EBADMSG && c->identity_token ? 0 : r;
-        }
-
-        if (json_field_string(entry, "username") && json_field_string(entry, "password")) {
-                r = copy_string(entry, "username", &c->username);
-                if (r >= 0)
-                        r = copy_string(entry, "password", &c->password);
-        }
+        if (r >= 0)
+                r = read_login(entry, c);
+        if (r >= 0 && !c->flaw && !credential_is_usable(c))
+                c->flaw = find_wrong_type(entry);
         return r;
 }

@@ -4,6 +4,6 @@
 #include "base/json.h"
 #include "credentials/credentials.h"
 
-/* What one entry of a credential file holds, {"auth":"BASE64", ...}: user name, password, identity token and e-mail go
- * to c, as far as they are there. -EBADMSG: its "auth" cannot be used. */
+/* Reads one entry of a credential file, {"auth":"BASE64", ...}: sets the user name, password, identity token and e-mail
+ * of c that the entry contains. An entry that cannot be used sets c->flaw. */
 int credential_read_entry(json_object *entry, Credential *c);

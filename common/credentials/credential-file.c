@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/secret.h"
 #include "credentials/credential-entry.h"
+#include "credentials/file-form.h"
 #include "credentials/registry-name.h"
 
 enum {
@@ -14,31 +15,47 @@ enum {
 /* No disk takes that long; a file system over the network that has gone away takes for ever. */
 #define READ_TIMEOUT_USEC (2 * USEC_PER_SEC)
 
-/* What is being read, for messages. */
+/* The file that is being read. */
 typedef struct Source {
         const char *path;
+        char *const *exclude;
         Problems *problems;
         const char *store;    /* credsStore, or NULL */
         json_object *helpers; /* credHelpers, or NULL */
 } Source;
 
-static bool has_control_character(const char *s) {
-        for (; s && *s; s++)
-                if ((unsigned char) *s < ' ' || *s == 0x7f)
-                        return true;
-        return false;
+static bool is_path(const char *registry) {
+        return !streq(registry, REGISTRY_DOCKER_HUB) && strchr(registry, '/');
 }
 
-void credfile_check_characters(const Credential *c, Problems *problems) {
-        if (has_control_character(c->username) || has_control_character(c->password))
-                problems_add(
-                        problems, LOG_WARNING,
-                        "%s: the user name or password of %s has a control character (the newline of echo?); used as "
-                        "it is. If pulls fail: printf %%s PASSWORD | docker login --password-stdin",
-                        c->source, c->key);
+void credfile_advise_login(const Credential *c, char *ret, size_t size) {
+        if (streq(c->registry, REGISTRY_DOCKER_HUB))
+                (void) snprintf(ret, size, "Run 'docker login'");
+        else if (is_path(c->registry)) /* docker login stores a path under its host */
+                (void) snprintf(ret, size, "Write its credentials into the file in an editor, or remove the entry");
+        else
+                (void) snprintf(ret, size, "Run 'docker login %s'", c->registry);
 }
 
-/* There is something behind the entry, here or with its helper. */
+/* The password may be a key file of Google Cloud, which has line breaks of its own. */
+static bool is_key_file(const Credential *c) {
+        return startswith(c->username, "_json_key") || c->password[strspn(c->password, " \t\r\n")] == '{';
+}
+
+void credfile_check_newline(const Credential *c, Problems *problems) {
+        size_t n = c->password ? strlen(c->password) : 0;
+        char advice[PROBLEM_TEXT_MAX];
+
+        if (n == 0 || !strchr("\r\n", c->password[n - 1]) || !c->username || is_key_file(c))
+                return;
+        credfile_advise_login(c, advice, sizeof(advice));
+        problems_add(problems, LOG_WARNING,
+                     "%s: the password of %s ends with a newline, which 'echo' may have added; it is used unchanged. "
+                     "%s if pulls fail",
+                     c->source, c->key, advice);
+}
+
+/* Returns true if the secret is in the entry, or a helper has it. */
 static bool has_source(const Credential *c) {
         return c->helper || credential_is_usable(c);
 }
@@ -52,106 +69,134 @@ static bool same_credentials(const Credential *a, const Credential *b) {
                same_string(a->identity_token, b->identity_token) && same_string(a->helper, b->helper);
 }
 
-/* Of two keys for one registry, the one that Docker's CLI writes and looks up first: the full name of Docker Hub, a
- * bare host elsewhere; then the first by strcmp, so that it is always the same. */
+/* Of two keys for one registry, prefers the one that Docker's CLI writes and looks up first: the full name of Docker
+ * Hub, a bare host elsewhere. Otherwise the first by strcmp, so that the choice is always the same. */
 static bool prefers(const char *a, const char *b, const char *registry) {
         if (streq(a, registry) != streq(b, registry))
                 return streq(a, registry);
         return strcmp(a, b) < 0;
 }
 
-/* One file's entries are gathered by themselves: "later wins" is for files, not for keys. */
-static int add_entry(Credentials *file, Credential *c, const Source *s) {
-        const Credential *other = credentials_find(file, c->registry);
-        bool take;
+/* With such an entry in it, Docker's CLI reads no password of the file, and 'docker login' saves the file without those
+ * of other registries (measured with 28.2.2). */
+#define REMOVE_FIRST \
+        "Correct or remove it in an editor first: 'docker login' would delete passwords of other registries"
 
-        if (!other)
-                return credentials_put(file, c);
+/* used: the entry that is used instead; NULL: none. */
+static void explain_unusable(const Credential *c, const Credential *used, Problems *problems) {
+        char instead[PROBLEM_TEXT_MAX] = "the environment file keeps its entry for it", advice[PROBLEM_TEXT_MAX];
 
-        /* An entry that holds nothing never takes the place of one that does. */
-        if (!has_source(c))
-                return 0;
-        if (!has_source(other))
-                return credentials_put(file, c);
+        if (used)
+                (void) snprintf(instead, sizeof(instead), "the entry %s of %s is used", used->key, used->source);
+        credfile_advise_login(c, advice, sizeof(advice));
+        problems_add(problems,
+                     used      ? LOG_NOTICE
+                     : c->flaw ? LOG_ERR
+                               : LOG_WARNING,
+                     "%s: the entry of %s %s; %s. %s", c->source, c->key, c->flaw ? c->flaw : "holds no credentials",
+                     instead, c->flaw ? REMOVE_FIRST : advice);
+}
 
-        take = prefers(c->key, other->key, c->registry);
-        if (!same_credentials(c, other))
+/* Two keys of one file are one registry. "The later one wins" is for files, not for keys. */
+static int choose_entry(Credentials *file, Credential *c, const Credential *other, const Source *s) {
+        const bool usable = has_source(c), other_usable = has_source(other);
+        bool take = prefers(c->key, other->key, c->registry);
+
+        if (usable != other_usable) {
+                const Credential *unusable = usable ? other : c;
+
+                take = usable;
+                if (unusable->flaw)
+                        explain_unusable(unusable, usable ? c : other, s->problems);
+        } else if (usable && !same_credentials(c, other)) {
                 problems_add(s->problems, LOG_WARNING,
-                             "%s: %s and %s are one registry with different credentials; those of %s "
-                             "are used. Run 'docker logout' for the other one",
-                             s->path, other->key, c->key, take ? c->key : other->key);
+                             "%s: %s and %s are one registry with different credentials; those of %s are used. Remove "
+                             "the entry of %s in an editor ('docker logout' removes both)",
+                             s->path, other->key, c->key, take ? c->key : other->key, take ? other->key : c->key);
+        }
         return take ? credentials_put(file, c) : 0;
 }
 
-/* https://user:password@host is somebody's way to write a key; what may be shown of it. */
-static const char *showable(const char *key) {
-        const char *at = strrchr(key, '@');
+static int add_entry(Credentials *file, Credential *c, const Source *s) {
+        const Credential *other = credentials_find(file, c->registry);
 
-        return at ? at + 1 : key;
+        return other ? choose_entry(file, c, other, s) : credentials_put(file, c);
 }
 
-/* The names of an entry that has nothing in it yet. 1: the key is refused, a problem says so. */
-static int begin_entry(const char *key, const char *path, Credential *c, Problems *problems) {
+/* Names an entry that has nothing in it yet. Every key passes through here, so that each rule about names holds for all
+ * of them. Returns 1 if the entry is left out. */
+static int begin_entry(const char *key, const Source *s, Credential *c) {
         int r;
 
         r = registry_normalize(key, &c->registry);
         if (r == -EINVAL) {
-                problems_add(problems, LOG_ERR, "%s: the key '%.64s' is not the name of a registry; left out", path,
-                             showable(key));
+                problems_add(
+                        s->problems, LOG_ERR,
+                        "%s: the key '%.64s' is not the name of a registry; left out. Remove the entry in an editor",
+                        s->path, registry_showable(key));
                 return 1;
         }
         if (r < 0)
                 return r;
+        if (registry_is_docker_own(c->registry))
+                return 1;
+        r = registry_is_excluded(c->registry, s->exclude);
+        if (r > 0)
+                problems_add(s->problems, LOG_INFO, "%s: %s is left out, as Exclude= says", s->path, c->registry);
+        if (r != 0)
+                return r;
 
         c->key = strdup(key);
-        c->source = strdup(path);
+        c->source = strdup(s->path);
         return c->key && c->source ? 0 : -ENOMEM;
 }
 
-static int name_helper(Credential *c, const Source *s) {
-        const char *helper = json_get_string(s->helpers, c->key);
+/* Docker's CLI looks up the name of the registry in credHelpers, in exactly this spelling. The spelling of the entry is
+ * looked up, too. */
+static bool find_helper(Credential *c, const Source *s, json_object **ret, bool *ret_by_name) {
+        *ret_by_name = json_object_object_get_ex(s->helpers, c->registry, ret);
+        return *ret_by_name || json_object_object_get_ex(s->helpers, c->key, ret);
+}
 
-        if (!helper)
-                helper = s->store;
+/* As in Docker, credHelpers comes before credsStore, and an empty value there means the file itself. */
+static int name_helper(Credential *c, const Source *s) {
+        const char *helper = s->store;
+        json_object *value = NULL;
+        bool by_name;
+
+        if (find_helper(c, s, &value, &by_name)) {
+                helper = json_string_of(value);
+                if (value && !json_object_is_type(value, json_type_string))
+                        c->flaw = "has a value in \"credHelpers\" that is not a string";
+        } else {
+                by_name = false;
+        }
         if (!helper)
                 return 0;
+        if (by_name && !streq(c->key, c->registry)) {
+                free(c->key);
+                c->key = strdup(c->registry); /* the helper is queried for this name */
+        }
         c->helper = strdup(helper);
-        return c->helper ? 0 : -ENOMEM;
+        return c->key && c->helper ? 0 : -ENOMEM;
 }
 
 static int parse_entry(Credentials *file, const char *key, json_object *entry, const Source *s) {
         _cleanup_(credential_done) Credential c = {0};
         int r;
 
-        r = begin_entry(key, s->path, &c, s->problems);
+        r = begin_entry(key, s, &c);
         if (r != 0)
                 return r < 0 ? r : 0;
         c.entered = true;
         r = name_helper(&c, s);
-        if (r < 0)
-                return r;
-
-        r = credential_read_entry(entry, &c);
-        if (r == -EBADMSG)
-                problems_add(
-                        s->problems, LOG_ERR,
-                        "%s: the \"auth\" of %s is not base64 of user:password; the entry that the environment file has "
-                        "for it stays. Run 'docker login %s' again",
-                        s->path, key, key);
-        else if (r < 0)
-                return r;
-        else if (!has_source(&c))
-                problems_add(
-                        s->problems, LOG_WARNING,
-                        "%s: the entry of %s holds no credentials; the one that the environment file has for it stays. "
-                        "Run 'docker login %s'",
-                        s->path, key, key);
-        credfile_check_characters(&c, s->problems);
-        return add_entry(file, &c, s);
+        if (r >= 0)
+                r = credential_read_entry(entry, &c);
+        return r < 0 ? r : add_entry(file, &c, s);
 }
 
-/* credHelpers also name registries that "auths" does not. */
-static int parse_helpers(Credentials *file, const Source *s) {
+/* credHelpers also names registries that "auths" does not. */
+static int parse_helpers(Credentials *file, json_object *auths, const Source *s) {
         if (!s->helpers)
                 return 0;
 
@@ -159,14 +204,16 @@ static int parse_helpers(Credentials *file, const Source *s) {
                 _cleanup_(credential_done) Credential c = {0};
                 int r;
 
-                if (!json_object_is_type(member, json_type_string) || str_empty(json_object_get_string(member)))
+                (void) member;
+                if (json_object_object_get_ex(auths, key, NULL))
                         continue;
-                r = begin_entry(key, s->path, &c, s->problems);
+                r = begin_entry(key, s, &c);
                 if (r < 0)
                         return r;
                 if (r > 0 || credentials_find(file, c.registry))
                         continue;
                 r = name_helper(&c, s);
+                c.file_only = !c.helper && !c.flaw;
                 if (r >= 0)
                         r = credentials_put(file, &c);
                 if (r < 0)
@@ -177,33 +224,37 @@ static int parse_helpers(Credentials *file, const Source *s) {
 
 static int parse_entries(Credentials *file, json_object *entries, const Source *s) {
         json_object_object_foreach(entries, key, entry) {
-                int r;
+                int r = parse_entry(file, key, entry, s);
 
-                if (!json_object_is_type(entry, json_type_object)) {
-                        problems_add(s->problems, LOG_ERR, "%s: the entry of %.64s is not an object; left out", s->path,
-                                     showable(key));
-                        continue;
-                }
-                r = parse_entry(file, key, entry, s);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-/* ~/.dockercfg: the entries stand at the top. */
-static bool is_dockercfg(json_object *top) {
-        bool any = false;
+/* docker-credential-ecr-login has credentials of Amazon ECR and of nothing else. Returns 1 if Exclude= leaves out ECR.
+ */
+static int supplies_only_excluded(const char *store, char *const *exclude) {
+        int r;
 
-        json_object_object_foreach(top, key, member) {
-                (void) key;
-                if (!json_object_is_type(member, json_type_object))
-                        return false;
-                if (json_field(member, "auth", json_type_string) || json_field(member, "username", json_type_string) ||
-                    json_field(member, "identitytoken", json_type_string))
-                        any = true;
-        }
-        return any;
+        if (!streq(store, "ecr-login"))
+                return 0;
+        r = registry_is_excluded("public.ecr.aws", exclude);
+        return r <= 0 ? r : registry_is_excluded("123456789012.dkr.ecr.us-east-1.amazonaws.com", exclude);
+}
+
+static int add_store(Credentials *file, const Source *s) {
+        int r = supplies_only_excluded(s->store, s->exclude);
+
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return credentials_add_store(file, s->store, s->path);
+        problems_add(s->problems, LOG_INFO,
+                     "%s: docker-credential-%s is not queried, as Exclude= leaves out all of its "
+                     "registries",
+                     s->path, s->store);
+        return 0;
 }
 
 /* Line and column (in bytes) of an offset, both from 1. */
@@ -223,96 +274,111 @@ static int explain_json(const char *path, const char *text, size_t offset, const
         unsigned line, column;
 
         locate(text, offset, &line, &column);
-        problems_add(problems, LOG_ERR, "%s:%u:%u: %s. Run 'docker login' again, or mend the file", path, line, column,
-                     why);
+        problems_add(problems, LOG_ERR, "%s:%u:%u: %s", path, line, column, why);
         return -EBADMSG;
+}
+
+static bool is_blank(const char *text, size_t size) {
+        return strspn(text, " \t\r\n") >= size;
+}
+
+/* Docker's CLI replaces a file that it cannot parse, and with it every login in it (measured with 28.2.2). */
+static const char *advise_on_json(const char *text, size_t size) {
+        return is_blank(text, size) ? "Run 'docker login', or restore the file"
+                                    : "Correct it in an editor: 'docker login' would delete the other logins in it";
 }
 
 static int parse_json(const char *path, const char *text, size_t size, json_object **ret, Problems *problems) {
         _cleanup_json_ json_object *top = NULL;
         const char *reason = NULL;
         size_t offset = 0;
-        char why[128];
+        char why[256];
         int r;
 
         r = json_parse_strict(text, size, JSON_TOKENER_VALIDATE_UTF8, &top, &offset, &reason);
         if (r == -EBADMSG || r == -EFBIG) {
-                (void) snprintf(why, sizeof(why), r == -EFBIG ? "%s" : "not valid JSON (%s)", reason);
+                (void) snprintf(why, sizeof(why), r == -EFBIG ? "%s. %s" : "not valid JSON (%s). %s", reason,
+                                advise_on_json(text, size));
                 return explain_json(path, text, offset, why, problems);
         }
         if (r < 0)
                 return r;
         if (!json_object_is_type(top, json_type_object))
-                return explain_json(path, text, strspn(text, " \t\r\n"), "not a Docker credential file: no JSON object",
-                                    problems);
+                return explain_json(
+                        path, text, strspn(text, " \t\r\n"),
+                        "not a Docker credential file: no JSON object. Name the right file in [Credentials] "
+                        "File=",
+                        problems);
 
         *ret = STEAL_POINTER(top);
         return 0;
 }
 
-static int parse_top(Credentials *file, json_object *top, Source *s) {
-        json_object *auths = NULL;
+static int parse_top(Credentials *file, json_object *top, FileForm form, Source *s) {
+        json_object *auths = json_field(top, "auths", json_type_object);
         int r = 0;
 
-        if (json_field_last(top, "auths", &auths) && auths && !json_object_is_type(auths, json_type_object)) {
-                problems_add(s->problems, LOG_ERR, "%s: \"auths\" is not an object. Mend the file", s->path);
-                return -EBADMSG;
-        }
+        if (form == FORM_DOCKERCFG)
+                return parse_entries(file, top, s);
 
         s->store = json_field_string(top, "credsStore");
-        (void) json_field_last(top, "credHelpers", &s->helpers);
-        if (!json_object_is_type(s->helpers, json_type_object))
-                s->helpers = NULL;
-        if (s->store && (!auths || json_object_object_length(auths) == 0)) {
-                r = credentials_add_store(file, s->store, s->path);
+        s->helpers = json_field(top, "credHelpers", json_type_object);
+        if (s->store && (!auths || json_object_object_length(auths) == 0))
+                r = add_store(file, s);
+        if (r >= 0 && auths)
+                r = parse_entries(file, auths, s);
+        return r < 0 ? r : parse_helpers(file, auths, s);
+}
+
+/* Adds the entries of a file to those of the files before it. */
+static int merge_file(Credentials *c, Credentials *file, Problems *problems) {
+        int r;
+
+        for (size_t i = 0; i < file->n_items; i++) {
+                Credential *item = file->items[i];
+                const Credential *other = credentials_find(c, item->registry);
+                const bool keep = other && !has_source(item) && (has_source(other) || item->file_only);
+
+                if (!has_source(item) && !item->file_only)
+                        explain_unusable(item, keep ? other : NULL, problems);
+                else if (!item->helper)
+                        credfile_check_newline(item, problems);
+                r = keep ? 0 : credentials_put(c, item);
                 if (r < 0)
                         return r;
         }
-
-        if (auths)
-                r = parse_entries(file, auths, s);
-        else if (is_dockercfg(top))
-                r = parse_entries(file, top, s);
-        return r < 0 ? r : parse_helpers(file, s);
+        for (size_t i = 0; i < file->n_stores; i++) {
+                r = credentials_add_store(c, file->stores[i].helper, file->stores[i].source);
+                if (r < 0)
+                        return r;
+        }
+        credentials_sort(c);
+        return 0;
 }
 
-int credfile_parse(Credentials *c, const char *path, const char *text, size_t size, Problems *problems) {
+int credfile_parse(Credentials *c, const char *path, const char *text, size_t size, char *const *exclude,
+                   Problems *problems) {
         _cleanup_(credentials_done) Credentials file = {0};
         _cleanup_json_ json_object *top = NULL;
-        Source source = {.path = path, .problems = problems};
+        Source source = {.path = path, .exclude = exclude, .problems = problems};
+        char why[FORM_WHY_MAX] = "";
+        FileForm form = FORM_CONFIG;
+        size_t offset = 0;
         int r;
 
         r = parse_json(path, text, size, &top, problems);
         if (r < 0)
                 return r;
-        r = parse_top(&file, top, &source);
+        r = file_form_recognize(top, text, size, &form, &offset, why);
         if (r < 0)
-                return r;
-
-        for (size_t i = 0; i < file.n_items; i++) {
-                const Credential *other = credentials_find(c, file.items[i]->registry);
-
-                if (other && has_source(other) && !has_source(file.items[i]))
-                        continue;
-                r = credentials_put(c, file.items[i]);
-                if (r < 0)
-                        return r;
-        }
-        credentials_sort(c);
-        for (size_t i = 0; i < file.n_stores; i++) {
-                r = credentials_add_store(c, file.stores[i].helper, file.stores[i].source);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+                return explain_json(path, text, offset, why, problems);
+        r = parse_top(&file, top, form, &source);
+        return r < 0 ? r : merge_file(c, &file, problems);
 }
 
-/* Docker's own stores keep two more secrets for Docker Hub, below its name, which are no credentials of a registry. */
-static bool is_store_internal(const char *registry) {
-        return startswith(registry, "index.docker.io/") != NULL;
-}
-
-int credfile_parse_list(Credentials *c, const CredentialStore *store, const char *answer, Problems *problems) {
+int credfile_parse_list(Credentials *c, const CredentialStore *store, const char *answer, char *const *exclude,
+                        Problems *problems) {
+        const Source source = {.path = store->source, .exclude = exclude, .problems = problems};
         _cleanup_json_ json_object *top = NULL;
         int parsed = answer ? json_parse_answer(answer, &top) : -EBADMSG;
 
@@ -326,10 +392,10 @@ int credfile_parse_list(Credentials *c, const CredentialStore *store, const char
                 int r;
 
                 (void) user;
-                r = begin_entry(key, store->source, &entry, problems);
+                r = begin_entry(key, &source, &entry);
                 if (r < 0)
                         return r;
-                if (r > 0 || is_store_internal(entry.registry) || credentials_find(c, entry.registry))
+                if (r > 0 || credentials_find(c, entry.registry))
                         continue;
                 entry.listed = true;
                 entry.yields = store->yields;
@@ -398,8 +464,8 @@ static int make_stamp(const struct stat *st, const DigestKey *key, const char *t
         return digest_compute(key, text, size, &ret->digest);
 }
 
-int credfile_load(Credentials *c, const char *path, bool strict, const DigestKey *key, CredFileStamp *ret_stamp,
-                  Problems *problems) {
+int credfile_load(Credentials *c, const char *path, bool strict, char *const *exclude, const DigestKey *key,
+                  CredFileStamp *ret_stamp, Problems *problems) {
         CredFileStamp stamp = {0};
         Distrust distrust;
         ForeignFile file;
@@ -416,7 +482,7 @@ int credfile_load(Credentials *c, const char *path, bool strict, const DigestKey
                 problems_add(problems, LOG_WARNING,
                              "%s: everybody on this host can read the passwords in it; run 'chmod 600 %s'", path, path);
 
-        r = credfile_parse(c, path, text, size, problems);
+        r = credfile_parse(c, path, text, size, exclude, problems);
         if (r >= 0 && ret_stamp)
                 r = make_stamp(&file.st, key, text, size, &stamp);
         secret_free_sized(text, size);

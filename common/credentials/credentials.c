@@ -127,6 +127,8 @@ static int copy_item(const Credential *c, Credential *ret) {
         ret->listed = c->listed;
         ret->entered = c->entered;
         ret->foreign = c->foreign;
+        ret->file_only = c->file_only;
+        ret->flaw = c->flaw;
         ret->yields = c->yields;
         ret->registry = strdup(c->registry);
         if (!ret->registry)

@@ -17,6 +17,8 @@ typedef struct Credential {
         bool listed;          /* only the list of a store names it, no file */
         bool entered;         /* "auths" of its file has an entry for it, whatever that holds */
         bool foreign;         /* an entry of the environment file that ecs-authd did not write */
+        bool file_only; /* credHelpers assigns the registry to its file, which has no entry: no store must supply it */
+        const char *flaw; /* static text: why the entry of the file cannot be used; NULL: no flaw, or it is empty */
         bool yields; /* a file that comes later could not be read: what stands in the environment file for it stays */
 } Credential;
 

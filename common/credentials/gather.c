@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/gather.h"
 
-#include <fnmatch.h>
-
 #include "credentials/ask-helpers.h"
 #include "credentials/credential-file.h"
 #include "credentials/key-coverage.h"
@@ -70,7 +68,7 @@ static int load_files(const CredentialSettings *settings, HelperRound *round, Cr
                 Problems found = {0};
                 CredFileStamp stamp;
 
-                r = credfile_load(c, *file, settings->strict, round->key, &stamp, &found);
+                r = credfile_load(c, *file, settings->strict, settings->exclude, round->key, &stamp, &found);
                 if (r >= 0)
                         r = note_stamp(round, *file, &stamp);
                 else if (found.n_items > 0)
@@ -95,36 +93,11 @@ static int load_files(const CredentialSettings *settings, HelperRound *round, Cr
         return 0;
 }
 
-/* The part of a key that is a host, with its port: what an image's name begins with. */
-static bool host_matches(const char *registry, const char *pattern) {
-        const char *host = strstr(registry, "://");
-        char buffer[256];
-
-        host = host ? host + strlen("://") : registry;
-        (void) snprintf(buffer, sizeof(buffer), "%.*s", (int) strcspn(host, "/"), host);
-        return fnmatch(pattern, buffer, 0) == 0;
-}
-
-static bool is_excluded(const CredentialSettings *settings, const char *registry) {
-        for (char **pattern = settings->exclude; pattern && *pattern; pattern++)
-                if (host_matches(registry, *pattern))
-                        return true;
-        return false;
-}
-
-/* Before any helper is asked: one for Amazon ECR would ask AWS. */
-static void leave_out(const CredentialSettings *settings, Credentials *c, Problems *problems) {
-        size_t i = 0;
-
-        while (i < c->n_items) {
-                if (!is_excluded(settings, c->items[i]->registry)) {
-                        i++;
-                        continue;
-                }
-                problems_add(problems, LOG_INFO, "%s: %s is left out, as Exclude= says", c->items[i]->source,
-                             c->items[i]->registry);
-                credentials_remove(c, i);
-        }
+/* Removes the marks of registries that no store must supply: the stores have been queried. */
+static void remove_marks(Credentials *c) {
+        for (size_t i = c->n_items; i-- > 0;)
+                if (c->items[i]->file_only)
+                        credentials_remove(c, i);
 }
 
 typedef struct Sources {
@@ -155,7 +128,7 @@ int gather_credentials(const CredentialSettings *settings, HelperRound *round, C
         if (r < 0)
                 return r;
 
-        leave_out(settings, &c, problems);
+        remove_marks(&c);
         key_coverage_remove_useless(&c, problems);
         credentials_sort(&c);
         r = ask_helpers(settings, round, &c, problems);

@@ -1,21 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/helper-lifetime.h"
 
-#include <fnmatch.h>
-
 #include "credentials/registry-name.h"
-
-static bool matches(const char *pattern, const char *registry) {
-        const char *scheme = strstr(registry, "://"), *name = scheme ? scheme + strlen("://") : registry;
-        _cleanup_free_ char *normalized = NULL, *host = strndup(name, strcspn(name, "/"));
-
-        if (host && fnmatch(pattern, host, 0) == 0)
-                return true;
-        if (fnmatch(pattern, name, 0) == 0)
-                return true;
-        /* As people write it: docker.io, https://registry.example/v2/ */
-        return registry_normalize(pattern, &normalized) >= 0 && fnmatch(normalized, registry, 0) == 0;
-}
 
 /* How much a pattern says: counts characters that stand for themselves, and those that do not. */
 static void weigh(const char *pattern, size_t *literal, size_t *wild) {
@@ -46,7 +32,7 @@ uint64_t helper_lifetime_usec(const CredentialSettings *settings, const char *re
                 /* Less than any pattern. */
                 if (!item->pattern)
                         wild = SIZE_MAX;
-                else if (!matches(item->pattern, registry))
+                else if (registry_matches(registry, item->pattern) <= 0)
                         continue;
                 else
                         weigh(item->pattern, &literal, &wild);

@@ -2,6 +2,7 @@
 #include "credentials/registry-name.h"
 
 #include <ctype.h>
+#include <fnmatch.h>
 #include <strings.h>
 
 #include "base/json.h"
@@ -54,11 +55,10 @@ static bool is_docker_hub(const char *name) {
         return false;
 }
 
-/* A host, and not one with a scheme or a user (and password) before it. */
+/* Refuses a second scheme, and a user name (and password) before the host. A password may contain a slash: no '@' is
+ * accepted behind one either. */
 static bool has_host(const char *name) {
-        size_t n = strcspn(name, "/");
-
-        return n > 0 && name[0] != ':' && !memchr(name, '@', n) && !strstr(name, "://");
+        return *name && !strchr("/:", *name) && !strchr(name, '@') && !strstr(name, "://");
 }
 
 int registry_normalize(const char *key, char **ret) {
@@ -90,4 +90,43 @@ int registry_normalize(const char *key, char **ret) {
 
         *ret = STEAL_POINTER(name);
         return 0;
+}
+
+const char *registry_showable(const char *key) {
+        const char *at = strrchr(key, '@');
+
+        return at ? at + 1 : key;
+}
+
+bool registry_is_docker_own(const char *registry) {
+        static const char *const names[] = {"index.docker.io/v1/access-token", "index.docker.io/v1/refresh-token",
+                                            "hub-tool", "hub-tool-token", "hub-tool-refresh-token"};
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (streq(registry, names[i]))
+                        return true;
+        return false;
+}
+
+int registry_matches(const char *registry, const char *pattern) {
+        const char *scheme = strstr(registry, "://"), *name = scheme ? scheme + strlen("://") : registry;
+        _cleanup_free_ char *normalized = NULL, *host = strndup(name, strcspn(name, "/"));
+        int r;
+
+        if (!host)
+                return -ENOMEM;
+        if (fnmatch(pattern, strchr(pattern, '/') ? name : host, FNM_CASEFOLD) == 0)
+                return 1;
+        r = registry_normalize(pattern, &normalized);
+        if (r < 0)
+                return r == -EINVAL ? 0 : r;
+        return fnmatch(normalized, strchr(normalized, '/') ? registry : host, FNM_CASEFOLD) == 0;
+}
+
+int registry_is_excluded(const char *registry, char *const *exclude) {
+        int r = 0;
+
+        for (; r == 0 && exclude && *exclude; exclude++)
+                r = registry_matches(registry, *exclude);
+        return r;
 }

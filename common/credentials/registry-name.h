@@ -14,3 +14,21 @@
  * (/v1, /v2). -EINVAL: empty, no host, or a byte that no line of the environment file could carry (control character,
  * blank, quote, backslash, invalid UTF-8). */
 int registry_normalize(const char *key, char **ret);
+
+/* The rules about names below take a name as registry_normalize() returns it. They hold wherever a name comes from: an
+ * entry of a file, credHelpers, the list of a store, or a lease. */
+
+/* Returns true for the names under which Docker's own programs keep tokens of theirs beside the logins: docker login in
+ * a browser (CLI 27.2 and later) and hub-tool. They are not registries. */
+bool registry_is_docker_own(const char *registry);
+
+/* Compares the host with a shell pattern, or the whole name if the pattern contains a slash, in upper or lower case.
+ * The pattern may also be a name as people write it: docker.io, https://registry.example/v2/. Returns 1 if it matches,
+ * 0 if not. */
+int registry_matches(const char *registry, const char *pattern);
+
+/* Returns the part of a key that may be shown: https://user:password@host is a way to write a key. */
+const char *registry_showable(const char *key);
+
+/* Returns 1 if one of the patterns of Exclude= matches, 0 if not. exclude: NULL-terminated, or NULL. */
+int registry_is_excluded(const char *registry, char *const *exclude);

@@ -9,7 +9,11 @@ import pytest
     pytest.param('{"auths": {"registry.example.com"', r":1:\d+: ", id="cut short"),
     pytest.param("", r":1:1: ", id="empty"),
     pytest.param('["auths"]', r":1:1: ", id="another JSON"),
-    pytest.param('{"auths": []}', ": ", id="auths is no object"),
+    pytest.param('{"auths": []}', r":1:2: ", id="auths is no object"),
+    pytest.param('{"auths": {}, "auths": {}}', r':1:15: "auths" occurs a second time', id="auths twice"),
+    pytest.param('{"auths": {},\n "credStore": "pass"}', r':2:2: the member "credStore"', id="a misspelled member"),
+    pytest.param('{"apiVersion": "v1", "kind": "Secret", "data": {}}', ":1:22: .*a Kubernetes Secret", id="a Kubernetes Secret"),
+    pytest.param('{"some": "settings"}', ":1:2: not a Docker credential file", id="another file"),
     pytest.param('{"auths": {"registry.example.com": {"auth": "%%%"}}}', ": .*registry.example.com", id="no base64"),
 ])
 def test_a_broken_file_changes_nothing(host, text, where):

@@ -116,7 +116,7 @@ BROKEN = {
                            "config.json: there is no such file", "docker login",
                            lambda h: (h.directory / "away").rename(h.credentials.path)),
     "broken credential file": (lambda h: h.credentials.path.write_text("{"), "problem", "config.json:1:2: not valid JSON",
-                               "Run 'docker login' again, or mend the file",
+                               "Correct it in an editor",
                                lambda h: (h.credentials.path.unlink(), h.login(), h.credentials.path.chmod(0o600), apply(h))),
     "credential file for all to read": (lambda h: h.credentials.path.chmod(0o644), "warning", "config.json can be read by others",
                                         "chmod 600", lambda h: h.credentials.path.chmod(0o600)),
@@ -124,7 +124,7 @@ BROKEN = {
                                          "chmod 600", lambda h: h.environment_file.chmod(0o600)),
     "auth that is no base64": (lambda h: h.credentials.path.write_text(json.dumps({"auths": {
         REGISTRY: {"auth": encode(*h.expected[REGISTRY])}, "other.example": {"auth": "%%%"}}})), "problem",
-                               'the "auth" of other.example is not base64', "docker login other.example",
+                               'the entry of other.example has an "auth" that is not base64', "Correct or remove it in an editor",
                                lambda h: h.credentials.path.write_text(json.dumps({"auths": {
                                    REGISTRY: {"auth": encode(*h.expected[REGISTRY])}}}))),
     "a helper that is not there": (lambda h: h.credentials.path.write_text(json.dumps({

@@ -52,6 +52,23 @@ class Case:
     says: str = ""  # a part of what is printed for people
     refused: bool = False  # nothing is written
     problem: bool = False  # one entry of it is not; apply tells by its exit status
+    never: str = ""  # neither printed nor written
+
+
+KEY_FILE = '{\n  "type": "service_account",\n  "private_key": "-----BEGIN\\nABC\\n-----END\\n"\n}'
+
+
+def everywhere(name, key, **more):
+    """One key wherever a key can be; beside it a registry whose credentials are written."""
+    gives = store({key: (OTHER.username, OTHER.password), R: (PW.username, PW.password)})
+    files = {"in auths": [cli({key: entry(OTHER), R: entry()})], "in ~/.dockercfg": [json.dumps({key: entry(OTHER), R: entry()})],
+             "in credHelpers": [cli({R: entry()}, credHelpers={key: "test"})],
+             "in credHelpers, empty": [cli({key: entry(OTHER), R: entry()}, credHelpers={key: ""})],
+             "in auths, of a store": [cli({key: {}, R: {}}, credsStore="test")]}
+    # The list of a store may name anything: its keys are left out without a word.
+    silent = {k: v for k, v in more.items() if k not in ("says", "problem")}
+    return [*(Case(f"{name}, {where}", text, {IMAGE: PW}, helpers={"test": gives}, **more) for where, text in files.items()),
+            Case(f"{name}, in a store's list", [cli({}, credsStore="test")], {IMAGE: PW}, helpers={"test": gives}, **silent)]
 
 
 def one(name, text, auth=PW, image=IMAGE, **more):
@@ -110,14 +127,20 @@ FROM_TOOLS = [
     one("a deploy token of GitLab", cli({f"{R}:5050": entry(Auth("gitlab+deploy-token-1", "gldt-x_y-z"))}),
         Auth("gitlab+deploy-token-1", "gldt-x_y-z"), image=f"{R}:5050/group/app"),
     one("a key file of Google as a password", cli({R: entry(Auth("_json_key", '{\n  "type": "service_account"\n}\n'))}),
-        Auth("_json_key", '{\n  "type": "service_account"\n}\n'), says="control character"),
+        Auth("_json_key", '{\n  "type": "service_account"\n}\n'), never="newline"),
+    one("a key file of Google, its line breaks in the middle", cli({"https://gcr.io": entry(Auth("_json_key", KEY_FILE))}),
+        Auth("_json_key", KEY_FILE), image="gcr.io/project/app", never="newline"),
+    one("a key file of Google in base64, as base64(1) ends it", cli({R: entry(Auth("_json_key_base64", "e30=\n"))}),
+        Auth("_json_key_base64", "e30=\n"), never="newline"),
+    Case("docker login to Docker Hub in a browser",
+         [cli({HUB: entry(), f"{HUB}access-token": entry(), f"{HUB}refresh-token": entry(OTHER)})], {"nginx": PW}, never="-token"),
     one("names in other letters, as Go takes them", json.dumps({"Auths": {R: {"AUTH": b64(PW), "Email": "a@example.com"}}})),
     one("user name and password in other letters", json.dumps({"AUTHS": {R: {"UserName": "puller", "PassWord": "s3cr3t"}}})),
     one("an identity token in other letters", json.dumps({"auths": {R: {"IdentityToken": TOKEN.token}}}), TOKEN, kind="docker"),
     one("~/.dockercfg in other letters", json.dumps({R: {"Auth": b64(PW)}})),
     one("one name in two spellings, the later one counts", '{"auths": {"%s": {"auth": "%s", "Auth": "%s"}}}' % (
         R, b64(OTHER), b64(PW))),
-    Case("a registry is a key, and a key is exact", [json.dumps({"auths": {}, "credHelpers": {f"{R}/team": "nowhere"}, "CredsStore": "",
+    Case("a registry is a key, and a key is exact", [json.dumps({"credHelpers": {f"{R}/team": "nowhere"}, "CredsStore": "",
                                                                 "Auths": {R: entry()}})], {f"{R}/x": PW},
          says="docker-credential-nowhere", problem=True),
     one("a comment that is not ASCII", raw({R: entry()}, _comment="für die Läufer – 🔑", **{"größe": ["é", 1]})),
@@ -167,7 +190,8 @@ VALUES = [
     one("not ASCII, as docker", raw({R: {"username": "jürgen", "password": "пароль密码"}}), Auth("jürgen", "пароль密码"),
         settings={"Agent.AuthType": "docker"}, kind="docker"),
     one("not ASCII, escaped", cli({R: {"username": "jürgen", "password": "🔑"}}), Auth("jürgen", "🔑")),
-    password("the newline of echo", "s3cr3t\n", says="control character"),
+    password("the newline of echo", "s3cr3t\n", says=f"the password of {R} ends with a newline"),
+    password("a newline in the middle", "s3c\nr3t", never="newline"),
     password("empty", ""),
     password("of 4,000 bytes", "x" * 4000),
     one("base64 without padding", cli({R: {"auth": b64(PW).rstrip("=")}})),
@@ -177,12 +201,22 @@ VALUES = [
         Auth("puller", "y" * 200)),
     one("auth beside a stale password", cli({R: {"auth": b64(PW), "username": "old", "password": "old"}})),
     Case("auth that is no base64", [cli({R: {"auth": "%%%"}, "good.example": entry()})], {IMAGE: None, "good.example/x": PW},
-         says='the "auth" of registry.example.com is not base64', problem=True),
+         says='the entry of registry.example.com has an "auth" that is not base64', problem=True),
     Case("auth without a colon", [cli({R: {"auth": "cHVsbGVy"}, "good.example": entry()})],
-         {IMAGE: None, "good.example/x": PW}, says='the "auth" of registry.example.com is not base64', problem=True),
+         {IMAGE: None, "good.example/x": PW}, says='the entry of registry.example.com has an "auth" that is not base64',
+         problem=True),
+    Case("a number as a password", [compact({R: {"username": "puller", "password": 12345}, "good.example": entry()})],
+         {IMAGE: None, "good.example/x": PW}, says='has a "password" that is not a string: it must be in double quotes',
+         problem=True, never="12345"),
+    Case("a number as auth", [compact({R: {"auth": 12345}, "good.example": entry()})], {IMAGE: None, "good.example/x": PW},
+         says='has an "auth" that is not a string', problem=True),
+    Case("a broken entry beside a good one of the same registry", [cli({f"https://{R}": {"auth": "%%%"}, R: entry()})], {IMAGE: PW},
+         says=f"the entry {R} of "),
+    Case("an empty entry beside a good one of the same registry", [cli({f"https://{R}": {}, R: entry()})], {IMAGE: PW},
+         never="holds no credentials"),
     Case("an entry that is no object", ['{"auths": {"%s": "x", "good.example": {"auth": "%s"}}}' % (R, b64(PW))],
          {IMAGE: None, "good.example/x": PW}, says="is not an object", problem=True),
-    Case("members that are no entries", [cli({R: entry()}, credsStoreX="pass", aliases={"builder": "buildx"})], {IMAGE: PW}),
+    Case("members that are no entries", [cli({R: entry()}, author="me", aliases={"builder": "buildx"})], {IMAGE: PW}),
     one("docker asked for by name", cli({R: entry()}), settings={"Agent.AuthType": "docker"}, kind="docker"),
     one("docker, with a password that JSON escapes", cli({R: entry(Auth("puller", "p/w"))}), Auth("puller", "p/w"),
         settings={"Agent.AuthType": "docker"}, kind="docker"),
@@ -223,6 +257,15 @@ FILES = [
         ("empty", "", "it is empty"),
         ("a list", "[]", "no JSON object"),
         ("auths is a list", '{"auths": []}', '"auths" is not an object'),
+        ("auths twice", '{"auths":{"%s":{"auth":"%s"}},"auths":{"s.example.com":{"auth":"%s"}}}' % (R, b64(PW), b64(PW)),
+         ':1:67: "auths" occurs a second time'),
+        ("credsStore without an s", compact({R: {}}, credStore="pass"), '"credStore" is not known to Docker; "credsStore" is'),
+        ("credHelpers without an s", compact({R: entry()}, credHelper={R: "pass"}), '"credHelpers" is'),
+        ("a Kubernetes Secret", json.dumps({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson", "data": {
+            ".dockerconfigjson": "eyJhdXRocyI6e319"}}), "a Kubernetes Secret. The value of .dockerconfigjson"),
+        ("~/.dockercfg with headers", json.dumps({R: entry(OTHER), "HttpHeaders": {"User-Agent": "x"}}), "'HttpHeaders' is not an entry"),
+        ("~/.dockercfg with a string", json.dumps({R: entry(OTHER), "detachKeys": "ctrl-e,e"}), "'detachKeys' is not an entry"),
+        ("something else", '{"some": "settings"}', "not a Docker credential file: it has neither"),
         ("two objects", "{}{}", "not valid JSON"))],
 ]
 
@@ -257,8 +300,6 @@ HELPERS = [
          {IMAGE: None, "good.example/x": PW}, says="docker-credential-nowhere", problem=True),
 ]
 
-
-
 def given(name):
     """A file as people have reported it."""
     return (INPUTS / name).read_text()
@@ -287,8 +328,6 @@ COVERAGE = [
          says="no other image of Docker Hub uses it"),
     Case("a useless key beside a good one", [cli({"docker.io/myorg": entry(OTHER), HUB: entry()})], {"myorg/app": PW},
          says="no image can use the login 'docker.io/myorg'", problem=True),
-    Case("a useless key that is left out on purpose", [cli({"docker.io/myorg": entry(OTHER), HUB: entry()})],
-         {"myorg/app": PW}, settings={"Credentials.Exclude": "docker.io"}, says="is left out, as Exclude= says"),
     Case("the only key of a host", [cli({f"{R}/team": entry()})], {IMAGE: PW, f"{R}/rest/app": PW}),
     Case("a path with capital letters", [cli({R: entry(), f"{R}/Team": entry(OTHER)})], {IMAGE: PW}, problem=True,
          says=f"no image can use the login '{R}/Team'"),
@@ -306,4 +345,33 @@ COVERAGE = [
          says="docker login -u _json_key_base64 --password-stdin gcr.io"),
 ]
 
-CASES = [*FROM_TOOLS, *KEYS, *VALUES, *FILES, *HELPERS, *COVERAGE]
+HELPERS += [
+    Case("an empty value in credHelpers is the file", [compact({R: entry(OTHER)}, credHelpers={R: ""}, credsStore="test")], {IMAGE: OTHER},
+         helpers={"test": store({R: (PW.username, PW.password)})}),
+    Case("an empty value in credHelpers, and no entry", [compact({}, credHelpers={R: ""}, credsStore="test")],
+         {IMAGE: None, "other.example/x": PW},
+         helpers={"test": store({R: (PW.username, PW.password), "other.example": (PW.username, PW.password)})}),
+    Case("the helper of Amazon ECR as a store", ['{"credsStore": "ecr-login"}'], {IMAGE: None}, kind=None,
+         helpers={"ecr-login": "#!/bin/sh\necho no network >&2; exit 1\n"}, says="docker-credential-ecr-login is not queried"),
+    Case("the helper of Amazon ECR as a store, if somebody wants ECR", ['{"credsStore": "ecr-login"}'], {"public.ecr.aws/x": PW},
+         helpers={"ecr-login": store({"public.ecr.aws": (PW.username, PW.password)})}, settings={"Credentials.Exclude": ""}),
+    Case("the helper of Amazon ECR for a host of its own", [compact({R: entry()}, credHelpers={"public.ecr.aws": "ecr-login"})],
+         {IMAGE: PW}, helpers={"ecr-login": "#!/bin/sh\necho no network >&2; exit 1\n"}),
+]
+
+# One rule, wherever the key comes from.
+EVERYWHERE = [
+    *everywhere("a token of docker login in a browser", f"{HUB}access-token", never="access-token"),
+    *everywhere("another token of it", "HTTPS://index.docker.io/v1/refresh-token", never="refresh-token"),
+    *everywhere("a token of hub-tool", "hub-tool-refresh-token", never="refresh-token"),
+    *everywhere("Amazon ECR", "123456789012.DKR.ecr.eu-west-1.amazonaws.com", never="123456789012.DKR"),
+    *everywhere("a host that is left out", "https://Left.Out.example/v2/", settings={"Credentials.Exclude": "left.OUT.*"},
+                says="left.out.example is left out", never="https://Left"),
+    *everywhere("Docker Hub, left out", HUB, settings={"Credentials.Exclude": "docker.io"}, says="is left out"),
+    *everywhere("a key with a password", "https://me:hunter2@r.example", says="'r.example' is not the name", problem=True, never="hunter2"),
+    *everywhere("a key with a password with a slash", "https://me:hunter/2@r.example", says="'r.example' is not the name", problem=True,
+                never="hunter"),
+    *everywhere("a key with a line of its own", "r.example\nECS_CLUSTER=evil", says="is not the name", problem=True, never="\nECS_CLUSTER=evil"),
+]
+
+CASES = [*FROM_TOOLS, *KEYS, *VALUES, *FILES, *HELPERS, *EVERYWHERE, *COVERAGE]

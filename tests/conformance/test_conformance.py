@@ -19,6 +19,9 @@ ECS_AUTHD = Path(os.environ.get("ECS_AUTHD", TOP / "build" / "ecs-authd")).resol
 # Not ours, and as people write it. The last line has no newline.
 OTHERS = b"# made by cloud-init\nECS_CLUSTER=web\n\nECS_AVAILABLE_LOGGING_DRIVERS=[\"json-file\",\"awslogs\"]"
 
+# A file that cannot be used leaves these where they are.
+FORMER = b'\nECS_ENGINE_AUTH_TYPE=dockercfg\nECS_ENGINE_AUTH_DATA={"registry.example.com":{"auth":"Zm9ybWVyOnB3"}}\n'
+
 
 class Place:
     """Where one case is tried."""
@@ -27,7 +30,8 @@ class Place:
         self.case = case
         self.directory = directory
         self.environment_file = directory / "ecs.config"
-        self.environment_file.write_bytes(OTHERS)
+        self.before = OTHERS + (FORMER if case.refused else b"")
+        self.environment_file.write_bytes(self.before)
         self.helpers = directory / "bin"
         self.helpers.mkdir()
         for name, script in case.helpers.items():
@@ -72,13 +76,15 @@ def test_written(place):
     result = place.run("apply", "--no-restart")
     said = result.stderr.decode()
     assert place.case.says in said
+    assert not place.case.never or place.case.never not in said
     data = place.environment_file.read_bytes()
     if place.case.refused:
         assert result.returncode == 1, said
-        assert data == OTHERS
+        assert data == place.before
         return
 
     assert result.returncode == int(place.case.problem), said
+    assert not place.case.never or place.case.never.encode() not in data
     check(place.case, data)
     # Two lines and no more, and all that is not ours as it was.
     assert data == OTHERS if not place.case.kind else data.startswith(OTHERS + b"\nECS_ENGINE_AUTH_TYPE=")

@@ -98,7 +98,7 @@ static int read_file(const char *type _unused_, const char *text _unused_, FuzzW
         _cleanup_(credentials_done) Credentials c = {0};
         CredFileStamp stamp = {0};
         Problems problems = {0};
-        int r = credfile_load(&c, fuzz_path("file"), false, &key, &stamp, &problems);
+        int r = credfile_load(&c, fuzz_path("file"), false, NULL, &key, &stamp, &problems);
 
         check(r >= 0 || fuzz_failed() || (problems.n_items > 0 && c.n_items == 0));
         for (size_t i = 1; i < c.n_items; i++)
@@ -112,7 +112,7 @@ static int read_list(const char *type _unused_, const char *text, FuzzWords *wor
         static const CredentialStore store = {.helper = (char *) "store", .source = (char *) "/f"};
         _cleanup_(credentials_done) Credentials c = {0};
         Problems problems = {0};
-        int r = credfile_parse_list(&c, &store, text, &problems);
+        int r = credfile_parse_list(&c, &store, text, NULL, &problems);
 
         say(words, &c, &problems);
         return r;
@@ -129,7 +129,7 @@ static int read_format(const char *type, const char *text, FuzzWords *words) {
 
         fuzz_pause(true);
         check(auth_type_from_string(type, &asked) == 0);
-        (void) credfile_parse(&c, "/f", text, strlen(text), &problems);
+        (void) credfile_parse(&c, "/f", text, strlen(text), NULL, &problems);
         fuzz_pause(false);
         r = authdata_format(&c, NULL, asked, &written_type, &data, &problems);
         check(r >= 0 || (fuzz_failed() && !data));
@@ -144,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         _cleanup_free_ char *text = fuzz_text(bytes, size);
         Problems problems = {0};
 
-        (void) credfile_parse(&c, "/f", text, size, &problems);
+        (void) credfile_parse(&c, "/f", text, size, NULL, &problems);
         check_digests(&c);
         fuzz_put("file", bytes, size);
         fuzz_read(read_file, NULL, text, bytes, size);

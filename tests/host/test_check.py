@@ -92,7 +92,7 @@ BROKEN = {
     "ECS_DATADIR elsewhere": (lambda h: add_line(h, "ECS_DATADIR=/elsewhere"), "not on a mount",
                               "sed -i /ECS_DATADIR/d /etc/ecs/ecs.config; systemctl restart ecs"),
     "a password that has changed": (lambda h: h.registry.new_password(), "refuses these credentials: status 401", login),
-    "auth that is no base64": (lambda h: credential_file(h, **{"other.example": {"auth": "%%%"}}), 'the "auth" of other.example',
+    "auth that is no base64": (lambda h: credential_file(h, **{"other.example": {"auth": "%%%"}}), 'the entry of other.example has an "auth"',
                                credential_file),
     "Docker Engine down": (lambda h: h.engine_part.stop(), "the Docker Engine does not answer",
                            lambda h: (h.engine_part.start(), h.restart_agent())),

@@ -314,7 +314,6 @@ static void test_members(void **state _unused_) {
 static void test_fields(void **state _unused_) {
         _cleanup_json_ json_object *o = json_tokener_parse(
                 "{\"auth\":\"1\",\"Auth\":\"2\",\"AUTH\":null,\"Email\":\"\",\"email\":\"x\",\"EMAIL\":\"\",\"n\":1,\"N\":null}");
-        json_object *value;
 
         assert_string_equal(json_field_string(o, "auth"), "2");
         assert_null(json_field_string(o, "email"));
@@ -322,10 +321,40 @@ static void test_fields(void **state _unused_) {
         assert_null(json_field_string(o, "aut"));
         assert_null(json_field_string(NULL, "auth"));
         assert_int_equal(json_object_get_int(json_field(o, "n", json_type_int)), 1);
-        assert_true(json_field_last(o, "n", &value));
-        assert_null(value);
-        assert_false(json_field_last(o, "m", &value));
-        assert_false(json_field_last(NULL, "m", &value));
+}
+
+static void test_find_member(void **state _unused_) {
+        static const struct {
+                const char *text, *name;
+                unsigned nth;
+                size_t offset; /* SIZE_MAX: not found */
+        } cases[] = {
+                {"{\"a\":1,\"b\":2}", "b", 1, 7},
+                {"{\"a\":1,\"b\":2}", "B", 1, 7},
+                {"{\"a\":1,\"A\":2}", "a", 2, 7},
+                {"{\"a\":1,\"A\":2}", "a", 3, SIZE_MAX},
+                {"{\"a\":1, \"\\u0041\":2}", "a", 2, 8},
+                {"{\"x\\u0061y\":1}", "xay", 1, 1},
+                {"{\"\\u00e4\":1}", "a", 1, SIZE_MAX},
+                {"{\"\\n\":1}", "n", 1, SIZE_MAX},
+                {"{\"ab\":1}", "a", 1, SIZE_MAX},
+                {"{\"a\":1}", "ab", 1, SIZE_MAX},
+                {"{\"a\\\"b\":1,\"b\":2}", "a\"b", 1, SIZE_MAX},
+                {"{\"k\xc3\xa4\":1}", "k\xc3\xa4", 1, 1},
+                /* Neither in an inner object nor in a list, nor as a value. */
+                {"{\"x\":{\"a\":1},\"y\":[{\"a\":1}],\"z\":\"a\"}", "a", 1, SIZE_MAX},
+                {"[{\"a\":1}]", "a", 1, SIZE_MAX},
+                {"{", "a", 1, SIZE_MAX},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                size_t offset = SIZE_MAX;
+
+                assert_int_equal(
+                        json_find_member(cases[i].text, strlen(cases[i].text), cases[i].name, cases[i].nth, &offset),
+                        cases[i].offset != SIZE_MAX);
+                assert_true(offset == cases[i].offset);
+        }
 }
 
 /* json-c prints what it has memory for, and says in errno alone that it is not all. */
@@ -354,17 +383,12 @@ static void test_text(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_what_go_takes),
-                cmocka_unit_test(test_what_go_refuses),
-                cmocka_unit_test(test_flags_and_bounds),
-                cmocka_unit_test(test_utf8),
-                cmocka_unit_test(test_members),
-                cmocka_unit_test(test_fields),
-                cmocka_unit_test(test_memory),
-                cmocka_unit_test(test_no_memory),
-                cmocka_unit_test(test_answers),
-                cmocka_unit_test(test_memory_of_files),
-                cmocka_unit_test(test_text),
+                cmocka_unit_test(test_what_go_takes),    cmocka_unit_test(test_what_go_refuses),
+                cmocka_unit_test(test_flags_and_bounds), cmocka_unit_test(test_utf8),
+                cmocka_unit_test(test_members),          cmocka_unit_test(test_fields),
+                cmocka_unit_test(test_find_member),      cmocka_unit_test(test_memory),
+                cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_answers),
+                cmocka_unit_test(test_memory_of_files),  cmocka_unit_test(test_text),
         };
 
         return cmocka_run_group_tests_name("json", tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "credentials/gather.h"
+#include "credentials/registry-name.h"
 
 /* Root owns what a helper's PATH leads to. */
 #define PROGRAM "/usr/local/bin/docker-credential-unit-lease"
@@ -426,7 +427,8 @@ static void test_no_credentials_is_an_answer(void **state) {
         h->now += SECONDS(6);
         look(h);
         expect_secret(h, "one.example", NULL);
-        unit_assert_problem(&h->problems, "it has no credentials for it; none are used. Run 'docker login' for it");
+        unit_assert_problem(&h->problems,
+                            "it has no credentials for it; none are used. Run 'docker login one.example'");
         for (unsigned i = 0; i < h->problems.n_items; i++)
                 assert_null(strstr(h->problems.items[i].text, "no luck")); /* that was before */
         h->now += SECONDS(60);
@@ -690,6 +692,36 @@ static void test_clock_jumps(void **state) {
         assert_int_equal(calls(h), 3);
 }
 
+/* The rules about names hold for leases, too: another version may have saved them, or other settings. */
+static void test_leases_obey_the_rules_about_names(void **state) {
+        static const char *const names[] = {"https://index.docker.io/v1/access-token", "hub-tool-token",
+                                            "left.example"};
+        char *const exclude[] = {(char *) "LEFT.example", NULL};
+        _cleanup_(credentials_done) Credentials c = {0};
+        Host *h = *state;
+
+        put(h, "first.json", "{\"credsStore\":\"unit-lease\"}");
+        put(h, "list", "{\"one.example\":\"user\",\"left.example\":\"user\"}");
+        look(h);
+        assert_int_equal(h->current.n_items, 2);
+        for (size_t i = 0; i < 2; i++) {
+                _cleanup_free_ char *registry = NULL;
+                Lease *lease;
+
+                assert_int_equal(registry_normalize(names[i], &registry), 0);
+                lease = leases_add(&h->leases, registry, "unit-lease");
+                assert_non_null(lease);
+                assert_int_equal(
+                        lease_describe(lease, &(LeaseTerms){.key = names[i], .source = h->first, .listed = true}), 0);
+        }
+
+        h->settings.exclude = (char **) exclude;
+        h->ask_nobody = true;
+        gather(h, &c);
+        assert_int_equal(c.n_items, 1);
+        assert_non_null(credentials_find(&c, "one.example"));
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
         const struct CMUnitTest tests[] = {
@@ -715,6 +747,7 @@ int main(void) {
                 TEST(test_new_entry_beside_a_broken_file),
                 TEST(test_answer_of_the_round_before),
                 TEST(test_clock_jumps),
+                TEST(test_leases_obey_the_rules_about_names),
         };
 
         return cmocka_run_group_tests_name("ask helpers", tests, NULL, NULL);

@@ -35,7 +35,7 @@ int openat(int directory, const char *name, int flags, ...) {
 }
 
 static int parse(Credentials *c, const char *text, Problems *problems) {
-        return credfile_parse(c, "/f", text, strlen(text), problems);
+        return credfile_parse(c, "/f", text, strlen(text), NULL, problems);
 }
 
 static void assert_same(const char *a, const char *b) {
@@ -137,7 +137,17 @@ static void test_entries_that_cannot_be_used(void **state _unused_) {
         static const EntryCase cases[] = {
                 {"{}", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
                 {"{\"auth\":\"\"}", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
-                {"{\"auth\":1}", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
+                {"null", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
+                {"{\"auth\":null}", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
+                {"{\"auth\":1}", NULL, NULL, NULL, NULL, "has an \"auth\" that is not a string", LOG_ERR},
+                {"{\"username\":\"x\",\"password\":12345}", NULL, NULL, NULL, NULL,
+                 "has a \"password\" that is not a string", LOG_ERR},
+                {"{\"username\":7,\"Password\":\"x\"}", NULL, NULL, NULL, NULL,
+                 "has a \"username\" that is not a string", LOG_ERR},
+                {"{\"IdentityToken\":{}}", NULL, NULL, NULL, NULL, "has an \"identitytoken\" that is not a string",
+                 LOG_ERR},
+                {"\"x\"", NULL, NULL, NULL, NULL, "is not an object", LOG_ERR},
+                {"[]", NULL, NULL, NULL, NULL, "is not an object", LOG_ERR},
                 {"{\"username\":\"x\"}", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
                 {"{\"password\":\"x\"}", NULL, NULL, NULL, NULL, "holds no credentials", LOG_WARNING},
                 {"{\"auth\":\"!\"}", NULL, NULL, NULL, NULL, "base64 of user:password", LOG_ERR},
@@ -158,11 +168,19 @@ static void test_entries_that_cannot_be_used(void **state _unused_) {
         check_entries(cases, ELEMENTSOF(cases));
 }
 
+/* Only a newline at the end of an ordinary password is suspect. */
 static void test_control_characters_are_carried(void **state _unused_) {
         static const EntryCase cases[] = {
-                {"{\"auth\":\"dXNlcjpwCg==\"}", "user", "p\n", NULL, NULL, "control character", LOG_WARNING},
-                {"{\"username\":\"u\\t\",\"password\":\"p\"}", "u\t", "p", NULL, NULL, "control character",
+                {"{\"auth\":\"dXNlcjpwCg==\"}", "user", "p\n", NULL, NULL, "ends with a newline", LOG_WARNING},
+                {"{\"username\":\"u\",\"password\":\"p\\r\\n\"}", "u", "p\r\n", NULL, NULL, "ends with a newline",
                  LOG_WARNING},
+                {"{\"username\":\"u\\t\",\"password\":\"p\"}", "u\t", "p", NULL, NULL, NULL, 0},
+                {"{\"username\":\"u\",\"password\":\"p\\nq\"}", "u", "p\nq", NULL, NULL, NULL, 0},
+                {"{\"username\":\"_json_key\",\"password\":\"{\\n}\\n\"}", "_json_key", "{\n}\n", NULL, NULL, NULL, 0},
+                {"{\"username\":\"_json_key_base64\",\"password\":\"e30=\\n\"}", "_json_key_base64", "e30=\n", NULL,
+                 NULL, NULL, 0},
+                {"{\"username\":\"u\",\"password\":\" {\\n}\\n\"}", "u", " {\n}\n", NULL, NULL, NULL, 0},
+                {"{\"identitytoken\":\"tok\\n\"}", NULL, NULL, "tok\n", NULL, NULL, 0},
         };
 
         check_entries(cases, ELEMENTSOF(cases));
@@ -198,14 +216,18 @@ static void test_forms(void **state _unused_) {
                 /* ~/.dockercfg */
                 {"{\"r.example\":" ENTRY "}", 1},
                 {"{\"https://index.docker.io/v1/\":" ENTRY ",\"b\":{\"username\":\"u\",\"password\":\"p\"}}", 2},
-                /* The names of fields in any case; of several the last one; null empties a map. */
+                {"{\"r.example\":" ENTRY ",\"b\":{}}", 2},
+                /* The names of members in any case. */
                 {"{\"Auths\":{\"a\":" ENTRY "}}", 1},
-                {"{\"auths\":{},\"AUTHS\":{\"a\":" ENTRY "}}", 1},
-                {"{\"auths\":{\"a\":" ENTRY "},\"Auths\":null}", 0},
+                {"{\"HTTPHEADERS\":{},\"DetachKeys\":\"x\"}", 0},
                 {"{\"r.example\":{\"Auth\":\"" AUTH "\"}}", 1},
                 {"{\"k\xc3\xbcrzel\":\"\xc3\xa4\",\"auths\":{\"a\":" ENTRY "}}", 1},
-                /* Not an entry beside others: the rest counts. */
-                {"{\"auths\":{\"a\":" ENTRY ",\"b\":\"x\",\"c\":null}}", 1},
+                /* Values that are no entries: their registries are known, and keep the entries they have. */
+                {"{\"auths\":{\"a\":" ENTRY ",\"b\":\"x\",\"c\":null}}", 3},
+                /* Members of other programs beside "auths". */
+                {"{\"auths\":{\"a\":" ENTRY
+                 "},\"x\":1,\"author\":\"me\",\"oauth\":{},\"credentials\":{},\"kind\":\"x\"}",
+                 1},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -236,6 +258,45 @@ static void test_not_a_credential_file(void **state _unused_) {
                 {"{\"auths\":[]}", "\"auths\" is not an object"},
                 {"{\"auths\":\"x\"}", "\"auths\" is not an object"},
                 {"/* */{}", "/f:1:1: not valid JSON"},
+                {"{\"credHelpers\":[]}", "/f:1:2: \"credHelpers\" is not an object"},
+                {"{\"credsStore\":7}", "/f:1:2: \"credsStore\" is not a string"},
+                /* Twice, in any spelling that Go takes for one. */
+                {"{\"auths\":{\"x\":" ENTRY "},\n\"auths\":{}}", "/f:2:1: \"auths\" occurs a second time"},
+                {"{\"auths\":{\"x\":" ENTRY "},\"Auths\":null}", ": \"auths\" occurs a second time"},
+                {"{\"auths\":{},\"a\\u0075ths\":{}}", "/f:1:13: \"auths\" occurs a second time"},
+                {"{\"credHelpers\":{},\"credHelpers\":{}}", "/f:1:19: \"credHelpers\" occurs a second time"},
+                {"{\"credsStore\":\"a\",\"credsStore\":\"a\"}", ": \"credsStore\" occurs a second time"},
+                /* A misspelled member, beside others or alone. */
+                {"{\"auths\":{},\"credStore\":\"x\"}", "/f:1:13: the member \"credStore\" is not known to Docker; "
+                                                       "\"credsStore\" is"},
+                {"{\"credsStores\":\"x\"}", "\"credsStore\" is"},
+                {"{\"credentialsStore\":\"x\"}", "\"credsStore\" is"},
+                {"{\"credHelper\":{}}", "\"credHelpers\" is"},
+                {"{\"credential-helpers\":{}}", "\"credHelpers\" is"},
+                {"{\"auth\":{\"r.example\":" ENTRY "}}", "\"auths\" is"},
+                {"{\"authConfigs\":{}}", "\"auths\" is"},
+                {"{\"Auhts\":{}}", "\"auths\" is"},
+                /* Other files. */
+                {"{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"data\":{\".dockerconfigjson\":\"e30=\"}}",
+                 "/f:1:20: not a Docker credential file but a Kubernetes Secret"},
+                {"{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[]}", "a Kubernetes manifest"},
+                {"{\".dockerconfigjson\":\"e30=\"}", "the data of a Kubernetes Secret"},
+                {"{\"type\":\"service_account\",\"private_key\":\"hunter2\"}", "a key file of Google Cloud"},
+                {"{\"ServerURL\":\"r\",\"Username\":\"u\",\"Secret\":\"hunter2\"}",
+                 "the answer of a credential helper"},
+                {"{\"auth\":\"" AUTH "\"}", "one entry without its registry"},
+                {"{\"username\":\"u\",\"password\":\"hunter2\"}", "one entry without its registry"},
+                {"{\"registry-mirrors\":[]}", "Docker's daemon.json"},
+                {"{\"x\":1}", "/f:1:2: not a Docker credential file: it has neither \"auths\""},
+                {"{\"r.example\":{}}", "it has neither \"auths\""},
+                {"{\"detachKeys\":\"x\",\"r\\u00e4\":{\"a\":1}}", "/f:1:1: not a Docker credential file"},
+                {"{\"me:hunter2@r.example\":{}}", "'r.example' is not a setting"},
+                /* ~/.dockercfg with a member that is no entry. */
+                {"{\"r.example\":" ENTRY ",\n\"HttpHeaders\":{\"auth\":\"x\"}}",
+                 "/f:2:1: not a Docker credential file: a list of entries without \"auths\", in which 'HttpHeaders'"},
+                {"{\"r.example\":" ENTRY ",\"detachKeys\":\"x\"}", "'detachKeys' is not an entry"},
+                {"{\"r.example\":" ENTRY ",\"x\":null}", "'x' is not an entry"},
+                {"{\"r.example\":" ENTRY ",\"x\":{\"y\":1}}", "'x' is not an entry"},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -247,6 +308,7 @@ static void test_not_a_credential_file(void **state _unused_) {
                 assert_int_equal(problems.n_items, 1);
                 assert_int_equal(problems.items[0].level, LOG_ERR);
                 unit_assert_problem(&problems, cases[i].problem);
+                assert_no_secret(&problems);
                 assert_int_equal(c.n_items, 1);
         }
 }
@@ -257,8 +319,8 @@ static void test_nul_and_depth(void **state _unused_) {
         Problems problems = {0};
         char deep[200];
 
-        assert_int_equal(credfile_parse(&c, "/f", inside, sizeof(inside) - 1, &problems), -EBADMSG);
-        assert_int_equal(credfile_parse(&c, "/f", after, sizeof(after) - 1, &problems), -EBADMSG);
+        assert_int_equal(credfile_parse(&c, "/f", inside, sizeof(inside) - 1, NULL, &problems), -EBADMSG);
+        assert_int_equal(credfile_parse(&c, "/f", after, sizeof(after) - 1, NULL, &problems), -EBADMSG);
         memset(deep, '[', sizeof(deep) - 1);
         deep[sizeof(deep) - 1] = 0;
         assert_int_equal(parse(&c, deep, &problems), -EBADMSG);
@@ -274,7 +336,7 @@ static void test_more_values_than_any_file_has(void **state _unused_) {
         for (size_t i = 0; i < sizeof(many) - 1; i++)
                 many[i] = i == 0 ? '[' : "[],"[(i - 1) % 3];
         assert_int_equal(parse(&c, many, &problems), -EBADMSG);
-        unit_assert_problem(&problems, ": more values than its size allows for. Run");
+        unit_assert_problem(&problems, ": more values than its size allows for. Correct it");
 }
 
 static void test_refused_key(void **state _unused_) {
@@ -311,8 +373,20 @@ static void test_credential_stores(void **state _unused_) {
                 {"{\"credHelpers\":{\"a\":\"gcr\"}}", "gcr", NULL, false},
                 {"{\"credsStore\":\"pass\",\"credHelpers\":{\"a\":\"gcr\"}}", "gcr", "pass", false},
                 {"{\"auths\":{\"a\":" ENTRY "},\"credsStore\":\"\"}", NULL, NULL, true},
-                {"{\"auths\":{\"a\":" ENTRY "},\"credsStore\":7,\"credHelpers\":[]}", NULL, NULL, true},
-                {"{\"auths\":{\"a\":" ENTRY "},\"credHelpers\":{\"a\":7,\"b\":\"\"}}", NULL, NULL, true},
+                {"{\"auths\":{\"a\":" ENTRY "},\"credsStore\":null,\"credHelpers\":null}", NULL, NULL, true},
+                {"{\"auths\":{\"a\":" ENTRY "},\"credHelpers\":{\"a\":7}}", NULL, NULL, true},
+                /* An empty value in credHelpers is the file, not the store. */
+                {"{\"auths\":{\"a\":" ENTRY "},\"credsStore\":\"pass\",\"credHelpers\":{\"a\":\"\"}}", NULL, NULL,
+                 true},
+                {"{\"auths\":{\"a\":" ENTRY "},\"credsStore\":\"pass\",\"credHelpers\":{\"a\":null}}", NULL, NULL,
+                 true},
+                {"{\"auths\":{\"https://a\":" ENTRY "},\"credsStore\":\"pass\",\"credHelpers\":{\"a\":\"\"}}", NULL,
+                 NULL, true},
+                /* Docker looks up the name of the registry, not the spelling of the entry. */
+                {"{\"auths\":{\"https://a\":{}},\"credsStore\":\"pass\",\"credHelpers\":{\"a\":\"gcr\"}}", "gcr", NULL,
+                 false},
+                {"{\"auths\":{\"https://a\":{}},\"credHelpers\":{\"https://a\":\"gcr\"}}", "gcr", NULL, false},
+                {"{\"credHelpers\":{\"https://a\":\"other\",\"a\":\"gcr\"}}", "gcr", NULL, false},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -344,7 +418,7 @@ static void test_list_of_a_store(void **state _unused_) {
                                              "{\"a\":\"user\",\"https://b/v2/\":\"user\",\"x y\":\"user\","
                                              "\"https://index.docker.io/v1/\":\"user\","
                                              "\"https://index.docker.io/v1/access-token\":\"user\"}",
-                                             &problems),
+                                             NULL, &problems),
                          0);
         assert_int_equal(c.n_items, 3);
         assert_null(credentials_find(&c, "a")->helper); /* a file says more than a list */
@@ -354,9 +428,9 @@ static void test_list_of_a_store(void **state _unused_) {
         assert_int_equal(problems.n_items, 1);
         unit_assert_problem(&problems, "x y");
 
-        assert_int_equal(credfile_parse_list(&c, &store, "[]", &problems), -EBADMSG);
-        assert_int_equal(credfile_parse_list(&c, &store, "garbage", &problems), -EBADMSG);
-        assert_int_equal(credfile_parse_list(&c, &store, NULL, &problems), -EBADMSG);
+        assert_int_equal(credfile_parse_list(&c, &store, "[]", NULL, &problems), -EBADMSG);
+        assert_int_equal(credfile_parse_list(&c, &store, "garbage", NULL, &problems), -EBADMSG);
+        assert_int_equal(credfile_parse_list(&c, &store, NULL, NULL, &problems), -EBADMSG);
         assert_int_equal(c.n_items, 3);
 }
 
@@ -425,11 +499,32 @@ static void test_empty_entry_takes_no_place(void **state _unused_) {
                 assert_int_equal(parse(&c, files[i], &problems), 0);
                 assert_int_equal(c.n_items, 1);
                 assert_string_equal(c.items[0]->username, "user");
-                assert_int_equal(problems.n_items, 1);
+                assert_int_equal(problems.n_items, 0);
 
                 assert_int_equal(parse(&c, "{\"auths\":{\"docker.io\":{}}}", &problems), 0);
                 assert_int_equal(c.n_items, 1);
                 assert_string_equal(c.items[0]->username, "user");
+        }
+}
+
+/* A broken entry beside a good one of the same registry, whichever comes first. */
+static void test_broken_twin(void **state _unused_) {
+        static const char *const files[] = {
+                "{\"auths\":{\"https://a\":{\"auth\":\"%%%\"},\"a\":" ENTRY "}}",
+                "{\"auths\":{\"a\":" ENTRY ",\"https://a\":{\"auth\":\"%%%\"}}}",
+                "{\"auths\":{\"https://a\":" ENTRY ",\"a\":{\"auth\":7}}}",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+                _cleanup_(credentials_done) Credentials c = {0};
+                Problems problems = {0};
+
+                assert_int_equal(parse(&c, files[i], &problems), 0);
+                assert_int_equal(c.n_items, 1);
+                assert_string_equal(c.items[0]->username, "user");
+                assert_int_equal(problems.n_items, 1);
+                assert_int_equal(problems.items[0].level, LOG_NOTICE);
+                unit_assert_problem(&problems, "of /f is used. Correct or remove it in an editor first");
         }
 }
 
@@ -449,7 +544,7 @@ static void expect_load(const char *path, int r, const char *part) {
         _cleanup_(credentials_done) Credentials c = {0};
         Problems problems = {0};
 
-        assert_int_equal(credfile_load(&c, path, true, NULL, NULL, &problems), r);
+        assert_int_equal(credfile_load(&c, path, true, NULL, NULL, NULL, &problems), r);
         assert_int_equal(c.n_items, 0);
         assert_int_equal(problems.n_items, 1);
         unit_assert_problem(&problems, path);
@@ -463,7 +558,7 @@ static void test_load(void **state) {
 
         unit_write_file(path, "{\"auths\":{\"a\":" ENTRY "}}");
         assert_int_equal(symlink("config.json", link), 0);
-        assert_int_equal(credfile_load(&c, link, true, NULL, NULL, &problems), 0);
+        assert_int_equal(credfile_load(&c, link, true, NULL, NULL, NULL, &problems), 0);
         assert_int_equal(c.n_items, 1);
         assert_string_equal(c.items[0]->source, link);
         assert_int_equal(problems.n_items, 0);
@@ -484,7 +579,7 @@ static void test_stamp(void **state) {
         assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(digest_compute(&key, "{}", 2, &digest), 0);
-        assert_int_equal(credfile_load(&c, path, true, &key, &stamp, &problems), 0);
+        assert_int_equal(credfile_load(&c, path, true, NULL, &key, &stamp, &problems), 0);
         assert_true(stamp.inode == st.st_ino);
         assert_true(stamp.mtime_nsec == 1764000000123456789);
         assert_true(digest_equal(&stamp.digest, &digest));
@@ -497,7 +592,7 @@ static void test_patience(void **state) {
         Problems problems = {0};
 
         unit_write_file(path, "{}");
-        assert_int_equal(credfile_load(&c, path, true, NULL, NULL, &problems), 0);
+        assert_int_equal(credfile_load(&c, path, true, NULL, NULL, NULL, &problems), 0);
         unit_assert_in_range(patience_usec, USEC_PER_SEC, 2 * USEC_PER_SEC);
 }
 
@@ -573,6 +668,7 @@ int main(void) {
                 cmocka_unit_test(test_two_keys_for_one_registry),
                 cmocka_unit_test(test_later_file_wins),
                 cmocka_unit_test(test_empty_entry_takes_no_place),
+                cmocka_unit_test(test_broken_twin),
                 cmocka_unit_test(test_key_with_a_password),
                 cmocka_unit_test_setup_teardown(test_load, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_stamp, unit_make_directory, unit_remove_directory),

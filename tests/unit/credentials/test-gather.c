@@ -178,7 +178,7 @@ static void test_stores_before_a_broken_file(void **state) {
                 files[i] = unit_path(*state, names[i]);
                 unit_write_file(files[i], texts[i]);
         }
-        assert_int_equal(credfile_parse(&current, "now", now, strlen(now), &problems), 0);
+        assert_int_equal(credfile_parse(&current, "now", now, strlen(now), NULL, &problems), 0);
         assert_int_equal(gather_credentials(&settings, &round, &c, &problems), 0);
         assert_int_equal(c.n_items, 2);
         for (size_t i = 0; i < c.n_items; i++)
@@ -240,7 +240,7 @@ static void test_odd_password_of_a_helper(void **state) {
         assert_int_equal(gather(*state, "{\"credHelpers\":{\"one.example\":\"unit-gather-odd\"}}", NULL, &c, &problems),
                          0);
         assert_login(&c, "one.example", "user", "with a newline\n");
-        unit_assert_problem(&problems, "control character");
+        unit_assert_problem(&problems, "the password of one.example ends with a newline");
 }
 
 #define DAYS(n) ((n) *86400 * (int64_t) USEC_PER_SEC)

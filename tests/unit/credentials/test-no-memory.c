@@ -78,9 +78,9 @@ static int parse(unsigned n, char *ret, size_t size) {
         Problems problems = {0};
         int r;
 
-        assert_int_equal(credfile_parse(&c, "before.json", FILE_TEXT, strlen(FILE_TEXT), &problems), 0);
+        assert_int_equal(credfile_parse(&c, "before.json", FILE_TEXT, strlen(FILE_TEXT), NULL, &problems), 0);
         failing_begin(n);
-        r = credfile_parse(&c, "config.json", FILE_TEXT, strlen(FILE_TEXT), &problems);
+        r = credfile_parse(&c, "config.json", FILE_TEXT, strlen(FILE_TEXT), NULL, &problems);
         failing_end();
         if (r >= 0)
                 describe(&c, &problems, ret, size);
@@ -100,7 +100,7 @@ static int parse_store(unsigned n, char *ret, size_t size) {
         assert_int_equal(credentials_add_store(&c, "store", "before.json"), 0);
         assert_int_equal(credentials_add_store(&c, "other", "before.json"), 0);
         failing_begin(n);
-        r = credfile_parse(&c, "config.json", text, strlen(text), &problems);
+        r = credfile_parse(&c, "config.json", text, strlen(text), NULL, &problems);
         failing_end();
         describe(&c, NULL, ret, size);
         return r;
@@ -117,7 +117,8 @@ static int parse_list(unsigned n, char *ret, size_t size) {
         int r;
 
         failing_begin(n);
-        r = credfile_parse_list(&c, &store, "{\"https://one.example\":\"user\",\"two.example\":\"user\"}", &problems);
+        r = credfile_parse_list(&c, &store, "{\"https://one.example\":\"user\",\"two.example\":\"user\"}", NULL,
+                                &problems);
         failing_end();
         describe(&c, &problems, ret, size);
         return r;
@@ -134,7 +135,7 @@ static int copy(unsigned n, char *ret, size_t size) {
         char hex[65];
         int r;
 
-        assert_int_equal(credfile_parse(&c, "config.json", FILE_TEXT, strlen(FILE_TEXT), &problems), 0);
+        assert_int_equal(credfile_parse(&c, "config.json", FILE_TEXT, strlen(FILE_TEXT), NULL, &problems), 0);
         failing_begin(n);
         r = credentials_copy(&c, &other);
         if (r >= 0)

@@ -73,7 +73,6 @@ static void test_others(void **state _unused_) {
                 {"registry.example/v2//v1/", "registry.example"},
                 /* Its own name in an image is registry.hub.docker.com/..., which the agent looks up by host. */
                 {"registry.hub.docker.com", "registry.hub.docker.com"},
-                {"registry.example/team@x", "registry.example/team@x"},
                 {"registry.example/teamv2", "registry.example/teamv2"},
                 {"localhost:5000", "localhost:5000"},
                 {"127.0.0.1:5000", "127.0.0.1:5000"},
@@ -90,6 +89,59 @@ static void test_others(void **state _unused_) {
         check(cases, ELEMENTSOF(cases));
 }
 
+static void test_docker_own(void **state _unused_) {
+        static const char *const own[] = {"https://index.docker.io/v1/access-token",
+                                          "https://index.docker.io/v1/refresh-token",
+                                          "http://index.docker.io/v1/access-token/",
+                                          "index.docker.io/v1/access-token",
+                                          "HTTPS://Index.Docker.IO/v1/refresh-token",
+                                          "hub-tool",
+                                          "hub-tool-token",
+                                          "hub-tool-refresh-token"};
+        static const char *const others[] = {REGISTRY_DOCKER_HUB, "https://index.docker.io/v1/user",
+                                             "r.example/v1/access-token", "hub-tool.example"};
+
+        for (size_t i = 0; i < ELEMENTSOF(own) + ELEMENTSOF(others); i++) {
+                const bool expected = i < ELEMENTSOF(own);
+                _cleanup_free_ char *name = NULL;
+
+                assert_int_equal(registry_normalize(expected ? own[i] : others[i - ELEMENTSOF(own)], &name), 0);
+                assert_int_equal(registry_is_docker_own(name), expected);
+        }
+}
+
+static void test_patterns(void **state _unused_) {
+        static const struct {
+                const char *registry, *pattern;
+                int matches;
+        } cases[] = {
+                {"r.example", "r.example", 1},
+                {"r.example", "*.example", 1},
+                {"r.example", "R.Example", 1},
+                {"r.example", "https://r.example/v2/", 1},
+                {"r.example/team", "r.example", 1},
+                {"r.example/team", "r.example/team", 1},
+                {"r.example/team", "r.example/t*", 1},
+                {"r.example", "r.example/team", 0},
+                {"r.example:5000", "r.example", 0},
+                {"r.example/x.amazonaws.com", "*.amazonaws.*", 0},
+                {REGISTRY_DOCKER_HUB, "docker.io", 1},
+                {REGISTRY_DOCKER_HUB, "index.docker.io", 1},
+                {REGISTRY_DOCKER_HUB, "https://index.docker.io/v1/", 1},
+                {"index.docker.io/v1/user", "docker.io", 0},
+                {"r.example", "me:pw@r.example", 0},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char *const exclude[] = {(char *) "other.example", (char *) cases[i].pattern, NULL};
+
+                if (registry_matches(cases[i].registry, cases[i].pattern) != cases[i].matches)
+                        fail_msg("%s, %s", cases[i].registry, cases[i].pattern);
+                assert_int_equal(registry_is_excluded(cases[i].registry, exclude), cases[i].matches);
+        }
+        assert_int_equal(registry_is_excluded("r.example", NULL), 0);
+}
+
 static void test_refused(void **state _unused_) {
         static const Case cases[] = {
                 {"", NULL},
@@ -102,6 +154,8 @@ static void test_refused(void **state _unused_) {
                 {"https://:5000/x", NULL},
                 {"http://https://x", NULL},
                 {"https://me:hunter2@registry.example", NULL},
+                {"https://me:hunter/2@registry.example", NULL}, /* a slash in a password */
+                {"registry.example/team@x", NULL},
                 {"\xe0\x80\x80", NULL},
                 {"\xed\xa0\x80", NULL},
                 {"\xf4\x90\x80\x80", NULL},
@@ -133,9 +187,8 @@ static void test_refused(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_docker_hub),
-                cmocka_unit_test(test_others),
-                cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_docker_hub), cmocka_unit_test(test_others),   cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_docker_own), cmocka_unit_test(test_patterns),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

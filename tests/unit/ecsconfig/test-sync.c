@@ -241,7 +241,7 @@ static void test_replaced_while_it_is_written(void **state) {
         expect(h, SYNC_WRITTEN, 1, &report);
         unit_assert_file(h->environment, "ECS_CLUSTER=y\nECS_ENGINE_AUTH_TYPE=dockercfg\n"
                                          "ECS_ENGINE_AUTH_DATA={\"registry.example\":{\"auth\":\"dXNlcjpwCg==\"}}\n");
-        unit_assert_problem(&report.problems, "has a control character");
+        unit_assert_problem(&report.problems, "ends with a newline");
         assert_int_equal(report.problems.n_items, 1);
 }
 
