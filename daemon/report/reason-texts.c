@@ -83,7 +83,11 @@ static const ReasonText texts[_REASON_MAX] = {
                                      "Restart held: the unit file of {unit} cannot be used; see systemctl status "
                                      "{unit}"},
         [REASON_UNIT_INACTIVE] = {"stopped", LOG_INFO, MESSAGE_HELD_STOPPED,
-                                  "{agent} is stopped; left alone. Its next start uses the credentials of {file}"},
+                                  "{agent} is stopped; left alone ({end}). Its next start uses the credentials of "
+                                  "{file}"},
+        [REASON_UNIT_EXITED] = {"held", LOG_WARNING, MESSAGE_HELD_EXITED,
+                                "{unit} is inactive: {end}. Start it: systemctl start {unit}. It then uses the "
+                                "credentials of {file}"},
         [REASON_UNIT_FAILED] = {"held", LOG_WARNING, MESSAGE_HELD_FAILED,
                                 "Restart held: {unit} has failed; see systemctl status {unit}"},
         [REASON_UNIT_START_LIMIT] = {"held", LOG_WARNING, MESSAGE_HELD_FAILED,
