@@ -50,6 +50,11 @@ def credential_file(host, **entries):
     host.shell("chmod 600 /root/.docker/config.json")
 
 
+# As on the AMIs; here the engine runs outside.
+PART_OF_DOCKER = """printf '[Service]\nExecStart=/bin/sleep infinity\n' > /run/systemd/system/docker.service
+mkdir -p /run/systemd/system/ecs.service.d; printf '[Unit]\nPartOf=docker.service\n' > /run/systemd/system/ecs.service.d/docker.conf
+systemctl daemon-reload; systemctl start docker;"""
+
 # name: (what breaks it, what is said, the cure: None = the command that check prints; otherwise what its words say)
 BROKEN = {
     "credential file for all to read": ("chmod 644 /root/.docker/config.json", "config.json can be read by others", None),
@@ -58,7 +63,15 @@ BROKEN = {
                                         "config.json belongs to user 1234, and ecs-authd.service may not read it", None),
     "ecs.config of another owner": ("chown 0:1234 /etc/ecs/ecs.config",
                                     "ecs.config belongs to 0:1234, and ecs-authd.service may not write it for them", None),
-    "agent stopped": ("systemctl stop ecs", "ecs.service is not running", None),
+    "agent stopped": ("systemctl stop ecs", "ecs.service is not running: a stop was requested", None),
+    "agent stopped with docker.service": (PART_OF_DOCKER + "systemctl stop docker; systemctl start docker",
+                                          "ecs.service is not running: a stop was requested, of it or of a unit that it is part of",
+                                          None),
+    "docker restart": ("docker restart ecs-agent", "ecs.service is not running: the agent exited with status 0, and no stop was "
+                                                   "requested before", None),
+    "docker stop": ("docker stop ecs-agent", "ecs.service is not running: the agent exited with status 0", None),
+    "a signal to the unit": ("systemctl kill --kill-who=main ecs", "ecs.service is not running: signal 15 ended its main process, and "
+                                                                   "no stop was requested before", None),
     "agent not enabled": ("systemctl disable ecs", "ecs.service is not started at boot", None),
     "ecs-authd not enabled": ("systemctl disable ecs-authd", "ecs-authd.service is not started at boot", None),
     "ecs-authd stopped": ("systemctl stop ecs-authd", "ecs-authd.service is not running", None),
