@@ -104,7 +104,7 @@ static bool host_matches(const char *registry, const char *pattern) {
         return fnmatch(pattern, buffer, 0) == 0;
 }
 
-static bool is_excluded(const CredentialSettings *settings, const char *registry) {
+bool registry_is_excluded(const CredentialSettings *settings, const char *registry) {
         for (char **pattern = settings->exclude; pattern && *pattern; pattern++)
                 if (host_matches(registry, *pattern))
                         return true;
@@ -116,7 +116,7 @@ static void leave_out(const CredentialSettings *settings, Credentials *c, Proble
         size_t i = 0;
 
         while (i < c->n_items) {
-                if (!is_excluded(settings, c->items[i]->registry)) {
+                if (!registry_is_excluded(settings, c->items[i]->registry)) {
                         i++;
                         continue;
                 }

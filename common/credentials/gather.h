@@ -48,6 +48,9 @@ typedef struct HelperRound {
         int64_t next;   /* when the next one is due; 0: none is */
 } HelperRound;
 
+/* Returns whether Exclude= leaves the registry out. */
+bool registry_is_excluded(const CredentialSettings *settings, const char *registry);
+
 /* Every credential that the settings lead to: the files, later ones over earlier ones; what credential stores and
  * helpers keep for them; without the hosts that are left out.
  *

@@ -5,6 +5,7 @@
 #include "base/directories.h"
 #include "base/foreign-file.h"
 #include "base/secret.h"
+#include "credentials/other-logins.h"
 #include "ecsconfig/environment-file.h"
 #include "ecsconfig/gathered.h"
 #include "ecsconfig/sync-report.h"
@@ -212,6 +213,18 @@ static int save(Gathered *gathered, const DigestKey *key, EnvFile *file, SyncOut
         return 0;
 }
 
+/* Notes the first login that the service can read, and the settings do not name. */
+static void find_other_login(const CredentialSettings *sources, SyncReport *report) {
+        _cleanup_free_ OtherLogins *l = calloc(1, sizeof(OtherLogins));
+
+        if (!l)
+                return;
+        l->settings = sources;
+        other_logins_try_own(l);
+        if (l->n_items > 0 && strlen(l->items[0].path) < sizeof(report->other_login))
+                strcpy(report->other_login, l->items[0].path);
+}
+
 /* answers: of helpers that were asked; or NULL. -EAGAIN: another program is writing it. patient: also where there would
  * be nothing to write, since what was read may be half of what it will be. */
 static int sync_once(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
@@ -240,6 +253,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         r = answers && answers->error < 0 ? answers->error : gathered.error;
         report->no_login_yet = r == -ENOENT && current.n_items == 0;
         if (report->no_login_yet) {
+                find_other_login(sources, report);
                 report->outcome = SYNC_UNCHANGED;
                 report->identity = envfile_identify(file);
                 report->asked = answers != NULL;

@@ -135,9 +135,9 @@ static const ReasonText no_container = {"silent", LOG_WARNING, MESSAGE_SILENT,
 static const ReasonText no_credentials_left = {
         "held", LOG_WARNING, MESSAGE_HELD_FILE,
         "Restart held: there is no credential file, and no credentials in {file}; the agent keeps those that it runs "
-        "with. Run docker login, which makes {source}"};
+        "with. Run docker login, which makes {source}{elsewhere}"};
 static const ReasonText no_login_yet = {"waiting", LOG_INFO, MESSAGE_WAITING,
-                                        "Waiting for the first docker login, which makes {source}"};
+                                        "Waiting for the first docker login, which makes {source}{elsewhere}"};
 
 /* Where nothing is restarted, the file is all that there is to tell of; and nothing is before the first report. */
 static const ReasonText *write_only_text(const Facts *f) {
