@@ -222,7 +222,7 @@ static void find_other_login(const CredentialSettings *sources, SyncReport *repo
         l->settings = sources;
         other_logins_try_own(l);
         if (l->n_items > 0 && strlen(l->items[0].path) < sizeof(report->other_login))
-                strcpy(report->other_login, l->items[0].path);
+                memcpy(report->other_login, l->items[0].path, strlen(l->items[0].path) + 1);
 }
 
 /* answers: of helpers that were asked; or NULL. -EAGAIN: another program is writing it. patient: also where there would

@@ -152,6 +152,13 @@ rm -rf /etc/systemd/system/ecs-authd.service.d; mv /root/ecs-authd.conf.saved /e
 systemctl daemon-reload; systemctl reset-failed ecs ecs-authd; systemctl restart ecs-authd"""
 
 
+WAITING = "Waiting for the first docker login, which makes /root/.docker/config.json"
+
+
+def status(host):
+    return json.loads(host.run("ecs-authd", "status", "--json", check=False) or "{}")
+
+
 def log_in_at(host, path, home):
     link = "mkdir -p \"${1%/current/*}/2915\"; ln -sfn 2915 \"${1%/current/*}/current\"" if "/snap/" in path else ":"
     entry = {host.registry.name: {"auth": auth(host.registry)}}
@@ -183,15 +190,14 @@ def test_login_in_another_place(host, path):
     try:
         log_in_at(host, path, home)
         host.restart_daemon()
-        sentence = wait_for(lambda: json.loads(host.run("ecs-authd", "status", "--json", check=False) or "{}").get("sentence"), 20,
-                            "the service says what it waits for", host.tail)
-        assert sentence.startswith("Waiting for the first docker login, which makes /root/.docker/config.json")
+        sentence = wait_for(lambda: next(filter(lambda s: s.startswith(WAITING), [status(host).get("sentence", "")]), None), 20,
+                            WAITING, host.tail)
         assert (path in sentence) == (home is None)
         found, = [finding for finding in check(host) if "has a login, but is not a file that ecs-authd watches" in finding[1]]
         assert found[1].startswith(path + " ") and ("docker login" in found[2]) == ("/snap/" not in path)
         follow(host, found[2] if home else sentence)
-        wait_for(lambda: [r["source"] for r in json.loads(host.run("ecs-authd", "status", "--json", check=False) or "{}")
-                          .get("registries", [])] == [path], 30, "the service has the login", host.tail)
+        wait_for(lambda: [r["source"] for r in status(host).get("registries", [])] == [path], 30, "the service has the login",
+                 host.tail)
         wait_for(lambda: not check(host, "--login"), 40, "nothing is left to say",
                  lambda: host.run("ecs-authd", "check", "--login", check=False) + host.tail())
     finally:
