@@ -391,6 +391,7 @@ static int forecast(const CredentialSettings *sources, const EcsConfigSettings *
         outcome = gathered.error;
         f->report.no_login_yet = outcome == -ENOENT && f->before.n_items == 0;
         if (f->report.no_login_yet) {
+                find_other_login(sources, &f->report);
                 f->report.outcome = SYNC_UNCHANGED;
                 return 0;
         }

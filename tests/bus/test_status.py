@@ -92,6 +92,7 @@ def test_first_login_is_in_another_place(host, place):
                         "reload ecs-authd")
     daemon.wait_said(re.escape(sentence))
     assert host.run_verb("status", Credentials_File=None).returncode == 0
+    assert sentence in host.run_verb("apply", "--dry-run", Credentials_File=None).stdout
     assert "pw-elsewhere" not in daemon.log.read_text() + json.dumps(host.status())
 
     # The printed fix.
