@@ -9,6 +9,7 @@ static bool leaves_agent_down(const Facts *f, const Decision *d) {
         case REASON_UNIT_NOT_FOUND:
         case REASON_UNIT_MASKED:
         case REASON_UNIT_INACTIVE:
+        case REASON_UNIT_EXITED:
         case REASON_UNIT_BAD_SETTING:
         case REASON_UNIT_FAILED:
         case REASON_UNIT_START_LIMIT:

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "decision/facts.h"
 
+#include <signal.h>
+
 #define ASK_PAUSE_USEC (30 * USEC_PER_SEC)
 #define ASK_AGAIN_USEC (5 * USEC_PER_SEC) /* whatever it is that has one asked right after it was */
 
@@ -15,6 +17,21 @@ bool facts_agent_has_credentials(const Facts *f) {
 
 bool facts_file_is_right(const Facts *f) {
         return f->file.sync.digest_known && f->file.right_known && digest_equal(&f->file.right, &f->file.sync.digest);
+}
+
+/* Measured (systemd 252): a stop job takes the unit out of "active" before the main process exits. An exit that no job
+ * caused comes first, also if ExecStop= runs after it. */
+UnitEnd facts_judge_end(const UnitRun *run) {
+        if (run->started_usec == 0)
+                return UNIT_END_NEVER_RAN;
+        /* Of an earlier run, or the unit was never active in this one. */
+        if (run->main_exit_usec < run->started_usec || run->active_end_usec < run->started_usec)
+                return UNIT_END_UNKNOWN;
+        if (run->active_end_usec < run->main_exit_usec)
+                return UNIT_END_STOP;
+        if (run->active_end_usec == run->main_exit_usec || run->is_active_without_process)
+                return UNIT_END_UNKNOWN;
+        return run->exit_code == CLD_EXITED ? UNIT_END_EXIT : UNIT_END_SIGNAL;
 }
 
 UnitState facts_unit_of_container(const ObserveReport *agent) {

@@ -29,8 +29,30 @@ typedef enum UnitState {
         UNIT_ACTIVE,
 } UnitState;
 
+/* How an inactive unit ended, as far as the service manager knows. */
+typedef enum UnitEnd {
+        UNIT_END_UNKNOWN,
+        UNIT_END_NEVER_RAN, /* no start since the boot is on record */
+        UNIT_END_STOP,      /* by a stop of the unit, or of a unit that it is part of (PartOf=) */
+        UNIT_END_EXIT,      /* the main process exited before any stop was requested */
+        UNIT_END_SIGNAL,    /* a signal ended the main process before any stop was requested */
+} UnitEnd;
+
+/* The record that systemd keeps of a unit's last run, also while no ecs-authd runs. Times are CLOCK_MONOTONIC;
+ * 0: never. */
+typedef struct UnitRun {
+        uint64_t started_usec;          /* InactiveExitTimestampMonotonic */
+        uint64_t active_end_usec;       /* ActiveExitTimestampMonotonic */
+        uint64_t main_exit_usec;        /* ExecMainExitTimestampMonotonic */
+        int32_t exit_code;              /* ExecMainCode: CLD_EXITED, CLD_KILLED or CLD_DUMPED */
+        int32_t exit_status;            /* ExecMainStatus: the exit status, or the signal */
+        bool is_active_without_process; /* RemainAfterExit=yes */
+} UnitRun;
+
 typedef struct UnitReport {
         UnitState state;
+        UnitEnd end;           /* of an inactive unit */
+        int exit_status;       /* the exit status of UNIT_END_EXIT, the signal of UNIT_END_SIGNAL */
         uint64_t started_usec; /* when it last left the state inactive or failed; 0: never, or nobody tells */
         uint64_t stopped_usec; /* when it last came there */
         bool terminated; /* it has failed, and its main process was ended by SIGTERM: a stop that did not end well */
@@ -171,6 +193,9 @@ void facts_note_waiting(Facts *f, const Decision *d, uint64_t now);
 
 /* The record could not be written, so that what facts_begin_job() says is not begun. */
 void facts_fail_to_record(Facts *f, const RestartRecord *before, uint64_t now);
+
+/* Returns how the last run of an inactive unit ended. */
+UnitEnd facts_judge_end(const UnitRun *run);
 
 /* Where no unit runs the agent, its container stands for it (Method=docker). */
 UnitState facts_unit_of_container(const ObserveReport *agent);

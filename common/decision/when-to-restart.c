@@ -65,6 +65,11 @@ static Decision decide_silent(const Facts *f, const Policy *p, uint64_t now) {
         return decision(ACTION_WAIT, REASON_REGISTERING, look_in_proportion(f->silent_usec, now, deadline));
 }
 
+/* An agent that refuses to run (AGENT_EXIT_TERMINAL) leaves a failed unit; an operator has reset it since. */
+static bool exited_by_itself(const UnitReport *u) {
+        return u->end == UNIT_END_SIGNAL || (u->end == UNIT_END_EXIT && u->exit_status != AGENT_EXIT_TERMINAL);
+}
+
 /* What the unit has in the way of a restart, and of a start of ours; ACTION_RESTART: nothing. */
 static Decision decide_unit(const Facts *f, uint64_t now) {
         switch (f->unit.state) {
@@ -77,7 +82,7 @@ static Decision decide_unit(const Facts *f, uint64_t now) {
         case UNIT_MASKED:
                 return decision(ACTION_HOLD, REASON_UNIT_MASKED, 0);
         case UNIT_INACTIVE:
-                return decision(ACTION_HOLD, REASON_UNIT_INACTIVE, 0);
+                return decision(ACTION_HOLD, exited_by_itself(&f->unit) ? REASON_UNIT_EXITED : REASON_UNIT_INACTIVE, 0);
         default:
                 break;
         }
@@ -132,6 +137,8 @@ static Decision decide_owed(const Facts *f, const Policy *p, uint64_t now) {
         Decision d = decide_unit(f, now);
 
         switch (d.reason) {
+        case REASON_UNIT_EXITED: /* our restart would have been a stop */
+                return decision(ACTION_CLOSE, REASON_STOPPED, 0);
         case REASON_UNIT_INACTIVE:
                 if (somebody_stopped_it(f, p))
                         return decision(ACTION_CLOSE, REASON_STOPPED, 0);

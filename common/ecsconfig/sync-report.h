@@ -62,7 +62,8 @@ typedef struct SyncReport {
         bool asked;                          /* those that were due have been, */
         bool forgotten;                      /* and what they said of that could not be kept */
         unsigned n_failed;                   /* of these: helpers that gave no answer */
-        bool no_login_yet; /* there is no credential file, and the environment file has no credentials of one */
+        bool no_login_yet;     /* there is no credential file, and the environment file has no credentials of one */
+        char other_login[200]; /* with no_login_yet: a file with a login that the settings do not name; "": none */
         Problems problems;
 } SyncReport;
 

@@ -5,6 +5,7 @@
 #include "base/directories.h"
 #include "base/foreign-file.h"
 #include "base/secret.h"
+#include "credentials/other-logins.h"
 #include "ecsconfig/environment-file.h"
 #include "ecsconfig/gathered.h"
 #include "ecsconfig/sync-report.h"
@@ -388,6 +389,18 @@ static void explain_current(const EcsConfigSettings *settings, const Current *cu
         explain_foreign(settings, &current->data.entries, problems);
 }
 
+/* Notes the first login that the service can read, and the settings do not name. */
+static void find_other_login(const CredentialSettings *sources, SyncReport *report) {
+        _cleanup_free_ OtherLogins *l = calloc(1, sizeof(OtherLogins));
+
+        if (!l)
+                return;
+        l->settings = sources;
+        other_logins_try_own(l);
+        if (l->n_items > 0 && strlen(l->items[0].path) < sizeof(report->other_login))
+                memcpy(report->other_login, l->items[0].path, strlen(l->items[0].path) + 1);
+}
+
 /* answers: of helpers that were asked; or NULL. -EAGAIN: another program is writing it. patient: also where there would
  * be nothing to write, since what was read may be half of what it will be. */
 static int sync_once(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
@@ -422,6 +435,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         report->no_login_yet = r == -ENOENT && !current.owned;
         if (report->no_login_yet) {
                 explain_current(settings, &current, &report->problems);
+                find_other_login(sources, report);
                 report->outcome = SYNC_UNCHANGED;
                 report->identity = envfile_identify(file);
                 report->asked = answers != NULL;
@@ -593,6 +607,7 @@ static int forecast_content(const CredentialSettings *sources, const EcsConfigSe
         f->report.no_login_yet = outcome == -ENOENT && !current->owned;
         if (f->report.no_login_yet) {
                 explain_current(settings, current, &f->report.problems);
+                find_other_login(sources, &f->report);
                 f->report.outcome = SYNC_UNCHANGED;
                 return credentials_copy(&current->data.entries, &f->after);
         }

@@ -1,60 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <pwd.h>
+#include <sys/stat.h>
 
 #include "base/foreign-file.h"
-#include "base/json.h"
-#include "base/secret.h"
 #include "check/check-parts.h"
+#include "credentials/credential-file.h"
+#include "credentials/other-logins.h"
 
-#define FILE_MAX (4 * 1024 * 1024)
-#define ROOTS_FILE "/root/.docker/config.json"
+#define ROOTS_HOME "/root"
+#define ROOTS_FILE ROOTS_HOME "/.docker/config.json"
 
 enum {
-        FOUND_MAX = 16,   /* said of so many; the cure is the same for each */
-        FILE_SECONDS = 1, /* homes may be on a file system that hangs */
-        LOOK_SECONDS = 5,
+        USERS_MAX = 256, /* each home may have to be mounted */
+        SEARCH_SECONDS = 5,
 };
 
-/* Where docker login and podman login leave what somebody else than the service's user types. */
-static const struct {
-        const char *directory, *file;
-} places[] = {
-        {"/home", ".docker/config.json"},
-        {"/run/user", "containers/auth.json"},
-        {"/run/containers", "auth.json"},
-};
-
-/* Of paths with a login. */
-typedef struct Search {
-        char found[FOUND_MAX][PATH_MAX];
-        size_t n_found;
-} Search;
-
-static bool has_members(json_object *o, const char *name) {
-        json_object *map = json_field(o, name, json_type_object);
-
-        return map && json_object_object_length(map) > 0;
-}
-
-/* 1 it names a registry, 0 it does not. */
-static int names_a_registry(const char *path, bool strict) {
-        _cleanup_json_ json_object *o = NULL;
-        Distrust distrust;
-        ForeignFile file;
-        char *text = NULL;
-        size_t size = 0;
-        int r;
-
-        r = foreign_file_read(path, FILE_MAX, FILE_SECONDS * USEC_PER_SEC, &text, &size, &file,
-                              strict ? &distrust : NULL);
-        if (r < 0)
-                return r;
-        r = json_parse_strict(text, size, 0, &o, NULL, NULL);
-        secret_free_sized(text, size);
-        return r < 0 ? r : has_members(o, "auths") || has_members(o, "credHelpers");
-}
-
-/* Nobody has logged in with what is watched, as far as anybody can tell. */
+/* Returns true if no watched file contains a login, as far as that can be known. */
 static bool nothing_is_watched(const Check *c, const Credentials *credentials) {
         const CredentialSettings *s = &c->settings->credentials;
 
@@ -62,9 +23,11 @@ static bool nothing_is_watched(const Check *c, const Credentials *credentials) {
                 if (credentials->items[i]->source)
                         return false;
         for (char **file = s->files; *file; file++) {
-                int r = names_a_registry(*file, s->strict);
+                _cleanup_(credentials_done) Credentials found = {0};
+                Problems ignored = {0};
+                int r = credfile_load(&found, *file, s->strict, NULL, NULL, NULL, &ignored);
 
-                if (r != 0 && r != -ENOENT)
+                if (found.n_items > 0 || (r < 0 && r != -ENOENT))
                         return false;
         }
         return true;
@@ -77,70 +40,130 @@ static bool roots_file_is_watched(const Check *c) {
         return false;
 }
 
-/* A file that somebody else than its keeper can change is no one's login. */
-static void look_at(Search *s, const char *path) {
-        for (size_t i = 0; i < s->n_found; i++)
-                if (streq(s->found[i], path))
-                        return;
-        if (s->n_found < FOUND_MAX && names_a_registry(path, true) > 0)
-                (void) snprintf(s->found[s->n_found++], PATH_MAX, "%s", path);
-}
-
 static int is_no_dot(const struct dirent *entry) {
         return entry->d_name[0] != '.';
 }
 
-static void look_below(Search *s, const char *directory, const char *file) {
+/* Searches each directory in this one: as a home if file is NULL. */
+static void search_below(OtherLogins *l, const char *directory, const char *file) {
         struct dirent **entries = NULL;
         int n = scandir(directory, &entries, is_no_dot, alphasort);
 
         for (int i = 0; i < n; i++) {
-                look_at(s, text("%s/%s/%s", directory, entries[i]->d_name, file).s);
+                const Text below = text("%s/%s", directory, entries[i]->d_name);
+
+                if (file)
+                        (void) other_logins_try(l, below.s, file);
+                else
+                        other_logins_try_home(l, below.s);
                 free(entries[i]);
         }
         free(entries);
 }
 
-/* Whom the list of users knows from elsewhere (LDAP), too. */
-static void look_in_home_of_sudo(Search *s) {
-        const char *name = getenv("SUDO_USER"); /* NOLINT(concurrency-mt-unsafe): no one else asks for any of it */
-        const struct passwd *user = str_empty(name) ? NULL : getpwnam(name); /* NOLINT(concurrency-mt-unsafe) */
-
-        if (user && user->pw_dir[0] == '/')
-                look_at(s, text("%s/.docker/config.json", user->pw_dir).s);
-}
-
-static void *look_everywhere(void *context) {
-        look_at(context, ROOTS_FILE);
-        for (size_t i = 0; i < ELEMENTSOF(places); i++)
-                look_below(context, places[i].directory, places[i].file);
-        look_in_home_of_sudo(context);
+static void *search_own(void *context) {
+        other_logins_try_home(context, ROOTS_HOME);
+        other_logins_try_own(context);
         return NULL;
 }
 
-static void say_found(Check *c, const char *path) {
-        say(c, "other-login", path, WARNING, text("%s has a login, but is not a file that ecs-authd watches", path).s,
-            text("%sset [Credentials] File=%s%s", roots_file_is_watched(c) ? "sudo docker login REGISTRY; or: " : "",
-                 path,
-                 streq(path, ROOTS_FILE)
-                         ? ""
-                         : ", with the drop-in for a credential file of another user in ecs-authd(8), PRIVILEGES")
+static void *search_homes(void *context) {
+        OtherLogins *l = context;
+
+        search_below(l, "/home", NULL);
+        search_below(l, "/run/user", "containers/auth.json");
+        search_below(l, "/run/containers", "auth.json");
+        return NULL;
+}
+
+static void search_home_of(OtherLogins *l, const struct passwd *user) {
+        if (user && user->pw_dir && user->pw_dir[0] == '/')
+                other_logins_try_home(l, user->pw_dir);
+}
+
+/* A database that lists no users (LDAP) still knows the home of SUDO_USER. No other thread uses these functions. */
+static void *search_user_database(void *context) {
+        const char *sudo_user = getenv("SUDO_USER"); /* NOLINT(concurrency-mt-unsafe) */
+        const struct passwd *user;
+
+        if (!str_empty(sudo_user))
+                search_home_of(context, getpwnam(sudo_user)); /* NOLINT(concurrency-mt-unsafe) */
+        setpwent();                                           /* NOLINT(concurrency-mt-unsafe) */
+        for (unsigned i = 0; i < USERS_MAX; i++) {
+                user = getpwent(); /* NOLINT(concurrency-mt-unsafe) */
+                if (!user)
+                        break;
+                search_home_of(context, user);
+        }
+        endpwent(); /* NOLINT(concurrency-mt-unsafe) */
+        return NULL;
+}
+
+/* ProtectHome=tmpfs in ecs-authd.service. */
+static bool is_hidden(const char *path) {
+        return startswith(path, "/home/") || startswith(path, "/run/user/");
+}
+
+/* The lines of a drop-in that lets the service read the file; "": it may read the file without. */
+static Text drop_in(const OtherLogin *l) {
+        char real[PATH_MAX];
+        struct stat st;
+        bool hidden = is_hidden(l->path) || (realpath(l->path, real) && is_hidden(real));
+        bool foreign = stat(l->path, &st) >= 0 && st.st_uid != 0;
+        const Text bind = text("BindReadOnlyPaths=-%.*s", (int) l->n_directory, l->path);
+
+        if (!hidden && !foreign)
+                return text("%s", "");
+        return text("; run systemctl edit ecs-authd and add to [Service]: %s%s%s (ecs-authd(8), PRIVILEGES)",
+                    foreign ? "CapabilityBoundingSet=CAP_DAC_READ_SEARCH" : "", foreign && hidden ? " and " : "",
+                    hidden ? bind.s : "");
+}
+
+/* Docker as a snap never writes root's usual file. */
+static bool login_helps(const Check *c, const char *path) {
+        return roots_file_is_watched(c) && !strstr(path, "/snap/docker/");
+}
+
+static void say_found(Check *c, const OtherLogin *l) {
+        const Text lines = drop_in(l);
+
+        say(c, "other-login", l->path, WARNING,
+            text("%s has a login, but is not a file that ecs-authd watches", l->path).s,
+            text("%sadd the line File=%s to [Credentials] in /etc/ecs-authd.conf%s; then: systemctl %s ecs-authd",
+                 login_helps(c, l->path) ? "sudo docker login REGISTRY; or: " : "", l->path, lines.s,
+                 str_empty(lines.s) ? "reload" : "restart")
                     .s);
 }
 
-void check_other_logins(Check *c, const Credentials *credentials) {
-        Search *s;
+/* Returns the logins found, those of before among them; or before, if the search takes too long (a file system or a
+ * user database that hangs): then the thread keeps its copy. */
+static OtherLogins *search(OtherLogins *before, void *(*function)(void *) ) {
+        OtherLogins *l = malloc(sizeof(OtherLogins));
         int r;
+
+        if (!l)
+                return before;
+        *l = *before;
+        r = run_in_time(function, l, SEARCH_SECONDS * USEC_PER_SEC);
+        if (r == -ETIMEDOUT)
+                return before;
+        free(before);
+        return l;
+}
+
+void check_other_logins(Check *c, const Credentials *credentials) {
+        OtherLogins *l;
 
         if (!nothing_is_watched(c, credentials))
                 return;
-        s = calloc(1, sizeof(Search));
-        if (!s)
+        l = calloc(1, sizeof(OtherLogins));
+        if (!l)
                 return;
-        r = run_in_time(look_everywhere, s, LOOK_SECONDS * USEC_PER_SEC);
-        if (r == -ETIMEDOUT)
-                return; /* homes on a file system that hangs; the thread still has it */
-        for (size_t i = 0; r >= 0 && i < s->n_found; i++)
-                say_found(c, s->found[i]);
-        free(s);
+        l->settings = &c->settings->credentials;
+        l = search(l, search_own);
+        l = search(l, search_homes);
+        l = search(l, search_user_database);
+        for (size_t i = 0; i < l->n_items; i++)
+                say_found(c, &l->items[i]);
+        free(l);
 }

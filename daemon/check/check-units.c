@@ -5,6 +5,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "check/check-parts.h"
+#include "report/sentence.h"
 
 #define SYSTEMD "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
@@ -67,6 +68,33 @@ static bool needs_reload(sd_bus *bus, const char *path) {
                value != 0;
 }
 
+static int32_t service_int(sd_bus *bus, const char *path, const char *name) {
+        int32_t value = 0;
+
+        (void) sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service", name, NULL, 'i', &value);
+        return value;
+}
+
+/* Fills in how the last run of an inactive unit ended. */
+static void look_at_end(sd_bus *bus, const char *path, UnitReport *unit) {
+        UnitRun run = {
+                .started_usec = unit->started_usec,
+                .active_end_usec = unit_usec(bus, path, "ActiveExitTimestampMonotonic"),
+                .exit_code = service_int(bus, path, "ExecMainCode"),
+                .exit_status = service_int(bus, path, "ExecMainStatus"),
+        };
+        int remains = 0;
+
+        if (sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service", "ExecMainExitTimestampMonotonic", NULL,
+                                        't', &run.main_exit_usec) < 0 ||
+            sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service", "RemainAfterExit", NULL, 'b',
+                                        &remains) < 0)
+                return;
+        run.is_active_without_process = remains != 0;
+        unit->end = facts_judge_end(&run);
+        unit->exit_status = run.exit_status;
+}
+
 /* What the service goes by. */
 static UnitReport look_at_unit(sd_bus *bus, const char *path) {
         _cleanup_free_ char *load = unit_string(bus, path, "LoadState"),
@@ -91,10 +119,21 @@ static UnitReport look_at_unit(sd_bus *bus, const char *path) {
                 unit.state = UNIT_INACTIVE;
         else if (streq(active, "failed"))
                 unit.state = UNIT_FAILED;
+        if (unit.state == UNIT_INACTIVE)
+                look_at_end(bus, path, &unit);
         return unit;
 }
 
-static void check_unit_file(Check *c, sd_bus *bus, const char *path) {
+static void say_inactive(Check *c, const UnitReport *unit) {
+        const char *name = c->settings->unit;
+        char end[256];
+
+        sentence_describe_end(unit, end, sizeof(end));
+        say(c, "agent-unit", name, WARNING, text("%s is not running: %s", name, end).s,
+            text("systemctl start %s", name).s);
+}
+
+static void check_unit_file(Check *c, sd_bus *bus, const char *path, const UnitReport *unit) {
         const Settings *k = c->settings;
         _cleanup_free_ char *load = unit_string(bus, path, "LoadState"),
                             *active = unit_string(bus, path, "ActiveState"),
@@ -127,8 +166,7 @@ static void check_unit_file(Check *c, sd_bus *bus, const char *path) {
                 say(c, "agent-unit", k->unit, WARNING, text("%s is starting or stopping", k->unit).s,
                     text("systemctl status %s", k->unit).s);
         else if (!streq(active, "active"))
-                say(c, "agent-unit", k->unit, WARNING, text("%s is not running", k->unit).s,
-                    text("systemctl start %s", k->unit).s);
+                say_inactive(c, unit);
         else
                 say(c, "agent-unit", k->unit, OK, text("%s is running", k->unit).s, NULL);
         if (streq(enabled, "disabled"))
@@ -266,6 +304,6 @@ void check_units(Check *c, UnitReport *ret_unit) {
                 return;
         }
         *ret_unit = look_at_unit(bus, path);
-        check_unit_file(c, bus, path);
+        check_unit_file(c, bus, path, ret_unit);
         check_own_unit(c, bus);
 }

@@ -83,7 +83,11 @@ static const ReasonText texts[_REASON_MAX] = {
                                      "Restart held: the unit file of {unit} cannot be used; see systemctl status "
                                      "{unit}"},
         [REASON_UNIT_INACTIVE] = {"stopped", LOG_INFO, MESSAGE_HELD_STOPPED,
-                                  "{agent} is stopped; left alone. Its next start uses the credentials of {file}"},
+                                  "{agent} is stopped; left alone ({end}). Its next start uses the credentials of "
+                                  "{file}"},
+        [REASON_UNIT_EXITED] = {"held", LOG_WARNING, MESSAGE_HELD_EXITED,
+                                "{unit} is inactive: {end}. Start it: systemctl start {unit}. It then uses the "
+                                "credentials of {file}"},
         [REASON_UNIT_FAILED] = {"held", LOG_WARNING, MESSAGE_HELD_FAILED,
                                 "Restart held: {unit} has failed; see systemctl status {unit}"},
         [REASON_UNIT_START_LIMIT] = {"held", LOG_WARNING, MESSAGE_HELD_FAILED,
@@ -131,9 +135,9 @@ static const ReasonText no_container = {"silent", LOG_WARNING, MESSAGE_SILENT,
 static const ReasonText no_credentials_left = {
         "held", LOG_WARNING, MESSAGE_HELD_FILE,
         "Restart held: there is no credential file, and no credentials in {file}; the agent keeps those that it runs "
-        "with. Run docker login, which makes {source}"};
+        "with. Run docker login, which makes {source}{elsewhere}"};
 static const ReasonText no_login_yet = {"waiting", LOG_INFO, MESSAGE_WAITING,
-                                        "Waiting for the first docker login, which makes {source}"};
+                                        "Waiting for the first docker login, which makes {source}{elsewhere}"};
 
 /* Where nothing is restarted, the file is all that there is to tell of; and nothing is before the first report. */
 static const ReasonText *write_only_text(const Facts *f) {

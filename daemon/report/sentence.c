@@ -138,6 +138,37 @@ static void describe_logs(const Settings *s, char *ret) {
                 (void) snprintf(ret, WORD_MAX, "docker logs %s", s->agent.container);
 }
 
+static void describe_other_login(const char *path, char *ret) {
+        if (!str_empty(path))
+                (void) snprintf(
+                        ret, WORD_MAX,
+                        ". %s has a login, but is not watched: to use it, add the line File=%s to [Credentials] in "
+                        "/etc/ecs-authd.conf; then: systemctl reload ecs-authd",
+                        path, path);
+}
+
+void sentence_describe_end(const UnitReport *unit, char *ret, size_t size) {
+        switch (unit->end) {
+        case UNIT_END_NEVER_RAN:
+                (void) snprintf(ret, size, "no start since the boot is on record");
+                break;
+        case UNIT_END_STOP:
+                (void) snprintf(ret, size, "a stop was requested, of it or of a unit that it is part of");
+                break;
+        case UNIT_END_EXIT:
+                (void) snprintf(ret, size, "the agent exited with status %d, and no stop was requested before",
+                                unit->exit_status);
+                break;
+        case UNIT_END_SIGNAL:
+                (void) snprintf(ret, size, "signal %d ended its main process, and no stop was requested before",
+                                unit->exit_status);
+                break;
+        case UNIT_END_UNKNOWN:
+                (void) snprintf(ret, size, "whether a stop was requested is unknown");
+                break;
+        }
+}
+
 /* Words that are made of numbers and more; false: there is no such one. */
 static bool make_word(const Context *c, const char *name, char *ret) {
         const Facts *f = c->facts;
@@ -162,6 +193,10 @@ static bool make_word(const Context *c, const char *name, char *ret) {
                 (void) snprintf(ret, WORD_MAX, "%u", f->agent.impostor_port);
         else if (streq(name, "problems"))
                 describe_problems(f, ret);
+        else if (streq(name, "elsewhere"))
+                describe_other_login(f->file.sync.other_login, ret);
+        else if (streq(name, "end"))
+                sentence_describe_end(&f->unit, ret, WORD_MAX);
         else if (streq(name, "unknown"))
                 describe_unknown(&f->agent, ret);
         else if (streq(name, "silence"))

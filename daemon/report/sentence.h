@@ -18,6 +18,9 @@ void sentence_describe(const Settings *settings, const Facts *facts, const Decis
 void sentence_describe_briefly(const Settings *settings, const Facts *facts, const Decision *d, uint64_t now, char *ret,
                                size_t size);
 
+/* Describes how an inactive unit ended, for a sentence about the unit. */
+void sentence_describe_end(const UnitReport *unit, char *ret, size_t size);
+
 /* What is restarted, as people know it: a unit, or the container of an agent that was started by hand. */
 const char *sentence_agent_name(const Settings *settings);
 

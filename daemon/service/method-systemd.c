@@ -27,11 +27,12 @@ typedef struct SystemdService {
         DBusConnection *bus;
 
         sd_event_source *answer; /* "no connection", given from the loop and not from within service_query() */
-        sd_bus_slot *query;      /* LoadUnit, then GetAll, then, for a unit that has failed, Result and exit status */
+        sd_bus_slot *query;      /* LoadUnit, then GetAll, then, for a unit that is down, GetAll of the service */
         sd_bus_slot *call;       /* TryRestartUnit or StartUnit */
         sd_bus_slot *changes;    /* PropertiesChanged of the unit */
         char *path;              /* of the unit: what it is watched under */
         UnitReport report;       /* of the query, as far as it has come */
+        UnitRun run;             /* likewise */
         bool querying, working;
         char *job; /* NULL until the reply has come */
         EarlyJob early[EARLY_JOBS_MAX];
@@ -202,11 +203,11 @@ typedef struct UnitProperties {
         const char *load_state;
         const char *active_state;
         uint32_t job_id;
-        uint64_t started_usec, stopped_usec; /* InactiveExit, InactiveEnter: CLOCK_MONOTONIC */
+        uint64_t stopped_usec; /* InactiveEnter: CLOCK_MONOTONIC */
+        UnitRun run;
 
-        /* Of the service, asked for only where it has failed. */
+        /* Of the service, asked for only where it is down. */
         const char *result;
-        int32_t exit_code, exit_status; /* CLD_EXITED and its status, CLD_KILLED and the signal */
 } UnitProperties;
 
 static UnitState judge_unit(const UnitProperties *p) {
@@ -230,7 +231,15 @@ static UnitState judge_unit(const UnitProperties *p) {
 static UnitState judge_failure(const UnitProperties *p) {
         if (streq(p->result, "start-limit-hit"))
                 return UNIT_START_LIMIT;
-        return streq(p->result, "exit-code") && p->exit_status == AGENT_EXIT_TERMINAL ? UNIT_REFUSED : UNIT_FAILED;
+        return streq(p->result, "exit-code") && p->run.exit_status == AGENT_EXIT_TERMINAL ? UNIT_REFUSED : UNIT_FAILED;
+}
+
+static int read_boolean(sd_bus_message *m, bool *ret) {
+        int value, r = sd_bus_message_read(m, "v", "b", &value);
+
+        if (r >= 0)
+                *ret = value != 0;
+        return r;
 }
 
 static int read_property(sd_bus_message *m, const char *name, UnitProperties *p) {
@@ -241,15 +250,21 @@ static int read_property(sd_bus_message *m, const char *name, UnitProperties *p)
         if (streq(name, "Job"))
                 return sd_bus_message_read(m, "v", "(uo)", &p->job_id, NULL);
         if (streq(name, "InactiveExitTimestampMonotonic"))
-                return sd_bus_message_read(m, "v", "t", &p->started_usec);
+                return sd_bus_message_read(m, "v", "t", &p->run.started_usec);
+        if (streq(name, "ActiveExitTimestampMonotonic"))
+                return sd_bus_message_read(m, "v", "t", &p->run.active_end_usec);
         if (streq(name, "InactiveEnterTimestampMonotonic"))
                 return sd_bus_message_read(m, "v", "t", &p->stopped_usec);
         if (streq(name, "Result"))
                 return sd_bus_message_read(m, "v", "s", &p->result);
+        if (streq(name, "ExecMainExitTimestampMonotonic"))
+                return sd_bus_message_read(m, "v", "t", &p->run.main_exit_usec);
         if (streq(name, "ExecMainCode"))
-                return sd_bus_message_read(m, "v", "i", &p->exit_code);
+                return sd_bus_message_read(m, "v", "i", &p->run.exit_code);
         if (streq(name, "ExecMainStatus"))
-                return sd_bus_message_read(m, "v", "i", &p->exit_status);
+                return sd_bus_message_read(m, "v", "i", &p->run.exit_status);
+        if (streq(name, "RemainAfterExit"))
+                return read_boolean(m, &p->run.is_active_without_process);
         return sd_bus_message_skip(m, "v");
 }
 
@@ -280,15 +295,19 @@ static int call(SystemdService *s, sd_bus_slot **slot, const char *path, const c
         return dbus_connection_call(s->bus, slot, DESTINATION, path, interface, member, handler, s, first, second);
 }
 
-/* Properties of the service: why it has failed. */
-static int on_failure(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+/* Properties of the service: why it has failed, or how it ended. */
+static int on_service_properties(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         SystemdService *s = userdata;
-        UnitProperties p = {.result = ""};
-        UnitState state = UNIT_FAILED;
+        UnitProperties p = {.run = s->run, .result = ""};
+        UnitState state = s->report.state;
 
         if (!sd_bus_message_is_method_error(m, NULL) && read_properties(m, &p) >= 0) {
-                state = judge_failure(&p);
-                s->report.terminated = p.exit_code == CLD_KILLED && p.exit_status == SIGTERM;
+                if (state == UNIT_FAILED)
+                        state = judge_failure(&p);
+                else
+                        s->report.end = facts_judge_end(&p.run);
+                s->report.exit_status = p.run.exit_status;
+                s->report.terminated = p.run.exit_code == CLD_KILLED && p.run.exit_status == SIGTERM;
         }
         systemd_finish_query(s, state);
         return 0;
@@ -302,10 +321,12 @@ static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error 
 
         if (!sd_bus_message_is_method_error(m, NULL) && read_properties(m, &p) >= 0)
                 state = judge_unit(&p);
-        s->report = (UnitReport){.started_usec = p.started_usec, .stopped_usec = p.stopped_usec};
+        s->run = p.run;
+        s->report = (UnitReport){.state = state, .started_usec = p.run.started_usec, .stopped_usec = p.stopped_usec};
 
-        if (state != UNIT_FAILED ||
-            call(s, &s->query, s->path, PROPERTIES_INTERFACE, "GetAll", on_failure, SERVICE_INTERFACE, NULL) < 0)
+        if ((state != UNIT_FAILED && state != UNIT_INACTIVE) ||
+            call(s, &s->query, s->path, PROPERTIES_INTERFACE, "GetAll", on_service_properties, SERVICE_INTERFACE,
+                 NULL) < 0)
                 systemd_finish_query(s, state);
         return 0;
 }

@@ -229,7 +229,7 @@ AGENT = {
                "would not be restarted now. No restart while systemd cannot be reached over D-Bus"),
     "a job is queued": (lambda host: host.systemd1.queue_job(), {}, HELD, "has a job queued: left to that"),
     "stopped": (lambda host: (host.agent.stop(), host.systemd1.set_unit(ActiveState="inactive")), {}, UNCHANGED,
-                "would be left as it is. ecs.service is stopped; left alone. Its next start uses the credentials of"),
+                "would be left as it is. ecs.service is stopped; left alone (whether a stop was requested is unknown). Its next start"),
     "start limit": (lambda host: (host.agent.stop(), host.systemd1.set_failed("start-limit-hit")), {}, UNCHANGED,
                     "would be left as it is. Restart held: ecs.service was started too often"),
     "no unit": (lambda host: (host.agent.stop(), host.systemd1.set_unit(LoadState="not-found", ActiveState="inactive")), {},

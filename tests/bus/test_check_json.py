@@ -93,6 +93,7 @@ def test_a_full_disk_is_a_failure(sound):
 
 OTHERS = """
 mount -t tmpfs -o mode=755 none /home && mount -t tmpfs -o mode=755 none /run && mount -t tmpfs -o mode=700 none /root || exit 99
+[ ! -d /etc/docker ] || mount -t tmpfs -o mode=755 none /etc/docker || exit 99
 put() { mkdir -p "$(dirname "$1")" && printf %s "$LOGIN" > "$1" && chmod 600 "$1"; }
 mkdir /run/user && mkdir -m 700 /home/alice /home/bob /run/user/1234 /root/.docker
 """
@@ -115,13 +116,25 @@ ALICE = "/home/alice/.docker/config.json"
 
 
 @needs_root
-@pytest.mark.parametrize("path", [ALICE, "/run/user/1234/containers/auth.json", "/run/containers/0/auth.json"])
-def test_a_login_by_another_user(host, path):
+@pytest.mark.parametrize("path,directory,capability", [
+    (ALICE, "/home/alice", True), ("/run/user/1234/containers/auth.json", "/run/user/1234", True),
+    ("/run/containers/0/auth.json", None, False), ("/home/alice/.config/containers/auth.json", "/home/alice", True),
+    ("/home/alice/.dockercfg", "/home/alice", True), ("/root/.config/containers/auth.json", None, False),
+    ("/root/.dockercfg", None, False), ("/etc/docker/config.json", None, False)])
+def test_a_login_by_another_user(host, path, directory, capability):
     found, = find_beside(host, f"put {path}", Credentials_File="/root/.docker/config.json")
     assert found == {"id": "other-login", "verdict": "warning", "subject": path,
                      "text": f"{path} has a login, but is not a file that ecs-authd watches",
-                     "cure": f"sudo docker login REGISTRY; or: set [Credentials] File={path}, with the drop-in for a credential "
-                             "file of another user in ecs-authd(8), PRIVILEGES"}
+                     "cure": f"sudo docker login REGISTRY; or: {cure_of(path, directory, capability)}"}
+
+
+def cure_of(path, directory=None, capability=False):
+    """The line of the settings, and those of the drop-in if the service may not read the file."""
+    lines = (["CapabilityBoundingSet=CAP_DAC_READ_SEARCH"] if capability else []) + \
+        ([f"BindReadOnlyPaths=-{directory}"] if directory else [])
+    more = f"; run systemctl edit ecs-authd and add to [Service]: {' and '.join(lines)} (ecs-authd(8), PRIVILEGES)" if lines else ""
+    return f"add the line File={path} to [Credentials] in /etc/ecs-authd.conf{more}; then: systemctl " \
+           f"{'restart' if lines else 'reload'} ecs-authd"
 
 
 @needs_root
@@ -139,9 +152,9 @@ def test_a_login_by_several(host):
 def test_another_file_is_watched(host):
     """Then root's login goes to no file that is read."""
     found, = find_beside(host, f"put {ALICE}")
-    assert found["cure"].startswith(f"set [Credentials] File={ALICE}, with the drop-in")
+    assert found["cure"] == cure_of(ALICE, "/home/alice", True)
     found, = find_beside(host, "put /root/.docker/config.json")
-    assert found["cure"] == "set [Credentials] File=/root/.docker/config.json"
+    assert found["cure"] == cure_of("/root/.docker/config.json")
 
 
 @needs_root
@@ -151,12 +164,42 @@ def test_the_home_of_who_runs_sudo(host):
     users = f"""(cat /etc/passwd; echo carol:x:1236:1236::{home}:/bin/sh) > /run/user/passwd
         mount --bind /run/user/passwd /etc/passwd; put {home}/.docker/config.json; chown -R 1236:1236 {home}"""
     settings = {"Credentials_File": "/root/.docker/config.json"}
-    assert not find_beside(host, users, **settings)
+    found, = find_beside(host, users, **settings)
+    assert found["subject"] == f"{home}/.docker/config.json" and f"BindReadOnlyPaths=-{home} " in found["cure"]
     found, = find_beside(host, users, sudo_user="carol", **settings)
     assert found["subject"] == f"{home}/.docker/config.json"
     # Once, where two ways lead to it; and a name that nobody has is nobody's.
     assert len(find_beside(host, users.replace(home, "/home/alice"), sudo_user="carol", **settings)) == 1
     assert not find_beside(host, "", sudo_user="nobody-of-that-name", **settings)
+
+
+@needs_root
+def test_a_home_outside_home(host):
+    """Of a user whom only the database names; the service sees it, and may not read it."""
+    found, = find_beside(host, """mkdir -p /mnt/alice && mount -t tmpfs -o mode=755 none /mnt && put /mnt/alice/.dockercfg
+        chown -R 1236:1236 /mnt/alice; (cat /etc/passwd; echo carol:x:1236:1236::/mnt/alice:/bin/sh) > /run/user/passwd
+        mount --bind /run/user/passwd /etc/passwd""", Credentials_File="/root/.docker/config.json")
+    assert found["subject"] == "/mnt/alice/.dockercfg"
+    assert found["cure"] == "sudo docker login REGISTRY; or: " + cure_of("/mnt/alice/.dockercfg", capability=True)
+
+
+@needs_root
+@pytest.mark.parametrize("home", ["/root", "/home/alice"])
+def test_a_login_of_dockers_snap(host, home):
+    """A link to a numbered folder. docker login, again, would not write root's usual file."""
+    path = f"{home}/snap/docker/current/.docker/config.json"
+    found, = find_beside(host, f"put {home}/snap/docker/2915/.docker/config.json; ln -s 2915 {home}/snap/docker/current",
+                         Credentials_File="/root/.docker/config.json")
+    assert found["subject"] == path
+    assert found["cure"] == (cure_of(path) if home == "/root" else cure_of(path, home, True))
+
+
+@needs_root
+def test_one_file_with_two_names(host):
+    found, = find_beside(host, "put /root/.dockercfg; mkdir -p /root/.config/containers; "
+                               "ln -s /root/.dockercfg /root/.config/containers/auth.json",
+                         Credentials_File="/root/.docker/config.json")
+    assert found["subject"] == "/root/.config/containers/auth.json"
 
 
 @needs_root
@@ -182,8 +225,10 @@ def test_a_home_that_hangs(host, hung):
     # Of neither alice nor root: nobody knows whose login it is.
     "put /run/b/config.json; chown -R 1235:1235 /run/b; mkdir /home/alice/.docker; ln -s /run/b/config.json /home/alice/.docker/",
     f"put {ALICE}; chmod 666 {ALICE}",
+    f"""mkdir -p /home/alice/.docker; echo '{{"credHelpers": {{"1.dkr.ecr.eu-west-1.amazonaws.com": "ecr-login"}}}}' > {ALICE}""",
+    f"""mkdir -p /home/alice/.docker; echo '{{"auths": {{"mine.example": {{}}}}}}' > {ALICE}""",
 ], ids=["nothing", "a FIFO", "a device", "a huge file", "a directory", "a link to itself", "no JSON", "no object",
-        "a file of somebody else", "a file for all to write"])
+        "a file of somebody else", "a file for all to write", "an excluded registry", "an empty entry"])
 def test_no_login_of_another_user(host, files):
     assert not find_beside(host, files, Credentials_File="/root/.docker/config.json")
 

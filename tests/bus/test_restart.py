@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a login to the restart job and its outcome."""
 
+import json
 import re
 
 import pytest
@@ -308,6 +309,73 @@ def test_a_unit_that_does_not_run_is_left_alone(host, state):
     host.systemd1.set_unit(LoadState="loaded", ActiveState="active", SubState="running")
     host.wait_live()
     assert host.restarts() == 0
+
+
+STOPPED = "stopped", 0, "is stopped; left alone"
+EXITED = "held", 3, "is inactive: "
+# How the unit became inactive: (arguments of end_unit(), what is reported of it, what is said of the cause)
+ENDS = {
+    "a stop": (dict(stop=True), STOPPED, "a stop was requested, of it or of a unit that it is part of"),
+    "a stop without ExecStop": (dict(stop=True, code=2, status=15), STOPPED, "a stop was requested"),
+    "docker restart": (dict(stop=False), EXITED, "the agent exited with status 0, and no stop was requested before"),
+    "a signal": (dict(stop=False, code=2, status=15), EXITED, "signal 15 ended its main process, and no stop was requested before"),
+    "status 5, then reset-failed": (dict(stop=False, status=5), STOPPED, "the agent exited with status 5"),
+    "unknown": (dict(stop=False, remains=True), STOPPED, "whether a stop was requested is unknown"),
+}
+
+
+def wait_state(host, state):
+    wait_for(lambda: f'"state": "{state}"' in host.run_verb("status", "--json").stdout, 10, f"the state is {state}", host.seen)
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["seen", "before the service started"])
+@pytest.mark.parametrize("name", ENDS)
+def test_how_a_unit_became_inactive(host, name, running):
+    """aws/amazon-ecs-agent#4270: docker restart ecs-agent leaves the unit inactive, though no operator stopped it."""
+    end, (state, shown, said), cause = ENDS[name]
+    daemon = host.run_live()
+    if not running:
+        assert daemon.stop() == 0
+    host.agent.stop()
+    host.systemd1.end_unit(**end)
+    if not running:
+        daemon = host.run()
+    line = daemon.wait_said(said + ".*" + re.escape(cause))
+    wait_state(host, state)
+    assert cause in host.status()["sentence"]
+    assert host.run_verb("status").returncode == shown
+    finding = next(f for f in json.loads(host.run_verb("check", "--json").stdout)["findings"] if f["id"] == "agent-unit")
+    assert (finding["verdict"], finding["cure"]) == ("warning", "systemctl start ecs.service") and cause in finding["text"]
+    dry = host.run_verb("apply", "--dry-run")
+    assert cause in dry.stdout and dry.returncode == 0, dry
+    assert host.run_verb("apply").returncode == 0
+    host.login()
+    host.wait_written()
+    host.look_again()
+    assert host.restarts() == host.starts() == 0
+
+    # The printed fix.
+    assert state == "stopped" or "Start it: systemctl start ecs.service." in line.text
+    host.agent.restart()
+    host.systemd1.set_unit(ActiveState="active", SubState="running")
+    host.wait_live()
+    wait_state(host, "live")
+    assert host.restarts() == host.starts() == 0
+
+
+def test_an_agent_that_exits_before_our_restart_stops_it(host):
+    """Then the restart did not take it down, and nothing is started."""
+    daemon = host.run_live()
+    host.systemd1.job_seconds = 0.5
+    host.systemd1.job_result = "canceled"  # leaves the unit alone: TryRestartUnit starts no unit that is down
+    host.login()
+    host.wait_restarts(1)
+    host.agent.stop()
+    host.systemd1.end_unit(stop=False)
+    host.systemd1.job_result = "done"
+    daemon.wait_said("the agent exited with status 0, and no stop was requested before")
+    host.look_again()
+    assert host.starts() == 0
 
 
 def test_a_queued_job_is_left_alone(host):

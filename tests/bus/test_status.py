@@ -2,11 +2,13 @@
 """status.json, and ecs-authd status, which shows it."""
 
 import json
+import os
 import re
 import subprocess
 
 import pytest
 from bus_host import REGISTRY, USER
+from standin.credential_file import encode
 from standin.terminal import on_terminal
 from standin.wait import wait_for
 
@@ -85,6 +87,65 @@ def test_first_login_is_waited_for(host):
     host.login()
     host.wait_live()
     assert wait_state(host, "live")["problems"] == []
+
+
+HOMES = [".dockercfg", ".config/containers/auth.json", "snap/docker/current/.docker/config.json"]
+
+
+def log_in_elsewhere(host, place):
+    """With another tool than docker login, or another docker."""
+    home = host.directory / "root"
+    if place.startswith("snap/"):
+        (home / "snap/docker/2915").mkdir(parents=True)
+        (home / "snap/docker/current").symlink_to("2915")
+    path = home / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    auths = {REGISTRY: {"auth": encode("puller", "pw-elsewhere")}}
+    path.write_text(json.dumps(auths if path.name == ".dockercfg" else {"auths": auths}))
+    path.chmod(0o600)
+    host.config.write_text(f"[Credentials]\nFile={host.credentials.path}\n")
+    return path
+
+
+@pytest.mark.parametrize("place", HOMES)
+def test_first_login_is_in_another_place(host, place):
+    path = log_in_elsewhere(host, place)
+    daemon = host.run(Credentials_File=None)
+    sentence = wait_state(host, "waiting")["sentence"]
+    assert sentence == (f"Waiting for the first docker login, which makes {host.credentials.path}. {path} has a login, but is not "
+                        f"watched: to use it, add the line File={path} to [Credentials] in /etc/ecs-authd.conf; then: systemctl "
+                        "reload ecs-authd")
+    daemon.wait_said(re.escape(sentence))
+    assert host.run_verb("status", Credentials_File=None).returncode == 0
+    assert sentence in host.run_verb("apply", "--dry-run", Credentials_File=None).stdout
+    assert "pw-elsewhere" not in daemon.log.read_text() + json.dumps(host.status())
+
+    # The printed fix.
+    line, section = re.search(r"add the line (\S+) to (\[\w+\]) in", sentence).groups()
+    host.config.write_text(host.config.read_text().replace(section, f"{section}\n{line}"))
+    daemon.hang_up()
+    host.expected = {REGISTRY: ("puller", "pw-elsewhere")}
+    host.wait_live()
+    assert "elsewhere" not in wait_state(host, "live")["sentence"]
+
+
+@pytest.mark.parametrize("break_it", [lambda path: path.chmod(0o666), lambda path: path.write_text("{"),
+                                      lambda path: path.write_text("{}"),
+                                      lambda path: (path.unlink(), os.mkfifo(path))],
+                         ids=["for all to write", "broken", "empty", "a FIFO"])
+def test_what_is_no_login_in_another_place(host, break_it):
+    break_it(log_in_elsewhere(host, ".dockercfg"))
+    host.run(Credentials_File=None)
+    assert wait_state(host, "waiting")["sentence"] == f"Waiting for the first docker login, which makes {host.credentials.path}"
+
+
+def test_a_login_in_another_place_where_nothing_is_left_of_the_first(host):
+    daemon = host.run_live()
+    path = log_in_elsewhere(host, ".dockercfg")
+    host.credentials.path.unlink()
+    daemon.wait_said("there is no such file")
+    host.environment_file.write_text("ECS_CLUSTER=demo\n")
+    daemon.wait_said(f"Restart held: there is no credential file.*add the line File={re.escape(str(path))} to")
 
 
 def test_agent_with_credentials_keeps_them_where_nothing_is_left_of_a_login(host):

@@ -50,6 +50,11 @@ def credential_file(host, **entries):
     host.shell("chmod 600 /root/.docker/config.json")
 
 
+# As on the AMIs; here the engine runs outside.
+PART_OF_DOCKER = """printf '[Service]\nExecStart=/bin/sleep infinity\n' > /run/systemd/system/docker.service
+mkdir -p /run/systemd/system/ecs.service.d; printf '[Unit]\nPartOf=docker.service\n' > /run/systemd/system/ecs.service.d/docker.conf
+systemctl daemon-reload; systemctl start docker;"""
+
 # name: (what breaks it, what is said, the cure: None = the command that check prints; otherwise what its words say)
 BROKEN = {
     "credential file for all to read": ("chmod 644 /root/.docker/config.json", "config.json can be read by others", None),
@@ -58,7 +63,15 @@ BROKEN = {
                                         "config.json belongs to user 1234, and ecs-authd.service may not read it", None),
     "ecs.config of another owner": ("chown 0:1234 /etc/ecs/ecs.config",
                                     "ecs.config belongs to 0:1234, and ecs-authd.service may not write it for them", None),
-    "agent stopped": ("systemctl stop ecs", "ecs.service is not running", None),
+    "agent stopped": ("systemctl stop ecs", "ecs.service is not running: a stop was requested", None),
+    "agent stopped with docker.service": (PART_OF_DOCKER + "systemctl stop docker; systemctl start docker",
+                                          "ecs.service is not running: a stop was requested, of it or of a unit that it is part of",
+                                          None),
+    "docker restart": ("docker restart ecs-agent", "ecs.service is not running: the agent exited with status 0, and no stop was "
+                                                   "requested before", None),
+    "docker stop": ("docker stop ecs-agent", "ecs.service is not running: the agent exited with status 0", None),
+    "a signal to the unit": ("systemctl kill --kill-who=main ecs", "ecs.service is not running: signal 15 ended its main process, and "
+                                                                   "no stop was requested before", None),
     "agent not enabled": ("systemctl disable ecs", "ecs.service is not started at boot", None),
     "ecs-authd not enabled": ("systemctl disable ecs-authd", "ecs-authd.service is not started at boot", None),
     "ecs-authd stopped": ("systemctl stop ecs-authd", "ecs-authd.service is not running", None),
@@ -119,3 +132,74 @@ def test_broken(host, name):
     do(host, cure or re.split(", or: ", found[0][2])[0])
     wait_for(lambda: not check(host, *more), 40, "nothing is left to say",
              lambda: host.run("ecs-authd", "check", *more, check=False) + host.tail())
+
+
+# path: the home that it is in, if another user owns it
+PLACES = {
+    "/root/snap/docker/current/.docker/config.json": None,
+    "/root/.config/containers/auth.json": None,
+    "/root/.dockercfg": None,
+    "/etc/docker/config.json": None,
+    "/home/alice/snap/docker/current/.docker/config.json": "/home/alice",
+    "/run/user/1000/containers/auth.json": "/run/user/1000",
+    "/srv/alice/.docker/config.json": "/srv/alice",  # only the user database names it
+}
+NO_LOGIN = """systemctl stop ecs-authd; systemctl reset-failed ecs ecs-authd; rm -f /root/.docker/config.json
+sed -i /ECS_ENGINE_AUTH/d /etc/ecs/ecs.config; systemctl restart ecs; cp /etc/ecs-authd.conf /root/ecs-authd.conf.saved
+getent passwd alice || echo alice:x:1000:1000::/srv/alice:/bin/sh >> /etc/passwd"""
+CLEAN_UP = """rm -rf /root/snap /root/.config /root/.dockercfg /etc/docker/config.json /home/alice /run/user/1000 /srv/alice
+rm -rf /etc/systemd/system/ecs-authd.service.d; mv /root/ecs-authd.conf.saved /etc/ecs-authd.conf
+systemctl daemon-reload; systemctl reset-failed ecs ecs-authd; systemctl restart ecs-authd"""
+
+
+WAITING = "Waiting for the first docker login, which makes /root/.docker/config.json"
+
+
+def status(host):
+    return json.loads(host.run("ecs-authd", "status", "--json", check=False) or "{}")
+
+
+def log_in_at(host, path, home):
+    link = "mkdir -p \"${1%/current/*}/2915\"; ln -sfn 2915 \"${1%/current/*}/current\"" if "/snap/" in path else ":"
+    entry = {host.registry.name: {"auth": auth(host.registry)}}
+    content = json.dumps(entry if path.endswith(".dockercfg") else {"auths": entry})
+    host.run("sh", "-ec", f"{link}; mkdir -p \"$(dirname \"$1\")\"; cat > \"$1\"; chmod 600 \"$1\"", "sh", path, input=content)
+    if home:
+        host.run("chown", "-hR", "1000:1000", home)
+        host.run("chmod", "700", home)
+
+
+def follow(host, cure):
+    """What the cure of other-login says, step by step; systemctl edit needs a terminal."""
+    line, section, file = re.search(r"add the line (\S+) to (\[\w+\]) in ([^;\s]+)", cure).groups()
+    host.run("sed", "-i", f"0,/^\\{section[:-1]}\\]/s|^\\{section[:-1]}\\]|&\\n{line}|", file)
+    drop_in = re.search(r"run systemctl edit (\S+) and add to (\[\w+\]): (.*?) \(", cure)
+    if drop_in:
+        unit, section, lines = drop_in.groups()
+        host.run("mkdir", "-p", f"/etc/systemd/system/{unit}.service.d")
+        host.put(f"/etc/systemd/system/{unit}.service.d/override.conf", "\n".join([section, *lines.split(" and ")]) + "\n")
+        host.run("systemctl", "daemon-reload")
+    host.shell(cure.split("; then: ")[-1])
+
+
+@pytest.mark.parametrize("path", PLACES)
+def test_login_in_another_place(host, path):
+    """check names it with its cure; so does the service, if it can read it."""
+    home = PLACES[path]
+    host.shell(NO_LOGIN, check=False)
+    try:
+        log_in_at(host, path, home)
+        host.restart_daemon()
+        sentence = wait_for(lambda: next(filter(lambda s: s.startswith(WAITING), [status(host).get("sentence", "")]), None), 20,
+                            WAITING, host.tail)
+        assert (path in sentence) == (home is None)
+        found, = [finding for finding in check(host) if "has a login, but is not a file that ecs-authd watches" in finding[1]]
+        assert found[1].startswith(path + " ") and ("docker login" in found[2]) == ("/snap/" not in path)
+        follow(host, found[2] if home else sentence)
+        wait_for(lambda: [r["source"] for r in status(host).get("registries", [])] == [path], 30, "the service has the login",
+                 host.tail)
+        wait_for(lambda: not check(host, "--login"), 40, "nothing is left to say",
+                 lambda: host.run("ecs-authd", "check", "--login", check=False) + host.tail())
+    finally:
+        host.shell(CLEAN_UP, check=False)
+        login(host)

@@ -112,6 +112,8 @@ SITUATIONS = {
     "UnsavedState=never": (lambda h: (line_of_agent(h, "ECS_DATADIR="), settings(h, "[Restart]\nUnsavedState=never\n"),
                                       another_login(h)), "held", "Restart held by UnsavedState=never"),
     "agent stopped": ("systemctl stop ecs", "stopped", "ecs.service is stopped; left alone"),
+    "agent exited (docker restart)": ("docker restart ecs-agent", "held",
+                                      "ecs.service is inactive: the agent exited with status 0, and no stop was requested before"),
     "agent's unit masked": ("systemctl stop ecs; mv /etc/systemd/system/ecs.service /root/; systemctl daemon-reload; "
                             "systemctl mask ecs", "held", "ecs.service is masked"),
     "agent's unit not there": ("systemctl stop ecs; mv /etc/systemd/system/ecs.service /root/; systemctl daemon-reload", "held",

@@ -73,7 +73,8 @@ class Sandbox:
 
     def environment(self):
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")}
-        return {**keep, "DBUS_SYSTEM_BUS_ADDRESS": self.bus.address, "ECS_AUTHD_LOG": "fields",
+        # A home of its own, in which nobody else has logged in.
+        return {**keep, "HOME": str(self.directory / "root"), "DBUS_SYSTEM_BUS_ADDRESS": self.bus.address, "ECS_AUTHD_LOG": "fields",
                 "STATE_DIRECTORY": str(self.directory / "state"),
                 "RUNTIME_DIRECTORY": str(self.directory / "run"), **self.variables}
 

@@ -48,7 +48,7 @@ typedef struct Daemon {
         uint8_t alive, woken, holds_lock, tried;
         uint8_t file_stale, writing, outcome, digest_known, digest, known, right_known, right;
         uint8_t agent_stale, agent, agent_id, agent_digest, exit_status, answers, tasks, containers, tasks_error;
-        uint8_t unit, refused, job, overtaken, action, reason;
+        uint8_t unit, unit_end, unit_exit, refused, job, overtaken, action, reason;
         uint8_t follows, waiting_for; /* follows: Docker's events */
         uint8_t known_wrong;          /* the file is not what the credentials say, and it has been told */
         uint8_t ask_all;
@@ -72,7 +72,7 @@ typedef struct World {
         Record record; /* on disk */
         Timer lease;   /* on disk: when the helper is due; 0: it was never asked */
         uint8_t credentials, file, disk;
-        uint8_t unit, job, job_half, job_owner; /* job_owner: who hears of its end; NEVER: nobody */
+        uint8_t unit, unit_end, job, job_half, job_owner; /* job_owner: who hears of its end; NEVER: nobody */
         uint8_t agent, agent_version, agent_id, agent_exit, registered, aws_away, hangs;
         uint8_t task, task_seen, engine_down, bus_down, half_done, armed;
         /* For what has to be true. */
@@ -225,8 +225,11 @@ static void unpack(const Daemon *d) {
         facts.agent.n_tasks = d->tasks;
         facts.agent.n_containers = d->containers;
         facts.agent.tasks_error = d->tasks_error ? -ETIMEDOUT : 0;
-        facts.unit = (UnitReport){
-                .state = d->unit, .started_usec = moment(d->unit_started), .stopped_usec = moment(d->unit_stopped)};
+        facts.unit = (UnitReport){.state = d->unit,
+                                  .end = d->unit_end,
+                                  .exit_status = d->unit_exit,
+                                  .started_usec = moment(d->unit_started),
+                                  .stopped_usec = moment(d->unit_stopped)};
         facts.needed_usec = moment(d->needed);
         facts.running_usec = moment(d->running);
         facts.idle_usec = moment(d->idle);
@@ -267,6 +270,8 @@ static void pack(Daemon *d) {
         d->containers = (uint8_t) facts.agent.n_containers;
         d->tasks_error = facts.agent.tasks_error < 0;
         d->unit = (uint8_t) facts.unit.state;
+        d->unit_end = (uint8_t) facts.unit.end;
+        d->unit_exit = (uint8_t) facts.unit.exit_status;
         d->unit_started = ago_of(facts.unit.started_usec);
         d->unit_stopped = ago_of(facts.unit.stopped_usec);
         d->needed = ago_of(facts.needed_usec);
@@ -352,8 +357,10 @@ static void start_unit(State *s) {
 }
 
 static void stop_unit(World *w, UnitState state) {
-        if (w->unit == UNIT_ACTIVE)
+        if (w->unit == UNIT_ACTIVE) {
                 w->unit_stopped = 1;
+                w->unit_end = UNIT_END_STOP;
+        }
         w->unit = (uint8_t) state;
         w->agent = AGENT_STOPPED;
         w->agent_exit = w->registered = false;
@@ -449,8 +456,11 @@ static SyncReport write_file(World *w) {
 
 static void look(const World *w) {
         static ObserveReport r;
-        UnitReport unit = {
-                .state = w->unit, .started_usec = moment(w->unit_started), .stopped_usec = moment(w->unit_stopped)};
+        UnitReport unit = {.state = w->unit,
+                           .end = w->unit == UNIT_INACTIVE ? w->unit_end : UNIT_END_UNKNOWN,
+                           .exit_status = w->agent_exit,
+                           .started_usec = moment(w->unit_started),
+                           .stopped_usec = moment(w->unit_stopped)};
 
         r = (ObserveReport){.agent = w->agent, .exit_status = w->agent == AGENT_STOPPED ? w->agent_exit : 0};
         r.state_kept = kind->state_kept ? STATE_KEPT : STATE_NO_DATADIR;

@@ -32,6 +32,7 @@ typedef enum Event {
 
         EVENT_AGENT_EXITS,
         EVENT_AGENT_REFUSES,
+        EVENT_AGENT_LEAVES,
         EVENT_AGENT_ANEW,
         EVENT_AWS_AWAY,
         EVENT_AWS_BACK,
@@ -79,6 +80,7 @@ static const char *const event_names[N_EVENTS] = {
         [EVENT_DISK_WORKS] = "the disk works again",
         [EVENT_AGENT_EXITS] = "the agent exits",
         [EVENT_AGENT_REFUSES] = "the agent exits with 5",
+        [EVENT_AGENT_LEAVES] = "the agent exits with 0 (docker restart), and the unit is inactive",
         [EVENT_AGENT_ANEW] = "ecs-init makes the agent anew",
         [EVENT_AWS_AWAY] = "AWS is away",
         [EVENT_AWS_BACK] = "AWS is back",
@@ -172,7 +174,16 @@ static bool happen_to_agent(World *w, State *s, Event e) {
                         return true;
                 pass_time(s, 1);
                 w->unit = UNIT_REFUSED;
+                w->unit_end = UNIT_END_EXIT;
                 w->unit_stopped = 1;
+                wake_agents(s);
+                return true;
+        case EVENT_AGENT_LEAVES:
+                if (!runs || w->unit != UNIT_ACTIVE || kind->is_docker)
+                        return false;
+                pass_time(s, 1);
+                stop_unit(w, UNIT_INACTIVE);
+                w->unit_end = UNIT_END_EXIT;
                 wake_agents(s);
                 return true;
         case EVENT_AGENT_ANEW:
@@ -466,7 +477,11 @@ static bool reason_is_true(const World *w, Reason reason) {
                 return w->engine_down;
         case REASON_BUS:
                 return w->bus_down;
+        case REASON_UNIT_EXITED:
+                return w->unit == UNIT_INACTIVE && w->unit_end == UNIT_END_EXIT && w->agent_exit == 0 && !w->took_down;
         case REASON_UNIT_INACTIVE:
+                if (!kind->is_docker && w->unit_end == UNIT_END_EXIT && w->agent_exit == 0)
+                        return false;
                 return (kind->is_docker ? down : w->unit == UNIT_INACTIVE) &&
                        (!w->took_down || w->agent_exit == AGENT_EXIT_TERMINAL);
         case REASON_UNIT_FAILED:
@@ -677,9 +692,9 @@ static int tear_down(void **state _unused_) {
          BIT(EVENT_OPERATOR_CANCELS))
 #define KILLS (BIT(EVENT_KILLED) | BIT(EVENT_KILLED_BEFORE_CALL) | BIT(EVENT_KILLED_BEFORE_SETTLE))
 #define TASKS (BIT(EVENT_TASK_PULLED) | BIT(EVENT_TASK_RUNS) | BIT(EVENT_TASK_ENDS) | BIT(EVENT_AGENT_HANGS))
-#define AGENT                                                                                              \
-        (BIT(EVENT_AGENT_EXITS) | BIT(EVENT_AGENT_REFUSES) | BIT(EVENT_AGENT_ANEW) | BIT(EVENT_AWS_AWAY) | \
-         BIT(EVENT_AWS_BACK))
+#define AGENT                                                                                                  \
+        (BIT(EVENT_AGENT_EXITS) | BIT(EVENT_AGENT_REFUSES) | BIT(EVENT_AGENT_LEAVES) | BIT(EVENT_AGENT_ANEW) | \
+         BIT(EVENT_AWS_AWAY) | BIT(EVENT_AWS_BACK))
 #define INSTANCES (BIT(EVENT_APPLY) | BIT(EVENT_APPLY_KILLED))
 #define OUTAGES (BIT(EVENT_ENGINE) | BIT(EVENT_BUS))
 #define ALL (BIT(N_EVENTS) - 1)
@@ -687,7 +702,8 @@ static int tear_down(void **state _unused_) {
 static const Kind kinds[] = {
         {"everything, state kept", true, true, false, false, false, false, 4, ALL},
         {"everything, state not kept", false, true, false, false, false, false, 4, ALL},
-        {"jobs and an operator", true, true, false, false, false, false, 7, LOGINS | JOBS | OPERATOR | KILLS},
+        {"jobs and an operator", true, true, false, false, false, false, 7,
+         LOGINS | JOBS | OPERATOR | KILLS | BIT(EVENT_AGENT_LEAVES)},
         {"files, and a helper", true, true, false, false, false, true, 7,
          FILES | BIT(EVENT_JOB_DONE) | BIT(EVENT_KILLED) | BIT(EVENT_SIGHUP)},
         {"tasks", false, true, false, false, false, false, 7,

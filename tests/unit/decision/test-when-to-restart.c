@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+
 #include "unit.h"
 
 #include "decision/when-to-restart.h"
@@ -458,6 +460,41 @@ static void test_unit_in_the_way(void **state _unused_) {
         }
 }
 
+static void test_unit_that_is_inactive(void **state _unused_) {
+        static const struct {
+                UnitEnd end;
+                int exit_status;
+                Reason reason;
+        } table[] = {
+                {UNIT_END_UNKNOWN, 0, REASON_UNIT_INACTIVE},
+                {UNIT_END_NEVER_RAN, 0, REASON_UNIT_INACTIVE},
+                {UNIT_END_STOP, 0, REASON_UNIT_INACTIVE},
+                {UNIT_END_STOP, SIGTERM, REASON_UNIT_INACTIVE},
+                {UNIT_END_EXIT, 0, REASON_UNIT_EXITED},
+                {UNIT_END_EXIT, 1, REASON_UNIT_EXITED},
+                {UNIT_END_EXIT, AGENT_EXIT_TERMINAL, REASON_UNIT_INACTIVE}, /* after systemctl reset-failed */
+                {UNIT_END_SIGNAL, SIGTERM, REASON_UNIT_EXITED},
+                {UNIT_END_SIGNAL, AGENT_EXIT_TERMINAL, REASON_UNIT_EXITED},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const UnitReport unit = {
+                        .state = UNIT_INACTIVE, .end = table[i].end, .exit_status = table[i].exit_status};
+                Facts f = needy_facts();
+
+                f.unit = unit;
+                expect_usual(&f, ACTION_HOLD, table[i].reason, 0);
+                /* Our restart takes an agent down by a stop. */
+                f = owed_facts(UNIT_INACTIVE);
+                f.unit.end = table[i].end;
+                f.unit.exit_status = table[i].exit_status;
+                if (table[i].reason == REASON_UNIT_EXITED)
+                        expect_usual(&f, ACTION_CLOSE, REASON_STOPPED, 0);
+                else
+                        expect_usual(&f, ACTION_START, REASON_OWED, 0);
+        }
+}
+
 static void test_silent_agent(void **state _unused_) {
         static const struct {
                 unsigned silent_msec;
@@ -653,6 +690,7 @@ int main(void) {
                 cmocka_unit_test(test_settling_while_helpers_are_asked),
                 cmocka_unit_test(test_settling),
                 cmocka_unit_test(test_unit_in_the_way),
+                cmocka_unit_test(test_unit_that_is_inactive),
                 cmocka_unit_test(test_silent_agent),
                 cmocka_unit_test(test_place_in_a_fleet),
                 cmocka_unit_test(test_file_in_the_way),
