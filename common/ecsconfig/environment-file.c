@@ -100,9 +100,9 @@ static const char *advise(const EnvFile *f, int r) {
                 return "Make room on its file system (df)";
         case -EROFS:
                 /* The unit makes the directory writable that is there when it starts. */
-                return "Its file system is read-only, or this service may not write there. If the directory was made "
-                       "after the service started: systemctl restart ecs-authd; another one than /etc/ecs has to be in "
-                       "ReadWritePaths= (systemctl edit ecs-authd)";
+                return "Its file system is read-only, or this service may not write there. A directory other than "
+                       "/etc/ecs has to be in ReadWritePaths= (systemctl edit ecs-authd); after that, or if the "
+                       "directory was made after the service started: systemctl restart ecs-authd";
         case -EACCES:
         case -EPERM:
                 return advise_permission(f);

@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "check/check-parts.h"
 #include "credentials/registry-login.h"
+#include "credentials/registry-name.h"
 #include "ecsconfig/environment-file.h"
 
 #define DISK_MIN_BYTES (1024 * 1024)
@@ -53,6 +54,13 @@ void check_credential_files(Check *c) {
         }
 }
 
+/* docker login makes no key with a path, except that of Docker Hub. */
+static Text cure_of_login(const Credential *e) {
+        if (e->source && !e->helper && strchr(e->registry, '/') && !streq(e->registry, REGISTRY_DOCKER_HUB))
+                return text("correct the entry of %s in %s", e->key, e->source);
+        return text("docker login %s", e->registry);
+}
+
 static void check_login(Check *c, const Credential *e) {
         char why[256];
         int r;
@@ -64,8 +72,7 @@ static void check_login(Check *c, const Credential *e) {
                 say(c, "registry-login", e->registry, OK, text("%s takes these credentials", e->registry).s, NULL);
         else if (r == 0)
                 say(c, "registry-login", e->registry, PROBLEM,
-                    text("%s refuses these credentials: %s", e->registry, why).s,
-                    text("docker login %s", e->registry).s);
+                    text("%s refuses these credentials: %s", e->registry, why).s, cure_of_login(e).s);
         else
                 say(c, "registry-login", e->registry, WARNING, text("%s could not be asked: %s", e->registry, why).s,
                     NULL);

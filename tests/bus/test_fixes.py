@@ -2,20 +2,22 @@
 """The fix that a message names, followed to the letter, removes the message. tests/fixes.py lists the messages."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
-import dbus
 import pytest
-from bus_host import LIVE, REGISTRY
+from bus_host import REGISTRY
 from standin.credential_file import encode
-from standin.upstart import Upstart
+from standin.daemon import Daemon
+from standin.docker_engine import DockerEngine
 from standin.wait import wait_for
+from test_check_json import ALICE, find_beside
+from test_verify import make_liar  # noqa: F401
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -235,6 +237,30 @@ def test_an_environment_file_that_its_owner_may_not_read(sound):
     assert "Its mode denies that to its owner: chmod u+rw" in said, said
     shell(f"chmod u+rw {sound.environment_file}")
     assert problems(sound, prefix=without_rights()) == ""
+
+
+@as_root
+def test_a_directory_that_its_owner_may_not_write_to(sound):
+    sound.login()
+    sound.environment_file.parent.chmod(0o555)
+    assert "The mode of its directory denies that to its owner: chmod u+rwx" in problems(sound, prefix=without_rights())
+    shell(f"chmod u+rwx {sound.environment_file.parent}")
+    assert problems(sound, prefix=without_rights()) == ""
+
+
+@as_root
+def test_a_directory_that_is_closed_to_root(sound):
+    """The owner of one on the way has closed it."""
+    closed = sound.directory / "closed"
+    (closed / "ecs").mkdir(parents=True)
+    file = shutil.copy2(sound.environment_file, closed / "ecs")
+    closed.chmod(0o700)
+    os.chown(closed, 1234, -1)
+    said = problems(sound, prefix=without_rights(), Agent_EnvironmentFile=file)
+    assert "Look at the owners and modes of its directories (namei -l): each has to be open to root" in said
+    assert re.search("drwx------ +1234 .* closed", shell(f"namei -l {file}"))
+    os.chown(closed, 0, -1)
+    assert problems(sound, prefix=without_rights(), Agent_EnvironmentFile=file) == ""
 
 
 @as_root
@@ -458,6 +484,57 @@ def test_docker_does_not_answer(sound):
         "set [Agent] DockerSocket= to the socket of the Docker Engine"
 
 
+def test_docker_hangs(sound):
+    """Until somebody restarts it."""
+    sound.login()
+    daemon = sound.run()
+    sound.wait_live()
+    sound.engine.misbehaves = "hangs"
+    sound.login()
+    daemon.wait_said(r"cannot be asked at .* \(it does not answer: see journalctl -u docker\)", seconds=30)
+    said = "the Docker Engine does not answer"
+    assert fix_of(sound, said) == "journalctl -u docker; then: systemctl restart docker"
+    sound.engine.recover()
+    sound.wait_live(seconds=30)
+    assert is_gone(sound, said) is True
+
+
+@pytest.mark.parametrize("answer, said", [
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", r"its answer is not Docker's: is DockerSocket= right\?"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"[" * 99999999, r"its answer is longer than any of Docker's: is DockerSocket= right\?"),
+], ids=["another", "endless"])
+def test_another_socket_for_the_service(host, answer, said):
+    """It is that of another program."""
+    other = DockerEngine(host.directory / "other.sock")
+    other.start()
+    try:
+        other.misbehaves = answer
+        del host.settings["Agent.DockerSocket"]
+        host.config.write_text(f"[Agent]\nDockerSocket={other.socket}\n")
+        host.login()
+        daemon = host.run()
+        daemon.wait_said(said)
+        host.config.write_text(f"[Agent]\nDockerSocket={host.engine.socket}\n")
+        daemon.hang_up()
+        host.wait_live(seconds=30)
+    finally:
+        other.stop()
+
+
+def test_a_port_that_another_user_holds(sound, liar):
+    """The command shows who it is."""
+    daemon = sound.run()
+    line = daemon.wait_said(r"Find the process, and end it: (ss -ltnp 'sport = :\d+')")
+    for command in (re.search("end it: (.*)", line.text).group(1),
+                    fix_of(sound, "is held by user").removesuffix(" shows the process; end it")):
+        assert f"pid={liar.pid}," in shell(command)
+    os.kill(liar.pid, signal.SIGTERM)
+    liar.wait()
+    sound.agent.answers = True
+    sound.wait_live()
+    assert is_gone(sound, "is held by user") is True
+
+
 @pytest.mark.parametrize("method, fix", [("systemd", "systemctl restart ecs.service"), ("docker", "docker start ecs-agent"),
                                          ("upstart", "start ecs"), ("none", "start the agent")])
 def test_an_agent_that_does_not_run(sound, method, fix):
@@ -481,6 +558,13 @@ def test_a_unit_of_another_name(sound):
     assert re.search(r"set \[Restart\] Unit= .*, or Method=docker", fix)
     assert is_gone(sound, "there is no unit", Restart_Unit="ecs.service") is True
     assert is_gone(sound, "there is no unit", Restart_Unit="amazon-ecs.service", Restart_Method="docker") is True
+
+
+@as_root
+def test_a_login_of_another_user(host):
+    fix = find_beside(host, f"put {ALICE}")[0]["cure"]
+    path = re.match(r"set \[Credentials\] File=(\S+), with the drop-in", fix).group(1)
+    assert not find_beside(host, f"put {ALICE}", Credentials_File=path)
 
 
 def test_a_unit_that_reads_another_file(sound):
@@ -516,6 +600,9 @@ def test_watches_of_inotify(sound):
                           stdout=subprocess.PIPE, text=True) as taker:
         try:
             assert taker.stdout.readline() == "taken\n"
+            daemon = Daemon([*prefix, *sound.arguments("run")], sound.environment(), sound.directory / "log-of-user")
+            sound.daemons.append(daemon)
+            daemon.wait_said(r"cannot be watched: .* \(sysctl fs.inotify.max_user_instances\)")
             fix = fix_of(sound, "files cannot be watched", prefix=prefix)
             command, number = re.match(r"(sysctl -w fs.inotify.max_user_instances=(\d+)), and the same in /etc/sysctl.d/$", fix).groups()
             assert int(number) > int(before)
@@ -524,6 +611,8 @@ def test_watches_of_inotify(sound):
             except subprocess.CalledProcessError as e:
                 pytest.skip(f"cannot set a limit here: {e.stderr}")
             assert is_gone(sound, "files cannot be watched", prefix=prefix) is True
+            daemon.hang_up()
+            daemon.wait_said("^Watching ")
         finally:
             with contextlib.suppress(OSError):
                 limit.write_text(before)
@@ -563,6 +652,16 @@ def test_a_unit_that_does_not_read_the_file(host):
     host.agent.ignores_file = False
     daemon.hang_up()
     host.wait_live(seconds=30)
+
+
+def test_the_service_with_a_unit_of_another_name(host):
+    host.config.write_text("[Restart]\nUnit=amazon-ecs.service\n")
+    host.login()
+    daemon = host.run()
+    daemon.wait_said(r"Restart held: there is no unit amazon-ecs.service; install the ECS agent, or set \[Restart\] Unit=")
+    host.config.write_text("[Restart]\nUnit=ecs.service\n")
+    daemon.hang_up()
+    host.wait_live()
 
 
 def test_unsaved_state_never(host):
@@ -648,16 +747,34 @@ def test_no_container(host):
     host.wait_live()
 
 
+def wait_metrics(host):
+    host.login()
+    wait_for(lambda: (host.directory / "metrics" / "ecs-authd.prom").exists() and not host.status()["metrics_error"], 20,
+             "the metrics are written", host.seen)
+
+
 @as_root
-def test_metrics(host):
-    """Where the unit lets it write, it writes; elsewhere the error decides."""
+def test_metrics_on_a_full_file_system(host):
+    directory = host.directory / "metrics"
+    directory.mkdir()
+    with mounted("-t", "tmpfs", "-o", "mode=755,size=64k", "none", str(directory)):
+        filler = directory / "filler"
+        with contextlib.suppress(OSError):
+            filler.write_bytes(b"x" * 65536)
+        daemon = host.run_live(Status_MetricsFile=directory / "ecs-authd.prom")
+        assert daemon.wait_said("ecs-authd.prom: cannot be written: No space").text.endswith("; make room on its file system (df)")
+        assert "100%" in shell(f"df {directory}")
+        filler.unlink()
+        wait_metrics(host)
+        daemon.stop()
+
+
+def test_metrics_without_a_directory(host):
     daemon = host.run_live(Status_MetricsFile=host.directory / "metrics" / "ecs-authd.prom")
     said = daemon.wait_said("ecs-authd.prom: cannot be written: No such file or directory").text
     assert said.endswith("; its directory has to exist, and to be in ReadWritePaths= of the unit")
     (host.directory / "metrics").mkdir()
-    host.login()
-    wait_for(lambda: (host.directory / "metrics" / "ecs-authd.prom").exists(), 10, "the metrics are written", host.seen)
-    wait_for(lambda: not host.status()["metrics_error"], 10, "and the error is gone", host.seen)
+    wait_metrics(host)
 
 
 def test_status_without_a_service(host):
