@@ -183,6 +183,7 @@ FIXES = {
     ],
     "daemon/report/announcer.c": [
         ("%s; see systemctl status %s", "systemctl status", SAID + "[failed]"),
+        ("%s; see docker logs %s", "docker logs", (SHOWS, "tests/bus/test_upstart.py::test_a_start_that_fails_is_tried_again")),
     ],
     "daemon/report/metrics.c": [
         ("see ecs-authd(8)", None, NO_FIX + "the manual lists the states"),
@@ -201,7 +202,7 @@ FIXES = {
         ("there is no unit {unit}; install the ECS agent", "set Unit=", BUS + "test_the_service_with_a_unit_of_another_name"),
         ("{unit} is masked", "systemctl unmask && systemctl start", SAID + "[masked]"),
         ("the unit file of {unit} cannot be used", "systemctl status", SAID + "[unit with a mistake]"),
-        ("{unit} has failed; see systemctl status", "systemctl status", SAID + "[failed]"),
+        ("{unit} has failed; see systemctl status", "systemctl status; systemctl reset-failed && systemctl start", SAID + "[failed]"),
         ("its start limit", "systemctl reset-failed && systemctl start", SAID + "[start limit]"),
         ("The agent ended with status 5", "docker logs", "tests/host/test_agent_refuses.py::test_the_operator_mends_it"),
         ("Restart held by UnsavedState=never", "ecs-authd apply -o Restart.UnsavedState=force", BUS + "test_unsaved_state_never"),

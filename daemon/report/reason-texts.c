@@ -84,8 +84,10 @@ static const ReasonText texts[_REASON_MAX] = {
                                      "{unit}"},
         [REASON_UNIT_INACTIVE] = {"stopped", LOG_INFO, MESSAGE_HELD_STOPPED,
                                   "{agent} is stopped; left alone. Its next start uses the credentials of {file}"},
-        [REASON_UNIT_FAILED] = {"held", LOG_WARNING, MESSAGE_HELD_FAILED,
-                                "Restart held: {unit} has failed; see systemctl status {unit}"},
+        [REASON_UNIT_FAILED] =
+                {"held", LOG_WARNING, MESSAGE_HELD_FAILED,
+                 "Restart held: {unit} has failed; see systemctl status {unit}. When its cause is mended: "
+                 "systemctl reset-failed {unit} && systemctl start {unit}"},
         [REASON_UNIT_START_LIMIT] = {"held", LOG_WARNING, MESSAGE_HELD_FAILED,
                                      "Restart held: {unit} was started too often in a short time (its start limit). "
                                      "When its cause is mended: systemctl reset-failed {unit} && systemctl start "
