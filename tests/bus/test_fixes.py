@@ -733,6 +733,7 @@ def test_a_restart_that_cannot_be_recorded(host, how):
             filler.unlink()
         else:
             shell(fix.group(2))
+        daemon.hang_up()  # it is tried again in half a minute at the latest
         host.wait_live(seconds=45)
         if daemon.runs():
             daemon.stop()

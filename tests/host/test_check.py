@@ -266,7 +266,7 @@ def test_a_directory_that_the_unit_may_not_write_to(host):
     assert host.wait_said("/opt/metrics/ecs-authd.prom: cannot be written", since)["MESSAGE"].endswith(
         "its directory has to exist, and to be in ReadWritePaths= of the unit")
     writable(host, "/opt/metrics")
-    host.shell("test -s /opt/metrics/ecs-authd.prom")
+    wait_for(lambda: host.shell("cat /opt/metrics/ecs-authd.prom", check=False), 20, "the metrics are written", host.tail)
     as_before(host)
 
 
