@@ -69,7 +69,7 @@ static int explain(const EnvFile *f, int r, const char *what, const char *advice
         return r;
 }
 
-/* After -EACCES or -EPERM. The service is root without a right over the files of others. */
+/* Explains -EACCES and -EPERM. The service is root without a right over the files of others. */
 static const char *advise_permission(const EnvFile *f) {
         struct stat file, directory;
 

@@ -27,11 +27,11 @@ static void check_state(Check *c, const ObserveReport *r) {
                 const char *text, *cure;
         } misses[] = {
                 {STATE_NO_DATADIR, "the agent does not keep its state: ECS_DATADIR is not set",
-                 "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data, and start it anew"},
+                 "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data, and recreate its container"},
                 {STATE_NO_CHECKPOINT, "the agent does not keep its state: ECS_CHECKPOINT=false",
                  "remove ECS_CHECKPOINT=false, and restart the agent"},
                 {STATE_NO_MOUNT, "the agent does not keep its state: ECS_DATADIR is not on a mount of its container",
-                 "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data, and start it anew"},
+                 "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data, and recreate its container"},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(misses); i++)
@@ -176,7 +176,7 @@ static const char *cure_of_engine(int error) {
         }
 }
 
-/* Without a unit, systemctl starts nothing. */
+/* Returns what starts the agent by this method. */
 static Text cure_of_container(const Check *c, const ObserveReport *r, const UnitReport *unit) {
         const Settings *s = c->settings;
 

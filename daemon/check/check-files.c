@@ -54,7 +54,7 @@ void check_credential_files(Check *c) {
         }
 }
 
-/* docker login makes no key with a path, except that of Docker Hub. */
+/* Returns docker login, or an edit for a key with a path: docker login makes none but that of Docker Hub. */
 static Text cure_of_login(const Credential *e) {
         if (e->source && !e->helper && strchr(e->registry, '/') && !streq(e->registry, REGISTRY_DOCKER_HUB))
                 return text("correct the entry of %s in %s", e->key, e->source);
@@ -180,7 +180,7 @@ static bool mentions(const char *path, const char *what) {
         return false;
 }
 
-/* The agent finds its settings there in any case of letters (encoding/json). */
+/* Reports credentials in the agent's own settings. Go matches the names of members in any case of letters. */
 static void check_agent_json(Check *c) {
         _cleanup_free_ char *settings = read_text("/etc/ecs/ecs.config.json");
 
@@ -238,7 +238,7 @@ void check_other_places(Check *c) {
         check_cloud_init(c);
 }
 
-/* limit: of fs.inotify; twice the present number, which is enough for a service of few watches. */
+/* Reports that this limit of fs.inotify is reached, and advises twice its present value. */
 static void say_unwatchable(Check *c, int error, const char *limit) {
         _cleanup_free_ char *present = read_text(text("/proc/sys/fs/inotify/%s", limit).s);
 

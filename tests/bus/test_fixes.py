@@ -485,7 +485,7 @@ def test_docker_does_not_answer(sound):
 
 
 def test_docker_hangs(sound):
-    """Until somebody restarts it."""
+    """Until an operator restarts it."""
     sound.login()
     daemon = sound.run()
     sound.wait_live()

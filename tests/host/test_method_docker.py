@@ -233,7 +233,7 @@ def test_one_that_removes_itself(hand):
 def test_state_is_kept_with_the_options_that_check_names(hand):
     hand.env_file.write_text("ECS_CLUSTER=web\n")
     hand.start()
-    variable, volume = re.search("ECS_DATADIR is not set.*\n +-> set (\\S+) in its environment, with --volume (\\S+), and start it anew",
+    variable, volume = re.search("ECS_DATADIR is not set.*\n +-> set (\\S+) in its environment, with --volume (\\S+), and recreate its container",
                                  hand.check()).groups()
     hand.env_file.write_text(f"ECS_CLUSTER=web\n{variable}\n")
     hand.docker("rm", "-f", "ecs-agent")

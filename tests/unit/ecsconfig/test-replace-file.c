@@ -676,8 +676,7 @@ static void test_disk_that_takes_nothing(void **state) {
         }
 }
 
-/* Root without a right over the files of others, as the service is: what its owner and its mode, and those of its
- * directory, do not allow. */
+/* Of the file or of its directory: the service is root without a right over the files of others. */
 static void test_owner_and_mode_explain_a_refusal(void **state) {
         static const struct {
                 uid_t file_uid, directory_uid;
