@@ -104,7 +104,7 @@ check-on: ## half an hour: the same on another release of Debian (SUITE=trixie)
 
 # --- the parts of `make check` ---
 
-lint: format-check tidy cppcheck includes ## clang-format, clang-tidy, cppcheck, the includes of the design
+lint: format-check tidy cppcheck includes fixes ## clang-format, clang-tidy, cppcheck, the includes of the design, a test of each fix
 
 format: ## lay the sources out with clang-format
 	clang-format -i $(SOURCES) $(HEADERS)
@@ -129,6 +129,9 @@ cppcheck: # memleak: it does not know _cleanup_; LeakSanitizer does
 
 includes:
 	@$(PYTHON) tests/check-includes.py
+
+fixes: # each message that names a fix has a test that applies it
+	@$(PYTHON) -B tests/check-fixes.py
 
 # What tests/unit/failing-allocation.h stands in for.
 NO_MEMORY := $(patsubst %,-Wl$(,)--wrap=%,malloc calloc reallocarray strdup strndup asprintf tsearch \
@@ -296,7 +299,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check check-on lint format format-check tidy cppcheck includes unit-tests unit-check mutate conformance-check bus-check recipes-check packages-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage bench bench-page bench-programs pictures \
+.PHONY: all help demo check check-on lint format format-check tidy cppcheck includes fixes unit-tests unit-check mutate conformance-check bus-check recipes-check packages-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage bench bench-page bench-programs pictures \
         install uninstall deb rpm srpm compile_commands.json clean
 .SECONDARY:
 

@@ -28,6 +28,7 @@ SUITES = [
     ("tidy", MAKE + ["-s", "-k", "tidy"]),
     ("cppcheck", MAKE + ["-s", "cppcheck"]),
     ("includes", MAKE + ["-s", "includes"]),
+    ("fixes", MAKE + ["-s", "fixes"]),
     ("unit", MAKE + ["unit-check"]),
     ("coverage", MAKE + ["coverage"]),
     ("fuzz", MAKE + ["fuzz-check"]),

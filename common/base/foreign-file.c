@@ -41,6 +41,7 @@ static int reject(Walk *w, const char *name, bool is_owner, uid_t uid) {
         (void) snprintf(w->distrust->path, sizeof(w->distrust->path), "%.*s%s",
                         str_empty(name) && n > 1 ? (int) n - 1 : (int) n, w->path, name);
         w->distrust->is_owner = is_owner;
+        w->distrust->is_link = false;
         w->distrust->uid = uid;
         return -EKEYREJECTED;
 }
@@ -65,8 +66,12 @@ static int judge_directory(Walk *w) {
 static int judge_entry(Walk *w, const char *name, const struct stat *st) {
         if (!w->distrust)
                 return 0;
-        if (!may_be_owner(w, st->st_uid))
-                return reject(w, name, true, st->st_uid);
+        if (!may_be_owner(w, st->st_uid)) {
+                int r = reject(w, name, true, st->st_uid);
+
+                w->distrust->is_link = S_ISLNK(st->st_mode);
+                return r;
+        }
         return !S_ISLNK(st->st_mode) && others_may_write(st) ? reject(w, name, false, 0) : 0;
 }
 
@@ -212,8 +217,8 @@ int foreign_file_open(const char *path, int *ret_fd, ForeignFile *ret, Distrust 
 void distrust_describe(const Distrust *d, char *ret, size_t size) {
         /* The number alone: who knows the names may hang (LDAP). */
         if (d->is_owner)
-                (void) snprintf(ret, size, "%s belongs to user %u; run 'chown root %s'", d->path, (unsigned) d->uid,
-                                d->path);
+                (void) snprintf(ret, size, "%s belongs to user %u; run 'chown %sroot %s'", d->path, (unsigned) d->uid,
+                                d->is_link ? "-h " : "", d->path);
         else
                 (void) snprintf(ret, size, "%s can be written by others; run 'chmod go-w %s'", d->path, d->path);
 }

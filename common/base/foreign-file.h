@@ -21,6 +21,7 @@
 typedef struct Distrust {
         char path[PATH_MAX]; /* the file, or a directory or link on the way to it */
         bool is_owner;       /* uid, its owner; else others by its mode */
+        bool is_link;        /* path is a symbolic link */
         uid_t uid;
 } Distrust;
 

@@ -69,32 +69,43 @@ static int explain(const EnvFile *f, int r, const char *what, const char *advice
         return r;
 }
 
-/* Not root:root, for the service, which is root without a right over the files of others. */
-static bool is_somebody_elses(const EnvFile *f) {
-        struct stat st;
+/* Explains -EACCES and -EPERM. The service is root without a right over the files of others. */
+static const char *advise_permission(const EnvFile *f) {
+        struct stat file, directory;
 
-        return f->directory_fd >= 0 && f->name && fstatat(f->directory_fd, f->name, &st, AT_SYMLINK_NOFOLLOW) >= 0 &&
-               (st.st_uid != geteuid() || st.st_gid != getegid());
+        if (geteuid() != 0)
+                return "Run this as root (sudo)";
+        if (f->directory_fd < 0 || fstat(f->directory_fd, &directory) < 0)
+                return "Look at the owners and modes of its directories (namei -l): each has to be open to root";
+        if (fstatat(f->directory_fd, f->name, &file, AT_SYMLINK_NOFOLLOW) < 0)
+                file = (struct stat){.st_uid = geteuid(), .st_gid = getegid(), .st_mode = S_IRUSR};
+
+        if (file.st_uid != geteuid() || file.st_gid != getegid())
+                return "It has another owner or group than this process, which may not write it for them: make it "
+                       "root:root (chown), or give the service that right (ecs-authd(8), PRIVILEGES)";
+        if (directory.st_uid != geteuid())
+                return "Its directory has another owner than this process, which may not write there: make it "
+                       "root:root (chown), or give the service that right (ecs-authd(8), PRIVILEGES)";
+        if (!(file.st_mode & S_IRUSR))
+                return "Its mode denies that to its owner: chmod u+rw";
+        if ((directory.st_mode & S_IRWXU) != S_IRWXU)
+                return "The mode of its directory denies that to its owner: chmod u+rwx";
+        return "Look for an immutable file or directory (lsattr -d); chattr -i ends that";
 }
 
 static const char *advise(const EnvFile *f, int r) {
-        if ((r == -EACCES || r == -EPERM) && geteuid() != 0)
-                return "Run this as root (sudo)";
-        if ((r == -EACCES || r == -EPERM) && is_somebody_elses(f))
-                return "It has another owner or group than this process, which may not write it for them: make it "
-                       "root:root (chown), or give the service that right (ecs-authd(8), PRIVILEGES)";
         switch (r) {
         case -ENOSPC:
         case -EDQUOT:
                 return "Make room on its file system (df)";
         case -EROFS:
                 /* The unit makes the directory writable that is there when it starts. */
-                return "Its file system is read-only, or this service may not write there. If the directory was made "
-                       "after the service started: systemctl restart ecs-authd; another one than /etc/ecs has to be in "
-                       "ReadWritePaths= (systemctl edit ecs-authd)";
+                return "Its file system is read-only, or this service may not write there. A directory other than "
+                       "/etc/ecs has to be in ReadWritePaths= (systemctl edit ecs-authd); after that, or if the "
+                       "directory was made after the service started: systemctl restart ecs-authd";
         case -EACCES:
         case -EPERM:
-                return "Look for an immutable file (lsattr)";
+                return advise_permission(f);
         case -EBUSY:
                 return "The file itself is a mount point: mount its directory instead";
         case -ENOENT:

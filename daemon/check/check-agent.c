@@ -27,11 +27,11 @@ static void check_state(Check *c, const ObserveReport *r) {
                 const char *text, *cure;
         } misses[] = {
                 {STATE_NO_DATADIR, "the agent does not keep its state: ECS_DATADIR is not set",
-                 "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data"},
+                 "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data, and recreate its container"},
                 {STATE_NO_CHECKPOINT, "the agent does not keep its state: ECS_CHECKPOINT=false",
-                 "remove ECS_CHECKPOINT=false"},
+                 "remove ECS_CHECKPOINT=false, and restart the agent"},
                 {STATE_NO_MOUNT, "the agent does not keep its state: ECS_DATADIR is not on a mount of its container",
-                 "mount a directory of the host there: --volume /var/lib/ecs/data:/data"},
+                 "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data, and recreate its container"},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(misses); i++)
@@ -162,6 +162,41 @@ static void say_decision(Check *c, Facts *f, uint64_t now) {
         }
 }
 
+static const char *cure_of_engine(int error) {
+        switch (error) {
+        case -ENOENT:
+        case -ECONNREFUSED:
+                return "systemctl start docker, or set [Agent] DockerSocket=";
+        case -EACCES:
+                return "sudo ecs-authd check";
+        case -ETIMEDOUT:
+                return "journalctl -u docker; then: systemctl restart docker";
+        default:
+                return "set [Agent] DockerSocket= to the socket of the Docker Engine";
+        }
+}
+
+/* Returns what starts the agent by this method. */
+static Text cure_of_container(const Check *c, const ObserveReport *r, const UnitReport *unit) {
+        const Settings *s = c->settings;
+
+        switch (s->restart.method) {
+        case RESTART_METHOD_SYSTEMD:
+                return text("systemctl %s %s", unit->state == UNIT_ACTIVE ? "restart" : "start", s->unit);
+        case RESTART_METHOD_UPSTART:
+                return text("start %.*s", (int) strcspn(s->unit, "."), s->unit);
+        case RESTART_METHOD_DOCKER:
+                if (r->agent != AGENT_ABSENT)
+                        return text("docker start %s", s->agent.container);
+                break;
+        case RESTART_METHOD_NONE:
+                if (r->agent != AGENT_ABSENT)
+                        return text("start the agent");
+                break;
+        }
+        return text("start the agent, or set [Agent] Container= to the name of its container");
+}
+
 void check_agent(Check *c, const UnitReport *unit) {
         const Settings *s = c->settings;
         const ObserveReport *r;
@@ -177,7 +212,7 @@ void check_agent(Check *c, const UnitReport *unit) {
                     text("the Docker Engine does not answer at %s: %s", s->agent.docker_socket,
                          strerror(-r->engine_error))
                             .s,
-                    "systemctl start docker, or set [Agent] DockerSocket=");
+                    cure_of_engine(r->engine_error));
                 return;
         }
         say(c, "docker-engine", s->agent.docker_socket, OK, "the Docker Engine answers", NULL);
@@ -186,7 +221,7 @@ void check_agent(Check *c, const UnitReport *unit) {
                     text("container %s %s", s->agent.container,
                          r->agent == AGENT_ABSENT ? "does not exist" : "does not run")
                             .s,
-                    text("systemctl %s %s", unit->state == UNIT_ACTIVE ? "restart" : "start", s->unit).s);
+                    cure_of_container(c, r, unit).s);
                 return;
         }
 

@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "check/check-parts.h"
 #include "credentials/registry-login.h"
+#include "credentials/registry-name.h"
 #include "ecsconfig/environment-file.h"
 
 #define DISK_MIN_BYTES (1024 * 1024)
@@ -53,6 +54,13 @@ void check_credential_files(Check *c) {
         }
 }
 
+/* Returns docker login, or an edit for a key with a path: docker login makes none but that of Docker Hub. */
+static Text cure_of_login(const Credential *e) {
+        if (e->source && !e->helper && strchr(e->registry, '/') && !streq(e->registry, REGISTRY_DOCKER_HUB))
+                return text("correct the entry of %s in %s", e->key, e->source);
+        return text("docker login %s", e->registry);
+}
+
 static void check_login(Check *c, const Credential *e) {
         char why[256];
         int r;
@@ -64,8 +72,7 @@ static void check_login(Check *c, const Credential *e) {
                 say(c, "registry-login", e->registry, OK, text("%s takes these credentials", e->registry).s, NULL);
         else if (r == 0)
                 say(c, "registry-login", e->registry, PROBLEM,
-                    text("%s refuses these credentials: %s", e->registry, why).s,
-                    text("docker login %s", e->registry).s);
+                    text("%s refuses these credentials: %s", e->registry, why).s, cure_of_login(e).s);
         else
                 say(c, "registry-login", e->registry, WARNING, text("%s could not be asked: %s", e->registry, why).s,
                     NULL);
@@ -124,13 +131,15 @@ static void check_directory(Check *c) {
                     "install the ECS agent, or set [Agent] EnvironmentFile= in /etc/ecs-authd.conf");
         else if (statvfs(directory, &fs) == 0 && fs.f_flag & ST_RDONLY)
                 say(c, "environment-directory", directory, PROBLEM,
-                    text("%s is on a read-only file system", directory).s, text("mount -o remount,rw %s", directory).s);
+                    text("%s is on a read-only file system", directory).s,
+                    text("mount -o remount,rw \"$(findmnt -n -o TARGET -T %s)\"", directory).s);
         else if (statvfs(directory, &fs) == 0 && (uint64_t) fs.f_bavail * fs.f_frsize < DISK_MIN_BYTES)
                 say(c, "environment-directory", directory, PROBLEM,
-                    text("%s is on a file system that is full", directory).s, text("df %s", directory).s);
+                    text("%s is on a file system that is full", directory).s, text("make room: df %s", directory).s);
         else if (access(directory, W_OK) < 0)
                 say(c, "environment-directory", directory, PROBLEM,
-                    text("%s cannot be written to: %s", directory, strerror(errno)).s, "run this as root");
+                    text("%s cannot be written to: %s", directory, strerror(errno)).s,
+                    geteuid() != 0 ? "run this as root" : text("chattr -i %s", directory).s);
 }
 
 /* type and data: what should stand there. */
@@ -146,8 +155,10 @@ void check_environment_file(Check *c, bool known, const char *type, const char *
 
         check_directory(c);
         if (stat(path, &st) < 0) {
-                say(c, "environment-file", path, WARNING, text("%s does not exist yet", path).s,
-                    "systemctl start ecs-authd, or: ecs-authd apply --no-restart");
+                bool nothing_to_write = (known && !data) || c->no_login_yet;
+
+                say(c, "environment-file", path, nothing_to_write ? OK : WARNING, text("%s does not exist yet", path).s,
+                    nothing_to_write ? NULL : "systemctl start ecs-authd, or: ecs-authd apply --no-restart");
                 return;
         }
         if (envfile_open(path, &f, &problems) < 0 || envfile_get(f, "ECS_ENGINE_AUTH_TYPE", &type_now) < 0 ||
@@ -170,14 +181,6 @@ void check_environment_file(Check *c, bool known, const char *type, const char *
                     "systemctl start ecs-authd, or: ecs-authd apply --no-restart");
 }
 
-static void check_agent_json(Check *c) {
-        if (access("/etc/ecs/ecs.config.json", F_OK) == 0)
-                say(c, "agent-settings-file", "/etc/ecs/ecs.config.json", WARNING,
-                    "/etc/ecs/ecs.config.json is read by the agent, too: without entries in ecs.config it takes credentials "
-                    "from there",
-                    "take EngineAuthData out of /etc/ecs/ecs.config.json");
-}
-
 /* Of a file that somebody else may have put there; NULL: it has no end, or cannot be read. */
 static char *read_text(const char *path) {
         _cleanup_close_ int fd = -1;
@@ -198,6 +201,17 @@ static bool mentions(const char *path, const char *what) {
                 if (line[strspn(line, " \t")] != '#' && strstr(line, what))
                         return true;
         return false;
+}
+
+/* Reports credentials in the agent's own settings. Go matches the names of members in any case of letters. */
+static void check_agent_json(Check *c) {
+        _cleanup_free_ char *settings = read_text("/etc/ecs/ecs.config.json");
+
+        if (settings && strcasestr(settings, "\"EngineAuth"))
+                say(c, "agent-settings-file", "/etc/ecs/ecs.config.json", WARNING,
+                    "/etc/ecs/ecs.config.json is read by the agent, too: without entries in ecs.config it takes credentials "
+                    "from there",
+                    "take EngineAuthType and EngineAuthData out of /etc/ecs/ecs.config.json");
 }
 
 static void check_cron_file(Check *c, const char *path) {
@@ -247,13 +261,21 @@ void check_other_places(Check *c) {
         check_cloud_init(c);
 }
 
+/* Reports that this limit of fs.inotify is reached, and advises twice its present value. */
+static void say_unwatchable(Check *c, int error, const char *limit) {
+        _cleanup_free_ char *present = read_text(text("/proc/sys/fs/inotify/%s", limit).s);
+
+        say(c, "inotify", NULL, PROBLEM, text("files cannot be watched: %s", strerror(error)).s,
+            text("sysctl -w fs.inotify.%s=%llu, and the same in /etc/sysctl.d/", limit,
+                 2 * strtoull(present ? present : "256", NULL, 10))
+                    .s);
+}
+
 void check_inotify(Check *c) {
         _cleanup_close_ int fd = inotify_init1(IN_CLOEXEC);
 
         if (fd < 0)
-                say(c, "inotify", NULL, PROBLEM, text("files cannot be watched: %s", strerror(errno)).s,
-                    "sysctl -w fs.inotify.max_user_instances=512, and the same in /etc/sysctl.d/");
+                say_unwatchable(c, errno, "max_user_instances");
         else if (inotify_add_watch(fd, "/", IN_ATTRIB) < 0)
-                say(c, "inotify", NULL, PROBLEM, text("files cannot be watched: %s", strerror(errno)).s,
-                    "sysctl -w fs.inotify.max_user_watches=65536, and the same in /etc/sysctl.d/");
+                say_unwatchable(c, errno, "max_user_watches");
 }

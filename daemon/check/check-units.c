@@ -274,7 +274,8 @@ static void check_own_unit(Check *c, sd_bus *bus) {
         if (!comes_before(bus, path, c->settings->unit))
                 say(c, "service-order", OWN_UNIT, WARNING,
                     text("at boot, ecs-authd.service is not ordered before %s", c->settings->unit).s,
-                    text("systemctl edit ecs-authd, and add: [Unit] Before=%s", c->settings->unit).s);
+                    text("systemctl edit ecs-authd, and add two lines: '[Unit]', and 'Before=%s'", c->settings->unit)
+                            .s);
         else if (streq(active, "active") && streq(enabled, "enabled"))
                 say(c, "service", OWN_UNIT, OK,
                     text("ecs-authd.service is running, and comes before %s at boot", c->settings->unit).s, NULL);

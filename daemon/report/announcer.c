@@ -201,8 +201,13 @@ void announcer_tell_job(const Settings *settings, JobOutcome outcome, const char
                         "instead",
                         sentence_agent_name(settings));
         else if (result)
-                log_event(LOG_ERR, MESSAGE_JOB_FAILED, fields, "Restart job of %s: %s; see systemctl status %s",
-                          sentence_agent_name(settings), result, sentence_agent_name(settings));
+                log_event(LOG_ERR, MESSAGE_JOB_FAILED, fields,
+                          settings->restart.method == RESTART_METHOD_SYSTEMD
+                                  ? "Restart job of %s: %s; see systemctl status %s"
+                                  : "Restart job of %s: %s; see docker logs %s",
+                          sentence_agent_name(settings), result,
+                          settings->restart.method == RESTART_METHOD_SYSTEMD ? settings->unit
+                                                                             : settings->agent.container);
         else
                 log_event(LOG_ERR, MESSAGE_JOB_FAILED, fields, "The restart of %s was refused: %s",
                           sentence_agent_name(settings), message ? message : "no reason given");

@@ -127,9 +127,10 @@ static bool tell_metrics_error(Publisher *p, int error) {
         char text[sizeof(p->metrics_error)] = "";
 
         if (error < 0 && p->metrics_file)
-                (void) snprintf(text, sizeof(text),
-                                "%s: cannot be written: %s; its directory has to be in ReadWritePaths= of the unit",
-                                p->metrics_file, strerror(-error));
+                (void) snprintf(text, sizeof(text), "%s: cannot be written: %s; %s", p->metrics_file, strerror(-error),
+                                error == -ENOSPC || error == -EDQUOT
+                                        ? "make room on its file system (df)"
+                                        : "its directory has to exist, and to be in ReadWritePaths= of the unit");
         if (streq(text, p->metrics_error))
                 return false;
         if (!str_empty(text))

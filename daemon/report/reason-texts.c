@@ -77,8 +77,8 @@ static const ReasonText texts[_REASON_MAX] = {
                                    "Restart held: there is no unit {unit}; install the ECS agent, or set [Restart] "
                                    "Unit= (SUSE: amazon-ecs.service)"},
         [REASON_UNIT_MASKED] = {"held", LOG_WARNING, MESSAGE_HELD_UNIT,
-                                "Restart held: {unit} is masked; after systemctl unmask and start it has the "
-                                "credentials"},
+                                "Restart held: {unit} is masked. To let it start again: systemctl unmask {unit} && "
+                                "systemctl start {unit}"},
         [REASON_UNIT_BAD_SETTING] = {"held", LOG_WARNING, MESSAGE_HELD_UNIT,
                                      "Restart held: the unit file of {unit} cannot be used; see systemctl status "
                                      "{unit}"},
@@ -88,8 +88,10 @@ static const ReasonText texts[_REASON_MAX] = {
         [REASON_UNIT_EXITED] = {"held", LOG_WARNING, MESSAGE_HELD_EXITED,
                                 "{unit} is inactive: {end}. Start it: systemctl start {unit}. It then uses the "
                                 "credentials of {file}"},
-        [REASON_UNIT_FAILED] = {"held", LOG_WARNING, MESSAGE_HELD_FAILED,
-                                "Restart held: {unit} has failed; see systemctl status {unit}"},
+        [REASON_UNIT_FAILED] =
+                {"held", LOG_WARNING, MESSAGE_HELD_FAILED,
+                 "Restart held: {unit} has failed; see systemctl status {unit}. When its cause is mended: "
+                 "systemctl reset-failed {unit} && systemctl start {unit}"},
         [REASON_UNIT_START_LIMIT] = {"held", LOG_WARNING, MESSAGE_HELD_FAILED,
                                      "Restart held: {unit} was started too often in a short time (its start limit). "
                                      "When its cause is mended: systemctl reset-failed {unit} && systemctl start "
@@ -107,14 +109,15 @@ static const ReasonText texts[_REASON_MAX] = {
                                   "{url} which tasks it would lose ({introspection})"},
         [REASON_UNSAVED_NEVER] = {"held", LOG_WARNING, MESSAGE_HELD_TASKS,
                                   "Restart held by UnsavedState=never: the agent does not keep its state ({unsaved}). "
-                                  "Restart it yourself when its tasks may be lost"},
+                                  "When its tasks may be lost: ecs-authd apply -o Restart.UnsavedState=force"},
         [REASON_FRUITLESS] = {"held", LOG_WARNING, MESSAGE_HELD_FRUITLESS,
                               "Restart held: the last one did not bring the credentials of {file} into container "
                               "{container}; does {unit} read that file (and not /var/lib/ecs/ecs.config as well)? "
                               "'systemctl reload ecs-authd' tries again"},
         [REASON_NO_RECORD] = {"held", LOG_ERR, MESSAGE_HELD_RECORD,
                               "Restart held: it cannot be written down in {state}, and what a crash would leave half "
-                              "done is not begun. Make room there (df {state})"},
+                              "done is not begun. Make room there (df {state}), or, if others can write there: chmod "
+                              "go-w {state}"},
 };
 
 static const ReasonText write_failed = {"problem", LOG_ERR, MESSAGE_WAITING,

@@ -212,3 +212,29 @@ def test_an_include_that_goes_up_is_found(tmp_path, path, include):
     (tmp_path / path).write_text(f'#include "{include}"\n' + (tmp_path / path).read_text())
     found = check_includes.check(tmp_path)
     assert found and all(line.startswith(path) or "includes itself" in line for line in found)
+
+
+def checked_fixes(directory, source, rows):
+    """What tests/check-fixes.py says of a source with these rows."""
+    path = directory / "common" / "room" / "file.c"
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    (directory / "units").mkdir()
+    (directory / "units/ecs-authd.catalog").write_text("")
+    (directory / "test.py").write_text("def test_it():\n    pass\n")
+    code = ("import importlib, pathlib; found = importlib.import_module('check-fixes').check(pathlib.Path(sys.argv[1]), "
+            "{'common/room/file.c': eval(sys.argv[2])}); print('\\n'.join(found))")
+    return subprocess.run([sys.executable, "-B", "-c", "import sys; " + code, directory, repr(rows)], check=True, capture_output=True,
+                          text=True, env={"PYTHONPATH": str(TOP / "tests")}).stdout
+
+
+@pytest.mark.parametrize("source, rows, said", [
+    ('f("%s: is open; run \'chmod " /* of it */ "600 %s\'");', [("is open", "chmod", "test.py::test_it")], ""),
+    ('f("%s: is open; run \'chmod 600 %s\'");', [], "has no row"),
+    ('say(c, "id", p, OK, "that is bad", cure ? "systemctl daemon-reload" : NULL);', [], "has no row"),
+    ('f("all is well, and nothing needs to be done");', [("all is well", None, "test.py::test_it")], "no messages have the words"),
+    ('f("%s: is open; run \'chmod 600 %s\'");', [("is open", "chmod", "test.py::test_another")], "there is no test.py::test_another"),
+], ids=["a row", "no row", "a finding without a row", "a row without a message", "a row without a test"])
+def test_a_message_that_names_a_fix_has_a_row(tmp_path, source, rows, said):
+    found = checked_fixes(tmp_path, source, rows)
+    assert said in found and (said or not found.strip()), found

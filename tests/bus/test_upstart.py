@@ -91,7 +91,7 @@ def test_a_start_that_fails_is_tried_again(host):
 
     host.upstart._Start = fail_once
     host.login()
-    daemon.wait_said("Restart job of ecs.service: Job failed to start")
+    daemon.wait_said("Restart job of ecs.service: Job failed to start; see docker logs ecs-agent")
     daemon.wait_said("is down since our restart; its next start waits ")
     host.wait_live(seconds=20)
     assert host.upstart.methods() == ["Stop", "Start", "Start"]

@@ -8,7 +8,10 @@ import re
 
 import pytest
 
-from host_parts import wait_for
+from host_parts import TOP, run, wait_for, wait_live
+
+UNIT = "/usr/lib/systemd/system/ecs.service"  # where packages have it
+DROP_IN = "/etc/systemd/system/ecs.service.d"
 
 
 def auth(registry, password=None):
@@ -18,6 +21,9 @@ def auth(registry, password=None):
 @pytest.fixture(scope="module")
 def host(make_host, registry, engine):
     h = make_host()
+    run("systemctl", f"--root={h.root}", "disable", "ecs.service")
+    (h.root / "etc/systemd/system/ecs.service").rename(h.root / UNIT.lstrip("/"))
+    run("systemctl", f"--root={h.root}", "enable", "ecs.service")
     h.write("/etc/ecs/ecs.config", "ECS_CLUSTER=web\n", 0o600)
     h.write("/root/.docker/config.json", json.dumps({"auths": {registry.name: {"auth": registry.entry()}}}), 0o600)
     h.boot()
@@ -43,6 +49,47 @@ def login(host):
 def add_line(host, line):
     host.shell(f"echo '{line}' >> /etc/ecs/ecs.config")
     host.restart_agent()
+
+
+def drop_in(host, text):
+    """Of the agent's unit, read by systemd."""
+    host.shell(f"mkdir -p {DROP_IN} && printf '[Service]\n{text}' > {DROP_IN}/broken.conf && systemctl daemon-reload")
+
+
+def without_drop_in(host):
+    host.shell(f"rm -r {DROP_IN} && systemctl daemon-reload")
+
+
+def shows(host, command, text):
+    """A command that a message names to find the reason: it shows it."""
+    shown = host.shell(f"{command} --no-pager 2>&1" if command.startswith("systemctl") else f"{command} 2>&1", check=False)
+    assert re.search(text, shown), shown
+
+
+def edit(host, unit, *lines):
+    """systemctl edit, which needs a terminal, by an operator who types these lines."""
+    content = "".join(line + r"\n" for line in lines)
+    host.put("/root/editor", f"#!/bin/sh\nprintf '{content}' > \"$1\"\n")
+    host.shell(f"chmod +x /root/editor; script -qec 'SYSTEMD_EDITOR=/root/editor systemctl edit {unit}' /dev/null")
+
+
+def another_unit(host):
+    """The agent runs in a unit of another name."""
+    host.shell(f"cp {UNIT} {UNIT.replace('ecs.service', 'my-ecs.service')}; systemctl daemon-reload; systemctl disable --now ecs; "
+               "systemctl enable my-ecs; systemctl start my-ecs; printf '[Restart]\\nUnit=my-ecs\\n' > /etc/ecs-authd.conf.d/unit.conf; "
+               "systemctl restart ecs-authd")
+
+
+def usual_unit(host):
+    host.shell(f"rm -r /etc/ecs-authd.conf.d/unit.conf /etc/systemd/system/ecs-authd.service.d; systemctl disable --now my-ecs; "
+               f"rm {UNIT.replace('ecs.service', 'my-ecs.service')}; systemctl daemon-reload; systemctl enable --now ecs; "
+               "systemctl restart ecs-authd")
+
+
+def follow_all(host):
+    """The first command of each finding."""
+    for _, _, cure in check(host):
+        do(host, re.split(", or: ", cure)[0])
 
 
 def credential_file(host, **entries):
@@ -89,27 +136,49 @@ BROKEN = {
     "read-only /etc/ecs": ("systemctl stop ecs-authd; cp -a /etc/ecs /root/saved; mount -t tmpfs -o mode=755 tmpfs /etc/ecs; "
                            "cp -a /root/saved/. /etc/ecs/; systemctl start ecs-authd; mount -o remount,ro /etc/ecs",
                            "is on a read-only file system", None),
-    "unit masked": ("mv /etc/systemd/system/ecs.service /root/ && systemctl daemon-reload && systemctl mask ecs",
-                    "ecs.service is masked",
-                    "systemctl unmask ecs.service; mv /root/ecs.service /etc/systemd/system/ && systemctl daemon-reload && "
-                    "systemctl enable ecs && systemctl restart ecs"),
-    "no unit": ("systemctl stop ecs; mv /etc/systemd/system/ecs.service /root/; systemctl daemon-reload", "there is no unit ecs.service",
-                "mv /root/ecs.service /etc/systemd/system/ && systemctl daemon-reload && systemctl enable ecs && systemctl start ecs"),
+    "unit masked": ("systemctl mask ecs", "ecs.service is masked", None),
+    "no unit": (f"systemctl stop ecs; mv {UNIT} /root/; systemctl daemon-reload", "there is no unit ecs.service",
+                f"mv /root/ecs.service {UNIT} && systemctl daemon-reload && systemctl enable ecs && systemctl start ecs"),
+    "unit with a mistake": (lambda h: drop_in(h, r"ExecStart=\n"), "ecs.service has a mistake in its unit file",
+                            lambda h: (shows(h, "systemctl status ecs.service", "no ExecStart"), without_drop_in(h))),
+    "unit starting": (lambda h: (drop_in(h, r"ExecStartPre=/bin/sleep 1000\n"), h.run("systemctl", "restart", "--no-block", "ecs"), wait_for(
+        lambda: h.property("ecs.service", "SubState") == "start-pre", 20, "it starts", h.tail)),
+                      "ecs.service is starting or stopping", lambda h: (
+                          shows(h, "systemctl status ecs.service", "sleep 1000"), without_drop_in(h), h.restart_agent())),
+    "unit file changed": (f"touch {UNIT}", "the unit file of ecs.service has changed", None),
+    "own unit file changed": ("touch /usr/lib/systemd/system/ecs-authd.service", "the unit file of ecs-authd.service has changed", None),
+    "program replaced": ("cp /usr/bin/ecs-authd /usr/bin/new && mv /usr/bin/new /usr/bin/ecs-authd",
+                         "still runs the old one", None),
+    "not installed": ("systemctl disable --now ecs-authd; rm /usr/lib/systemd/system/ecs-authd.service; systemctl daemon-reload",
+                      "ecs-authd.service is not installed", lambda h: (
+                          run("make", "-s", "install", f"DESTDIR={h.root}", cwd=TOP), h.run("systemctl", "daemon-reload"),
+                          follow_all(h))),
+    "agent in another unit": (another_unit, "ecs-authd.service is not ordered before my-ecs.service",
+                              lambda h: edit(h, "ecs-authd", "[Unit]", "Before=my-ecs.service")),
     "exit status 5": (lambda h: (add_line(h, "AGENT_EXIT=5"), wait_for(
         lambda: h.property("ecs.service", "ActiveState") == "failed", 20, "the unit has failed", h.tail)), "ecs.service has failed",
-                      "sed -i /AGENT_EXIT/d /etc/ecs/ecs.config; systemctl reset-failed ecs.service && systemctl start ecs.service"),
+                      lambda h: (shows(h, "journalctl -u ecs.service", "status=5"), h.shell(
+                          "sed -i /AGENT_EXIT/d /etc/ecs/ecs.config; systemctl reset-failed ecs.service && systemctl start ecs.service"))),
+    "agent not registered": (lambda h: (h.engine_part.control.set(register=None), h.restart_agent()), "the agent does not answer",
+                             lambda h: (h.shell("docker logs ecs-agent"), h.engine_part.control.reset(), h.restart_agent())),
     "no ECS_DATADIR": (lambda h: add_line(h, "ECS_DATADIR="), "ECS_DATADIR is not set",
-                       "sed -i /ECS_DATADIR/d /etc/ecs/ecs.config; systemctl restart ecs"),
-    "ECS_CHECKPOINT=false": (lambda h: add_line(h, "ECS_CHECKPOINT=false"), "ECS_CHECKPOINT=false",
-                             "sed -i /ECS_CHECKPOINT/d /etc/ecs/ecs.config; systemctl restart ecs"),
+                       "sed -i s,ECS_DATADIR=,ECS_DATADIR=/data, /etc/ecs/ecs.config; systemctl restart ecs"),
     "ECS_DATADIR elsewhere": (lambda h: add_line(h, "ECS_DATADIR=/elsewhere"), "not on a mount",
-                              "sed -i /ECS_DATADIR/d /etc/ecs/ecs.config; systemctl restart ecs"),
+                              "sed -i s,ECS_DATADIR=/elsewhere,ECS_DATADIR=/data, /etc/ecs/ecs.config; systemctl restart ecs"),
+    "ECS_CHECKPOINT=false": (lambda h: add_line(h, "ECS_CHECKPOINT=false"), "ECS_CHECKPOINT=false",
+                             "sed -i /ECS_CHECKPOINT=false/d /etc/ecs/ecs.config; systemctl restart ecs"),
+    "credentials in ecs.config.json": (
+        r"""printf '{"Cluster":"web",\n"engineauthtype":"docker",\n"EngineAuthData":{},\n"A":1}' > /etc/ecs/ecs.config.json""",
+        "/etc/ecs/ecs.config.json is read by the agent, too", "sed -i /engineauth/Id /etc/ecs/ecs.config.json"),
+    "logged out": (lambda h: h.logout(h.registry), "no registry has credentials", login),
     "a password that has changed": (lambda h: h.registry.new_password(), "refuses these credentials: status 401", login),
     "auth that is no base64": (lambda h: credential_file(h, **{"other.example": {"auth": "%%%"}}), 'the entry of other.example has an "auth"',
                                credential_file),
     "Docker Engine down": (lambda h: h.engine_part.stop(), "the Docker Engine does not answer",
                            lambda h: (h.engine_part.start(), h.restart_agent())),
 }
+# What the test has changed beside the fault.
+UNDO = {"agent in another unit": usual_unit, "credentials in ecs.config.json": "rm /etc/ecs/ecs.config.json"}
 
 
 def do(host, what):
@@ -132,6 +201,7 @@ def test_broken(host, name):
     do(host, cure or re.split(", or: ", found[0][2])[0])
     wait_for(lambda: not check(host, *more), 40, "nothing is left to say",
              lambda: host.run("ecs-authd", "check", *more, check=False) + host.tail())
+    do(host, UNDO.get(name, "true"))
 
 
 # path: the home that it is in, if another user owns it
@@ -203,3 +273,91 @@ def test_login_in_another_place(host, path):
     finally:
         host.shell(CLEAN_UP, check=False)
         login(host)
+
+
+def new_password(host):
+    """A login that needs a restart; not by Docker's CLI, which needs the engine."""
+    host.registry.new_password()
+    credential_file(host)
+
+
+def elsewhere(host, *lines):
+    host.put("/etc/ecs-authd.conf.d/elsewhere.conf", "\n".join(lines) + "\n")
+    host.restart_daemon()
+
+
+def writable(host, directory):
+    edit(host, "ecs-authd", "[Service]", f"ReadWritePaths={directory}")
+    host.run("systemctl", "restart", "ecs-authd")
+
+
+def as_before(host):
+    host.shell("rm -rf /etc/ecs-authd.conf.d/elsewhere.conf /etc/systemd/system/ecs-authd.service.d; systemctl daemon-reload; "
+               "systemctl restart ecs-authd")
+
+
+# What the service says of a restart that is due, and the fix: the group of the text, or what its words say.
+SAID = {
+    "masked": ("systemctl mask ecs", "Restart held: ecs.service is masked. To let it start again: (.*)", None),
+    "unit with a mistake": (lambda h: drop_in(h, r"ExecStart=\n"), "the unit file of ecs.service cannot be used; see (.*)",
+                            lambda h: (shows(h, "systemctl status ecs.service", "no ExecStart"), without_drop_in(h))),
+    "failed": (lambda h: (drop_in(h, r"Restart=no\nExecStartPre=/bin/false\n"), h.run("systemctl", "restart", "ecs", check=False)),
+               "Restart held: ecs.service has failed; see systemctl status ecs.service. When its cause is mended: (.*)", lambda h: (
+                   shows(h, "systemctl status ecs.service", "/bin/false"), without_drop_in(h),
+                   h.shell("systemctl reset-failed ecs.service && systemctl start ecs.service"))),
+    # systemd starts it again and again itself: its Result= is that of the last time.
+    "failed until the limit": (lambda h: (drop_in(h, r"RestartSec=0\nExecStartPre=/bin/false\n"), h.run("systemctl", "restart", "ecs", check=False),
+                                          wait_for(lambda: h.property("ecs.service", "ActiveState") == "failed", 20, "it has failed", h.tail),
+                                          without_drop_in(h)),
+                               "Restart held: ecs.service has failed; .*mended: (.*)", None),
+    "start limit": (lambda h: (drop_in(h, r"[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=1\n"),
+                               h.shell("systemctl restart ecs; systemctl restart ecs", check=False), without_drop_in(h)),
+                    "its start limit.*mended: (.*)", None),
+    "Docker Engine down": (lambda h: h.engine_part.stop(), r"cannot be asked at .* \(it is not running: (systemctl start docker)\)",
+                           lambda h: (h.engine_part.start(), h.run("systemctl", "start", "ecs"))),
+    "D-Bus stopped": ("systemctl stop dbus.socket dbus.service", "systemd cannot be reached over D-Bus; see (.*)", lambda h: (
+        shows(h, "systemctl status dbus", "inactive"), h.run("systemctl", "start", "dbus"))),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_said(host, engine, registry, name):
+    break_it, said, fix = SAID[name]
+    host.shell("systemctl reset-failed ecs ecs-authd", check=False)
+    since = host.cursor()
+    do(host, break_it)
+    new_password(host)
+    line = wait_for(lambda: next((found for e in host.journal(since) if (found := re.search(said, e["MESSAGE"]))), None), 20,
+                    f"the service says: {said}", host.tail)
+    since = host.cursor()
+    do(host, fix or line.group(1))
+    wait_live(host, engine, registry, since)
+
+
+def test_a_directory_that_the_unit_may_not_write_to(host):
+    """Of the environment file, and of the metrics."""
+    host.shell("mkdir -p /opt/ecs /opt/metrics && cp -a /etc/ecs/ecs.config /opt/ecs/ && sed -i /ECS_ENGINE/d /opt/ecs/ecs.config")
+    since = host.cursor()
+    elsewhere(host, "[Agent]", "EnvironmentFile=/opt/ecs/ecs.config", "[Restart]", "Method=none")
+    said = host.wait_said("/opt/ecs/ecs.config: cannot replace it: Read-only file system", since)["MESSAGE"]
+    assert "A directory other than /etc/ecs has to be in ReadWritePaths= (systemctl edit ecs-authd); after that" in said
+    assert said.endswith(": systemctl restart ecs-authd")
+    writable(host, "/opt/ecs")
+    assert "ECS_ENGINE_AUTH_DATA" in host.read("/opt/ecs/ecs.config")
+
+    since = host.cursor()
+    elsewhere(host, "[Status]", "MetricsFile=/opt/metrics/ecs-authd.prom")
+    assert host.wait_said("/opt/metrics/ecs-authd.prom: cannot be written", since)["MESSAGE"].endswith(
+        "its directory has to exist, and to be in ReadWritePaths= of the unit")
+    writable(host, "/opt/metrics")
+    wait_for(lambda: host.shell("cat /opt/metrics/ecs-authd.prom", check=False), 20, "the metrics are written", host.tail)
+    as_before(host)
+
+
+def test_commands_that_show_more(host):
+    """Those that the journal's explanations (journalctl -x) name, as they are: each runs."""
+    for command in ("systemctl status docker", "systemctl status dbus", "systemctl status ecs.service", "docker logs ecs-agent",
+                    "docker inspect ecs-agent", "journalctl -u ecs.service", "df /var/lib/ecs-authd", "ecs-authd render",
+                    "systemctl status ecs-authd", "docker ps -a", "journalctl -u docker"):
+        output = host.shell(f"{command} 2>&1", check=False)
+        assert "not found" not in output.replace("Unit docker.service could not be found", "") and output or "logs" in command, command

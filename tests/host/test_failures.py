@@ -127,6 +127,11 @@ def test_bad_settings(host):
     host.wait_said("The settings in use stay in use", since)
     assert host.property("ecs-authd", "ActiveState") == "active"
 
+    # Mended, and reloaded, as journalctl -x has it.
+    host.shell("mv /etc/ecs-authd.conf.d/30-bad.conf /root/ && systemctl reload ecs-authd")
+    assert "Mehtod" not in host.run("ecs-authd", "status", check=False)
+    host.run("mv", "/root/30-bad.conf", "/etc/ecs-authd.conf.d/")
+
     host.shell("systemctl restart ecs-authd", check=False)
     assert host.property("ecs-authd", "ActiveState") == "failed"
     assert host.property("ecs-authd", "ExecMainStatus") == "78"

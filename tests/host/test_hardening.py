@@ -128,6 +128,19 @@ def test_environment_file_that_is_given_to_root(host):
     wait_written(host, "first")
 
 
+def test_directory_of_another_owner(host, drop_in):
+    """Both fixes that the error names, the drop-in first."""
+    for fix in (lambda: drop_in("another-owner.service.conf"), lambda: host.run("chown", "root:root", "/etc/ecs")):
+        since = host.cursor()
+        host.shell("chown 1234:1234 /etc/ecs; sed -i /ECS_ENGINE_AUTH/d /etc/ecs/ecs.config")
+        said = host.wait_said("Its directory has another owner than this process", since)["MESSAGE"]
+        assert "make it root:root (chown)" in said and "ecs-authd(8), PRIVILEGES" in said
+        fix()
+        wait_written(host, "first")
+        host.shell(f"chown root:root /etc/ecs; rm -f {UNIT}/*.conf; systemctl daemon-reload")
+        host.restart_daemon()
+
+
 @pytest.mark.parametrize("directory, says", [("/home/alice/.docker", "there is no such file"),
                                              ("/srv/alice", "cannot be read: Permission denied")])
 def test_credential_file_of_another_user(host, drop_in, directory, says):

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import secrets
 import subprocess
 import tempfile
@@ -68,6 +69,10 @@ class ByHand:
         said = process.communicate(timeout=90)[1]
         assert process.returncode == expected, said
         return said
+
+    def check(self):
+        return subprocess.run(self.command("check"), check=False, text=True, capture_output=True,
+                              env={**os.environ, "STATE_DIRECTORY": str(self.directory / "state")}).stdout
 
     def agent(self):
         return self.engine.agent()
@@ -209,14 +214,31 @@ def test_a_stopped_one_is_not_started(hand):
     hand.login()
     assert "ecs-agent is stopped; left alone" in hand.apply()
     assert not hand.engine.running_agent()
+    command = re.search("container ecs-agent does not run\n +-> docker (.*)", hand.check()).group(1)
+    hand.docker(*command.split())
+    assert "does not run" not in hand.check()
 
 
 def test_one_that_removes_itself(hand):
     hand.start("--rm")
     old = hand.agent()
     hand.login()
-    assert "it was started with --rm" in hand.apply(expected=1)
+    assert "it was started with --rm and would be gone before the new one runs; start it without" in hand.apply(expected=1)
     assert hand.engine.running_agent()["Id"] == old["Id"]
+    hand.docker("rm", "-f", "ecs-agent")
+    hand.start()
+    assert "--rm" not in hand.apply() and hand.is_live()
+
+
+def test_state_is_kept_with_the_options_that_check_names(hand):
+    hand.env_file.write_text("ECS_CLUSTER=web\n")
+    hand.start()
+    variable, volume = re.search("ECS_DATADIR is not set.*\n +-> set (\\S+) in its environment, with --volume (\\S+), and recreate its container",
+                                 hand.check()).groups()
+    hand.env_file.write_text(f"ECS_CLUSTER=web\n{variable}\n")
+    hand.docker("rm", "-f", "ecs-agent")
+    hand.start("--volume", volume.replace("/var/lib/ecs/data", str(hand.directory)))  # this machine's own is not the test's
+    assert "the agent keeps its state" in hand.check()
 
 
 def test_killed_at_any_moment(hand):

@@ -676,6 +676,34 @@ static void test_disk_that_takes_nothing(void **state) {
         }
 }
 
+/* Of the file or of its directory: the service is root without a right over the files of others. */
+static void test_owner_and_mode_explain_a_refusal(void **state) {
+        static const struct {
+                uid_t file_uid, directory_uid;
+                mode_t file_mode, directory_mode;
+                const char *advice;
+        } table[] = {
+                {1234, 0, 0600, 0700, "make it root:root (chown)"},
+                {0, 1234, 0600, 0700, "Its directory has another owner"},
+                {0, 0, 0200, 0700, "chmod u+rw"},
+                {0, 0, 0600, 0500, "chmod u+rwx"},
+        };
+
+        if (geteuid() != 0)
+                skip(); /* only root can give files away */
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                unit_write_file(path, "A=1\n");
+                assert_int_equal(chown(path, table[i].file_uid, 0), 0);
+                assert_int_equal(chmod(path, table[i].file_mode), 0);
+                assert_int_equal(chown(*state, table[i].directory_uid, 0), 0);
+                assert_int_equal(chmod(*state, table[i].directory_mode), 0);
+                expect_no_save(EPERM, &refuse_sync, table[i].advice);
+                assert_int_equal(unlink(path), 0);
+        }
+        assert_int_equal(chown(*state, 0, 0), 0);
+        assert_int_equal(chmod(*state, 0700), 0);
+}
+
 /* What is newer came out, and does not go back in: that is never passed over. */
 static void test_newer_file_that_cannot_be_put_back(void **state _unused_) {
         before_rename = replace_it;
@@ -1220,6 +1248,7 @@ int main(void) {
                 WITH_FILE(test_temporary_name_removed_after),
                 WITH_FILE(test_mode_changed_meanwhile),
                 WITH_FILE(test_disk_that_takes_nothing),
+                WITH_FILE(test_owner_and_mode_explain_a_refusal),
                 WITH_FILE(test_newer_file_that_cannot_be_put_back),
                 WITH_FILE(test_no_descriptors_left),
                 WITH_FILE(test_extended_attributes),
