@@ -11,6 +11,12 @@ SHOWS = "tests/host/test_check.py::test_commands_that_show_more"
 BUS = "tests/bus/test_fixes.py::"
 LOGIN = "tests/bus/test_login_fixes.py::"
 
+FORM = "tests/conformance/test_fixes.py::test_fix"
+KEYS = "tests/conformance/test_fixes_of_keys.py::"
+FOREIGN = "tests/conformance/test_foreign_entries.py::"
+
+OTHER_LOGIN = "tests/host/test_check.py::test_login_in_another_place"
+
 # In place of a test.
 NO_FIX = "names no fix: "
 NO_TEST = "no test: "
@@ -28,18 +34,25 @@ FIXES = {
          (BUS + "test_a_file_that_others_can_change", BUS + "test_settings_that_others_can_change")),
     ],
     "common/credentials/ask-helpers.c": [
-        ("none are used. Run 'docker login' for it", "docker login", LOGIN + "test_docker_login_to_a_store"),
         ("By hand: echo %s | docker-credential-%s get", "the command shows the helper's error", LOGIN + "test_a_helper_by_hand"),
-        ("have it give tokens that last longer, or set HelperLifetime=", "set HelperLifetime=", LOGIN + "test_a_lifetime_that_is_too_short"),
+        ("have it give tokens that last longer, or raise HelperLifetime=", "set HelperLifetime=", LOGIN + "test_a_lifetime_that_is_too_short"),
         ("Take registries out of it, or set Exclude=", "edit the file; set Exclude=", LOGIN + "test_too_many_registries_of_helpers"),
     ],
+    "common/credentials/credential-entry.c": [
+        ('has a \"password\" that is not a string', "edit the file", FORM),
+        ('has a \"username\" that is not a string', "edit the file", FORM),
+        ('has an \"auth\" that is not a string', "edit the file", FORM),
+        ('has an \"identitytoken\" that is not a string', "edit the file", FORM),
+    ],
     "common/credentials/credential-file.c": [
-        ("has a control character", "printf %s PASSWORD | docker login", LOGIN + "test_docker_login_with_printf"),
-        ("are one registry with different credentials", "docker logout", NO_TEST + "wrong: docker logout removes both spellings"),
-        ("is not base64 of user:password", "docker login KEY", LOGIN + "test_docker_login"),
-        ("the entry of %s holds no credentials", "docker login KEY", LOGIN + "test_docker_login"),
-        ("%s:%u:%u: %s. Run 'docker login' again, or mend the file", "docker login", LOGIN + "test_docker_login"),
-        ('\"auths\" is not an object. Mend the file', "edit the file", LOGIN + "test_auths_that_is_no_object"),
+        ("are one registry with different credentials", "edit the file", FORM),
+        ("is not the name of a registry; left out", "edit the file", FORM),
+        ("Correct it in an editor: 'docker login' would delete the other logins in it", "edit the file", FORM),
+        ("Correct or remove it in an editor first", "edit the file; docker login", FORM),
+        ("Run 'docker login %s'", "docker login", (FORM, LOGIN + "test_docker_login")),
+        ("Run 'docker login'", "docker login", FORM),
+        ("Run 'docker login', or restore the file", "docker login", LOGIN + "test_docker_login"),
+        ("Write its credentials into the file in an editor, or remove the entry", "either", FORM),
         ("the service sees no home directory but root's", "docker login, with the drop-in",
          "tests/host/test_hardening.py::test_credential_file_of_another_user"),
         ("Run 'docker login', or set [Credentials] File=", "docker login; set File=",
@@ -52,8 +65,33 @@ FIXES = {
         ("or see StrictModes= in ecs-authd.conf(5)", "StrictModes=no", BUS + "test_strict_modes_turned_off"),
         ("everybody on this host can read the passwords in it", "chmod 600", BUS + "test_files_that_everybody_can_read"),
     ],
+    "common/credentials/file-form.c": [
+        ('"%s\" is not %s. Correct it', "edit the file", FORM),
+        ("occurs a second time", "edit the file; docker login", FORM),
+        ("a key file of Google Cloud", "docker login -u _json_key", FORM),
+        ('a list of entries without', "edit the file", FORM),
+        ("it has neither", "File=; edit the file", FORM),
+        ("one entry without its registry", "edit the file", FORM),
+        ("is not known to Docker", "edit the file", FORM),
+    ],
+    "common/credentials/key-coverage.c": [
+        ("chance decides between the logins", "docker login", KEYS + "test_chance"),
+        ("compare keys exactly and know no patterns", "edit the file; docker login", (KEYS + "test_a_pattern", KEYS + "test_a_pattern_of_a_helper")),
+        ("as names of Docker Hub; it is not written", "docker logout; docker login HOST:443", KEYS + "test_a_host_without_a_dot"),
+        ("no image name can begin with it", "edit the file; docker login", KEYS + "test_no_image_name_begins_with_it"),
+        ("has one login for all of Docker Hub", "docker logout; docker login", KEYS + "test_a_path_of_docker_hub"),
+        ("no other image of Docker Hub uses it", "docker logout; docker login", KEYS + "test_another_name_of_docker_hub"),
+    ],
     "common/ecsconfig/auth-data.c": [
-        ("cannot be written as AuthType=", "docker logout", LOGIN + "test_docker_logout_of_what_the_type_cannot_carry"),
+        ("Delete that entry, or run docker login for its registry", "either", FOREIGN + "test_entries_that_no_line_of_ours_could_carry"),
+        ("Set [Agent] AuthType=auto, or delete that entry", "either", FOREIGN + "test_auth_type_that_cannot_carry_a_foreign_entry"),
+        ("which is in ecs.config by other means, needs that type", "delete the entry; docker login",
+         FOREIGN + "test_login_that_no_type_carries_beside_a_foreign_entry"),
+        ("Set [Agent] AuthType=auto, which carries all", "AuthType=auto", KEYS + "test_another_type"),
+        ("with a user name and a password", "docker login", KEYS + "test_dockercfg_that_must_be"),
+        ("with a user name that has no colon", "docker login", KEYS + "test_dockercfg_that_must_be"),
+        ("Log in with the key file as base64", "base64 | docker login", KEYS + "test_a_key_file_beside_a_token"),
+        ("with another password, or move this one", "docker logout; docker login", KEYS + "test_a_quote_beside_a_token"),
     ],
     "common/ecsconfig/environment-file.c": [
         ("Run this as root (sudo)", "run as root", BUS + "test_not_as_root"),
@@ -81,6 +119,10 @@ FIXES = {
         ("Log out of registries that this host does not pull from", "docker logout the first", BUS + "test_a_line_that_is_too_long"),
     ],
     "common/ecsconfig/sync.c": [
+        ("/written: cannot be %s", "chmod 700", FOREIGN + "test_fix_of_a_record_that_cannot_be_kept"),
+        ("in it by other means than ecs-authd", "docker login; delete the entry", FOREIGN + "test_fix_of_a_foreign_entry"),
+        ("the agent ignores the credentials in it", "delete both lines; docker login",
+         (FOREIGN + "test_fix_of_content_that_the_agent_ignores", FOREIGN + "test_content_that_the_agent_ignores")),
         ("Mend that file, or take it out of [Credentials] File=", "edit either file", BUS + "test_a_later_file_that_is_broken"),
         ("everybody on this host can read the passwords in it", "chmod 600", BUS + "test_files_that_everybody_can_read"),
     ],
@@ -116,6 +158,7 @@ FIXES = {
     "daemon/check/check-files.c": [
         ("%s can be read by others than its owner", "chmod 600",
          (FIXES_OF_CHECK + "[credential file for all to read]", FIXES_OF_CHECK + "[ecs.config for all to read]")),
+        ("registry-images ->", "delete the entry", FOREIGN + "test_fix_of_a_foreign_key_that_no_image_can_use"),
         ("credential-file-writers ->", "chmod go-w", BUS + "test_strict_modes_turned_off"),
         ("docker login %s", "docker login REGISTRY", (LOGIN + "test_refused_credentials", FIXES_OF_CHECK + "[a password that has changed]")),
         ("correct the entry of %s in %s", "edit the file", LOGIN + "test_refused_credentials_of_a_path"),
@@ -133,6 +176,7 @@ FIXES = {
         ("sysctl -w fs.inotify.%s", "sysctl -w", BUS + "test_watches_of_inotify"),
     ],
     "daemon/check/check-other-logins.c": [
+        ("; run systemctl edit ecs-authd and add to [Service]", "the drop-in", OTHER_LOGIN),
         ("other-login ->", "docker login; set File=, with the drop-in",
          (BUS + "test_a_login_of_another_user", "tests/host/test_hardening.py::test_credential_file_of_another_user")),
     ],
@@ -194,6 +238,8 @@ FIXES = {
          (BUS + "test_metrics_without_a_directory", "tests/host/test_check.py::test_a_directory_that_the_unit_may_not_write_to")),
     ],
     "daemon/report/reason-texts.c": [
+        ("{unit} is inactive: {end}. Start it: systemctl start {unit}", "systemctl start",
+         "tests/bus/test_restart.py::test_how_a_unit_became_inactive"),
         ("had no effect: container {container} is still the old one. See {logs}", "the logs", SHOWS),
         ("did not bring the credentials of {file} into container {container}. See {logs}", "the logs", SHOWS),
         ("has not registered with ECS for {silence}", "the logs", FIXES_OF_CHECK + "[agent not registered]"),
@@ -214,6 +260,7 @@ FIXES = {
         ("Waiting for the first docker login", "docker login", BUS + "test_first_login"),
     ],
     "daemon/report/sentence.c": [
+        ("has a login, but is not watched: to use it, add the line", "set File=; systemctl reload ecs-authd", OTHER_LOGIN),
         ("set ECS_DATADIR=/data and mount a directory there", "both", BUS + "test_a_restart_that_is_held_for_tasks"),
         ("ECS_CHECKPOINT=false: remove that line", "remove the line", BUS + "test_a_restart_that_is_held_for_tasks"),
         ("mount a directory of the host there", "mount it", BUS + "test_a_restart_that_is_held_for_tasks"),
@@ -243,6 +290,7 @@ FIXES = {
         ("The restart is held: the service manager cannot be reached", "systemctl status dbus", SAID + "[D-Bus stopped]"),
         ("The restart is held: the agent's unit cannot be used", "systemctl status; Unit=; Method=docker",
          (SAID + "[unit with a mistake]", BUS + "test_the_service_with_a_unit_of_another_name")),
+        ("The agent exited by itself, and its unit is inactive", "systemctl start; systemctl restart", FIXES_OF_CHECK + "[docker restart]"),
         ("The agent is stopped, and is left so", "systemctl start", FIXES_OF_CHECK + "[agent stopped]"),
         ("The restart is held: the agent's unit has failed", "the logs; systemctl reset-failed && systemctl start", SAID + "[start limit]"),
         ("The agent refuses to be started as it is", "docker logs; systemctl reset-failed && systemctl start",

@@ -227,7 +227,7 @@ static void warn_of_short_lease(const Credential *c, const Lease *lease, Problem
         problems_add(
                 problems, LOG_WARNING,
                 "%s: what docker-credential-%s gives for %s is good for so short a time that the agent is restarted "
-                "every %s; have it give tokens that last longer, or set HelperLifetime= if it says so too strictly",
+                "every %s; have it give tokens that last longer, or raise HelperLifetime= if that is what ends them",
                 c->source, c->helper, c->key, every);
 }
 

@@ -5,6 +5,7 @@
 #include "base/directories.h"
 #include "base/foreign-file.h"
 #include "base/secret.h"
+#include "credentials/registry-name.h"
 #include "credentials/other-logins.h"
 #include "ecsconfig/environment-file.h"
 #include "ecsconfig/gathered.h"
@@ -66,7 +67,9 @@ static int mark_foreign(const EcsConfigSettings *settings, const DigestKey *key,
                 Credential *e = c->data.entries.items[i];
                 int r = 0;
 
-                if (streq(e->key, e->registry))
+                if (registry_is_docker_own(e->registry))
+                        r = 1; /* version 0.2.0 wrote tokens of Docker's CLI */
+                else if (streq(e->key, e->registry))
                         r = written_record_has(&c->record, settings->environment_file, e, key);
                 if (r < 0)
                         return r;
@@ -74,6 +77,14 @@ static int mark_foreign(const EcsConfigSettings *settings, const DigestKey *key,
                 c->owned |= !e->foreign;
         }
         return 0;
+}
+
+static void explain_record(const EcsConfigSettings *settings, const char *what, int error, Problems *problems) {
+        problems_add(
+                problems, LOG_WARNING,
+                "%s/written: cannot be %s: %s; a docker logout now would leave its entry in %s. Make the directory "
+                "root's alone (chmod 700 %s), and make room on its file system",
+                state_directory(), what, strerror(-error), settings->environment_file, state_directory());
 }
 
 /* Without a record every entry is foreign: none is removed. */
@@ -86,9 +97,7 @@ static int read_current(const EnvFile *file, const EcsConfigSettings *settings, 
         if (r == -ENOMEM)
                 return r;
         if (r < 0 && r != -EACCES)
-                problems_add(problems, LOG_WARNING,
-                             "%s/written: cannot be read: %s; a docker logout leaves entries in %s", state_directory(),
-                             strerror(-r), settings->environment_file);
+                explain_record(settings, "read", r, problems);
         r = read_auth_data(file, key, &c.data);
         if (r >= 0)
                 r = mark_foreign(settings, key, &c);
@@ -343,9 +352,7 @@ static int record_entries(const EcsConfigSettings *settings, const DigestKey *ke
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                problems_add(problems, LOG_WARNING,
-                             "%s/written: cannot be replaced: %s; a later docker logout would leave its entry in %s",
-                             state_directory(), strerror(-r), settings->environment_file);
+                explain_record(settings, "replaced", r, problems);
         return 0;
 }
 

@@ -62,12 +62,11 @@ def put(host, registry, content):
 
 
 @pytest.mark.parametrize("content, said", [
-    ("{", "not valid JSON .*Run '(docker login)' again"),
-    ({"auths": {"REGISTRY": {"auth": "%%%"}}}, r"is not base64 of user:password.*Run '(docker login \S+)' again"),
+    ("", "not valid JSON .*Run '(docker login)', or restore the file"),
     ({"auths": {"REGISTRY": {}}}, r"holds no credentials.*Run '(docker login \S+)'"),
     ({}, "no registry has credentials.* -> (docker login REGISTRY)"),
     (None, r"there is no such file\. Run '(docker login)'"),
-], ids=["not JSON", "no base64", "an empty entry", "no registry", "no file"])
+], ids=["an empty file", "an empty entry", "no registry", "no file"])
 def test_docker_login(sound, registry, content, said):
     sound.credentials.path.unlink()
     if content is not None:
@@ -76,28 +75,6 @@ def test_docker_login(sound, registry, content, said):
     docker(sound, registry, command if registry.name in command else f"{command} {registry.name}")
     assert not re.search(said, texts(sound))
     assert registry.name in json.loads(sound.credentials.path.read_text())["auths"]
-
-
-def test_docker_login_with_printf(sound, registry):
-    """echo has put a newline behind the password."""
-    put(sound, registry, {"auths": {"REGISTRY": {"auth": encode(registry.user, registry.password + "\n")}}})
-    command = re.search(r"has a control character.*If pulls fail: printf %s PASSWORD \| (docker login) --password-stdin", texts(sound)).group(1)
-    docker(sound, registry, f"{command} {registry.name}")
-    assert "control character" not in texts(sound)
-
-
-def test_auths_that_is_no_object(sound, registry):
-    put(sound, registry, {"auths": []})
-    assert '"auths" is not an object. Mend the file' in texts(sound)
-    put(sound, registry, {"auths": {}})
-    assert "is not an object" not in texts(sound)
-
-
-def test_docker_logout_of_what_the_type_cannot_carry(sound, registry):
-    put(sound, registry, {"auths": {"REGISTRY": {"auth": encode("u", ""), "identitytoken": "token"}, "a.example": {"auth": encode("u", "p")}}})
-    assert re.search(f"{registry.name} cannot be written as AuthType=dockercfg.*Log out of it", texts(sound, Agent_AuthType="dockercfg"))
-    docker(sound, registry, f"docker logout {registry.name}")
-    assert "cannot be written as" not in texts(sound, Agent_AuthType="dockercfg")
 
 
 def test_refused_credentials(sound, registry):
@@ -156,7 +133,7 @@ def test_a_helper_by_hand(sound, registry, helper):
 def test_a_lifetime_that_is_too_short(host, registry, helper):
     put(host, registry, {"credHelpers": {"REGISTRY": helper.name}})
     daemon = host.run(Credentials_HelperLifetime="9s")
-    daemon.wait_said("have it give tokens that last longer, or set HelperLifetime= if it says so too strictly")
+    daemon.wait_said("have it give tokens that last longer, or raise HelperLifetime= if that is what ends them")
     daemon.stop()
     shutil.rmtree(host.directory / "state")
     daemon = host.run(Credentials_HelperLifetime="1h")

@@ -324,6 +324,9 @@ def test_auth_type_that_cannot_carry_a_foreign_entry(host):
     assert "AuthType=" in said and "a.example.com" in said
     host.apply(**{"Agent.AuthType": "auto"})
     assert host.pulls("b.example.com/x") == PW and host.pulls("a.example.com/x").token == TOKEN
+    host.write("docker", {})  # the other fix: delete the entry
+    host.apply(**{"Agent.AuthType": "dockercfg"})
+    assert host.pulls("b.example.com/x") == PW
 
 
 def test_logout_of_a_registry_that_also_has_an_empty_entry(host):
@@ -358,4 +361,46 @@ def test_entries_that_no_line_of_ours_could_carry(host):
     assert host.environment_file.read_bytes() == before
     host.log_in({"c.example.com": entry()})
     said = host.apply(1)
-    assert host.environment_file.read_bytes() == before and "nothing was written" in said and "example.com" in said
+    assert host.environment_file.read_bytes() == before
+    assert "entry of b.example.com" in said and "nothing was written. Delete that entry, or run docker login" in said
+    host.log_in({"c.example.com": entry(), "b.example.com": entry(OTHER)})
+    host.apply()
+    assert host.pulls("b.example.com/x") == OTHER and host.pulls("a.example.com/x").token == TOKEN
+    host.environment_file.write_bytes(before)
+    host.write("docker", {"a.example.com": {"identitytoken": TOKEN}})  # b.example.com is deleted
+    host.log_in({"c.example.com": entry()})
+    host.apply()
+    assert host.pulls("c.example.com/x") == PW and host.pulls("a.example.com/x").token == TOKEN
+
+
+def test_fix_of_a_record_that_cannot_be_kept(host):
+    host.state.mkdir()
+    host.state.chmod(0o777)
+    host.log_in({"a.example.com": entry()})
+    assert f"chmod 700 {host.state}" in host.apply()
+    subprocess.run(["chmod", "700", str(host.state)], check=True)
+    assert "chmod" not in host.apply()
+    host.log_in({})
+    host.apply()
+    assert host.raw() == {}
+
+
+def test_fix_of_a_foreign_key_that_no_image_can_use(host):
+    def found():
+        findings = json.loads(host.run("check", "--json").stdout)["findings"]
+        return [f for f in findings if f["id"] == "registry-images" and f["verdict"] == "warning"]
+
+    host.write("dockercfg", {"docker.io/team": entry(OTHER), "a.example.com": entry()})
+    host.log_in({})
+    finding, = found()
+    assert finding["cure"].startswith(f"take it out of {host.environment_file}")
+    host.write("dockercfg", {"a.example.com": entry()})
+    assert not found()
+
+
+def test_tokens_that_version_0_2_0_wrote(host):
+    """The tokens that a browser login leaves in config.json are of no use to the agent."""
+    host.write("dockercfg", {HUB: entry(), "index.docker.io/v1/access-token": entry(OTHER), "a.example.com": entry()})
+    host.log_in({HUB: entry()})
+    host.apply()
+    assert set(host.raw()) == {HUB, "a.example.com"}
