@@ -149,9 +149,28 @@ $(foreach room,$(notdir $(wildcard daemon/*)),$(filter $(BUILD)/tests/$(room)/%,
 
 unit-tests: $(UNIT_TESTS)
 
-unit-check: ## unit tests, with address and undefined behaviour sanitizers
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= HARDENING= all unit-tests
-	@tests/unit/run $(BUILD)/sanitize/tests
+# These take three quarters of the time: ROOM= leaves them out, unless SLOW=1.
+UNIT_SLOW := $(foreach t,base/test-json credentials/test-run-helpers decision/test-every-history ecsconfig/test-no-memory \
+             ecsconfig/test-sync,$(BUILD)/tests/$t)
+UNIT_RUN  := $(UNIT_TESTS)
+ifdef ROOM
+UNIT_RUN  := $(filter-out $(if $(SLOW),,$(UNIT_SLOW)),$(filter $(BUILD)/tests/$(ROOM)/%,$(UNIT_TESTS)))
+endif
+
+unit-run-tests: $(UNIT_RUN)
+
+unit-run: $(UNIT_RUN:%=%.run)
+
+$(UNIT_RUN:%=%.run): %.run: %
+	@tests/unit/run $<
+
+UNIT_MAKE  = $(MAKE) --no-print-directory -s BUILD=$(BUILD)/sanitize CFLAGS="$(SANITIZE) -g" LDFLAGS= HARDENING=
+
+# -k: all of them run even if one fails.
+unit-check: ## unit tests with sanitizers, in parallel with -j (ROOM=credentials: one folder without its slow tests; SLOW=1: with them)
+	$(if $(UNIT_RUN),,$(error ROOM=$(ROOM): tests/unit has no such folder))
+	@$(UNIT_MAKE) $(if $(ROOM),,all) unit-run-tests
+	@$(UNIT_MAKE) -k --output-sync=target unit-run
 
 mutate: export COMPILE = $(CC) $(CPPFLAGS) -std=c17 $(WARNINGS)
 mutate: export NO_MEMORY := $(NO_MEMORY)
@@ -299,7 +318,7 @@ compile_commands.json: ## for editors
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check check-on lint format format-check tidy cppcheck includes fixes unit-tests unit-check mutate conformance-check bus-check recipes-check packages-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage bench bench-page bench-programs pictures \
+.PHONY: all help demo check check-on lint format format-check tidy cppcheck includes fixes unit-tests unit-run-tests unit-run $(UNIT_RUN:%=%.run) unit-check mutate conformance-check bus-check recipes-check packages-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage bench bench-page bench-programs pictures \
         install uninstall deb rpm srpm compile_commands.json clean
 .SECONDARY:
 

@@ -113,7 +113,7 @@ FIXES = {
         ("It has to be a regular file", "set EnvironmentFile=", BUS + "test_another_environment_file"),
         ("No environment file is that long", "set EnvironmentFile=", BUS + "test_another_environment_file"),
         ("See what the error says", None, NO_FIX + "the error of the system is all that is known"),
-        ("See who holds %s (fuser -v)", "fuser -v", BUS + "test_a_lock_that_another_process_holds"),
+        ("(fuser -v)", "fuser -v", BUS + "test_a_lock_that_another_process_holds"),
     ],
     "common/ecsconfig/sync-report.c": [
         ("Log out of registries that this host does not pull from", "docker logout the first", BUS + "test_a_line_that_is_too_long"),

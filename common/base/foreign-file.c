@@ -154,16 +154,17 @@ static int check_kind(const struct stat *st) {
 /* Judged by the descriptor that is read: the name may mean another file by then. */
 static int open_entry(Walk *w, const char *name, int *ret_fd, ForeignFile *ret) {
         _cleanup_close_ int fd = openat(w->directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        struct stat st;
         int r;
 
-        if (fd < 0 || fstat(fd, &ret->st) < 0)
+        if (fd < 0 || fstat(fd, &st) < 0)
                 return negative_errno();
-        r = check_kind(&ret->st);
-        if (r >= 0 && S_ISREG(ret->st.st_mode))
-                r = judge_entry(w, name, &ret->st);
+        r = check_kind(&st);
+        if (r >= 0 && S_ISREG(st.st_mode))
+                r = judge_entry(w, name, &st);
         if (r < 0)
                 return r;
-        ret->is_exposed = w->everybody_gets_in && (ret->st.st_mode & S_IROTH);
+        *ret = (ForeignFile){.st = st, .is_exposed = w->everybody_gets_in && (st.st_mode & S_IROTH)};
         *ret_fd = steal_fd(&fd);
         return 0;
 }

@@ -84,6 +84,20 @@ int state_file_write(const char *name, const char *text) {
         return r < 0 ? r : fsync(directory) < 0 ? negative_errno() : 0;
 }
 
+int state_file_open_lock(const char *name) {
+        _cleanup_close_ int directory = -1, fd = -1;
+        struct stat st;
+
+        make_state_directory();
+        directory = open_directory();
+        if (directory < 0)
+                return directory;
+        fd = openat(directory, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return negative_errno();
+        return is_ours(&st) ? steal_fd(&fd) : -EBADMSG;
+}
+
 int state_file_remove(const char *name) {
         _cleanup_close_ int directory = open_directory();
 

@@ -15,6 +15,10 @@ int state_file_read(const char *name, size_t max, char **ret);
  */
 int state_file_write(const char *name, const char *text);
 
+/* Opens the file for flock(2), creating it and its directory if needed, and returns the descriptor. -EPERM, -EBADMSG:
+ * other users may write into the directory, or the file may be theirs, so that they could hold the lock. */
+int state_file_open_lock(const char *name);
+
 /* What instances that were killed while they wrote have left behind. */
 void state_files_clean(void);
 

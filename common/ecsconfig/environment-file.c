@@ -9,9 +9,12 @@
 
 #include "base/directories.h"
 #include "base/secret.h"
+#include "base/state-file.h"
 #include "ecsconfig/environment-lines.h"
 #include "ecsconfig/replace-file.h"
 #include "ecsconfig/temporary-file.h"
+
+#define LOCK_NAME "environment.lock"
 
 enum {
         SYMLINKS_MAX = 40,
@@ -121,16 +124,13 @@ static const char *advise(const EnvFile *f, int r) {
         }
 }
 
-/* The lock is in a directory of root's own: nobody else can hold it. One who cannot have it there, or make the file
- * (not root, or a full disk), goes on without: what happens between two programs is taken care of when the file is
- * replaced. The lock only spares us that. */
+/* The lock is in a directory of root's own: no other user can hold it. A process that cannot have it there (not root, a
+ * full disk, a directory that others may write) continues without: replacing the file handles writes of two programs.
+ * The lock only avoids them. */
 static int lock(EnvFile *f, Problems *problems) {
         const struct timespec pause = {.tv_nsec = LOCK_WAIT_MSEC * 1000000L};
-        char path[PATH_MAX];
 
-        make_state_directory();
-        (void) snprintf(path, sizeof(path), "%s/environment.lock", state_directory());
-        f->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        f->lock_fd = state_file_open_lock(LOCK_NAME);
         if (f->lock_fd < 0)
                 return 0;
 
@@ -145,8 +145,9 @@ static int lock(EnvFile *f, Problems *problems) {
         }
         problems_add(
                 problems, LOG_ERR,
-                "%s: another ecs-authd has been writing it for %d s; it stays as it is. See who holds %s (fuser -v)",
-                f->path, LOCK_TRIES * LOCK_WAIT_MSEC / 1000, path);
+                "%s: another ecs-authd has been writing it for %d s; it stays as it is. See who holds %s/" LOCK_NAME
+                " (fuser -v)",
+                f->path, LOCK_TRIES * LOCK_WAIT_MSEC / 1000, state_directory());
         return -EBUSY;
 }
 

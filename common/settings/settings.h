@@ -15,9 +15,11 @@
 
 #define SETTINGS_PATH_DEFAULT "/etc/ecs-authd.conf"
 
-/* The hosts of Amazon ECR (private and public, FIPS, dual-stack, in every partition; after the pattern that
- * amazon-ecr-credential-helper knows them by): for their images the agent gets credentials by itself and never uses
- * these (docker_client.go of amazon-ecs-agent), so that an entry for them could only cause restarts. */
+/* The hosts of Amazon ECR (private and public, FIPS, dual-stack, in every partition; after the pattern of
+ * amazon-ecr-credential-helper). For a private registry the agent gets credentials itself and never uses an entry,
+ * which could therefore only cause restarts. For public.ecr.aws it uses an entry if the task brings no credentials
+ * (docker_client.go of amazon-ecs-agent), but the login expires after 12 hours, and an expired one makes pulls fail
+ * that succeed without. */
 #define EXCLUDE_DEFAULT                                                                              \
         "*.dkr?ecr*.amazonaws.* *.dkr?ecr*.on.aws *.dkr?ecr*.on.amazonwebservices.* public.ecr.aws " \
         "ecr-public.aws.com "                                                                        \

@@ -83,14 +83,36 @@ enum {
         KILL_WAIT_MSEC = 200,
 };
 
-void fork_kill(pid_t pid) {
+bool fork_kill(pid_t pid) {
         /* glibc 2.35 and older have no function for it. */
         _cleanup_close_ int fd = (int) syscall(SYS_pidfd_open, pid, 0);
         struct pollfd ended = {.fd = fd, .events = POLLIN};
 
         (void) kill(pid, SIGKILL);
-        if (fd < 0 || poll(&ended, 1, KILL_WAIT_MSEC) > 0)
-                (void) waitpid(pid, NULL, fd < 0 ? 0 : WNOHANG);
+        if (fd >= 0 && poll(&ended, 1, KILL_WAIT_MSEC) <= 0)
+                return false;
+        (void) waitpid(pid, NULL, fd < 0 ? 0 : WNOHANG);
+        return true;
+}
+
+static int on_left_child(sd_event_source *s, const siginfo_t *si _unused_, void *userdata _unused_) {
+        /* The loop holds the only reference. */
+        sd_event_source_ref(s);
+        (void) sd_event_source_set_floating(s, false);
+        sd_event_source_disable_unref(s);
+        return 0;
+}
+
+void fork_leave(sd_event *event, pid_t pid) {
+        sd_event_source *s = NULL;
+
+        (void) kill(pid, SIGKILL);
+        if (sd_event_add_child(event, &s, pid, WEXITED, on_left_child, NULL) < 0) {
+                (void) fork_kill(pid);
+                return;
+        }
+        (void) sd_event_source_set_floating(s, true);
+        sd_event_source_unref(s);
 }
 
 void fork_run(const char *name, child_function_t function, const void *context, int limit_msec) {
@@ -103,5 +125,5 @@ void fork_run(const char *name, child_function_t function, const void *context, 
         ended.fd = fd = (int) syscall(SYS_pidfd_open, pid, 0);
         if (fd >= 0)
                 (void) poll(&ended, 1, limit_msec);
-        fork_kill(pid);
+        (void) fork_kill(pid);
 }

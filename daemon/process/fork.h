@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <systemd/sd-event.h>
 
 #include "base/macro.h"
 
@@ -17,6 +18,9 @@ int fork_child(pid_t *ret, const char *name, int fd, child_function_t function, 
 /* The same, and waits for its end: for this long, after which it is killed. */
 void fork_run(const char *name, child_function_t function, const void *context, int limit_msec);
 
-/* Kills a child of fork_child() and waits for its end, but not for one that the kernel keeps in a call on a file system
- * that hangs: that one ends when it can. */
-void fork_kill(pid_t pid);
+/* Kills a child of fork_child(), waits for up to 200 ms and reaps it. Returns false if it has not ended: the kernel
+ * keeps it in a call on a file system that hangs, or the host is busy. It is still a child then, see fork_leave(). */
+bool fork_kill(pid_t pid);
+
+/* Kills a child of fork_child() and has the loop reap it whenever it ends. Does not wait. */
+void fork_leave(sd_event *event, pid_t pid);

@@ -50,8 +50,8 @@ static void child_reset(LongRunningChild *c) {
         c->retry = sd_event_source_disable_unref(c->retry);
         closep(&c->fd);
         c->fd = -1;
-        if (c->pid > 0)
-                fork_kill(c->pid);
+        if (c->pid > 0 && !fork_kill(c->pid))
+                fork_leave(c->event, c->pid);
         c->pid = 0;
 }
 

@@ -55,7 +55,7 @@ Worker *worker_free(Worker *w) {
                 return NULL;
 
         if (w->pid > 0)
-                fork_kill(w->pid);
+                (void) fork_kill(w->pid);
         worker_reset(w);
         sd_event_unref(w->event);
         free(w);
@@ -94,28 +94,6 @@ static int run_job(const void *context, int fd) {
 
 /* --- the parent --- */
 
-static int on_left_child(sd_event_source *s, const siginfo_t *si _unused_, void *userdata _unused_) {
-        /* The loop holds the only reference. */
-        sd_event_source_ref(s);
-        (void) sd_event_source_set_floating(s, false);
-        sd_event_source_disable_unref(s);
-        return 0;
-}
-
-/* Nobody waits for its end; but whenever that comes, nothing is left of it. A busy host may take its time, and a file
- * system that hangs, too. */
-static void leave_child(sd_event *event, pid_t pid) {
-        sd_event_source *s = NULL;
-
-        (void) kill(pid, SIGKILL);
-        if (sd_event_add_child(event, &s, pid, WEXITED, on_left_child, NULL) < 0) {
-                fork_kill(pid);
-                return;
-        }
-        (void) sd_event_source_set_floating(s, true);
-        sd_event_source_unref(s);
-}
-
 /* It has given its report, or has ended, or is given up. */
 static void worker_end(Worker *w, int error, const void *report, bool ended) {
         const pid_t pid = w->pid;
@@ -123,7 +101,7 @@ static void worker_end(Worker *w, int error, const void *report, bool ended) {
         /* The handler may start the next job. */
         worker_reset(w);
         if (!ended)
-                leave_child(w->event, pid);
+                fork_leave(w->event, pid);
         w->done(w->userdata, error, error < 0 ? NULL : report);
 }
 
@@ -215,9 +193,11 @@ int worker_run(Worker *w, worker_function_t function, const void *context, size_
         if (r >= 0)
                 r = sd_event_add_time_relative(w->event, &w->timeout, CLOCK_MONOTONIC, timeout_usec, 0, on_timeout, w);
         if (r < 0) {
-                if (w->pid > 0)
-                        fork_kill(w->pid);
+                const pid_t pid = w->pid;
+
                 worker_reset(w);
+                if (pid > 0)
+                        fork_leave(w->event, pid);
         }
         return r;
 }

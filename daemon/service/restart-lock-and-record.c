@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/restart-lock-and-record.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <sys/file.h>
 #include <systemd/sd-id128.h>
 
 #include "base/clock.h"
-#include "base/directories.h"
 #include "base/state-file.h"
 
 enum {
@@ -45,17 +42,15 @@ RestartLock *restart_lock_free(RestartLock *r) {
 
 bool restart_lock_claim(RestartLock *r) {
         _cleanup_close_ int fd = -1;
-        char path[PATH_MAX];
 
         if (r->lock_fd >= 0)
                 return true;
-        make_state_directory();
-        (void) snprintf(path, sizeof(path), "%s/restart.lock", state_directory());
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        fd = state_file_open_lock("restart.lock");
         if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
                 return false;
-        /* Who may not write there is not root, and shares the agent with nobody. */
-        r->lock_fd = steal_fd(&fd);
+        /* Without the file there is no lock: this process is not root and shares the agent with no other, or other
+         * users may write into the state directory. Then restart_record_save() fails, too, and no restart begins. */
+        r->lock_fd = fd >= 0 ? steal_fd(&fd) : -1;
         return true;
 }
 

@@ -4,8 +4,10 @@
 import os
 import re
 import secrets
+from collections import Counter
 from pathlib import Path
 
+from file_events import FileEvents
 from notify_socket import NotifySocket
 from standin.credential_file import encode
 from standin.ecs_config import credentials, read_environment
@@ -32,11 +34,12 @@ def name_of(pid):
         return None
 
 
-def sleeps(pid):
+def state(pid):
+    """As in proc(5): "S" while it sleeps; "X" when it has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return "X"
 
 
 class BusHost(Sandbox):
@@ -44,12 +47,15 @@ class BusHost(Sandbox):
         super().__init__(ECS_AUTHD)
         self.environment_file.write_text(OTHERS)
         self.daemon = None
+        self.replaced_before = 0
         self.expected = {}  # what was logged in to: {registry: (user, password)}
         self.settings["Restart.SettleSec"] = "0"
+        self.replacements = FileEvents.replacements(self.environment_file)
         self.notify = NotifySocket(self.directory / "notify.sock", self.written)
         self.variables["NOTIFY_SOCKET"] = str(self.notify.path)
 
     def close(self):
+        self.replacements.close()
         self.notify.close()
         super().close()
 
@@ -67,6 +73,7 @@ class BusHost(Sandbox):
         del self.expected[registry]
 
     def run(self, **settings):
+        self.replaced_before = self.replacements.count()
         self.daemon = self.run_daemon(**settings)
         return self.daemon
 
@@ -118,6 +125,10 @@ class BusHost(Sandbox):
                              for message, _ in self.notify.messages[since:]),
                  seconds, f"the status is: {text}", self.seen)
 
+    def writes(self):
+        """How often ecs.config was replaced since the daemon was started. The journal has one line for several writes."""
+        return self.replacements.count() - self.replaced_before
+
     def restarts(self):
         return len(self.systemd1.restarts())
 
@@ -148,20 +159,26 @@ class BusHost(Sandbox):
         """The one of that name."""
         return next(pid for pid, found in self.children().items() if found == name)
 
+    def busy(self):
+        """What the daemon is doing: the names of its processes that do something, with the state of each."""
+        children = self.children()
+        resting = {self.daemon.pid: "ecs-authd", **{pid: name for pid, name in children.items() if name == "ecs-authd-watch"}}
+        return sorted([f"{name} {state(pid)}" for pid, name in resting.items() if state(pid) != "S"] +
+                      [f"{name} {state(pid)}" for pid, name in children.items() if name == "ecs-authd-job"])
+
     def wait_idle(self):
         """No child does a job for the daemon, and it sleeps, as does the child that watches the files: five times in a row, for
         what is still on its way to it."""
-        in_a_row = 0
+        in_a_row, seen = 0, Counter()
 
         def idle():
             nonlocal in_a_row
-            children = self.children()
-            watchers = [pid for pid, name in children.items() if name == "ecs-authd-watch"]
-            asleep = all(sleeps(pid) for pid in (self.daemon.pid, *watchers)) and "ecs-authd-job" not in children.values()
-            in_a_row = in_a_row + 1 if asleep else 0
+            busy = self.busy()
+            seen[", ".join(busy)] += 1
+            in_a_row = 0 if busy else in_a_row + 1
             return in_a_row >= 5
 
-        wait_for(idle, 20, "the daemon has nothing to do", self.seen)
+        wait_for(idle, 20, "the daemon has nothing to do", lambda: f"{dict(seen)}\n{self.seen()}")
 
     def seen(self):
         return "\n".join([

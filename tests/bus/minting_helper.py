@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A credential helper that gives another token at each call, and how often it and the credential file were looked at."""
+"""A credential helper that gives another token at each call, and counts its calls."""
 
-import ctypes
 import json
 import os
-import struct
 from pathlib import Path
 
 PROGRAMS = Path("/usr/local/bin")  # HELPER_PATH: root owns what it leads to
@@ -67,30 +65,3 @@ class MintingHelper:
 
     def gives_jwts_of(self, seconds):
         (self.directory / "seconds").write_text(str(seconds))
-
-
-class Opens:
-    """How often a file was opened, by its name in its directory: each look at the credentials opens each file once."""
-    IN_OPEN = 0x20
-
-    def __init__(self, path):
-        self.name = path.name.encode()
-        libc = ctypes.CDLL(None, use_errno=True)
-        self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        assert self.fd >= 0 and libc.inotify_add_watch(self.fd, bytes(path.parent), self.IN_OPEN) >= 0
-        self.n = 0
-
-    def count(self):
-        while True:
-            try:
-                data = os.read(self.fd, 65536)
-            except BlockingIOError:
-                return self.n
-            while data:
-                _, mask, _, length = struct.unpack_from("iIII", data)
-                assert not mask & 0x4000, "too many events"  # IN_Q_OVERFLOW
-                self.n += data[16:16 + length].rstrip(b"\0") == self.name
-                data = data[16 + length:]
-
-    def close(self):
-        os.close(self.fd)

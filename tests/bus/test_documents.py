@@ -17,6 +17,9 @@ CONF = (TOP / "conf/ecs-authd.conf").read_text()
 MAN = (TOP / "packaging/man/ecs-authd.8.scd").read_text().replace("\\", "")
 MAN_CONF = (TOP / "packaging/man/ecs-authd.conf.5.scd").read_text().replace("\\", "")
 COMPLETION = (TOP / "packaging/completions/ecs-authd").read_text()
+README = (TOP / "README.md").read_text()
+SECURITY = (TOP / "SECURITY.md").read_text()
+UNIT = (TOP / "units/ecs-authd.service.in").read_text()
 CATALOG = (TOP / "units/ecs-authd.catalog").read_text()
 HELP = subprocess.run([ECS_AUTHD, "--help"], check=True, text=True, capture_output=True).stdout
 
@@ -116,6 +119,30 @@ def test_ids_of_findings():
     assert len(ids) > 20
     assert len(re.findall(r"[^_]say\(", code)) == len(re.findall(r'[^_]say\(&?c,\s+(?:"|id,)', code)) + 1  # the function itself
     assert re.findall(r"^\*([a-z-]+)\*$", MAN.split("# CHECK FOR SCRIPTS")[1].split("\n# ")[0], re.M) == sorted(ids)
+
+
+def test_directories_that_the_unit_may_write():
+    paths = re.findall(r"^ReadWritePaths=-?(.*)$", UNIT, re.M)
+    assert len(paths) > 1
+    for path in [*paths, *(f"/{parent}/{name}" for kind, parent in (("State", "var/lib"), ("Runtime", "run"))
+                           for name in re.findall(rf"^{kind}Directory=(.*)$", UNIT, re.M))]:
+        assert f"`{path}`" in SECURITY.split("# How it is built")[1]
+    assert all(f"`{path}`" in README.split("# Limits")[1] for path in paths)
+
+
+def test_time_limits_of_the_stop():
+    """Each limit of the daemon is in the comment above that of systemd, and is shorter."""
+    comment, limit = re.search(r"((?:^#.*\n)+)^TimeoutStopSec=(\d+)s$", UNIT, re.M).groups()
+    limits = re.findall(r"#define STOP_\w*LIMIT_USEC \((\d+) \* USEC_PER_SEC\)", CODE["manager.c"])
+    assert re.findall(r"\d+(?= s\b)", comment) == limits and len(limits) == 2
+    assert all(int(own) < int(limit) for own in limits)
+
+
+def test_short_lifetimes():
+    """A lease is used up to two thirds of its length."""
+    every = int(re.search(r"#define SHORT_LEASE_USEC \((\d+) \* MINUTE_USEC\)", CODE["ask-helpers.c"]).group(1))
+    assert f"less than {every * 3 // 2} minutes" in README and f"more often than every {every} minutes" in README
+    assert re.search(rf"more often\s+than every {every} minutes", MAN)
 
 
 def test_manual_pages_are_well_formed(tmp_path):

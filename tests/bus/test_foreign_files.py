@@ -168,6 +168,20 @@ def test_nothing_is_left_of_a_job_that_hung(host, hung):
     host.wait_idle()
 
 
+def test_nothing_is_left_of_a_watcher_that_hung(host, hung):
+    """A watcher that does not end at once, because of a file system or of a busy host, stayed a zombie after a reload."""
+    host.settings["Credentials.File"] = None
+    hung.take_requests()
+    host.config.write_text(f"[Credentials]\nFile={hung.path}/config.json\n")
+    daemon = host.run()
+    daemon.wait_said("hung/config.json: cannot be read: Connection timed out")
+    host.config.write_text(f"[Credentials]\nFile={host.credentials.path}\n")
+    daemon.hang_up()
+    daemon.wait_said("^Watching")
+    hung.end()
+    host.wait_idle()
+
+
 def test_metrics_in_a_hung_file_system(host, hung):
     """They cost nothing but themselves, and the status says so."""
     daemon = host.run_live(Status_MetricsFile=hung.path / "ecs-authd.prom")

@@ -199,6 +199,7 @@ def take_lock(host):
     """Another ecs-authd is writing ecs.config."""
     (host.directory / "state").mkdir(exist_ok=True)
     with open(host.directory / "state/environment.lock", "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o600)  # a lock that other users could hold is ignored
         yield lambda how: fcntl.flock(file, how)
 
 

@@ -175,7 +175,7 @@ static void test_trust(void **state) {
                 _cleanup_close_ int fd = -1, lenient = -1;
                 char why[8192] = "";
                 Distrust distrust;
-                ForeignFile file;
+                ForeignFile file = {.st.st_mode = 12345};
                 int r;
 
                 make_home(*state);
@@ -183,6 +183,7 @@ static void test_trust(void **state) {
                 r = foreign_file_open(path, &fd, &file, &distrust);
                 if (r != cases[i].r)
                         fail_msg("%s: %d", cases[i].name, r);
+                assert_int_equal(r < 0, file.st.st_mode == 12345); /* untouched on failure */
                 if (r == -EKEYREJECTED)
                         distrust_describe(&distrust, why, sizeof(why));
                 if (cases[i].rejected && !strstr(why, cases[i].rejected))

@@ -37,6 +37,26 @@ static void test_longest(void **state _unused_) {
         assert_int_equal(state_file_read("some", 5, &text), 0);
 }
 
+/* Returns 0 if the lock can be opened. */
+static int open_lock(const char *name) {
+        _cleanup_close_ int fd = state_file_open_lock(name);
+
+        return fd < 0 ? fd : 0;
+}
+
+/* The file and its directory are created, for root alone. */
+static void test_lock_is_made(void **state) {
+        _cleanup_free_ char *below = unit_path(*state, "below"), *path = unit_path(*state, "below/lock");
+        struct stat st;
+
+        assert_int_equal(setenv("STATE_DIRECTORY", below, true), 0);
+        assert_int_equal(open_lock("lock"), 0);
+        assert_int_equal(stat(below, &st), 0);
+        assert_int_equal(st.st_mode, S_IFDIR | 0700);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode, S_IFREG | 0600);
+}
+
 /* Others may write it, or have put it there. */
 static void test_not_ours(void **state) {
         static const struct {
@@ -51,6 +71,8 @@ static void test_not_ours(void **state) {
                 assert_int_equal(state_file_write("some", "x"), 0);
                 assert_int_equal(chmod(path, table[i].mode), 0);
                 assert_int_equal(state_file_read("some", 10, &found), table[i].expected);
+                if (table[i].mode != 0400)
+                        assert_int_equal(open_lock("some"), table[i].expected);
         }
 
         assert_int_equal(state_file_write("some", "x"), 0);
@@ -62,6 +84,7 @@ static void test_not_ours(void **state) {
         assert_int_equal(unlink(path), 0);
         assert_int_equal(symlink(other, path), 0);
         assert_int_equal(state_file_read("some", 10, &text), -ELOOP);
+        assert_int_equal(open_lock("some"), -ELOOP);
         assert_int_equal(unlink(path), 0);
         assert_int_equal(mkfifo(path, 0600), 0);
         assert_int_equal(state_file_read("some", 10, &text), -EBADMSG);
@@ -131,6 +154,7 @@ static void test_directory_of_others(void **state) {
                 if (r != table[i].expected || !text != (r < 0))
                         fail_msg("%zu: %d, %s", i, r, text ? text : "");
                 free(text);
+                assert_int_equal(open_lock("some"), table[i].expected);
                 assert_int_equal(state_file_write("some", "y"), table[i].expected);
                 unit_assert_file(path, table[i].expected < 0 ? "x" : "y");
                 assert_int_equal(state_file_remove("some"), table[i].expected);
@@ -249,6 +273,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_written_and_read),
                 TEST(test_longest),
+                TEST(test_lock_is_made),
                 TEST(test_not_ours),
                 TEST(test_holds_a_nul),
                 TEST(test_no_such_file),

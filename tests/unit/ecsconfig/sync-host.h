@@ -14,9 +14,6 @@
         "ECS_ENGINE_AUTH_TYPE=dockercfg\n" \
         "ECS_ENGINE_AUTH_DATA={\"registry.example\":{\"auth\":\"" AUTH "\"}}\n"
 
-/* Root owns what a helper's PATH leads to. */
-#define PROGRAM "/usr/local/bin/docker-credential-unit-sync"
-
 static const DigestKey key = {{7}};
 
 /* A host in a directory: a credential file, an environment file, and settings that name them. */
@@ -49,7 +46,6 @@ static inline int tear_down(void **state) {
         Host *h = *state;
 
         (void) unsetenv("STATE_DIRECTORY");
-        (void) unlink(PROGRAM);
         free(h->credentials);
         free(h->environment);
         free(h->state);

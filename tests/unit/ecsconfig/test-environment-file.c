@@ -816,6 +816,25 @@ static void test_lock_that_is_a_link(void **state) {
         assert_int_equal(access(target, F_OK), -1);
 }
 
+/* A lock that another user may have put there does not keep us from writing. */
+static void test_lock_of_others(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "f"), *lock_path = unit_path(state_path, "environment.lock");
+        _cleanup_close_ int lock = -1;
+
+        unit_write_file(path, "A=1\n");
+        assert_null(envfile_free(open_for_change(path)));
+        lock = open(lock_path, O_RDWR | O_CLOEXEC);
+        assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), 0);
+        time_flies = true;
+        assert_int_equal(fchmod(lock, 0666), 0);
+        assert_null(envfile_free(open_for_change(path)));
+        assert_int_equal(fchmod(lock, 0600), 0);
+        assert_int_equal(chmod(state_path, 0777), 0);
+        assert_null(envfile_free(open_for_change(path)));
+        time_flies = false;
+        assert_int_equal(chmod(state_path, 0700), 0);
+}
+
 static void test_many_writers(void **state) {
         _cleanup_free_ char *path = unit_path(*state, "f");
         char expected[256] = "A=1\n";
@@ -880,6 +899,7 @@ int main(void) {
                 WITH_DIRECTORY(test_lock),
                 WITH_DIRECTORY(test_no_lock_to_be_had),
                 WITH_DIRECTORY(test_lock_that_is_a_link),
+                WITH_DIRECTORY(test_lock_of_others),
                 WITH_DIRECTORY(test_many_writers),
         };
 

@@ -294,6 +294,14 @@ static void test_half_of_an_environment_file(void **state) {
         assert_int_equal(close(fd), 0);
 }
 
+/* Helpers are found only where root alone can write. */
+#define PROGRAM "/usr/local/bin/docker-credential-unit-sync"
+
+static int remove_program(void **state _unused_) {
+        (void) unlink(PROGRAM);
+        return 0;
+}
+
 /* Instead of a secret the credential file names a helper, which does as the script says. */
 static void set_up_helper(Host *h, const char *script) {
         FILE *f = geteuid() == 0 ? fopen(PROGRAM, "we") : NULL;
@@ -739,5 +747,5 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),
         };
 
-        return cmocka_run_group_tests_name("sync", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("sync", tests, NULL, remove_program);
 }
