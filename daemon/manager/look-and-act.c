@@ -9,9 +9,6 @@
 #include "decision/when-to-restart.h"
 #include "decision/when-to-write.h"
 
-/* The Docker Engine tells that a container has ended a moment before its list says so (measured, 20.10). */
-#define DOCKER_SETTLE_USEC (300 * USEC_PER_MSEC)
-
 /* Somebody waits for what happens then, and nothing happens often. */
 #define ACCURACY_USEC (10 * USEC_PER_MSEC)
 
@@ -254,29 +251,6 @@ void manager_on_unit_changed(void *userdata) {
                 manager_wake_agent(m);
 }
 
-static int on_docker_settled(sd_event_source *s _unused_, uint64_t usec, void *userdata) {
-        Manager *m = userdata;
-
-        manager_wake_agent(m);
-        m->docker_settling = m->docker_more && manager_arm_timer(m, &m->docker_settled, usec + DOCKER_SETTLE_USEC,
-                                                                 on_docker_settled) >= 0;
-        m->docker_more = false;
-        return 0;
-}
-
-/* A look at once, and one a moment after the last of them. However many there are, there is time for a decision between
- * two looks. */
-void manager_on_docker_event(void *userdata) {
-        Manager *m = userdata;
-
-        m->docker_more = m->docker_settling;
-        if (m->docker_settling)
-                return;
-        manager_wake_agent(m);
-        m->docker_settling =
-                manager_arm_timer(m, &m->docker_settled, manager_now(m) + DOCKER_SETTLE_USEC, on_docker_settled) >= 0;
-}
-
 void manager_on_job_finished(void *userdata, JobOutcome outcome, const char *result, const char *message) {
         Manager *m = userdata;
 
@@ -367,17 +341,25 @@ static void manager_finish_apply(Manager *m, const Decision *d) {
         }
 }
 
-static void manager_rest(Manager *m, const Decision *d) {
+/* Follows the agent's container, because the agent may be recreated at any time; every container while the restart
+ * waits for tasks. */
+static void manager_follow_docker(Manager *m, const Decision *d) {
         const AgentSettings *agent = &m->settings->agent;
 
+        if (d->reason == REASON_WRITE_ONLY)
+                docker_events_set(m->docker_events, NULL, NULL, NULL);
+        else if (m->facts.agent.agent != AGENT_UNKNOWN) /* else the last answer counts, and each observation connects */
+                docker_events_set(m->docker_events, agent->docker_socket, m->facts.agent.api_version,
+                                  decision_awaits_tasks(d) ? NULL : agent->container);
+}
+
+static void manager_rest(Manager *m, const Decision *d) {
         if (m->settings->restart.method == RESTART_METHOD_DOCKER && facts_swap_can_end(&m->facts) &&
             manager_claim_record(m))
                 service_confirm(m->service);
         manager_settle_record(m);
         (void) manager_arm_timer(m, &m->look_again, d->look_again_usec, on_look_again);
-        /* An agent that is live may be made anew at any time; and where tasks are waited for, each of them counts. */
-        docker_events_set(m->docker_events, d->reason == REASON_WRITE_ONLY ? NULL : agent->docker_socket,
-                          decision_awaits_tasks(d) ? NULL : agent->container);
+        manager_follow_docker(m, d);
         manager_finish_apply(m, d);
 }
 

@@ -6,9 +6,9 @@
 #include "jobs/sync-job.h"
 #include "manager/manager.h"
 #include "watch/watch-clock.h"
-#include "process/docker-events.h"
 #include "service/restart-lock-and-record.h"
 #include "report/announcer.h"
+#include "watch/watch-docker.h"
 #include "watch/watch-files.h"
 
 /* The manager's own state, for manager.c (its life) and look-and-act.c (what it does). */
@@ -21,12 +21,11 @@ struct Manager {
         DigestKey key;
 
         sd_event *event;
-        sd_event_source *pass;           /* deferred: runs the pass */
-        sd_event_source *write_again;    /* the time that decide_files() named */
-        sd_event_source *event_judged;   /* what happened to the environment file while helpers are asked */
-        sd_event_source *look_again;     /* the time that decide_agent() named */
-        sd_event_source *refresh;        /* RefreshSec= */
-        sd_event_source *docker_settled; /* one more look after an event */
+        sd_event_source *pass;         /* deferred: runs the pass */
+        sd_event_source *write_again;  /* the time that decide_files() named */
+        sd_event_source *event_judged; /* what happened to the environment file while helpers are asked */
+        sd_event_source *look_again;   /* the time that decide_agent() named */
+        sd_event_source *refresh;      /* RefreshSec= */
         sd_event_source *ready_limit;
         sd_event_source *stop_limit;
 
@@ -42,9 +41,7 @@ struct Manager {
         Announcer *announcer;
 
         Facts facts;
-        RestartRecord saved;  /* what stands in the record file, as far as we know */
-        bool docker_settling; /* docker_settled is armed, */
-        bool docker_more;     /* and there was another event since */
+        RestartRecord saved; /* what stands in the record file, as far as we know */
         bool holds_lock;
         bool ready;
         bool watching;

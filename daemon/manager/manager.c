@@ -87,6 +87,10 @@ static void on_watch(void *userdata, const WatchMessage *message) {
         manager_wake(m);
 }
 
+static void on_docker_event(void *userdata) {
+        manager_wake_agent(userdata);
+}
+
 /* Leases end at a time of day. */
 static void on_clock_changed(void *userdata) {
         Manager *m = userdata;
@@ -179,7 +183,6 @@ static int manager_take_settings(Manager *m, Problems *problems) {
         /* What they do is of the settings before. */
         writer_cancel(m->writer);
         writer_cancel(m->asker);
-        docker_events_set(m->docker_events, NULL, NULL);
         old = m->settings;
         m->settings = STEAL_POINTER(settings);
         if (!streq(old->ecsconfig.environment_file, m->settings->ecsconfig.environment_file))
@@ -347,7 +350,7 @@ static int manager_build(Manager *m) {
         if (r >= 0)
                 r = announcer_new(&m->announcer, m->mode == MANAGER_RUN ? m->event : NULL, on_announcement_stale, m);
         if (r >= 0)
-                r = docker_events_new(&m->docker_events, m->event, manager_on_docker_event, m);
+                r = docker_events_new(&m->docker_events, m->event, on_docker_event, m);
         if (r >= 0)
                 r = manager_connect(m);
         if (r >= 0)
@@ -400,7 +403,6 @@ Manager *manager_free(Manager *m) {
         sd_event_source_disable_unref(m->event_judged);
         sd_event_source_disable_unref(m->look_again);
         sd_event_source_disable_unref(m->refresh);
-        sd_event_source_disable_unref(m->docker_settled);
         sd_event_source_disable_unref(m->ready_limit);
         sd_event_source_disable_unref(m->stop_limit);
         sd_event_unref(m->event);
