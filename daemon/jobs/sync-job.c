@@ -8,8 +8,7 @@ struct Writer {
         writer_done_t done;
         void *userdata;
 
-        /* For the child, which has them as they were when it was forked; a reload may free them here, but cancels it
-         * first. */
+        /* A reload may free the settings, and cancels the job first. */
         const CredentialSettings *sources;
         const EcsConfigSettings *settings;
         const DigestKey *key;
@@ -17,7 +16,6 @@ struct Writer {
 
         int ended; /* how the one before it did, which did not tell what it had done; 0: it is the first */
         bool asked;
-        char *path; /* of the environment file, for the message about a child that did not end well */
 };
 
 int writer_new(Writer **ret, sd_event *event, writer_done_t done, void *userdata) {
@@ -40,7 +38,6 @@ Writer *writer_free(Writer *w) {
                 return NULL;
 
         worker_free(w->worker);
-        free(w->path);
         free(w);
         return NULL;
 }
@@ -74,7 +71,7 @@ static void report_again(Writer *w, const SyncReport *report) {
 }
 
 static void report_failure(Writer *w, int error) {
-        const char *path = w->path ? w->path : "The environment file";
+        const char *path = w->settings->environment_file;
         SyncReport failure = {.outcome = SYNC_FAILED};
 
         if (w->ended < 0)
@@ -100,10 +97,6 @@ static void on_done(void *userdata, int error, const void *report) {
         Writer *w = userdata;
         int r = error;
 
-        if (error == -ECANCELED) {
-                w->done(w->userdata, NULL);
-                return;
-        }
         /* It may have written all the same: the truth is looked at before it is told. */
         if (error < 0 && w->ended == 0) {
                 w->ended = error;
@@ -131,15 +124,16 @@ void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigS
         w->asking = asking;
         w->ended = 0;
         w->asked = false;
-        free(w->path);
-        w->path = strdup(settings->environment_file);
-        r = w->path ? start(w) : -ENOMEM;
+        r = start(w);
         if (r < 0)
                 report_failure(w, r);
 }
 
 void writer_cancel(Writer *w) {
-        worker_cancel(w->worker);
+        if (!worker_is_running(w->worker))
+                return;
+        worker_stop(w->worker);
+        w->done(w->userdata, NULL);
 }
 
 bool writer_is_running(const Writer *w) {

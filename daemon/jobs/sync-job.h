@@ -22,5 +22,5 @@ void writer_start(Writer *w, const CredentialSettings *sources, const EcsConfigS
                   Asking asking);
 bool writer_is_running(const Writer *w);
 
-/* Kills it: the file on disk is whole at any moment. */
+/* Kills a running job, for which done() is called at once. The file on disk is whole at any moment. */
 void writer_cancel(Writer *w);

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "jobs/observe-job.h"
-#include "jobs/settings-job.h"
 #include "jobs/sync-job.h"
 #include "manager/manager.h"
 #include "watch/watch-clock.h"
+#include "process/worker.h"
 #include "service/restart-lock-and-record.h"
 #include "report/announcer.h"
 #include "watch/watch-docker.h"
@@ -32,8 +32,8 @@ struct Manager {
         Writer *writer;
         Writer *asker; /* of helpers */
         Observer *observer;
-        Service *service;              /* NULL: nothing is restarted */
-        SettingsCheck *settings_check; /* before a reload */
+        Service *service; /* NULL: nothing is restarted */
+        Worker *reload;   /* tries to read the settings */
         Watch *watch;
         DockerEvents *docker_events;
         ClockChange *clock_change;

@@ -18,6 +18,9 @@
 #define STOP_LIMIT_USEC (10 * USEC_PER_SEC)
 #define STOP_BUSY_LIMIT_USEC (25 * USEC_PER_SEC) /* less than TimeoutStopSec= of the unit */
 
+/* For settings in a file system that hangs. */
+#define READ_TIMEOUT_USEC (5 * USEC_PER_SEC)
+
 /* --- what wakes us --- */
 
 static int on_refresh(sd_event_source *s, uint64_t usec, void *userdata);
@@ -198,17 +201,25 @@ static int manager_take_settings(Manager *m, Problems *problems) {
         return manager_reconnect(m);
 }
 
-static void on_settings_checked(void *userdata, int error, const Problems *checked) {
+/* Runs in a child: only finds out whether reading the files hangs. */
+static void try_settings(const void *context, void *report _unused_) {
+        _cleanup_(settings_freep) Settings *settings = NULL;
+        const Manager *m = context;
+        Problems ignored = {0};
+
+        (void) settings_load(m->config_path, m->options, &settings, &ignored);
+}
+
+/* Reads the settings for use, because the child has shown that the files do not hang. */
+static void on_settings_tried(void *userdata, int error, const void *report _unused_) {
         Manager *m = userdata;
-        Problems problems = *checked;
+        Problems problems = {0};
         int r = error;
 
         if (m->stopping)
                 return;
-        if (r >= 0) {
-                problems = (Problems){0};
+        if (r >= 0)
                 r = manager_take_settings(m, &problems);
-        }
         m->facts.settings_problem[0] = 0;
         if (r < 0)
                 manager_keep_settings(m, r, &problems);
@@ -221,11 +232,15 @@ static void on_settings_checked(void *userdata, int error, const Problems *check
 
 static int on_sighup(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *userdata) {
         Manager *m = userdata;
+        int r;
 
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, manager_now(m));
         announcer_flush(m->announcer);
         log_event(LOG_INFO, MESSAGE_RELOADED, NULL, "Reading the settings again and looking again, as asked (SIGHUP)");
-        settings_check_start(m->settings_check);
+        worker_stop(m->reload); /* the previous reload may hang in a file that has been replaced since */
+        r = worker_run(m->reload, try_settings, m, 1, READ_TIMEOUT_USEC, on_settings_tried, m);
+        if (r < 0)
+                on_settings_tried(m, r, NULL);
         return 0;
 }
 
@@ -313,8 +328,7 @@ static int manager_start_run(Manager *m) {
         if (r >= 0)
                 r = clock_change_new(&m->clock_change, m->event, on_clock_changed, m);
         if (r >= 0)
-                r = settings_check_new(&m->settings_check, m->event, m->config_path, m->options, on_settings_checked,
-                                       m);
+                r = worker_new(&m->reload, m->event);
         if (r >= 0)
                 r = list_watched_files(m->settings, &files);
         if (r < 0)
@@ -391,7 +405,7 @@ Manager *manager_free(Manager *m) {
         writer_free(m->writer);
         writer_free(m->asker);
         observer_free(m->observer);
-        settings_check_free(m->settings_check);
+        worker_free(m->reload);
         watch_free(m->watch);
         docker_events_free(m->docker_events);
         clock_change_free(m->clock_change);

@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "process/long-running-child.h"
+#include "process/worker.h"
 
 enum {
         /* As the kernel follows: path_resolution(7). */
@@ -303,7 +303,7 @@ static int watch_start(Watch *w) {
 static int watch_tell(const Watch *w, WatchKind kind, uint64_t files, int error) {
         const WatchMessage message = {.kind = kind, .files = files, .error = error};
 
-        return child_send(w->fd, &message, sizeof(message), true);
+        return worker_send(w->fd, &message, sizeof(message));
 }
 
 /* Until something happens, or a file that was created has been left alone for long enough. */

@@ -31,6 +31,6 @@ typedef struct WatchMessage {
 
 #define WATCH_ALL_FILES UINT64_MAX
 
-/* files: absolute paths, which need not exist; NULL-terminated. Sends messages into fd (child_send()) until it fails or
- * nobody reads them any more. */
+/* files: absolute paths, which need not exist; NULL-terminated. Sends messages into fd (worker_send()) until it fails
+ * or nobody reads them any more. */
 int watch_paths(const char *const *files, int fd);
