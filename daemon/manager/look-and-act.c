@@ -12,9 +12,6 @@
 /* Somebody waits for what happens then, and nothing happens often. */
 #define ACCURACY_USEC (10 * USEC_PER_MSEC)
 
-/* From the event of a write of ours to the report of its job. */
-#define EVENT_USEC (200 * USEC_PER_MSEC)
-
 static void manager_pass(Manager *m);
 
 uint64_t manager_now(const Manager *m) {
@@ -112,46 +109,13 @@ void manager_on_asked(void *userdata, const SyncReport *report) {
         manager_go_on(m);
 }
 
-/* What our own write did to it is known when its job has told. */
-static void manager_judge_event(Manager *m) {
-        FileIdentity now = file_identity_at(m->settings->ecsconfig.environment_file);
-
-        m->environment_event = false;
-        if (!file_identity_equal(&m->facts.file.sync.identity, &now))
-                facts_wake_file(&m->facts);
-}
-
-static int on_event_judged(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
-        Manager *m = userdata;
-
-        manager_judge_event(m);
-        manager_wake(m);
-        return 0;
-}
-
-/* Helpers take long, and somebody else's change is not to wait for them. */
-static void manager_look_at_event(Manager *m) {
-        int armed = SD_EVENT_OFF;
-
-        if (!m->environment_event || writer_is_running(m->writer))
-                return;
-        if (m->event_judged)
-                (void) sd_event_source_get_enabled(m->event_judged, &armed);
-        if (!writer_is_running(m->asker))
-                manager_judge_event(m);
-        else if (armed == SD_EVENT_OFF)
-                (void) manager_arm_timer(m, &m->event_judged, manager_now(m) + EVENT_USEC, on_event_judged);
-}
-
 static void manager_start_job(Manager *m, Writer *writer, Asking asking) {
         writer_start(writer, &m->settings->credentials, &m->settings->ecsconfig, &m->key, asking);
 }
 
 static void manager_pass_files(Manager *m) {
-        FileDecision d;
+        FileDecision d = decide_files(&m->facts.file, manager_now(m));
 
-        manager_look_at_event(m);
-        d = decide_files(&m->facts.file, manager_now(m));
         (void) manager_arm_timer(m, &m->write_again, d.look_again_usec, on_write_again);
         if (d.write) {
                 facts_begin_write(&m->facts);

@@ -21,11 +21,10 @@ struct Manager {
         DigestKey key;
 
         sd_event *event;
-        sd_event_source *pass;         /* deferred: runs the pass */
-        sd_event_source *write_again;  /* the time that decide_files() named */
-        sd_event_source *event_judged; /* what happened to the environment file while helpers are asked */
-        sd_event_source *look_again;   /* the time that decide_agent() named */
-        sd_event_source *refresh;      /* RefreshSec= */
+        sd_event_source *pass;        /* deferred: runs the pass */
+        sd_event_source *write_again; /* the time that decide_files() named */
+        sd_event_source *look_again;  /* the time that decide_agent() named */
+        sd_event_source *refresh;     /* RefreshSec= */
         sd_event_source *ready_limit;
         sd_event_source *stop_limit;
 
@@ -45,10 +44,8 @@ struct Manager {
         bool holds_lock;
         bool ready;
         bool watching;
-        bool watch_told;          /* that they are watched */
-        int watch_error;          /* that was told */
-        uint64_t environment_bit; /* the environment file among those that are watched */
-        bool environment_event;   /* something happened to it */
+        bool watch_told; /* that they are watched */
+        int watch_error; /* that was told */
         bool stopping;
 
         /* apply */

@@ -83,10 +83,7 @@ static void on_watch(void *userdata, const WatchMessage *message) {
         }
         if (message->kind == WATCH_STARTED || message->kind == WATCH_FAILED)
                 manager_tell_watching(m, message->error);
-        if (message->kind == WATCH_CHANGED && message->files == m->environment_bit)
-                m->environment_event = true; /* it may be our own */
-        else
-                facts_wake_file(&m->facts); /* also for what has happened before the start */
+        facts_wake_file(&m->facts); /* also for what has happened before the start */
         manager_wake(m);
 }
 
@@ -112,7 +109,6 @@ static int list_watched_files(const Settings *settings, const char ***ret) {
         files = calloc(n + 2, sizeof(char *));
         if (!files)
                 return -ENOMEM;
-        /* The first, so that its bit is its own however many there are. */
         files[0] = settings->ecsconfig.environment_file;
         memcpy(files + 1, credentials, n * sizeof(char *));
         *ret = files;
@@ -121,7 +117,6 @@ static int list_watched_files(const Settings *settings, const char ***ret) {
 
 /* Takes the list. Nothing waits for the child: where it hangs, the files are looked at every minute. */
 static void manager_start_watching(Manager *m, const char **files) {
-        m->environment_bit = 1;
         m->watching = m->watch_told = false;
         watch_set_files(m->watch, files);
         manager_arm_refresh(m);
@@ -414,7 +409,6 @@ Manager *manager_free(Manager *m) {
         announcer_free(m->announcer);
         sd_event_source_disable_unref(m->pass);
         sd_event_source_disable_unref(m->write_again);
-        sd_event_source_disable_unref(m->event_judged);
         sd_event_source_disable_unref(m->look_again);
         sd_event_source_disable_unref(m->refresh);
         sd_event_source_disable_unref(m->ready_limit);

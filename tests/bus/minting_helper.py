@@ -70,14 +70,16 @@ class MintingHelper:
 
 
 class Opens:
-    """How often a file was opened, by its name in its directory: each look at the credentials opens each file once."""
-    IN_OPEN = 0x20
+    """Counts how often a file was opened, by its name in its directory: each pass opens each credential file once."""
+    IN_OPEN, IN_CLOSE_NOWRITE = 0x20, 0x10
 
     def __init__(self, path):
         self.name = path.name.encode()
         libc = ctypes.CDLL(None, use_errno=True)
+        # The kernel merges equal events in a row: the closing separates two openings.
+        mask = self.IN_OPEN | self.IN_CLOSE_NOWRITE
         self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        assert self.fd >= 0 and libc.inotify_add_watch(self.fd, bytes(path.parent), self.IN_OPEN) >= 0
+        assert self.fd >= 0 and libc.inotify_add_watch(self.fd, bytes(path.parent), mask) >= 0
         self.n = 0
 
     def count(self):
@@ -89,7 +91,7 @@ class Opens:
             while data:
                 _, mask, _, length = struct.unpack_from("iIII", data)
                 assert not mask & 0x4000, "too many events"  # IN_Q_OVERFLOW
-                self.n += data[16:16 + length].rstrip(b"\0") == self.name
+                self.n += bool(mask & self.IN_OPEN) and data[16:16 + length].rstrip(b"\0") == self.name
                 data = data[16 + length:]
 
     def close(self):
