@@ -3,7 +3,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "process/fork.h"
+#include "base/macro.h"
 
 /* Runs one function at a time in a forked child, and passes the child's messages to the event loop. Secrets, foreign
  * bytes and calls that may hang stay in the child: a crash or a hang costs one job. A message is a struct without
@@ -11,8 +11,10 @@
 
 typedef struct Worker Worker;
 
-/* Runs in the child; context is the parent's object as it was at the fork. */
+/* Run in the child; context is the parent's object as it was at the fork. What a child_function_t returns is the exit
+ * status. */
 typedef void (*worker_function_t)(const void *context, void *report);
+typedef int (*child_function_t)(const void *context, int fd);
 
 /* message is NULL unless error is 0. -ETIMEDOUT: killed at its time limit; -ECONNABORTED: the child has ended without a
  * report. May start the next job. */
@@ -27,7 +29,7 @@ int worker_run(Worker *w, worker_function_t function, const void *context, size_
                worker_done_t done, void *userdata);
 
 /* Replaces a running child by one without a time limit, which sends any number of messages (worker_send()): done() is
- * called with each message, and once with an error. name and function: as fork_child(). */
+ * called with each message, and once with an error. name: for ps(1), at most 15 bytes. */
 int worker_follow(Worker *w, const char *name, child_function_t function, const void *context, size_t message_size,
                   worker_done_t done, void *userdata);
 
@@ -42,3 +44,6 @@ bool worker_has_hung(const Worker *w);
 
 /* Kills a running child, without waiting for its end; done() is not called. */
 void worker_stop(Worker *w);
+
+/* Runs a function in a child of this name and waits for its end; kills the child after this time. */
+void fork_run(const char *name, child_function_t function, const void *context, int limit_msec);
