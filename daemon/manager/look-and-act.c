@@ -57,7 +57,7 @@ void manager_end(Manager *m) {
 }
 
 bool manager_is_busy(const Manager *m) {
-        return writer_is_running(m->writer) || writer_is_running(m->asker) ||
+        return worker_is_running(m->write.worker) || worker_is_running(m->ask.worker) ||
                (m->service && service_is_busy(m->service));
 }
 
@@ -89,9 +89,7 @@ static void manager_go_on(Manager *m) {
                 manager_wake(m);
 }
 
-void manager_on_written(void *userdata, const SyncReport *report) {
-        Manager *m = userdata;
-
+void manager_on_written(Manager *m, const SyncReport *report) {
         if (!report)
                 facts_lose_write(&m->facts);
         else if (facts_end_write(&m->facts, report, manager_now(m)))
@@ -99,18 +97,12 @@ void manager_on_written(void *userdata, const SyncReport *report) {
         manager_go_on(m);
 }
 
-void manager_on_asked(void *userdata, const SyncReport *report) {
-        Manager *m = userdata;
-
+void manager_on_asked(Manager *m, const SyncReport *report) {
         if (!report)
                 facts_lose_ask(&m->facts);
         else if (facts_end_ask(&m->facts, report, manager_now(m)))
                 announcer_tell_sync(m->announcer, m->settings, report);
         manager_go_on(m);
-}
-
-static void manager_start_job(Manager *m, Writer *writer, Asking asking) {
-        writer_start(writer, &m->settings->credentials, &m->settings->ecsconfig, &m->key, asking);
 }
 
 static void manager_pass_files(Manager *m) {
@@ -119,10 +111,10 @@ static void manager_pass_files(Manager *m) {
         (void) manager_arm_timer(m, &m->write_again, d.look_again_usec, on_write_again);
         if (d.write) {
                 facts_begin_write(&m->facts);
-                manager_start_job(m, m->writer, ASK_NOBODY);
+                write_job_start(&m->write, ASK_NOBODY);
         }
         if (d.ask)
-                manager_start_job(m, m->asker, facts_begin_ask(&m->facts) ? ASK_ALL : ASK_DUE);
+                write_job_start(&m->ask, facts_begin_ask(&m->facts) ? ASK_ALL : ASK_DUE);
         if (files_are_settled(&m->facts.file, manager_now(m)))
                 manager_tell_ready(m);
 }

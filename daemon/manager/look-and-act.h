@@ -14,8 +14,8 @@ void manager_wake_agent(Manager *m);
 int manager_on_pass(sd_event_source *s, void *userdata);
 
 /* Results of the jobs, and signals of the service manager. */
-void manager_on_written(void *userdata, const SyncReport *report);
-void manager_on_asked(void *userdata, const SyncReport *report);
+void manager_on_written(Manager *m, const SyncReport *report);
+void manager_on_asked(Manager *m, const SyncReport *report);
 void manager_on_observed(void *userdata, const ObserveReport *agent, const UnitReport *unit);
 void manager_on_unit_queried(void *userdata, const UnitReport *unit);
 void manager_on_unit_changed(void *userdata);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "jobs/observe-job.h"
-#include "jobs/sync-job.h"
 #include "manager/manager.h"
+#include "manager/observe-job.h"
+#include "manager/write-job.h"
 #include "watch/watch-clock.h"
 #include "process/worker.h"
 #include "service/restart-lock-and-record.h"
@@ -28,8 +28,8 @@ struct Manager {
         sd_event_source *ready_limit;
         sd_event_source *stop_limit;
 
-        Writer *writer;
-        Writer *asker; /* of helpers */
+        WriteJob write; /* without helpers */
+        WriteJob ask;
         Observer *observer;
         Service *service; /* NULL: nothing is restarted */
         Worker *reload;   /* tries to read the settings */

@@ -179,8 +179,8 @@ static int manager_take_settings(Manager *m, Problems *problems) {
                 return r;
 
         /* What they do is of the settings before. */
-        writer_cancel(m->writer);
-        writer_cancel(m->asker);
+        write_job_cancel(&m->write);
+        write_job_cancel(&m->ask);
         old = m->settings;
         m->settings = STEAL_POINTER(settings);
         if (!streq(old->ecsconfig.environment_file, m->settings->ecsconfig.environment_file))
@@ -251,7 +251,7 @@ static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo
 
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
         m->stopping = true;
-        writer_cancel(m->asker); /* a helper may take long; its lease says that it is still to be asked */
+        write_job_cancel(&m->ask); /* a helper may take long; its lease says that it is still to be asked */
         /* A write in hand is finished first, and a container that is half replaced. */
         if (!manager_is_busy(m))
                 manager_end(m);
@@ -341,6 +341,8 @@ static int manager_start_apply(Manager *m) {
 static int manager_build(Manager *m) {
         int r;
 
+        m->write = (WriteJob){.manager = m, .done = manager_on_written};
+        m->ask = (WriteJob){.manager = m, .done = manager_on_asked};
         state_files_clean();
         digest_prepare();
         r = digest_key_load(&m->key);
@@ -351,9 +353,9 @@ static int manager_build(Manager *m) {
         if (r >= 0)
                 r = restart_lock_new(&m->restart_lock);
         if (r >= 0)
-                r = writer_new(&m->writer, m->event, manager_on_written, m);
+                r = worker_new(&m->write.worker, m->event);
         if (r >= 0)
-                r = writer_new(&m->asker, m->event, manager_on_asked, m);
+                r = worker_new(&m->ask.worker, m->event);
         if (r >= 0)
                 r = observer_new(&m->observer, m->event, manager_on_observed, m);
         if (r >= 0)
@@ -397,8 +399,8 @@ Manager *manager_free(Manager *m) {
         if (!m)
                 return NULL;
 
-        writer_free(m->writer);
-        writer_free(m->asker);
+        worker_free(m->write.worker);
+        worker_free(m->ask.worker);
         observer_free(m->observer);
         worker_free(m->reload);
         watch_free(m->watch);
