@@ -31,7 +31,7 @@ typedef enum StateKept {
 
 typedef struct ObserveReport {
         AgentState agent;
-        int engine_error; /* negative errno; -EBADMSG: an answer that is not Docker's; -EFBIG: it is too long */
+        int engine_error;     /* negative errno; -EBADMSG: an answer that is not Docker's; -EFBIG: it is too long */
         char api_version[16]; /* of the Docker Engine; "": unknown */
         char container_id[65];
         Digest digest; /* of the credentials in the container's environment (authdata_digest) */

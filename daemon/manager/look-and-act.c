@@ -303,7 +303,7 @@ static void manager_follow_docker(Manager *m, const Decision *d) {
         const AgentSettings *agent = &m->settings->agent;
 
         if (d->reason == REASON_WRITE_ONLY)
-                docker_events_set(m->docker_events, NULL, NULL, NULL);
+                docker_events_set(m->docker_events, NULL, "", NULL);
         else if (m->facts.agent.agent != AGENT_UNKNOWN) /* else the last answer counts, and each observation connects */
                 docker_events_set(m->docker_events, agent->docker_socket, m->facts.agent.api_version,
                                   decision_awaits_tasks(d) ? NULL : agent->container);
