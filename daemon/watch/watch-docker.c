@@ -8,6 +8,7 @@
 #include "process/retry.h"
 
 #define SETTLE_USEC (300 * USEC_PER_MSEC)
+#define ACCURACY_USEC (10 * USEC_PER_MSEC)
 
 enum {
         /* Together more than a Unix socket holds: a slow reader would delay the engine. */
@@ -79,7 +80,7 @@ static int discard_events(int fd) {
                 return 1;
         if (n == 0)
                 return -EPIPE;
-        return errno == EAGAIN || errno == EINTR ? 0 : negative_errno();
+        return errno == EAGAIN ? 0 : negative_errno();
 }
 
 static int on_settled(sd_event_source *s, uint64_t usec, void *userdata);
@@ -88,7 +89,8 @@ static void take_events(DockerEvents *f) {
         int r = discard_events(sd_event_source_get_io_fd(f->input));
 
         if (r > 0)
-                r = sd_event_add_time_relative(f->event, &f->settled, CLOCK_MONOTONIC, SETTLE_USEC, 0, on_settled, f);
+                r = sd_event_add_time_relative(f->event, &f->settled, CLOCK_MONOTONIC, SETTLE_USEC, ACCURACY_USEC,
+                                               on_settled, f);
         if (r >= 0)
                 r = sd_event_source_set_enabled(f->input, f->settled ? SD_EVENT_OFF : SD_EVENT_ON);
         if (r < 0)
