@@ -13,7 +13,7 @@ TOP = Path(__file__).resolve().parent.parent
 ROOMS = """
 daemon/main
 daemon/manager/
-daemon/check/   daemon/jobs/   daemon/watch/
+daemon/check/   daemon/watch/
 daemon/report/   daemon/service/
 daemon/process/
 common/settings/

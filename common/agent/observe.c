@@ -155,6 +155,7 @@ static int observe_engine(const AgentSettings *settings, const DigestKey *key, O
         if (r < 0)
                 return r;
 
+        memcpy(report->api_version, engine.api_version, sizeof(report->api_version));
         /* Tasks first: if they cannot be counted, the agent is not known well enough either. */
         r = tasks_observe_containers(&engine, report, ret_tasks);
         if (r < 0)
@@ -207,23 +208,4 @@ void observe_run(const AgentSettings *settings, const DigestKey *key, ObserveRep
         if (report.agent == AGENT_RUNNING)
                 report.tasks_error = observe_introspection(settings, task_containers, &report);
         *ret = report;
-}
-
-int observe_follow(const char *docker_socket, const char *container, void (*changed)(void *userdata), void *userdata) {
-        Engine engine;
-        char url[640];
-        int r;
-
-        r = engine_open(docker_socket, REQUEST_TIMEOUT_USEC, &engine);
-        if (r < 0)
-                return r;
-
-        /* {"type":["container"],"event":["start","die","destroy"],"container":["NAME"]}; a name needs no escape. */
-        (void) snprintf(url, sizeof(url),
-                        "http://docker%s%s/events?filters=%%7B%%22type%%22%%3A%%5B%%22container%%22%%5D%%2C"
-                        "%%22event%%22%%3A%%5B%%22start%%22%%2C%%22die%%22%%2C%%22destroy%%22%%5D%s%s%s%%7D",
-                        *engine.api_version ? "/v" : "", engine.api_version,
-                        container ? "%2C%22container%22%3A%5B%22" : "", container ? container : "",
-                        container ? "%22%5D" : "");
-        return http_follow(docker_socket, url, changed, userdata);
 }

@@ -31,7 +31,8 @@ typedef enum StateKept {
 
 typedef struct ObserveReport {
         AgentState agent;
-        int engine_error; /* negative errno; -EBADMSG: an answer that is not Docker's; -EFBIG: it is too long */
+        int engine_error;     /* negative errno; -EBADMSG: an answer that is not Docker's; -EFBIG: it is too long */
+        char api_version[16]; /* of the Docker Engine; "": unknown */
         char container_id[65];
         Digest digest; /* of the credentials in the container's environment (authdata_digest) */
         StateKept state_kept;
@@ -63,7 +64,3 @@ int observe_parse_container(const char *json, const DigestKey *key, ObserveRepor
 
 /* The same for "GET /v1/metadata". */
 int observe_parse_metadata(const char *json, ObserveReport *report);
-
-/* Calls changed() whenever a container starts or ends (container NULL: any), and once at the beginning. Blocks until
- * the Docker Engine ends it; negative errno as http_follow(). */
-int observe_follow(const char *docker_socket, const char *container, void (*changed)(void *userdata), void *userdata);

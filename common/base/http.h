@@ -42,7 +42,3 @@ static inline int http_get(const char *socket, const char *url, uint64_t timeout
 
         return http_request(&request, ret);
 }
-
-/* GET of a stream without end: received() is called when it begins, and whenever something comes; what it is, nobody
- * looks at. Blocks until it ends, and gives 0 or as http_get(). */
-int http_follow(const char *socket, const char *url, void (*received)(void *userdata), void *userdata);

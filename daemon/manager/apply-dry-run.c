@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/printable.h"
 #include "decision/apply-outcome.h"
-#include "jobs/observe-job.h"
 #include "manager/manager.h"
+#include "manager/observe-job.h"
 #include "report/sentence.h"
 #include "service/restart-lock-and-record.h"
 

@@ -9,14 +9,8 @@
 #include "decision/when-to-restart.h"
 #include "decision/when-to-write.h"
 
-/* The Docker Engine tells that a container has ended a moment before its list says so (measured, 20.10). */
-#define DOCKER_SETTLE_USEC (300 * USEC_PER_MSEC)
-
 /* Somebody waits for what happens then, and nothing happens often. */
 #define ACCURACY_USEC (10 * USEC_PER_MSEC)
-
-/* From the event of a write of ours to the report of its job. */
-#define EVENT_USEC (200 * USEC_PER_MSEC)
 
 static void manager_pass(Manager *m);
 
@@ -63,7 +57,7 @@ void manager_end(Manager *m) {
 }
 
 bool manager_is_busy(const Manager *m) {
-        return writer_is_running(m->writer) || writer_is_running(m->asker) ||
+        return worker_is_running(m->write.worker) || worker_is_running(m->ask.worker) ||
                (m->service && service_is_busy(m->service));
 }
 
@@ -95,9 +89,7 @@ static void manager_go_on(Manager *m) {
                 manager_wake(m);
 }
 
-void manager_on_written(void *userdata, const SyncReport *report) {
-        Manager *m = userdata;
-
+void manager_on_written(Manager *m, const SyncReport *report) {
         if (!report)
                 facts_lose_write(&m->facts);
         else if (facts_end_write(&m->facts, report, manager_now(m)))
@@ -105,9 +97,7 @@ void manager_on_written(void *userdata, const SyncReport *report) {
         manager_go_on(m);
 }
 
-void manager_on_asked(void *userdata, const SyncReport *report) {
-        Manager *m = userdata;
-
+void manager_on_asked(Manager *m, const SyncReport *report) {
         if (!report)
                 facts_lose_ask(&m->facts);
         else if (facts_end_ask(&m->facts, report, manager_now(m)))
@@ -115,53 +105,16 @@ void manager_on_asked(void *userdata, const SyncReport *report) {
         manager_go_on(m);
 }
 
-/* What our own write did to it is known when its job has told. */
-static void manager_judge_event(Manager *m) {
-        FileIdentity now = file_identity_at(m->settings->ecsconfig.environment_file);
-
-        m->environment_event = false;
-        if (!file_identity_equal(&m->facts.file.sync.identity, &now))
-                facts_wake_file(&m->facts);
-}
-
-static int on_event_judged(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
-        Manager *m = userdata;
-
-        manager_judge_event(m);
-        manager_wake(m);
-        return 0;
-}
-
-/* Helpers take long, and somebody else's change is not to wait for them. */
-static void manager_look_at_event(Manager *m) {
-        int armed = SD_EVENT_OFF;
-
-        if (!m->environment_event || writer_is_running(m->writer))
-                return;
-        if (m->event_judged)
-                (void) sd_event_source_get_enabled(m->event_judged, &armed);
-        if (!writer_is_running(m->asker))
-                manager_judge_event(m);
-        else if (armed == SD_EVENT_OFF)
-                (void) manager_arm_timer(m, &m->event_judged, manager_now(m) + EVENT_USEC, on_event_judged);
-}
-
-static void manager_start_job(Manager *m, Writer *writer, Asking asking) {
-        writer_start(writer, &m->settings->credentials, &m->settings->ecsconfig, &m->key, asking);
-}
-
 static void manager_pass_files(Manager *m) {
-        FileDecision d;
+        FileDecision d = decide_files(&m->facts.file, manager_now(m));
 
-        manager_look_at_event(m);
-        d = decide_files(&m->facts.file, manager_now(m));
         (void) manager_arm_timer(m, &m->write_again, d.look_again_usec, on_write_again);
         if (d.write) {
                 facts_begin_write(&m->facts);
-                manager_start_job(m, m->writer, ASK_NOBODY);
+                write_job_start(&m->write, ASK_NOBODY);
         }
         if (d.ask)
-                manager_start_job(m, m->asker, facts_begin_ask(&m->facts) ? ASK_ALL : ASK_DUE);
+                write_job_start(&m->ask, facts_begin_ask(&m->facts) ? ASK_ALL : ASK_DUE);
         if (files_are_settled(&m->facts.file, manager_now(m)))
                 manager_tell_ready(m);
 }
@@ -254,29 +207,6 @@ void manager_on_unit_changed(void *userdata) {
                 manager_wake_agent(m);
 }
 
-static int on_docker_settled(sd_event_source *s _unused_, uint64_t usec, void *userdata) {
-        Manager *m = userdata;
-
-        manager_wake_agent(m);
-        m->docker_settling = m->docker_more && manager_arm_timer(m, &m->docker_settled, usec + DOCKER_SETTLE_USEC,
-                                                                 on_docker_settled) >= 0;
-        m->docker_more = false;
-        return 0;
-}
-
-/* A look at once, and one a moment after the last of them. However many there are, there is time for a decision between
- * two looks. */
-void manager_on_docker_event(void *userdata) {
-        Manager *m = userdata;
-
-        m->docker_more = m->docker_settling;
-        if (m->docker_settling)
-                return;
-        manager_wake_agent(m);
-        m->docker_settling =
-                manager_arm_timer(m, &m->docker_settled, manager_now(m) + DOCKER_SETTLE_USEC, on_docker_settled) >= 0;
-}
-
 void manager_on_job_finished(void *userdata, JobOutcome outcome, const char *result, const char *message) {
         Manager *m = userdata;
 
@@ -367,17 +297,25 @@ static void manager_finish_apply(Manager *m, const Decision *d) {
         }
 }
 
-static void manager_rest(Manager *m, const Decision *d) {
+/* Follows the agent's container, because the agent may be recreated at any time; every container while the restart
+ * waits for tasks. */
+static void manager_follow_docker(Manager *m, const Decision *d) {
         const AgentSettings *agent = &m->settings->agent;
 
+        if (d->reason == REASON_WRITE_ONLY)
+                docker_events_set(m->docker_events, NULL, "", NULL);
+        else if (m->facts.agent.agent != AGENT_UNKNOWN) /* else the last answer counts, and each observation connects */
+                docker_events_set(m->docker_events, agent->docker_socket, m->facts.agent.api_version,
+                                  decision_awaits_tasks(d) ? NULL : agent->container);
+}
+
+static void manager_rest(Manager *m, const Decision *d) {
         if (m->settings->restart.method == RESTART_METHOD_DOCKER && facts_swap_can_end(&m->facts) &&
             manager_claim_record(m))
                 service_confirm(m->service);
         manager_settle_record(m);
         (void) manager_arm_timer(m, &m->look_again, d->look_again_usec, on_look_again);
-        /* An agent that is live may be made anew at any time; and where tasks are waited for, each of them counts. */
-        docker_events_set(m->docker_events, d->reason == REASON_WRITE_ONLY ? NULL : agent->docker_socket,
-                          decision_awaits_tasks(d) ? NULL : agent->container);
+        manager_follow_docker(m, d);
         manager_finish_apply(m, d);
 }
 

@@ -13,14 +13,13 @@ void manager_wake_agent(Manager *m);
 /* For the source that runs the pass. */
 int manager_on_pass(sd_event_source *s, void *userdata);
 
-/* What its jobs, the service manager and Docker tell. */
-void manager_on_written(void *userdata, const SyncReport *report);
-void manager_on_asked(void *userdata, const SyncReport *report);
+/* Results of the jobs, and signals of the service manager. */
+void manager_on_written(Manager *m, const SyncReport *report);
+void manager_on_asked(Manager *m, const SyncReport *report);
 void manager_on_observed(void *userdata, const ObserveReport *agent, const UnitReport *unit);
 void manager_on_unit_queried(void *userdata, const UnitReport *unit);
 void manager_on_unit_changed(void *userdata);
 void manager_on_job_finished(void *userdata, JobOutcome outcome, const char *result, const char *message);
-void manager_on_docker_event(void *userdata);
 
 /* CLOCK_MONOTONIC in microseconds, as of this round of the loop. */
 uint64_t manager_now(const Manager *m);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "jobs/observe-job.h"
-#include "jobs/settings-job.h"
-#include "jobs/sync-job.h"
 #include "manager/manager.h"
+#include "manager/observe-job.h"
+#include "manager/write-job.h"
 #include "watch/watch-clock.h"
-#include "process/docker-events.h"
+#include "process/worker.h"
 #include "service/restart-lock-and-record.h"
 #include "report/announcer.h"
+#include "watch/watch-docker.h"
 #include "watch/watch-files.h"
 
 /* The manager's own state, for manager.c (its life) and look-and-act.c (what it does). */
@@ -21,20 +21,18 @@ struct Manager {
         DigestKey key;
 
         sd_event *event;
-        sd_event_source *pass;           /* deferred: runs the pass */
-        sd_event_source *write_again;    /* the time that decide_files() named */
-        sd_event_source *event_judged;   /* what happened to the environment file while helpers are asked */
-        sd_event_source *look_again;     /* the time that decide_agent() named */
-        sd_event_source *refresh;        /* RefreshSec= */
-        sd_event_source *docker_settled; /* one more look after an event */
+        sd_event_source *pass;        /* deferred: runs the pass */
+        sd_event_source *write_again; /* the time that decide_files() named */
+        sd_event_source *look_again;  /* the time that decide_agent() named */
+        sd_event_source *refresh;     /* RefreshSec= */
         sd_event_source *ready_limit;
         sd_event_source *stop_limit;
 
-        Writer *writer;
-        Writer *asker; /* of helpers */
+        WriteJob write; /* without helpers */
+        WriteJob ask;
         Observer *observer;
-        Service *service;              /* NULL: nothing is restarted */
-        SettingsCheck *settings_check; /* before a reload */
+        Service *service; /* NULL: nothing is restarted */
+        Worker *reload;   /* tries to read the settings */
         Watch *watch;
         DockerEvents *docker_events;
         ClockChange *clock_change;
@@ -42,16 +40,12 @@ struct Manager {
         Announcer *announcer;
 
         Facts facts;
-        RestartRecord saved;  /* what stands in the record file, as far as we know */
-        bool docker_settling; /* docker_settled is armed, */
-        bool docker_more;     /* and there was another event since */
+        RestartRecord saved; /* what stands in the record file, as far as we know */
         bool holds_lock;
         bool ready;
         bool watching;
-        bool watch_told;          /* that they are watched */
-        int watch_error;          /* that was told */
-        uint64_t environment_bit; /* the environment file among those that are watched */
-        bool environment_event;   /* something happened to it */
+        bool watch_told; /* that they are watched */
+        int watch_error; /* that was told */
         bool stopping;
 
         /* apply */

@@ -18,6 +18,9 @@
 #define STOP_LIMIT_USEC (10 * USEC_PER_SEC)
 #define STOP_BUSY_LIMIT_USEC (25 * USEC_PER_SEC) /* less than TimeoutStopSec= of the unit */
 
+/* For settings in a file system that hangs. */
+#define READ_TIMEOUT_USEC (5 * USEC_PER_SEC)
+
 /* --- what wakes us --- */
 
 static int on_refresh(sd_event_source *s, uint64_t usec, void *userdata);
@@ -80,11 +83,12 @@ static void on_watch(void *userdata, const WatchMessage *message) {
         }
         if (message->kind == WATCH_STARTED || message->kind == WATCH_FAILED)
                 manager_tell_watching(m, message->error);
-        if (message->kind == WATCH_CHANGED && message->files == m->environment_bit)
-                m->environment_event = true; /* it may be our own */
-        else
-                facts_wake_file(&m->facts); /* also for what has happened before the start */
+        facts_wake_file(&m->facts); /* also for what has happened before the start */
         manager_wake(m);
+}
+
+static void on_docker_event(void *userdata) {
+        manager_wake_agent(userdata);
 }
 
 /* Leases end at a time of day. */
@@ -105,7 +109,6 @@ static int list_watched_files(const Settings *settings, const char ***ret) {
         files = calloc(n + 2, sizeof(char *));
         if (!files)
                 return -ENOMEM;
-        /* The first, so that its bit is its own however many there are. */
         files[0] = settings->ecsconfig.environment_file;
         memcpy(files + 1, credentials, n * sizeof(char *));
         *ret = files;
@@ -114,7 +117,6 @@ static int list_watched_files(const Settings *settings, const char ***ret) {
 
 /* Takes the list. Nothing waits for the child: where it hangs, the files are looked at every minute. */
 static void manager_start_watching(Manager *m, const char **files) {
-        m->environment_bit = 1;
         m->watching = m->watch_told = false;
         watch_set_files(m->watch, files);
         manager_arm_refresh(m);
@@ -177,9 +179,8 @@ static int manager_take_settings(Manager *m, Problems *problems) {
                 return r;
 
         /* What they do is of the settings before. */
-        writer_cancel(m->writer);
-        writer_cancel(m->asker);
-        docker_events_set(m->docker_events, NULL, NULL);
+        write_job_cancel(&m->write);
+        write_job_cancel(&m->ask);
         old = m->settings;
         m->settings = STEAL_POINTER(settings);
         if (!streq(old->ecsconfig.environment_file, m->settings->ecsconfig.environment_file))
@@ -195,17 +196,25 @@ static int manager_take_settings(Manager *m, Problems *problems) {
         return manager_reconnect(m);
 }
 
-static void on_settings_checked(void *userdata, int error, const Problems *checked) {
+/* Runs in a child: only finds out whether reading the files hangs. */
+static void try_settings(const void *context, void *report _unused_) {
+        _cleanup_(settings_freep) Settings *settings = NULL;
+        const Manager *m = context;
+        Problems ignored = {0};
+
+        (void) settings_load(m->config_path, m->options, &settings, &ignored);
+}
+
+/* Reads the settings for use, because the child has shown that the files do not hang. */
+static void on_settings_tried(void *userdata, int error, const void *report _unused_) {
         Manager *m = userdata;
-        Problems problems = *checked;
+        Problems problems = {0};
         int r = error;
 
         if (m->stopping)
                 return;
-        if (r >= 0) {
-                problems = (Problems){0};
+        if (r >= 0)
                 r = manager_take_settings(m, &problems);
-        }
         m->facts.settings_problem[0] = 0;
         if (r < 0)
                 manager_keep_settings(m, r, &problems);
@@ -218,11 +227,15 @@ static void on_settings_checked(void *userdata, int error, const Problems *check
 
 static int on_sighup(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *userdata) {
         Manager *m = userdata;
+        int r;
 
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, manager_now(m));
         announcer_flush(m->announcer);
         log_event(LOG_INFO, MESSAGE_RELOADED, NULL, "Reading the settings again and looking again, as asked (SIGHUP)");
-        settings_check_start(m->settings_check);
+        worker_stop(m->reload); /* the previous reload may hang in a file that has been replaced since */
+        r = worker_run(m->reload, try_settings, m, 1, READ_TIMEOUT_USEC, on_settings_tried, m);
+        if (r < 0)
+                on_settings_tried(m, r, NULL);
         return 0;
 }
 
@@ -238,7 +251,7 @@ static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo
 
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
         m->stopping = true;
-        writer_cancel(m->asker); /* a helper may take long; its lease says that it is still to be asked */
+        write_job_cancel(&m->ask); /* a helper may take long; its lease says that it is still to be asked */
         /* A write in hand is finished first, and a container that is half replaced. */
         if (!manager_is_busy(m))
                 manager_end(m);
@@ -310,8 +323,7 @@ static int manager_start_run(Manager *m) {
         if (r >= 0)
                 r = clock_change_new(&m->clock_change, m->event, on_clock_changed, m);
         if (r >= 0)
-                r = settings_check_new(&m->settings_check, m->event, m->config_path, m->options, on_settings_checked,
-                                       m);
+                r = worker_new(&m->reload, m->event);
         if (r >= 0)
                 r = list_watched_files(m->settings, &files);
         if (r < 0)
@@ -329,6 +341,8 @@ static int manager_start_apply(Manager *m) {
 static int manager_build(Manager *m) {
         int r;
 
+        m->write = (WriteJob){.manager = m, .done = manager_on_written};
+        m->ask = (WriteJob){.manager = m, .done = manager_on_asked};
         state_files_clean();
         digest_prepare();
         r = digest_key_load(&m->key);
@@ -339,15 +353,15 @@ static int manager_build(Manager *m) {
         if (r >= 0)
                 r = restart_lock_new(&m->restart_lock);
         if (r >= 0)
-                r = writer_new(&m->writer, m->event, manager_on_written, m);
+                r = worker_new(&m->write.worker, m->event);
         if (r >= 0)
-                r = writer_new(&m->asker, m->event, manager_on_asked, m);
+                r = worker_new(&m->ask.worker, m->event);
         if (r >= 0)
                 r = observer_new(&m->observer, m->event, manager_on_observed, m);
         if (r >= 0)
                 r = announcer_new(&m->announcer, m->mode == MANAGER_RUN ? m->event : NULL, on_announcement_stale, m);
         if (r >= 0)
-                r = docker_events_new(&m->docker_events, m->event, manager_on_docker_event, m);
+                r = docker_events_new(&m->docker_events, m->event, on_docker_event, m);
         if (r >= 0)
                 r = manager_connect(m);
         if (r >= 0)
@@ -385,10 +399,10 @@ Manager *manager_free(Manager *m) {
         if (!m)
                 return NULL;
 
-        writer_free(m->writer);
-        writer_free(m->asker);
+        worker_free(m->write.worker);
+        worker_free(m->ask.worker);
         observer_free(m->observer);
-        settings_check_free(m->settings_check);
+        worker_free(m->reload);
         watch_free(m->watch);
         docker_events_free(m->docker_events);
         clock_change_free(m->clock_change);
@@ -397,10 +411,8 @@ Manager *manager_free(Manager *m) {
         announcer_free(m->announcer);
         sd_event_source_disable_unref(m->pass);
         sd_event_source_disable_unref(m->write_again);
-        sd_event_source_disable_unref(m->event_judged);
         sd_event_source_disable_unref(m->look_again);
         sd_event_source_disable_unref(m->refresh);
-        sd_event_source_disable_unref(m->docker_settled);
         sd_event_source_disable_unref(m->ready_limit);
         sd_event_source_disable_unref(m->stop_limit);
         sd_event_unref(m->event);

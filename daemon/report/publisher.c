@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "process/fork.h"
 #include "process/worker.h"
 #include "report/metrics.h"
 #include "report/reason-texts.h"

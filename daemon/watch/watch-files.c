@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "watch/watch-files.h"
 
-#include "process/long-running-child.h"
+#include "process/retry.h"
+#include "process/worker.h"
 
 struct Watch {
-        LongRunningChild *child;
+        sd_event *event;
+        Worker *worker;
+        Retry retry;
         watch_handler_t handler;
         void *userdata;
 
         const char **files;
-        bool failed; /* and said so */
+        bool failure_reported;
 };
 
 static int watch_in_child(const void *context, int fd) {
@@ -18,19 +21,31 @@ static int watch_in_child(const void *context, int fd) {
         return watch_paths(w->files, fd) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static void on_message(void *userdata, const void *bytes, size_t size) {
-        const WatchMessage ended = {.kind = WATCH_FAILED, .error = -ECONNABORTED};
-        WatchMessage message = ended;
-        Watch *w = userdata;
+static void start(Watch *w);
 
-        if (bytes && size != sizeof(message))
-                return;
-        if (bytes)
-                memcpy(&message, bytes, sizeof(message));
-        else if (w->failed)
-                return; /* it has told why before it ended */
-        w->failed = message.kind == WATCH_FAILED;
-        w->handler(w->userdata, &message);
+static int on_retry(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        start(userdata);
+        return 0;
+}
+
+static void on_message(void *userdata, int error, const void *message) {
+        const WatchMessage ended = {.kind = WATCH_FAILED, .error = error};
+        const WatchMessage *news = message ? message : &ended;
+        Watch *w = userdata;
+        bool reported = !message && w->failure_reported;
+
+        if (!message)
+                retry_later(&w->retry, w->event, on_retry, w);
+        w->failure_reported = news->kind == WATCH_FAILED;
+        if (!reported)
+                w->handler(w->userdata, news);
+}
+
+static void start(Watch *w) {
+        int r = worker_follow(w->worker, "ecs-authd-watch", watch_in_child, w, sizeof(WatchMessage), on_message, w);
+
+        if (r < 0)
+                on_message(w, r, NULL);
 }
 
 int watch_new(Watch **ret, sd_event *event, watch_handler_t handler, void *userdata) {
@@ -40,9 +55,10 @@ int watch_new(Watch **ret, sd_event *event, watch_handler_t handler, void *userd
         if (!w)
                 return -ENOMEM;
 
+        w->event = sd_event_ref(event);
         w->handler = handler;
         w->userdata = userdata;
-        r = long_running_child_new(&w->child, event, "ecs-authd-watch", watch_in_child, on_message, w);
+        r = worker_new(&w->worker, event);
         if (r < 0)
                 return r;
         *ret = STEAL_POINTER(w);
@@ -53,16 +69,19 @@ Watch *watch_free(Watch *w) {
         if (!w)
                 return NULL;
 
-        long_running_child_free(w->child);
+        worker_free(w->worker);
+        retry_stop(&w->retry);
+        sd_event_unref(w->event);
         free(w->files);
         free(w);
         return NULL;
 }
 
 void watch_set_files(Watch *w, const char **files) {
-        long_running_child_stop(w->child);
+        retry_stop(&w->retry);
+        w->retry = (Retry){0};
         free(w->files);
         w->files = files;
-        w->failed = false;
-        long_running_child_start(w->child, w);
+        w->failure_reported = false;
+        start(w);
 }

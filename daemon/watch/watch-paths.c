@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "process/long-running-child.h"
+#include "process/worker.h"
 
 enum {
         /* As the kernel follows: path_resolution(7). */
@@ -37,7 +37,6 @@ typedef struct Step {
         int wd;
         char *directory; /* without symbolic links, with a slash at its end */
         char *name;
-        size_t file;  /* of the list */
         bool is_last; /* the file itself, and no link to it: what happens to it changes no other step */
 } Step;
 
@@ -48,9 +47,9 @@ typedef struct Watch {
         Step *steps;
         size_t n_steps;
 
-        /* Files that were made, and of which nobody has told yet that they are whole. */
-        uint64_t created_files;
-        uint64_t created_usec; /* when they are looked at, if nothing else happens before */
+        bool steps_changed;
+        bool changed;          /* by the last events */
+        uint64_t created_usec; /* when a file that was created is reported; 0: never */
 
         unsigned n_looks; /* within a second that began then */
         uint64_t second_usec;
@@ -65,7 +64,8 @@ static void watch_forget(Watch *w) {
         free(w->steps);
         w->steps = NULL;
         w->n_steps = 0;
-        w->created_files = 0;
+        w->steps_changed = false;
+        w->created_usec = 0;
 }
 
 /* The library does not tell which its descriptor is: it is the only one of its kind in this process. */
@@ -112,7 +112,7 @@ static int watch_directory(const Watch *w, const char *directory) {
         return inotifytools_wd_from_filename(directory);
 }
 
-static int watch_add_step(Watch *w, size_t file, const char *directory, const char *name) {
+static int watch_add_step(Watch *w, const char *directory, const char *name) {
         _cleanup_free_ char *directory_copy = strdup(directory), *name_copy = strdup(name);
         int wd = watch_directory(w, directory);
         Step *steps;
@@ -127,8 +127,8 @@ static int watch_add_step(Watch *w, size_t file, const char *directory, const ch
 
         if (!directory_copy || !name_copy)
                 return -ENOMEM;
-        steps[w->n_steps++] = (Step){
-                .wd = wd, .file = file, .directory = STEAL_POINTER(directory_copy), .name = STEAL_POINTER(name_copy)};
+        steps[w->n_steps++] =
+                (Step){.wd = wd, .directory = STEAL_POINTER(directory_copy), .name = STEAL_POINTER(name_copy)};
         return 0;
 }
 
@@ -200,7 +200,7 @@ static bool is_end(const char *path) {
 
 /* Watches every directory on the way to file, as far as there is one. Each directory is watched before it is looked
  * into, so that nothing that appears in between is missed. */
-static int watch_add_file(Watch *w, size_t number, const char *file) {
+static int watch_add_file(Watch *w, const char *file) {
         char name[NAME_MAX + 1], path[2 * PATH_MAX];
         Walk walk = {.directory = "/"};
         struct stat st;
@@ -218,7 +218,7 @@ static int watch_add_file(Watch *w, size_t number, const char *file) {
                         continue;
                 }
 
-                r = watch_add_step(w, number, walk.directory, name);
+                r = watch_add_step(w, walk.directory, name);
                 if (r == -ENOENT || r == -ENOTDIR || r == -EACCES)
                         return 0; /* gone meanwhile (the step above it is watched), or not ours to look into */
                 if (r < 0)
@@ -251,10 +251,6 @@ static bool is_being_written(const Step *step) {
         return lstat(path, &st) >= 0 && S_ISREG(st.st_mode) && st.st_nlink == 1;
 }
 
-static uint64_t bit_of(const Step *step) {
-        return UINT64_C(1) << (step->file < 63 ? step->file : 63);
-}
-
 /* What happened to it may have changed what the steps after it mean. */
 static bool changes_steps(const Step *step) {
         char path[2 * PATH_MAX];
@@ -263,30 +259,19 @@ static bool changes_steps(const Step *step) {
         return !step->is_last || !is_end(path);
 }
 
-/* The files that it concerns; all of them where the steps are not right any more. */
-static uint64_t concerned_files(Watch *w, const struct inotify_event *e) {
-        uint64_t files = 0, later = 0;
-
+static void take_event(Watch *w, const struct inotify_event *e) {
         if (e->mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))
-                return WATCH_ALL_FILES;
-        if (e->len == 0)
-                return 0;
-
-        for (size_t i = 0; i < w->n_steps; i++) {
+                w->steps_changed = true;
+        for (size_t i = 0; e->len > 0 && i < w->n_steps; i++) {
                 if (w->steps[i].wd != e->wd || !streq(w->steps[i].name, e->name))
                         continue;
                 if (changes_steps(&w->steps[i]))
-                        return WATCH_ALL_FILES;
+                        w->steps_changed = true;
                 if (!(e->mask & IN_CREATE) || !is_being_written(&w->steps[i]))
-                        files |= bit_of(&w->steps[i]);
+                        w->changed = true;
                 else
-                        later |= bit_of(&w->steps[i]);
+                        w->created_usec = clock_monotonic_usec() + CREATED_USEC;
         }
-        if (later) {
-                w->created_files |= later;
-                w->created_usec = clock_monotonic_usec() + CREATED_USEC;
-        }
-        return files;
 }
 
 static int watch_start(Watch *w) {
@@ -296,14 +281,14 @@ static int watch_start(Watch *w) {
 
         r = open_library(&w->inotify_fd);
         for (size_t i = 0; r >= 0 && w->files[i]; i++)
-                r = watch_add_file(w, i, w->files[i]);
+                r = watch_add_file(w, w->files[i]);
         return r;
 }
 
-static int watch_tell(const Watch *w, WatchKind kind, uint64_t files, int error) {
-        const WatchMessage message = {.kind = kind, .files = files, .error = error};
+static int watch_tell(const Watch *w, WatchKind kind, int error) {
+        const WatchMessage message = {.kind = kind, .error = error};
 
-        return child_send(w->fd, &message, sizeof(message), true);
+        return worker_send(w->fd, &message, sizeof(message));
 }
 
 /* Until something happens, or a file that was created has been left alone for long enough. */
@@ -312,23 +297,22 @@ static int watch_wait(const Watch *w) {
         uint64_t now = clock_monotonic_usec();
         int timeout = -1;
 
-        if (w->created_files)
+        if (w->created_usec)
                 timeout = w->created_usec > now ? (int) ((w->created_usec - now) / USEC_PER_MSEC) + 1 : 0;
         return poll(&p, 1, timeout) < 0 && errno != EINTR ? negative_errno() : 0;
 }
 
-static uint64_t watch_take_events(Watch *w) {
+static void watch_take_events(Watch *w) {
         const struct inotify_event *e;
-        uint64_t concerned = 0;
 
+        w->changed = false;
         /* The library reads ahead into a buffer of its own: what is left there would not wake us again. */
         while ((e = inotifytools_next_events(0, 1)))
-                concerned |= concerned_files(w, e);
-        if (w->created_files && clock_monotonic_usec() >= w->created_usec) {
-                concerned |= w->created_files;
-                w->created_files = 0;
+                take_event(w, e);
+        if (w->created_usec > 0 && clock_monotonic_usec() >= w->created_usec) {
+                w->changed = true;
+                w->created_usec = 0;
         }
-        return concerned;
 }
 
 static void watch_pause(Watch *w) {
@@ -347,29 +331,28 @@ static void watch_pause(Watch *w) {
  * system that hangs may keep us from ever telling more; what happens to any file meanwhile is seen by the look that
  * follows the start. */
 static int watch_again(Watch *w) {
-        int r = watch_tell(w, WATCH_AGAIN, 0, 0);
+        int r = watch_tell(w, WATCH_AGAIN, 0);
 
         if (r >= 0)
                 r = watch_start(w);
-        return r < 0 ? r : watch_tell(w, WATCH_STARTED, 0, 0);
+        return r < 0 ? r : watch_tell(w, WATCH_STARTED, 0);
 }
 
 static int watch_loop(Watch *w) {
-        uint64_t concerned;
         int r;
 
         r = watch_start(w);
         if (r >= 0)
-                r = watch_tell(w, WATCH_STARTED, 0, 0);
+                r = watch_tell(w, WATCH_STARTED, 0);
         while (r >= 0) {
                 r = watch_wait(w);
                 if (r < 0)
                         break;
-                concerned = watch_take_events(w);
-                if (concerned == WATCH_ALL_FILES)
+                watch_take_events(w);
+                if (w->steps_changed)
                         r = watch_again(w);
-                else if (concerned)
-                        r = watch_tell(w, WATCH_CHANGED, concerned, 0);
+                else if (w->changed)
+                        r = watch_tell(w, WATCH_CHANGED, 0);
                 else
                         watch_pause(w);
         }
@@ -381,6 +364,6 @@ int watch_paths(const char *const *files, int fd) {
         int r = watch_loop(&w);
 
         watch_forget(&w);
-        (void) watch_tell(&w, WATCH_FAILED, 0, r);
+        (void) watch_tell(&w, WATCH_FAILED, r);
         return r;
 }

@@ -10,7 +10,7 @@
  *
  * Not the files are watched, but every directory on the way to them, symbolic links included: so a file that is
  * replaced, deleted, comes back, or whose directory does not exist yet or is swapped, is noticed. A lost event (a full
- * queue) counts as an event for every file.
+ * queue) counts as a change.
  *
  * libinotifytools keeps its state in globals: this file is the only one that knows. */
 
@@ -23,14 +23,10 @@ typedef enum WatchKind {
 
 typedef struct WatchMessage {
         WatchKind kind;
-        int error;      /* WATCH_FAILED: -ENOSPC: the limit fs.inotify.max_user_watches is reached; -EMFILE:
-                         * fs.inotify.max_user_instances; -ECONNABORTED: the child has ended */
-        uint64_t files; /* WATCH_CHANGED: a bit for each of the list that something happened to, the last one for all
-                         * that are beyond the 63rd */
+        int error; /* WATCH_FAILED: -ENOSPC: the limit fs.inotify.max_user_watches is reached; -EMFILE:
+                    * fs.inotify.max_user_instances; -ECONNABORTED: the child has ended */
 } WatchMessage;
 
-#define WATCH_ALL_FILES UINT64_MAX
-
-/* files: absolute paths, which need not exist; NULL-terminated. Sends messages into fd (child_send()) until it fails or
- * nobody reads them any more. */
+/* files: absolute paths, which need not exist; NULL-terminated. Sends messages into fd (worker_send()) until it fails
+ * or nobody reads them any more. */
 int watch_paths(const char *const *files, int fd);

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Docker Engine: versions, misbehaviour, and what it tells about agent and tasks."""
 
+import os
 import re
+import socket
+import time
+from pathlib import Path
 
 import pytest
 from bus_host import LIVE
@@ -195,3 +199,70 @@ def test_unsaved_state_never(host):
     daemon.wait_said("held by UnsavedState=never")
     host.look_again()
     assert host.written() == host.expected and host.restarts() == 0
+
+
+# --- its events ---
+
+def test_events_need_no_process(host):
+    host.run_live()
+    host.wait_idle()
+    assert any("/events" in path for path in host.engine.requests)
+    assert set(host.children().values()) == {"ecs-authd-watch"}
+
+
+def test_engine_whose_backlog_is_full(host):
+    """A blocking connect() would wait there for ever, and the loop with it."""
+    host.variables["WATCHDOG_USEC"] = "400000"
+    host.run_live()
+    host.engine.stop()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(host.engine.socket))
+        server.listen(0)
+        clients = fill_backlog(host.engine.socket)
+        # The daemon connects again one second after the end, and two seconds later.
+        n = host.notify.count("WATCHDOG=1")
+        wait_for(lambda: host.notify.count("WATCHDOG=1") > n + 4 / 0.2, 12, "the loop runs for 4 s", host.seen)
+        host.login()
+        host.wait_written(seconds=1)
+        for client in clients:
+            client.close()
+    host.engine.start()
+    host.look_again()
+    host.wait_live()
+
+
+def fill_backlog(path):
+    clients = []
+    while True:
+        client = socket.socket(socket.AF_UNIX)
+        client.setblocking(False)
+        clients.append(client)
+        try:
+            client.connect(str(path))
+        except BlockingIOError:
+            return clients
+
+
+def test_engine_floods(host):
+    """More events than a reader can take: they cost a few observations a second, and no core."""
+    host.engine.floods = True
+    daemon = host.run_live()
+    begin, cpu, n = time.monotonic(), cpu_seconds(host), observations(host)
+    wait_for(lambda: observations(host) >= n + 5, 10, "the agent is observed again", host.seen)
+    took = time.monotonic() - begin
+    assert took > 5 * 0.3 - 0.3
+    assert cpu_seconds(host) - cpu < took / 4
+    host.login()
+    host.wait_written(seconds=1)
+    assert daemon.stop(seconds=2) == 0
+
+
+def observations(host):
+    return host.engine.requests.count("/_ping")
+
+
+def cpu_seconds(host):
+    """Of the processes that stay."""
+    pids = [host.daemon.pid] + [pid for pid, name in host.children().items() if name != "ecs-authd-job"]
+    stats = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split() for pid in pids]
+    return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")

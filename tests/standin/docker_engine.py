@@ -66,6 +66,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.flush()
         seen = len(engine.events)
+        while engine.floods and engine.server:
+            self.wfile.write(b"1000\r\n" + b"\n" * 0x1000 + b"\r\n")
         while engine.wait_event(seen):
             event = json.dumps(engine.events[seen]).encode() + b"\n"
             seen += 1
@@ -102,6 +104,7 @@ class DockerEngine:
         self.api_version = "1.41"
         self.minimum_api_version = "1.12"
         self.misbehaves = None
+        self.floods = False  # with events
         self.released = threading.Event()  # lets go of those who hang
         self.containers = {}  # by name, as "docker inspect" shows them
         self.requests = []

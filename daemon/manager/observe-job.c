@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "jobs/observe-job.h"
+#include "manager/observe-job.h"
 
 #include "process/worker.h"
 
