@@ -110,7 +110,7 @@ def test_docker_login_to_a_store(sound, registry, helper):
     """The store has nothing for the registry yet."""
     helper.program.write_text(STORE)
     put(sound, registry, {"credHelpers": {"REGISTRY": helper.name}})
-    command = re.search("none are used. Run '(docker login)' for it", texts(sound)).group(1)
+    command = re.search(r"none are used. Run '(docker login) \S+'", texts(sound)).group(1)
     docker(sound, registry, f"{command} {registry.name}")
     try:
         assert "none are used" not in texts(sound)
