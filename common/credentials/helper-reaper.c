@@ -19,7 +19,7 @@ enum {
 
 /* The pipes and the socket between us and the two processes: [0] is our end. */
 typedef struct Lines {
-        int control[2], in[2], out[2], err[2];
+        int control[2], in[2], out[2];
 } Lines;
 
 /* What bounds us is not meant for it: Go and Python programs reserve much. */
@@ -30,6 +30,18 @@ static void unbound_memory(void) {
                 limit.rlim_cur = limit.rlim_max;
                 (void) setrlimit(RLIMIT_DATA, &limit);
         }
+}
+
+static int direct_stderr(void) {
+        int null;
+
+        if (isatty(STDERR_FILENO)) {
+                /* A process of the background that writes to its terminal may be stopped for it ("stty tostop"). */
+                (void) signal(SIGTTOU, SIG_IGN);
+                return 0;
+        }
+        null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        return null < 0 ? null : dup2(null, STDERR_FILENO);
 }
 
 static _Noreturn void run_program(const Lines *l, pid_t reaper, char *const *arguments, char *const *environment) {
@@ -46,8 +58,7 @@ static _Noreturn void run_program(const Lines *l, pid_t reaper, char *const *arg
         (void) sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
 
-        if (dup2(l->in[1], STDIN_FILENO) < 0 || dup2(l->out[1], STDOUT_FILENO) < 0 ||
-            dup2(l->err[1], STDERR_FILENO) < 0)
+        if (dup2(l->in[1], STDIN_FILENO) < 0 || dup2(l->out[1], STDOUT_FILENO) < 0 || direct_stderr() < 0)
                 _exit(REAPER_EXIT_NOT_RUN);
         (void) close_range(STDERR_FILENO + 1, ~0U, 0);
 
@@ -173,14 +184,14 @@ static int open_lines(Lines *l) {
                 return negative_errno();
         l->in[0] = in[1];
         l->in[1] = in[0];
-        if (pipe2(l->out, O_CLOEXEC) < 0 || pipe2(l->err, O_CLOEXEC) < 0 || fcntl(l->in[0], F_SETFL, O_NONBLOCK) < 0 ||
-            fcntl(l->out[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(l->err[0], F_SETFL, O_NONBLOCK) < 0)
+        if (pipe2(l->out, O_CLOEXEC) < 0 || fcntl(l->in[0], F_SETFL, O_NONBLOCK) < 0 ||
+            fcntl(l->out[0], F_SETFL, O_NONBLOCK) < 0)
                 return negative_errno();
         return 0;
 }
 
 static void close_lines(const Lines *l, unsigned end) {
-        const int fds[] = {l->control[end], l->in[end], l->out[end], l->err[end]};
+        const int fds[] = {l->control[end], l->in[end], l->out[end]};
 
         for (size_t i = 0; i < ELEMENTSOF(fds); i++)
                 if (fds[i] >= 0)
@@ -188,7 +199,7 @@ static void close_lines(const Lines *l, unsigned end) {
 }
 
 int reaper_start(char *const *arguments, char *const *environment, Reaper *ret) {
-        Lines l = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
+        Lines l = {{-1, -1}, {-1, -1}, {-1, -1}};
         pid_t pid = -1;
         int r;
 
@@ -205,7 +216,7 @@ int reaper_start(char *const *arguments, char *const *environment, Reaper *ret) 
                 close_lines(&l, 0);
                 return r;
         }
-        *ret = (Reaper){.pid = pid, .control = l.control[0], .in = l.in[0], .out = l.out[0], .err = l.err[0]};
+        *ret = (Reaper){.pid = pid, .control = l.control[0], .in = l.in[0], .out = l.out[0]};
         return 0;
 }
 
@@ -248,7 +259,6 @@ static void reaper_close(Reaper *g) {
         (void) close(g->control);
         closep(&g->in);
         closep(&g->out);
-        closep(&g->err);
         *g = REAPER_NONE;
 }
 

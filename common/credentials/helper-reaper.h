@@ -17,17 +17,18 @@ enum {
 typedef struct Reaper {
         pid_t pid;    /* 0: there is none (any more) */
         int control;  /* readable when there is a status, or the reaper has ended */
-        int in;       /* standard input of the program; the three are ours to close */
-        int out, err; /* what it writes; not blocking */
+        int in;       /* standard input of the program; the two are ours to close */
+        int out;      /* what it writes; not blocking */
 } Reaper;
 
 #define REAPER_NONE                                           \
         (Reaper) {                                            \
-                .control = -1, .in = -1, .out = -1, .err = -1 \
+                .control = -1, .in = -1, .out = -1 \
         }
 
 /* arguments[0] is looked for on the PATH of environment. The program may use as much memory as the hard limit allows
- * (RLIMIT_DATA), whatever ours is. */
+ * (RLIMIT_DATA), whatever ours is. It writes its standard error to our terminal, or, if ours is not a terminal, to
+ * /dev/null: a helper may print a secret there, and others may read our log. */
 int reaper_start(char *const *arguments, char *const *environment, Reaper *ret);
 
 /* The program's status as wait(2) has it, once it has ended. What it has left running goes on until reaper_end(), as

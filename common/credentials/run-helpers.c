@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/run-helpers.h"
 
-#include <openssl/crypto.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -11,11 +10,9 @@
 #include "base/secret.h"
 #include "credentials/helper-reaper.h"
 #include "credentials/helper-environment.h"
-#include "credentials/helper-stderr.h"
 
 enum {
-        COMPLAINT_READS_MAX = 256, /* more than a pipe holds */
-        FDS_EACH = 4,
+        FDS_EACH = 3,
 };
 
 #define POLL_MAX_USEC (3600 * USEC_PER_SEC)
@@ -29,9 +26,6 @@ typedef struct Running {
         Reaper reaper;
         size_t written;
         uint64_t deadline_usec;
-        char complaints[1024]; /* the end of its standard error */
-        size_t n_complaints;
-        bool complaints_cut;
 } Running;
 
 static bool is_helper_name(const char *s) {
@@ -103,24 +97,6 @@ static int collect(Running *r) {
         return 1;
 }
 
-/* The same for its standard error, of which the end is kept. */
-static int listen_to(Running *r) {
-        const size_t room = sizeof(r->complaints);
-        char buffer[sizeof(r->complaints)];
-        ssize_t n = read(r->reaper.err, buffer, sizeof(buffer));
-        size_t keep;
-
-        if (n <= 0)
-                return is_passing(n) ? 1 : 0;
-        keep = r->n_complaints + (size_t) n <= room ? r->n_complaints : room - (size_t) n;
-        r->complaints_cut = r->complaints_cut || keep < r->n_complaints;
-        memmove(r->complaints, r->complaints + r->n_complaints - keep, keep);
-        memcpy(r->complaints + keep, buffer, (size_t) n);
-        r->n_complaints = keep + (size_t) n;
-        OPENSSL_cleanse(buffer, (size_t) n);
-        return 1;
-}
-
 /* error not negative: it has ended by itself, and its status decides. */
 static void finish(Running *r, int error, int status) {
         HelperCall *call = r->call;
@@ -129,15 +105,12 @@ static void finish(Running *r, int error, int status) {
         if (call->error < 0) {
                 call->output = secret_free_sized(call->output, call->size);
                 call->size = 0;
-                call->complaint = helper_complaint(r->complaints, r->n_complaints, !r->complaints_cut);
         }
         if (error < 0)
                 reaper_kill(&r->reaper);
 
-        OPENSSL_cleanse(r->complaints, sizeof(r->complaints));
         close_end(&r->reaper.in);
         close_end(&r->reaper.out);
-        close_end(&r->reaper.err);
         r->call = NULL;
 }
 
@@ -153,9 +126,6 @@ static void take_end(Running *r, int status) {
 
         while (more > 0 && has_more(r->reaper.out))
                 more = collect(r);
-        for (unsigned i = 0; i < COMPLAINT_READS_MAX && has_more(r->reaper.err); i++)
-                if (listen_to(r) == 0)
-                        break;
         finish(r, more, status);
 }
 
@@ -170,14 +140,12 @@ static void attend(Running *r, const struct pollfd *fds) {
         /* One that has closed its output had its time, too. */
         if (more == 0)
                 close_end(&r->reaper.out);
-        if (fds[2].revents != 0 && listen_to(r) == 0)
-                close_end(&r->reaper.err);
         if (more < 0) {
                 finish(r, more, 0);
                 return;
         }
 
-        e = fds[3].revents != 0 || late ? reaper_status(&r->reaper, &status) : -EAGAIN;
+        e = fds[2].revents != 0 || late ? reaper_status(&r->reaper, &status) : -EAGAIN;
         if (e == 0)
                 take_end(r, status);
         else if (e != -EAGAIN)
@@ -200,8 +168,7 @@ static bool attend_all(Running running[static HELPER_PARALLEL_MAX]) {
                         continue;
                 fds[FDS_EACH * n] = (struct pollfd){.fd = r->reaper.in, .events = POLLOUT};
                 fds[FDS_EACH * n + 1] = (struct pollfd){.fd = r->reaper.out, .events = POLLIN};
-                fds[FDS_EACH * n + 2] = (struct pollfd){.fd = r->reaper.err, .events = POLLIN};
-                fds[FDS_EACH * n + 3] = (struct pollfd){.fd = r->reaper.control, .events = POLLIN};
+                fds[FDS_EACH * n + 2] = (struct pollfd){.fd = r->reaper.control, .events = POLLIN};
                 if (r->deadline_usec < next)
                         next = r->deadline_usec;
                 busy[n++] = r;
@@ -236,8 +203,6 @@ static int begin(Running *r, HelperCall *call, char *const *environment, uint64_
         r->call = call;
         r->written = 0;
         r->deadline_usec = clock_monotonic_usec() + timeout_usec;
-        r->n_complaints = 0;
-        r->complaints_cut = false;
         return 0;
 }
 
@@ -301,7 +266,6 @@ void helper_calls_done(HelperCall *calls, size_t n_calls) {
         for (size_t i = 0; i < n_calls; i++) {
                 calls[i].output = secret_free_sized(calls[i].output, calls[i].size);
                 calls[i].size = 0;
-                free(STEAL_POINTER(calls[i].complaint));
         }
 }
 

@@ -27,8 +27,6 @@ typedef struct HelperCall {
         int error;
         char *output; /* NUL-terminated, wiped by helper_calls_done() */
         size_t size;
-        char *complaint; /* of one that failed: its last line on standard error, without secrets (helper-stderr.h);
-                            NULL: it had nothing to say */
 } HelperCall;
 
 /* Makes all the calls, at most HELPER_PARALLEL_MAX at a time, each for at most timeout_usec. environment: the words of

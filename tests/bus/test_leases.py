@@ -4,8 +4,11 @@ failure with a pause; and never because something else woke the daemon."""
 
 import json
 import os
+import pty
 import re
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from bus_host import OTHERS, REGISTRY, USER
@@ -147,7 +150,7 @@ def test_failure_and_recovery(host, helper):
     first, second, third = helper.calls()[:3]
     assert 3.7 < second - first < 6.5 and 7.4 < third - second < 12
     result = host.run_verb("apply")
-    assert result.returncode == 1 and "no luck" in result.stderr, result.stderr
+    assert result.returncode == 1 and "docker-credential-" + helper.name in result.stderr, result.stderr
     assert writes(host) == 0 and host.restarts() == 0
     helper.stops("fail", REGISTRY)
     host.daemon.hang_up()
@@ -155,6 +158,38 @@ def test_failure_and_recovery(host, helper):
     host.wait_live()
     wait_state(host, "live")
     assert host.restarts() == 1 and writes(host) == 1
+
+
+def test_stderr_of_a_helper_is_kept_nowhere(host, helper):
+    """The service cannot know which parts of it are secret."""
+    secret = "swordfish-7"
+    helper.does("fail", REGISTRY, f"cannot log in as {USER} with {secret}\n")
+    host.credentials.replace(config(helper))
+    host.run()
+    wait_state(host, "problem")
+    host.daemon.wait_said(r"By hand \(this prints the secret\): echo ")
+    assert host.run_verb("apply").returncode == 1
+    files = [host.daemon.log, *(path for name in ("state", "run") for path in (host.directory / name).rglob("*"))]
+    assert host.directory / "state/leases" in files and host.directory / "run/status.json" in files
+    for path in filter(Path.is_file, files):
+        assert secret.encode() not in path.read_bytes(), path
+    assert secret not in host.notify.text() and secret not in host.run_verb("status").stdout
+
+
+@pytest.mark.parametrize("verb", [("apply",), ("apply", "--dry-run"), ("render",), ("check",)], ids=" ".join)
+def test_stderr_of_a_helper_goes_to_the_terminal(host, helper, verb):
+    """To no file or pipe that stderr may be instead: others may read that."""
+    helper.does("fail", REGISTRY, "with its own words\n")
+    host.credentials.replace(config(helper))
+    assert "with its own words" not in host.run_verb(*verb).stderr
+    terminal, theirs = pty.openpty()
+    with os.fdopen(theirs, "wb", buffering=0) as theirs:
+        theirs.write(b"begin\n")  # so that there is something to read
+        subprocess.run(host.arguments(*verb), env=host.environment(), check=False, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=theirs, timeout=30)
+        said = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert "with its own words" in said, said
 
 
 def test_failure_when_due(host, helper):
