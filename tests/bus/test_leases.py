@@ -6,6 +6,8 @@ import json
 import os
 import pty
 import re
+import select
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -190,6 +192,47 @@ def test_stderr_of_a_helper_goes_to_the_terminal(host, helper, verb):
         said = os.read(terminal, 65536).decode()
     os.close(terminal)
     assert "with its own words" in said, said
+
+
+@pytest.fixture(name="escaped")
+def make_escaped(helper):
+    """The helper hangs. A process of it, which has a session of its own and no parent, holds this pipe open."""
+    path = helper.directory / f"escape-{REGISTRY}"
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    yield pipe
+    os.close(pipe)
+
+
+def children_of(pid):
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return ""
+
+
+def hear(pipe):
+    assert select.select([pipe], [], [], 20)[0]
+    return os.read(pipe, 100)
+
+
+def test_nothing_is_left_of_a_killed_job(host, helper, escaped):
+    host.credentials.replace(config(helper))
+    host.run(Credentials_HelperTimeoutSec="60s")
+    assert hear(escaped) == b"runs\n"
+    helper.stops("escape", REGISTRY)
+    [job] = [pid for pid in host.children() if children_of(pid)]
+    os.kill(job, signal.SIGKILL)
+    assert hear(escaped) == b""
+
+
+def test_nothing_is_left_of_a_killed_apply(host, helper, escaped):
+    """Neither its job nor apply itself is there to end anything."""
+    host.credentials.replace(config(helper))
+    with host.start_verb("apply", Credentials_HelperTimeoutSec="60s") as apply:
+        assert hear(escaped) == b"runs\n"
+        apply.kill()
+    assert hear(escaped) == b""
 
 
 def test_failure_when_due(host, helper):

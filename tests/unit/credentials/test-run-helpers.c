@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -19,20 +21,30 @@
 #define LONG (20 * USEC_PER_SEC)
 #define SHORT (300 * USEC_PER_MSEC)
 
-/* How often helper_run() has looked; whether a signal comes every other time; and how often it does not see yet that a
- * helper, with all its output in the pipe, has ended. */
-static unsigned polls, blind;
-static bool interrupted;
-static bool unhurried; /* what it looks for, it looks for when a helper has ended */
+/* The test and the process that runs the programs share this. */
+static struct Shared {
+        unsigned polls;
+        bool interrupted; /* a signal comes at every other poll(2) */
+        unsigned blind;   /* polls that do not see yet that a helper, with all its output in the pipe, has ended */
+        bool unhurried;   /* poll(2) returns when a helper has ended */
+        /* A clock of our own, if not 0: reading it takes a microsecond, and poll(2) waits for no real time. */
+        uint64_t clock;
+        int read_error;    /* of the next read(2), in spite of what poll(2) has said */
+        unsigned n_killed; /* programs that were killed with their group */
+} * shared;
 
-/* A clock of our own, where it is not 0: a look at it takes a microsecond, and nobody waits for what poll(2) would. */
-static uint64_t clock_of_ours;
+/* The descriptors of the reaper come first. */
+enum {
+        CHILDREN = 1,
+        OUTPUT = 3,
+        FDS_MIN = 4,
+};
 
 int clock_gettime(clockid_t clock, struct timespec *ret) {
-        if (clock_of_ours == 0)
+        if (!shared || shared->clock == 0)
                 return (int) syscall(SYS_clock_gettime, clock, ret);
-        clock_of_ours++;
-        *ret = (struct timespec){(time_t) (clock_of_ours / USEC_PER_SEC), (long) (clock_of_ours % USEC_PER_SEC) * 1000};
+        shared->clock++;
+        *ret = (struct timespec){(time_t) (shared->clock / USEC_PER_SEC), (long) (shared->clock % USEC_PER_SEC) * 1000};
         return 0;
 }
 
@@ -43,47 +55,55 @@ static int look(struct pollfd *fds, nfds_t n, int timeout) {
 int poll(struct pollfd *fds, nfds_t n, int timeout) {
         int r;
 
-        polls++;
-        if (interrupted && polls % 2 == 0) {
+        shared->polls++;
+        if (shared->interrupted && shared->polls % 2 == 0) {
                 errno = EINTR;
                 return -1;
         }
-        if (clock_of_ours > 0 && n >= 3) {
+        if (shared->clock > 0 && n >= FDS_MIN) {
                 r = look(fds, n, 0);
-                clock_of_ours += r == 0 ? (uint64_t) timeout * USEC_PER_MSEC : 0;
+                shared->clock += r == 0 ? (uint64_t) timeout * USEC_PER_MSEC : 0;
                 return r;
         }
-        if (unhurried && n >= 3)
-                assert_int_equal(look(&fds[2], 1, 20000), 1);
+        if (shared->unhurried && n >= FDS_MIN)
+                (void) look(&fds[CHILDREN], 1, 20000);
         r = look(fds, n, timeout);
-        if (blind > 0 && n >= 3) {
-                (void) fcntl(fds[1].fd, F_SETPIPE_SZ, 1024 * 1024);
-                assert_int_equal(look(&fds[2], 1, 20000), 1);
+        if (shared->blind > 0 && n >= FDS_MIN) {
+                (void) fcntl(fds[OUTPUT].fd, F_SETPIPE_SZ, 1024 * 1024);
+                (void) look(&fds[CHILDREN], 1, 20000);
                 r = look(fds, n, timeout);
-                blind--;
-                fds[2].revents = 0;
+                shared->blind--;
+                fds[CHILDREN].revents = 0;
         }
         return r;
 }
 
-/* What comes of the next read(2), in spite of what poll(2) has said. */
-static int read_error;
-
 ssize_t read(int fd, void *buffer, size_t size) {
-        if (read_error != 0) {
-                errno = read_error;
-                read_error = 0;
+        if (shared->read_error != 0 && size > sizeof(struct signalfd_siginfo)) {
+                errno = shared->read_error;
+                shared->read_error = 0;
                 return -1;
         }
         return readv(fd, &(struct iovec){buffer, size}, 1);
 }
 
-/* Programs that were told to end; their number may be another's by now if they had ended. */
-static unsigned ended;
+/* The number of a program that has been waited for may be another's by now. */
+int kill(pid_t pid, int signal) {
+        shared->n_killed += pid < -1;
+        return (int) syscall(SYS_kill, pid, signal);
+}
 
-ssize_t send(int fd, const void *buffer, size_t size, int flags) {
-        ended++;
-        return sendto(fd, buffer, size, flags, NULL, 0);
+/* Pages of the answers that are in memory when helper_run() has read them. */
+static size_t n_pages;
+
+int munmap(void *start, size_t size) {
+        const size_t n = (size + 4095) / 4096;
+        unsigned char *resident = size > HELPER_OUTPUT_MAX ? calloc(1, n) : NULL;
+
+        for (size_t i = 0; resident && mincore(start, size, resident) == 0 && i < n; i++)
+                n_pages += resident[i] & 1;
+        free(resident);
+        return (int) syscall(SYS_munmap, start, size);
 }
 
 /* Programs go where a helper's PATH looks; root owns it, so these tests are for root. */
@@ -103,6 +123,9 @@ static void install(const char *name, const char *script, mode_t mode) {
 }
 
 static int set_up(void **state _unused_) {
+        shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (shared == MAP_FAILED)
+                return -1;
         if (geteuid() != 0)
                 return 0;
         install("unit-good",
@@ -187,9 +210,9 @@ static void test_answer(void **state _unused_) {
         _cleanup_secret_ char *username = NULL, *secret = NULL;
         HelperCall c;
 
-        ended = 0;
+        shared->n_killed = 0;
         c = call("unit-good", LONG);
-        assert_int_equal(ended, 0);
+        assert_int_equal(shared->n_killed, 0);
         assert_int_equal(c.error, 0);
         assert_int_equal(helper_parse_get(c.output, &username, &secret), 0);
         assert_string_equal(username, "user");
@@ -203,11 +226,11 @@ static void test_answer(void **state _unused_) {
 static void test_ends_before_its_output(void **state _unused_) {
         HelperCall c;
 
-        ended = 0;
-        unhurried = true;
+        shared->n_killed = 0;
+        shared->unhurried = true;
         c = call("unit-open", LONG);
-        unhurried = false;
-        assert_int_equal(ended, 0);
+        shared->unhurried = false;
+        assert_int_equal(shared->n_killed, 0);
         assert_int_equal(c.error, 0);
         assert_string_equal(c.output, "{}\n");
         helper_calls_done(&c, 1);
@@ -217,18 +240,18 @@ static void test_ends_before_its_output(void **state _unused_) {
 static void test_rests_until_the_time_limit(void **state _unused_) {
         HelperCall c;
 
-        polls = 0;
+        shared->polls = 0;
         c = call("unit-good", 2 * 3600 * USEC_PER_SEC);
         assert_int_equal(c.error, 0);
-        unit_assert_in_range(polls, 1, 20);
+        unit_assert_in_range(shared->polls, 1, 20);
         helper_calls_done(&c, 1);
 
-        polls = 0;
-        clock_of_ours = USEC_PER_SEC;
+        shared->polls = 0;
+        shared->clock = USEC_PER_SEC;
         c = call("unit-hang", SHORT + 500);
-        clock_of_ours = 0;
+        shared->clock = 0;
         assert_int_equal(c.error, -ETIMEDOUT);
-        unit_assert_in_range(polls, 1, 20);
+        unit_assert_in_range(shared->polls, 1, 20);
         helper_calls_done(&c, 1);
 }
 
@@ -239,9 +262,9 @@ static void test_reads_that_fail(void **state _unused_) {
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 HelperCall c;
 
-                read_error = table[i][0];
+                shared->read_error = table[i][0];
                 c = call("unit-good", LONG);
-                assert_int_equal(read_error, 0);
+                assert_int_equal(shared->read_error, 0);
                 assert_int_equal(c.error, table[i][1]);
                 assert_int_equal(c.output != NULL, c.error == 0);
                 helper_calls_done(&c, 1);
@@ -271,6 +294,19 @@ static void test_failures(void **state _unused_) {
         }
 }
 
+/* Many helpers that write too much take no more memory than a few. */
+static void test_memory_of_floods(void **state _unused_) {
+        HelperCall calls[2 * HELPER_PARALLEL_MAX];
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                calls[i] = (HelperCall){.helper = "unit-long", .verb = "get", .input = "x"};
+        n_pages = 0;
+        run_helpers(calls, ELEMENTSOF(calls), LONG);
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++)
+                assert_int_equal(calls[i].error, -EFBIG);
+        unit_assert_in_range((int64_t) n_pages, ELEMENTSOF(calls), 3 * ELEMENTSOF(calls));
+}
+
 /* Of 127 characters at the most. */
 static void test_length_of_a_name(void **state _unused_) {
         char name[129] = "";
@@ -289,9 +325,9 @@ static void test_length_of_a_name(void **state _unused_) {
 static void test_signals(void **state _unused_) {
         HelperCall c;
 
-        interrupted = true;
+        shared->interrupted = true;
         c = call("unit-mute", SHORT);
-        interrupted = false;
+        shared->interrupted = false;
         assert_int_equal(c.error, -ETIMEDOUT);
         helper_calls_done(&c, 1);
 }
@@ -300,9 +336,9 @@ static void test_signals(void **state _unused_) {
 static void test_too_long_and_at_its_end(void **state _unused_) {
         HelperCall c;
 
-        blind = HELPER_OUTPUT_MAX / 4096 - 1;
+        shared->blind = 1;
         c = call("unit-long", LONG);
-        assert_int_equal(blind, 0);
+        assert_int_equal(shared->blind, 0);
         assert_int_equal(c.error, -EFBIG);
         assert_null(c.output);
         helper_calls_done(&c, 1);
@@ -327,10 +363,10 @@ static void test_one_that_does_not_read(void **state _unused_) {
 
         assert_non_null(much);
         memset(much, 'x', 99999); /* more than the pipe takes */
-        polls = 0;
+        shared->polls = 0;
         run_helpers(&c, 1, LONG);
         assert_int_equal(c.error, 0);
-        unit_assert_in_range(polls, 1, 30); /* it is not tried time and again */
+        unit_assert_in_range(shared->polls, 1, 30); /* it is not tried time and again */
         helper_calls_done(&c, 1);
 }
 
@@ -746,6 +782,7 @@ int main(void) {
                 cmocka_unit_test(test_rests_until_the_time_limit),
                 cmocka_unit_test(test_reads_that_fail),
                 cmocka_unit_test(test_failures),
+                cmocka_unit_test(test_memory_of_floods),
                 cmocka_unit_test(test_length_of_a_name),
                 cmocka_unit_test(test_signals),
                 cmocka_unit_test(test_too_long_and_at_its_end),
