@@ -304,6 +304,20 @@ static void test_end_that_takes_long(void **state _unused_) {
         }
 }
 
+static void work_until_given_up(const Reaper *r, const void *context _unused_) {
+        struct pollfd p = {.fd = r->caller, .events = POLLRDHUP};
+
+        (void) start("exec sleep 1000");
+        CHECK(poll(&p, 1, 20000) == 1);
+}
+
+/* A reaper that is late, and does not hang, is told to end, and nothing of it is left. */
+static void test_late_work(void **state _unused_) {
+        assert_int_equal(reaper_run(work_until_given_up, NULL, clock_monotonic_usec() + 100 * USEC_PER_MSEC),
+                         -ETIMEDOUT);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
 /* A reaper has all of its files, or leaves nothing behind. */
 static void test_no_file_left(void **state _unused_) {
         const unsigned before = unit_count_open_files();
@@ -381,6 +395,7 @@ int main(void) {
                 cmocka_unit_test(test_status_where_children_are_ignored),
                 cmocka_unit_test(test_sees_the_end_at_once),
                 cmocka_unit_test(test_end_that_takes_long),
+                cmocka_unit_test(test_late_work),
                 cmocka_unit_test(test_no_file_left),
                 cmocka_unit_test(test_no_more_processes),
                 cmocka_unit_test(test_reaper_that_cannot_watch),
