@@ -34,7 +34,9 @@ FIXES = {
          (BUS + "test_a_file_that_others_can_change", BUS + "test_settings_that_others_can_change")),
     ],
     "common/credentials/ask-helpers.c": [
-        ("By hand: echo %s | docker-credential-%s get", "the command shows the helper's error", LOGIN + "test_a_helper_by_hand"),
+        ("By hand (this prints the secret): echo %s | docker-credential-%s get", "the command shows the helper's error",
+         LOGIN + "test_a_helper_by_hand"),
+        ("By hand: docker-credential-%s list", "the command shows the store's error", LOGIN + "test_a_store_by_hand"),
         ("have it give tokens that last longer, or raise HelperLifetime=", "set HelperLifetime=", LOGIN + "test_a_lifetime_that_is_too_short"),
         ("Take registries out of it, or set Exclude=", "edit the file; set Exclude=", LOGIN + "test_too_many_registries_of_helpers"),
     ],

@@ -26,11 +26,9 @@ static void note_next(HelperRound *round, int64_t when) {
                 round->next = when;
 }
 
-static int fail(const HelperRound *round, Lease *lease, int error, const char *complaint) {
-        int r = lease_failed(lease, error, complaint, round->now + round->took);
-
+static void fail(const HelperRound *round, Lease *lease, int error) {
+        lease_failed(lease, error, round->now + round->took);
         lease->asked = round->now;
-        return r;
 }
 
 static void answered(const CredentialSettings *settings, const HelperRound *round, Lease *lease, const Digest *digest,
@@ -125,16 +123,18 @@ static int take_list(const CredentialSettings *settings, HelperRound *round, con
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                return fail(round, lease, r, call->complaint);
-        answered(settings, round, lease, &none, 0);
+                fail(round, lease, r);
+        else
+                answered(settings, round, lease, &none, 0);
         return 0;
 }
 
 static void explain_store(const CredentialStore *store, const Lease *lease, Problems *problems) {
         problems_add(problems, LOG_ERR,
-                     "%s: docker-credential-%s list: %s%s%s; the entries that the environment file has stay%s",
-                     store->source, store->helper, helper_strerror(lease->error),
-                     str_empty(lease->complaint) ? "" : ": ", lease->complaint, helper_network_hint(lease->error));
+                     "%s: docker-credential-%s list: %s; the entries that the environment file has stay%s. By hand: "
+                     "docker-credential-%s list",
+                     store->source, store->helper, helper_strerror(lease->error), helper_network_hint(lease->error),
+                     store->helper);
 }
 
 static bool store_is_due(const HelperRound *round, const Lease *lease) {
@@ -210,10 +210,10 @@ static void explain_failure(const Credential *c, const Lease *lease, Problems *p
         }
 
         problems_add(problems, lease->error == -ENOKEY ? LOG_WARNING : LOG_ERR,
-                     "%s: the credentials of %s from docker-credential-%s: %s%s%s; %s%s. By hand: echo %s | "
-                     "docker-credential-%s get",
-                     c->source, c->key, c->helper, explain_error(lease->error), str_empty(lease->complaint) ? "" : ": ",
-                     lease->complaint, consequence, helper_network_hint(lease->error), c->key, c->helper);
+                     "%s: the credentials of %s from docker-credential-%s: %s; %s%s. By hand (this prints the secret): "
+                     "echo %s | docker-credential-%s get",
+                     c->source, c->key, c->helper, explain_error(lease->error), consequence,
+                     helper_network_hint(lease->error), c->key, c->helper);
 }
 
 static void warn_of_short_lease(const Credential *c, const Lease *lease, Problems *problems) {
@@ -278,8 +278,10 @@ static int conclude(const CredentialSettings *settings, const HelperRound *round
                 lease->error = r;
                 return 0;
         }
-        if (r < 0)
-                return fail(round, lease, r, call->complaint);
+        if (r < 0) {
+                fail(round, lease, r);
+                return 0;
+        }
 
         r = credential_digest(c, round->key, &digest);
         if (r < 0)

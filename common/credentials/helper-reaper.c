@@ -13,16 +13,15 @@
 #include "base/clock.h"
 
 enum {
-        END_WAIT_MSEC = 1000,
-        LOOK_AGAIN_MSEC = 20,
+        POLL_MAX_MSEC = 3600 * 1000, /* a timeout of years does not fit an int */
+        KILL_AGAIN_MSEC = 20,
 };
 
-/* The pipes and the socket between us and the two processes: [0] is our end. */
-typedef struct Lines {
-        int control[2], in[2], out[2], err[2];
-} Lines;
+#define END_WAIT_USEC (1 * USEC_PER_SEC)
 
-/* What bounds us is not meant for it: Go and Python programs reserve much. */
+/* --- the programs --- */
+
+/* Our own bound is not meant for the program: Go and Python programs reserve much. */
 static void unbound_memory(void) {
         struct rlimit limit;
 
@@ -32,22 +31,28 @@ static void unbound_memory(void) {
         }
 }
 
-static _Noreturn void run_program(const Lines *l, pid_t reaper, char *const *arguments, char *const *environment) {
+static void reset_signals(void) {
         sigset_t none;
 
+        for (int s = 1; s < NSIG; s++)
+                (void) signal(s, SIG_DFL);
+        /* The terminal may stop a background process that writes to it ("stty tostop"). */
+        if (isatty(STDERR_FILENO))
+                (void) signal(SIGTTOU, SIG_IGN);
+        (void) sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void run_program(int in, int out, pid_t reaper, char *const *arguments, char *const *environment) {
         /* A group of its own, so that no signal for it reaches others, and the other way round. */
         (void) setpgid(0, 0);
-        /* Were the reaper killed, it at least would end. */
+        /* If the reaper is killed, at least the program ends. */
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != reaper)
                 _exit(REAPER_EXIT_NOT_RUN);
         unbound_memory();
-        for (int s = 1; s < NSIG; s++)
-                (void) signal(s, SIG_DFL);
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+        reset_signals();
 
-        if (dup2(l->in[1], STDIN_FILENO) < 0 || dup2(l->out[1], STDOUT_FILENO) < 0 ||
-            dup2(l->err[1], STDERR_FILENO) < 0)
+        if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
                 _exit(REAPER_EXIT_NOT_RUN);
         (void) close_range(STDERR_FILENO + 1, ~0U, 0);
 
@@ -56,7 +61,50 @@ static _Noreturn void run_program(const Lines *l, pid_t reaper, char *const *arg
         _exit(errno == ENOENT ? REAPER_EXIT_NOT_FOUND : REAPER_EXIT_NOT_RUN);
 }
 
-/* The reaper's own children: the program, and whatever below it has lost its parent. */
+int reaper_start(char *const *arguments, char *const *environment, Program *ret) {
+        _cleanup_close_ int in = -1, their_in = -1, out = -1, their_out = -1;
+        pid_t self = getpid(), pid;
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return negative_errno();
+        their_in = fds[0];
+        in = fds[1];
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return negative_errno();
+        out = fds[0];
+        their_out = fds[1];
+        if (fcntl(in, F_SETFL, O_NONBLOCK) < 0 || fcntl(out, F_SETFL, O_NONBLOCK) < 0)
+                return negative_errno();
+
+        pid = fork();
+        if (pid < 0)
+                return negative_errno();
+        if (pid == 0)
+                run_program(their_in, their_out, self, arguments, environment);
+        (void) setpgid(pid, pid); /* both sides: whoever comes first */
+        *ret = (Program){.pid = pid, .in = steal_fd(&in), .out = steal_fd(&out)};
+        return 0;
+}
+
+pid_t reaper_collect(const Reaper *r, int *ret_status) {
+        struct signalfd_siginfo si;
+        pid_t pid;
+
+        /* Before waitpid(2): a child that ends after that makes it readable again. */
+        (void) !read(r->children, &si, sizeof(si));
+        pid = waitpid(-1, ret_status, WNOHANG);
+        return pid < 0 ? negative_errno() : pid;
+}
+
+void reaper_kill(const Program *p) {
+        (void) kill(p->pid, SIGKILL);
+        (void) kill(-p->pid, SIGKILL);
+}
+
+/* --- the reaper --- */
+
+/* The reaper's own children: the programs, and every process below them that has lost its parent. */
 static void kill_children(void) {
         _cleanup_fclose_ FILE *f = fopen("/proc/thread-self/children", "re");
         char word[32];
@@ -69,211 +117,109 @@ static void kill_children(void) {
         }
 }
 
-/* Collects children that have ended, and tells of the program when it is among them. False: there are no others. */
-static bool reap(int control, pid_t program) {
-        int status;
+/* A process that loses its parent by this becomes our child, and is killed next. */
+static void kill_all(const Reaper *r) {
+        struct pollfd p = {.fd = r->children, .events = POLLIN};
         pid_t pid;
+        int status;
 
-        while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-                if (pid == program)
-                        (void) send(control, &status, sizeof(status), MSG_NOSIGNAL);
-        return pid == 0 || errno != ECHILD;
-}
-
-/* One each time: whoever sends more without an end does not keep us from the rest. */
-static void drain(int fd) {
-        struct signalfd_siginfo si;
-
-        (void) !read(fd, &si, sizeof(si));
-}
-
-/* Whoever loses its parent by this comes to us, and is next. */
-static void end_all(int control, int children, pid_t program) {
-        struct pollfd fd = {.fd = children, .events = POLLIN};
-
-        (void) kill(-program, SIGKILL);
-        do {
+        for (;;) {
                 kill_children();
-                (void) poll(&fd, 1, LOOK_AGAIN_MSEC);
-                drain(children);
-        } while (reap(control, program));
-}
-
-static void watch(int control, int children, pid_t program) {
-        struct pollfd fds[] = {{.fd = control, .events = POLLIN}, {.fd = children, .events = POLLIN}};
-
-        while (reap(control, program)) {
-                char word;
-
-                if (poll(fds, ELEMENTSOF(fds), -1) < 0 && errno != EINTR)
-                        break;
-                drain(children);
-                if (fds[0].revents == 0)
-                        continue;
-                if (recv(control, &word, 1, 0) <= 0)
-                        break; /* the other end is done with it, or gone */
-                (void) kill(program, SIGKILL);
-                (void) kill(-program, SIGKILL);
+                while ((pid = reaper_collect(r, &status)) > 0)
+                        ;
+                if (pid < 0)
+                        return;
+                (void) poll(&p, 1, KILL_AGAIN_MSEC);
         }
-        end_all(control, children, program);
 }
 
-/* Keeps nothing open but the two: a pipe held here would never seem to end to others. */
-static bool close_all_but(int *a, int *b) {
-        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+/* Keeps only the stream to the caller and the terminal open: a pipe held here would never seem to end to others. */
+static int close_files(int caller) {
         const int low = STDERR_FILENO + 1;
+        int null;
 
-        for (int fd = 0; fd < low; fd++)
-                if (null >= 0 && null != fd && dup2(null, fd) < 0)
-                        return false;
-        /* Out of the way first: it may stand in the place of the other. */
-        *b = fcntl(*b, F_DUPFD_CLOEXEC, low + 2);
-        if (dup2(*a, low) < 0 || dup2(*b, low + 1) < 0)
-                return false;
-        *a = low;
-        *b = low + 1;
-        return close_range((unsigned) low + 2, ~0U, 0) == 0;
+        if (dup2(caller, low) < 0 || close_range((unsigned) low + 1, ~0U, 0) < 0)
+                return negative_errno();
+        null = open("/dev/null", O_RDWR); /* NOLINT(android-cloexec-open): it may be one of the three */
+        if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+                return negative_errno();
+        if (!isatty(STDERR_FILENO) && dup2(null, STDERR_FILENO) < 0)
+                return negative_errno();
+        return low;
 }
 
-static _Noreturn void run_reaper(const Lines *l, char *const *arguments, char *const *environment) {
-        int control = l->control[1], children;
-        sigset_t all;
-        pid_t self = getpid(), program;
+static int set_up(int caller, Reaper *ret) {
+        sigset_t all, ended;
 
         (void) prctl(PR_SET_NAME, "ecs-authd-reap");
         (void) setpgid(0, 0);
-        /* It ends when its work is done, and by no signal that is meant for others. The program starts with none
-         * blocked. */
+        /* It ends when its work is done, and by no signal that is meant for others. */
         (void) sigfillset(&all);
         (void) sigprocmask(SIG_SETMASK, &all, NULL);
         (void) signal(SIGCHLD, SIG_DFL);
-        /* SIGCHLD is what it waits for; with any other it only looks once more. */
-        children = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
-        if (children < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
-                _exit(EXIT_FAILURE);
+        (void) sigemptyset(&ended);
+        (void) sigaddset(&ended, SIGCHLD);
 
-        program = fork();
-        if (program < 0)
-                _exit(EXIT_FAILURE);
-        if (program == 0)
-                run_program(l, self, arguments, environment);
+        ret->caller = close_files(caller);
+        if (ret->caller < 0)
+                return ret->caller;
+        ret->children = signalfd(-1, &ended, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (ret->children < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+                return negative_errno();
+        return 0;
+}
 
-        (void) setpgid(program, program); /* both sides: whoever comes first */
-        if (close_all_but(&control, &children))
-                watch(control, children, program);
-        else
-                end_all(control, children, program);
+static _Noreturn void run_reaper(int caller, reaper_work_t work, const void *context) {
+        Reaper r;
+
+        if (set_up(caller, &r) < 0)
+                _exit(EXIT_FAILURE);
+        work(&r, context);
+        (void) send(r.caller, "", 1, MSG_NOSIGNAL);
+        kill_all(&r);
         _exit(EXIT_SUCCESS);
 }
 
-static int open_lines(Lines *l) {
-        int in[2];
+/* --- the caller --- */
 
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, l->control) < 0 || pipe2(in, O_CLOEXEC) < 0)
-                return negative_errno();
-        l->in[0] = in[1];
-        l->in[1] = in[0];
-        if (pipe2(l->out, O_CLOEXEC) < 0 || pipe2(l->err, O_CLOEXEC) < 0 || fcntl(l->in[0], F_SETFL, O_NONBLOCK) < 0 ||
-            fcntl(l->out[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(l->err[0], F_SETFL, O_NONBLOCK) < 0)
-                return negative_errno();
-        return 0;
-}
+/* Returns 1: the reaper has done its work; 0: it has exited. -ETIMEDOUT: neither came until deadline_usec. */
+static int hear(int fd, uint64_t deadline_usec) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        uint64_t now;
+        char byte;
 
-static void close_lines(const Lines *l, unsigned end) {
-        const int fds[] = {l->control[end], l->in[end], l->out[end], l->err[end]};
+        while ((now = clock_monotonic_usec()) < deadline_usec) {
+                const uint64_t left = (deadline_usec - now) / USEC_PER_MSEC + 1;
 
-        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
-                if (fds[i] >= 0)
-                        (void) close(fds[i]);
-}
-
-int reaper_start(char *const *arguments, char *const *environment, Reaper *ret) {
-        Lines l = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
-        pid_t pid = -1;
-        int r;
-
-        r = open_lines(&l);
-        if (r >= 0) {
-                pid = fork();
-                r = pid < 0 ? negative_errno() : 0;
+                if (poll(&p, 1, left < POLL_MAX_MSEC ? (int) left : POLL_MAX_MSEC) > 0)
+                        return recv(fd, &byte, 1, 0) > 0 ? 1 : 0;
         }
+        return -ETIMEDOUT;
+}
+
+int reaper_run(reaper_work_t work, const void *context, uint64_t deadline_usec) {
+        _cleanup_close_ int ours = -1, theirs = -1;
+        int fds[2], r, end;
+        pid_t pid;
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+                return negative_errno();
+        ours = fds[0];
+        theirs = fds[1];
+        pid = fork();
+        if (pid < 0)
+                return negative_errno();
         if (pid == 0)
-                run_reaper(&l, arguments, environment);
+                run_reaper(theirs, work, context);
+        (void) close(steal_fd(&theirs));
 
-        close_lines(&l, 1);
-        if (r < 0) {
-                close_lines(&l, 0);
-                return r;
-        }
-        *ret = (Reaper){.pid = pid, .control = l.control[0], .in = l.in[0], .out = l.out[0], .err = l.err[0]};
-        return 0;
-}
-
-int reaper_status(Reaper *g, int *ret_status) {
-        int status;
-        ssize_t n = recv(g->control, &status, sizeof(status), MSG_DONTWAIT);
-
-        if (n < 0)
-                return errno == EAGAIN || errno == EINTR ? -EAGAIN : -ECHILD;
-        if (n != sizeof(status))
-                return -ECHILD;
-        *ret_status = status;
-        return 0;
-}
-
-void reaper_kill(const Reaper *g) {
-        (void) send(g->control, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-static int64_t now_msec(void) {
-        return clock_usec(CLOCK_MONOTONIC) / 1000;
-}
-
-/* True: it has ended. */
-static bool wait_for_end(const Reaper *g, int64_t until) {
-        struct pollfd fd = {.fd = g->control, .events = POLLIN};
-
-        for (;;) {
-                int64_t left = until - now_msec();
-                int status;
-
-                if (poll(&fd, 1, left > 0 ? (int) left : 0) == 0)
-                        return false;
-                if (fd.revents != 0 && recv(g->control, &status, sizeof(status), MSG_DONTWAIT) <= 0)
-                        return true;
-        }
-}
-
-static void reaper_close(Reaper *g) {
-        (void) close(g->control);
-        closep(&g->in);
-        closep(&g->out);
-        closep(&g->err);
-        *g = REAPER_NONE;
-}
-
-bool reaper_has_ended(Reaper *g) {
-        if (!wait_for_end(g, 0))
-                return false;
-        (void) waitpid(g->pid, NULL, 0);
-        reaper_close(g);
-        return true;
-}
-
-void reaper_end(Reaper *reapers, size_t n) {
-        const int64_t until = now_msec() + END_WAIT_MSEC;
-
-        for (size_t i = 0; i < n; i++)
-                if (reapers[i].pid > 0)
-                        (void) shutdown(reapers[i].control, SHUT_WR);
-
-        for (size_t i = 0; i < n; i++) {
-                Reaper *g = &reapers[i];
-
-                if (g->pid <= 0)
-                        continue;
-                if (wait_for_end(g, until))
-                        (void) waitpid(g->pid, NULL, 0);
-                reaper_close(g);
-        }
+        r = hear(ours, deadline_usec);
+        (void) shutdown(ours, SHUT_WR);
+        deadline_usec = clock_monotonic_usec() + END_WAIT_USEC;
+        do
+                end = hear(ours, deadline_usec);
+        while (end > 0);
+        if (end == 0)
+                (void) waitpid(pid, NULL, 0);
+        return r == 0 ? -EPROTO : r < 0 ? r : 0;
 }

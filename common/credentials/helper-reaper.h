@@ -1,45 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/macro.h"
 
-/* A program that ends with everything it has started, whatever it did to get away (setsid(2), a double fork), and
- * whatever becomes of us: a process between us and it, the reaper, inherits what is orphaned below it
- * (PR_SET_CHILD_SUBREAPER) and kills it when it is told to, or when we are gone. */
+/* The reaper is a process between us and the programs that it runs. The programs end with everything they have started,
+ * whatever they did to get away (setsid(2), a double fork), and whatever becomes of us: the reaper inherits every
+ * process that is orphaned below it (PR_SET_CHILD_SUBREAPER), and kills them all when its work is done or when we are
+ * gone. */
 
 enum {
         REAPER_EXIT_NOT_FOUND = 127, /* as a shell has it */
         REAPER_EXIT_NOT_RUN = 126,
 };
 
+/* The reaper's view of the outside. */
 typedef struct Reaper {
-        pid_t pid;    /* 0: there is none (any more) */
-        int control;  /* readable when there is a status, or the reaper has ended */
-        int in;       /* standard input of the program; the three are ours to close */
-        int out, err; /* what it writes; not blocking */
+        int caller;   /* POLLRDHUP: the caller waits no longer, or is gone */
+        int children; /* readable if a child has ended */
 } Reaper;
 
-#define REAPER_NONE                                           \
-        (Reaper) {                                            \
-                .control = -1, .in = -1, .out = -1, .err = -1 \
-        }
+typedef void (*reaper_work_t)(const Reaper *r, const void *context);
 
-/* arguments[0] is looked for on the PATH of environment. The program may use as much memory as the hard limit allows
- * (RLIMIT_DATA), whatever ours is. */
-int reaper_start(char *const *arguments, char *const *environment, Reaper *ret);
+/* Forks a reaper, which does this work, kills what is left below it, and exits. It keeps no file of ours open except
+ * our terminal. Returns when it has exited, but no later than a second after the work: a process that hangs in the
+ * kernel ends later, and the reaper with it. -ETIMEDOUT: the work was not done by deadline_usec (CLOCK_MONOTONIC). */
+int reaper_run(reaper_work_t work, const void *context, uint64_t deadline_usec);
 
-/* The program's status as wait(2) has it, once it has ended. What it has left running goes on until reaper_end(), as
- * others may use it: the agent of gpg. -EAGAIN: it still runs; -ECHILD: nobody knows, the reaper is gone. */
-int reaper_status(Reaper *g, int *ret_status);
+/* --- for the work --- */
 
-/* The program itself, and its process group, at once; what else it has started at reaper_end(). */
-void reaper_kill(const Reaper *g);
+typedef struct Program {
+        pid_t pid;
+        int in;  /* its standard input, not blocking; both are the caller's to close */
+        int out; /* its standard output, not blocking */
+} Program;
 
-/* The program and all that it has started have ended: there is nothing to end any more, and it is closed. */
-bool reaper_has_ended(Reaper *g);
+/* Starts a program. arguments[0] is looked for on the PATH of environment. The program may use as much memory as the
+ * hard limit allows (RLIMIT_DATA), whatever ours is. It writes its standard error to our terminal, or, if ours is not a
+ * terminal, to /dev/null: a helper may print a secret there, and others may read our log. */
+int reaper_start(char *const *arguments, char *const *environment, Program *ret);
 
-/* Ends all that is left of all of these. Waits for it, but no longer than a second: what the kernel does not let go
- * ends later, the reaper sees to it. */
-void reaper_end(Reaper *reapers, size_t n);
+/* Returns a child that has ended and its status as wait(2) has it, or 0 if no other child has ended, or -ECHILD if
+ * there is no child. */
+pid_t reaper_collect(const Reaper *r, int *ret_status);
+
+/* Kills a program that reaper_collect() has not returned, and its process group. */
+void reaper_kill(const Program *p);

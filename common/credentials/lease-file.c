@@ -45,7 +45,6 @@ static int describe_lease(const Lease *l, json_object *o) {
         r |= add(o, "due", json_object_new_int64(l->due));
         r |= add(o, "end", json_object_new_int64(l->end));
         r |= add(o, "error", json_object_new_int(l->error));
-        r |= add(o, "complaint", json_object_new_string(l->complaint));
         r |= add(o, "restored", json_object_new_int64(l->restored));
         r |= add(o, "failures", json_object_new_int64(l->failures));
         r |= add(o, "login", json_object_new_int64(l->login));
@@ -186,7 +185,7 @@ static int parse_lease(json_object *o, Leases *l) {
         lease->restored = (unsigned) number(o, "restored");
         lease->login = number(o, "login");
         lease->digest = digest;
-        return lease_set_complaint(lease, text_of(o, "complaint"));
+        return 0;
 }
 
 static int parse_mark(json_object *o, Leases *l) {

@@ -15,7 +15,6 @@ static Lease *lease_free(Lease *l) {
         free(l->key);
         free(l->helper);
         free(l->source);
-        free(l->complaint);
         free(l);
         return NULL;
 }
@@ -59,8 +58,7 @@ static Lease *lease_new(const char *registry, const char *helper) {
         lease->helper = strdup(helper);
         lease->key = strdup("");
         lease->source = strdup("");
-        lease->complaint = strdup("");
-        if (!lease->registry || !lease->helper || !lease->key || !lease->source || !lease->complaint)
+        if (!lease->registry || !lease->helper || !lease->key || !lease->source)
                 return NULL;
         return STEAL_POINTER(lease);
 }
@@ -130,13 +128,9 @@ static int copy_lease(Lease *target, const Lease *l) {
         copy.helper = target->helper;
         copy.key = target->key;
         copy.source = target->source;
-        copy.complaint = target->complaint;
         copy.named = false;
         *target = copy;
-        return replace(&target->key, l->key) < 0 || replace(&target->source, l->source) < 0 ||
-                               replace(&target->complaint, l->complaint) < 0
-                       ? -ENOMEM
-                       : 0;
+        return replace(&target->key, l->key) < 0 || replace(&target->source, l->source) < 0 ? -ENOMEM : 0;
 }
 
 /* One that is ahead of the clock was asked before that was set back. */
@@ -232,7 +226,6 @@ void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t ref
         lease->end = end;
         lease->error = 0;
         lease->failures = 0;
-        lease->complaint[0] = 0; /* of an earlier time */
         lease->login = 0;
         lease->due = length > 0 ? asked + lease_used_of(length) : 0;
         /* However short it is: who gives such ones is not asked all the time. */
@@ -252,13 +245,7 @@ int64_t lease_restore_pause(const Lease *lease) {
         return pause_after(lease->restored);
 }
 
-int lease_set_complaint(Lease *lease, const char *complaint) {
-        int r = replace(&lease->complaint, complaint ? complaint : "");
-
-        return r < 0 ? r : 0;
-}
-
-int lease_failed(Lease *lease, int error, const char *complaint, int64_t now) {
+void lease_failed(Lease *lease, int error, int64_t now) {
         int64_t pause = pause_after(lease->failures);
         uint16_t chance = 0;
 
@@ -270,12 +257,10 @@ int lease_failed(Lease *lease, int error, const char *complaint, int64_t now) {
         if (getrandom(&chance, sizeof(chance), 0) != (ssize_t) sizeof(chance))
                 chance = 0;
         lease->due = now + pause - pause / 4 * chance / UINT16_MAX;
-        return lease_set_complaint(lease, complaint);
 }
 
-int lease_not_written(Lease *lease, int64_t now) {
+void lease_not_written(Lease *lease, int64_t now) {
         int64_t asked = lease->asked;
-        int r;
 
         if (lease->failures == 0)
                 lease->failures = lease->before.failures;
@@ -283,9 +268,8 @@ int lease_not_written(Lease *lease, int64_t now) {
         lease->digest = lease->before.digest;
         lease->given = lease->before.given;
         lease->end = lease->before.end;
-        r = lease_failed(lease, -ECANCELED, NULL, now);
+        lease_failed(lease, -ECANCELED, now);
         lease->asked = asked;
-        return r;
 }
 
 void lease_bring_forward(Lease *lease, int64_t due, int64_t now) {

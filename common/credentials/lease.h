@@ -34,7 +34,6 @@ typedef struct Lease {
         int64_t end;   /* when its answer ends; 0: it does not say, nor does anybody */
         int error;     /* of the last time, as HelperCall has it; -ENOKEY: it has none; -EKEYEXPIRED: none that is good;
                           -ECANCELED: what it gave could not be written */
-        char *complaint;   /* its own last line about it; "" */
         unsigned failures; /* in a row */
         unsigned restored; /* how often it was asked again since its answer was not in the environment file */
         int64_t login;     /* when somebody last logged in, as far as it was not asked since */
@@ -100,17 +99,14 @@ static inline int64_t lease_used_of(int64_t length) {
  * again after this. It is asked again at two thirds of that, and not sooner than after 5 s. */
 void lease_answered(Lease *lease, const Digest *digest, int64_t end, int64_t refresh_usec, int64_t asked, int64_t now);
 
-/* It failed now; the pause before it is asked again grows from 5 s to 5 min, with some chance in it. -ENOMEM. */
-int lease_failed(Lease *lease, int error, const char *complaint, int64_t now);
-
-/* Its own last line about why it failed; NULL: it had nothing to say. -ENOMEM. */
-int lease_set_complaint(Lease *lease, const char *complaint);
+/* Records a failure. The pause before the helper is run again grows from 5 s to 5 min, with some chance in it. */
+void lease_failed(Lease *lease, int error, int64_t now);
 
 /* The pause after which it is asked for an answer that somebody took out of the environment file; it grows likewise. */
 int64_t lease_restore_pause(const Lease *lease);
 
-/* Its answer of this round could not be written: as good as none, and the one before stands. -ENOMEM. */
-int lease_not_written(Lease *lease, int64_t now);
+/* Restores the previous answer and counts a failure, because the answer of this round could not be written. */
+void lease_not_written(Lease *lease, int64_t now);
 
 /* Somebody has logged in: it is to be asked by then. */
 void lease_bring_forward(Lease *lease, int64_t due, int64_t now);

@@ -3,7 +3,7 @@
 
 #include <openssl/crypto.h>
 #include <poll.h>
-#include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -11,11 +11,10 @@
 #include "base/secret.h"
 #include "credentials/helper-reaper.h"
 #include "credentials/helper-environment.h"
-#include "credentials/helper-stderr.h"
 
 enum {
-        COMPLAINT_READS_MAX = 256, /* more than a pipe holds */
-        FDS_EACH = 4,
+        FDS_FIRST = 2, /* of the reaper */
+        FDS_EACH = 2,  /* of a program */
 };
 
 #define POLL_MAX_USEC (3600 * USEC_PER_SEC)
@@ -23,15 +22,32 @@ enum {
 /* What the helpers' own library prints on standard output, with exit status 1, for a server that they do not know. */
 #define NOT_FOUND_MESSAGE "credentials not found in native keychain"
 
+/* What came of a call. */
+typedef struct Answer {
+        int error; /* -EINPROGRESS: the call has not ended */
+        size_t size;
+        _Alignas(4096) char output[HELPER_OUTPUT_MAX + 1]; /* of pages of its own, which can be given back */
+} Answer;
+
+/* What the reaper has to do. */
+typedef struct Work {
+        const HelperCall *calls;
+        Answer *answers; /* memory that the reaper shares with its caller */
+        size_t n_calls;
+        char *const *environment;
+        uint64_t timeout_usec;
+        uint64_t last_usec; /* no program is started after this */
+} Work;
+
 /* One program, from its start until its end. */
 typedef struct Running {
-        HelperCall *call; /* NULL: there is none */
-        Reaper reaper;
+        const HelperCall *call; /* NULL: there is none */
+        Answer *answer;
+        Program program;
+        bool ended;
+        int status; /* of wait(2), once it has ended */
         size_t written;
         uint64_t deadline_usec;
-        char complaints[1024]; /* the end of its standard error */
-        size_t n_complaints;
-        bool complaints_cut;
 } Running;
 
 static bool is_helper_name(const char *s) {
@@ -39,7 +55,7 @@ static bool is_helper_name(const char *s) {
                s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")] == 0;
 }
 
-static int judge_status(const HelperCall *call, int status) {
+static int judge_status(const Answer *answer, int status) {
         if (!WIFEXITED(status))
                 return -EPROTO;
         switch (WEXITSTATUS(status)) {
@@ -50,7 +66,7 @@ static int judge_status(const HelperCall *call, int status) {
         case REAPER_EXIT_NOT_RUN:
                 return -EACCES;
         default:
-                return call->output && strstr(call->output, NOT_FOUND_MESSAGE) ? -ENOKEY : -EPROTO;
+                return strstr(answer->output, NOT_FOUND_MESSAGE) ? -ENOKEY : -EPROTO;
         }
 }
 
@@ -67,77 +83,42 @@ static bool is_passing(ssize_t n) {
 static void feed(Running *r) {
         const char *input = r->call->input;
         size_t left = strlen(input) - r->written;
-        ssize_t n = left > 0 ? write(r->reaper.in, input + r->written, left) : 0;
+        ssize_t n = left > 0 ? write(r->program.in, input + r->written, left) : 0;
 
         if (n > 0)
                 r->written += (size_t) n;
         /* One that does not want to read may answer all the same. */
         if (r->written == strlen(input) || (n < 0 && !is_passing(n)))
-                close_end(&r->reaper.in);
+                close_end(&r->program.in);
 }
 
-/* 1: there may be more; 0: the end; negative: no answer. */
+/* Returns 1 if there may be more output, 0 at its end, or a negative errno if there is no answer. */
 static int collect(Running *r) {
-        HelperCall *call = r->call;
-        char buffer[4096];
-        ssize_t n = read(r->reaper.out, buffer, sizeof(buffer));
-        char *output;
+        Answer *a = r->answer;
+        ssize_t n = read(r->program.out, a->output + a->size, sizeof(a->output) - a->size);
 
         if (n < 0)
                 return is_passing(n) ? 1 : negative_errno();
-        if (n == 0)
-                return 0;
-        if (call->size + (size_t) n > HELPER_OUTPUT_MAX)
+        a->size += (size_t) n;
+        if (a->size > HELPER_OUTPUT_MAX)
                 return -EFBIG;
-
-        output = malloc(call->size + (size_t) n + 1);
-        if (!output)
-                return -ENOMEM;
-        if (call->size > 0)
-                memcpy(output, call->output, call->size);
-        memcpy(output + call->size, buffer, (size_t) n);
-        output[call->size + (size_t) n] = 0;
-        secret_free_sized(call->output, call->size);
-        call->output = output;
-        call->size += (size_t) n;
-        return 1;
+        return n > 0;
 }
 
-/* The same for its standard error, of which the end is kept. */
-static int listen_to(Running *r) {
-        const size_t room = sizeof(r->complaints);
-        char buffer[sizeof(r->complaints)];
-        ssize_t n = read(r->reaper.err, buffer, sizeof(buffer));
-        size_t keep;
+/* error: why there is no answer; not negative: the program has ended, and its status decides. */
+static void finish(Running *r, int error) {
+        Answer *a = r->answer;
 
-        if (n <= 0)
-                return is_passing(n) ? 1 : 0;
-        keep = r->n_complaints + (size_t) n <= room ? r->n_complaints : room - (size_t) n;
-        r->complaints_cut = r->complaints_cut || keep < r->n_complaints;
-        memmove(r->complaints, r->complaints + r->n_complaints - keep, keep);
-        memcpy(r->complaints + keep, buffer, (size_t) n);
-        r->n_complaints = keep + (size_t) n;
-        OPENSSL_cleanse(buffer, (size_t) n);
-        return 1;
-}
-
-/* error not negative: it has ended by itself, and its status decides. */
-static void finish(Running *r, int error, int status) {
-        HelperCall *call = r->call;
-
-        call->error = error < 0 ? error : judge_status(call, status);
-        if (call->error < 0) {
-                call->output = secret_free_sized(call->output, call->size);
-                call->size = 0;
-                call->complaint = helper_complaint(r->complaints, r->n_complaints, !r->complaints_cut);
+        a->error = error < 0 ? error : judge_status(a, r->status);
+        if (a->error < 0) {
+                OPENSSL_cleanse(a->output, a->size);
+                (void) madvise(a->output, sizeof(a->output), MADV_REMOVE);
+                a->size = 0;
         }
-        if (error < 0)
-                reaper_kill(&r->reaper);
-
-        OPENSSL_cleanse(r->complaints, sizeof(r->complaints));
-        close_end(&r->reaper.in);
-        close_end(&r->reaper.out);
-        close_end(&r->reaper.err);
+        if (!r->ended)
+                reaper_kill(&r->program);
+        close_end(&r->program.in);
+        close_end(&r->program.out);
         r->call = NULL;
 }
 
@@ -147,161 +128,164 @@ static bool has_more(int fd) {
         return fd >= 0 && poll(&p, 1, 0) > 0;
 }
 
-/* It has ended, and what it wrote stands in the pipes, which others may hold open, and fill. */
-static void take_end(Running *r, int status) {
+/* The program has ended. The rest of its output is in the pipe, which others may hold open, and fill. */
+static int collect_rest(Running *r) {
         int more = 1;
 
-        while (more > 0 && has_more(r->reaper.out))
+        while (more > 0 && has_more(r->program.out))
                 more = collect(r);
-        for (unsigned i = 0; i < COMPLAINT_READS_MAX && has_more(r->reaper.err); i++)
-                if (listen_to(r) == 0)
-                        break;
-        finish(r, more, status);
+        return more;
 }
 
 static void attend(Running *r, const struct pollfd *fds) {
         bool late = clock_monotonic_usec() >= r->deadline_usec;
-        int more = 1, status, e;
+        int more = 1;
 
         if (fds[0].revents != 0)
                 feed(r);
         if (fds[1].revents != 0)
                 more = collect(r);
-        /* One that has closed its output had its time, too. */
+        /* A program that has closed its output may go on until its time limit. */
         if (more == 0)
-                close_end(&r->reaper.out);
-        if (fds[2].revents != 0 && listen_to(r) == 0)
-                close_end(&r->reaper.err);
-        if (more < 0) {
-                finish(r, more, 0);
-                return;
-        }
-
-        e = fds[3].revents != 0 || late ? reaper_status(&r->reaper, &status) : -EAGAIN;
-        if (e == 0)
-                take_end(r, status);
-        else if (e != -EAGAIN)
-                finish(r, -EPROTO, 0);
+                close_end(&r->program.out);
+        if (more < 0)
+                finish(r, more);
+        else if (r->ended)
+                finish(r, collect_rest(r));
         else if (late)
-                finish(r, -ETIMEDOUT, 0);
+                finish(r, -ETIMEDOUT);
 }
 
-/* Waits until one of them has something to say, or is out of time. False: there is none. */
-static bool attend_all(Running running[static HELPER_PARALLEL_MAX]) {
-        struct pollfd fds[FDS_EACH * HELPER_PARALLEL_MAX];
-        uint64_t now = clock_monotonic_usec(), next = UINT64_MAX;
+static void note_ended(const Reaper *reaper, Running running[static HELPER_PARALLEL_MAX]) {
+        pid_t pid;
+        int status;
+
+        while ((pid = reaper_collect(reaper, &status)) > 0)
+                for (size_t i = 0; i < HELPER_PARALLEL_MAX; i++)
+                        if (running[i].call && running[i].program.pid == pid) {
+                                running[i].ended = true;
+                                running[i].status = status;
+                        }
+}
+
+/* Waits until one of these has a descriptor that is ready, or until next. Returns false if the caller is gone. */
+static bool wait_for_programs(struct pollfd *fds, size_t n, uint64_t next) {
+        uint64_t now = clock_monotonic_usec();
+
+        /* A timeout of years does not fit an int; waking early does no harm. */
+        if (next > now + POLL_MAX_USEC)
+                next = now + POLL_MAX_USEC;
+        if (poll(fds, n, next > now ? (int) ((next - now) / USEC_PER_MSEC) + 1 : 0) < 0)
+                memset(fds, 0, n * sizeof(*fds)); /* nothing is known but the time */
+        return fds[0].revents == 0;
+}
+
+/* Attends to the programs once. Returns false if there is nothing left to do, or if the caller is gone. */
+static bool attend_all(const Reaper *reaper, Running running[static HELPER_PARALLEL_MAX]) {
+        struct pollfd fds[FDS_FIRST + FDS_EACH * HELPER_PARALLEL_MAX] = {{.fd = reaper->caller, .events = POLLRDHUP},
+                                                                         {.fd = reaper->children, .events = POLLIN}};
+        uint64_t next = UINT64_MAX;
         Running *busy[HELPER_PARALLEL_MAX];
         size_t n = 0;
 
         for (size_t i = 0; i < HELPER_PARALLEL_MAX; i++) {
+                struct pollfd *f = &fds[FDS_FIRST + FDS_EACH * n];
                 Running *r = &running[i];
 
                 if (!r->call)
                         continue;
-                fds[FDS_EACH * n] = (struct pollfd){.fd = r->reaper.in, .events = POLLOUT};
-                fds[FDS_EACH * n + 1] = (struct pollfd){.fd = r->reaper.out, .events = POLLIN};
-                fds[FDS_EACH * n + 2] = (struct pollfd){.fd = r->reaper.err, .events = POLLIN};
-                fds[FDS_EACH * n + 3] = (struct pollfd){.fd = r->reaper.control, .events = POLLIN};
+                f[0] = (struct pollfd){.fd = r->program.in, .events = POLLOUT};
+                f[1] = (struct pollfd){.fd = r->program.out, .events = POLLIN};
                 if (r->deadline_usec < next)
                         next = r->deadline_usec;
                 busy[n++] = r;
         }
-        if (n == 0)
+        if (n == 0 || !wait_for_programs(fds, FDS_FIRST + FDS_EACH * n, next))
                 return false;
 
-        /* A timeout of years does not fit an int; who wakes early looks again. */
-        if (next > now + POLL_MAX_USEC)
-                next = now + POLL_MAX_USEC;
-        if (poll(fds, FDS_EACH * n, next > now ? (int) ((next - now) / USEC_PER_MSEC) + 1 : 0) < 0)
-                memset(fds, 0, sizeof(fds)); /* nothing is known but the time */
+        if (fds[1].revents != 0)
+                note_ended(reaper, running);
         for (size_t i = 0; i < n; i++)
-                attend(busy[i], &fds[FDS_EACH * i]);
+                attend(busy[i], &fds[FDS_FIRST + FDS_EACH * i]);
         return true;
 }
 
-static int begin(Running *r, HelperCall *call, char *const *environment, uint64_t timeout_usec, uint64_t last_usec) {
+static int begin(Running *r, const HelperCall *call, const Work *work) {
         char program[160];
         char *const arguments[] = {program, (char *) call->verb, NULL};
         int e;
 
         if (!is_helper_name(call->helper))
                 return -EINVAL;
-        if (clock_monotonic_usec() > last_usec)
+        if (clock_monotonic_usec() > work->last_usec)
                 return -ETIMEDOUT;
 
         (void) snprintf(program, sizeof(program), "docker-credential-%s", call->helper);
-        e = reaper_start(arguments, environment, &r->reaper);
+        *r = (Running){.answer = &work->answers[call - work->calls]};
+        e = reaper_start(arguments, work->environment, &r->program);
         if (e < 0)
                 return e;
         r->call = call;
-        r->written = 0;
-        r->deadline_usec = clock_monotonic_usec() + timeout_usec;
-        r->n_complaints = 0;
-        r->complaints_cut = false;
-        return 0;
+        r->deadline_usec = clock_monotonic_usec() + work->timeout_usec;
+        return -EINPROGRESS;
 }
 
-/* Those whose program has ended, but for what it may have started. */
-typedef struct Left {
-        Reaper *items;
-        size_t n_items;
-} Left;
-
-/* Most leave nothing, and are forgotten soon. */
-static void leave(Left *left, const Running *r) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < left->n_items; i++)
-                if (!reaper_has_ended(&left->items[i]))
-                        left->items[n++] = left->items[i];
-        if (r->reaper.pid > 0)
-                left->items[n++] = r->reaper;
-        left->n_items = n;
-}
-
-static void run_all(HelperCall *calls, size_t n_calls, Left *left, char *const *environment, uint64_t timeout_usec) {
-        const uint64_t last_usec = clock_monotonic_usec() + (HELPER_RUN_TIMEOUTS - 1) * timeout_usec;
+static void run_all(const Reaper *reaper, const void *context) {
         Running running[HELPER_PARALLEL_MAX] = {0};
+        const Work *work = context;
         size_t next = 0;
 
         do {
-                for (size_t i = 0; i < HELPER_PARALLEL_MAX; i++) {
-                        Running *r = &running[i];
+                for (size_t i = 0; i < HELPER_PARALLEL_MAX; i++)
+                        for (; !running[i].call && next < work->n_calls; next++)
+                                work->answers[next].error = begin(&running[i], &work->calls[next], work);
+        } while (attend_all(reaper, running));
+}
 
-                        for (; !r->call && next < n_calls; next++) {
-                                leave(left, r);
-                                r->reaper = REAPER_NONE;
-                                calls[next].error = begin(r, &calls[next], environment, timeout_usec, last_usec);
-                        }
-                }
-        } while (attend_all(running));
+/* error: of a call that has not ended. */
+static void take_answer(HelperCall *call, Answer *a, int error) {
+        call->error = a->error == -EINPROGRESS ? error : a->error;
+        if (call->error >= 0) {
+                call->output = secret_dup(a->output, a->size);
+                call->size = a->size;
+                if (!call->output)
+                        call->error = -ENOMEM;
+        }
+        OPENSSL_cleanse(a->output, a->size);
+}
 
-        for (size_t i = 0; i < HELPER_PARALLEL_MAX; i++)
-                leave(left, &running[i]);
+static int run_in_reaper(HelperCall *calls, size_t n_calls, char *const *environment, uint64_t timeout_usec) {
+        const uint64_t last_usec = clock_monotonic_usec() + (HELPER_RUN_TIMEOUTS - 1) * timeout_usec;
+        const size_t size = n_calls * sizeof(Answer);
+        Answer *answers = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        const Work work = {calls, answers, n_calls, environment, timeout_usec, last_usec};
+        int e;
+
+        if (answers == MAP_FAILED)
+                return negative_errno();
+        for (size_t i = 0; i < n_calls; i++)
+                answers[i].error = -EINPROGRESS;
+        e = reaper_run(run_all, &work, last_usec + timeout_usec + USEC_PER_SEC);
+        for (size_t i = 0; i < n_calls; i++)
+                take_answer(&calls[i], &answers[i], e);
+        (void) munmap(answers, size);
+        return 0;
 }
 
 void helper_run(HelperCall *calls, size_t n_calls, const char *home, char *const *environment, uint64_t timeout_usec) {
         _cleanup_(helper_environment_freep) char **variables = helper_environment_new(home, environment);
-        _cleanup_free_ Reaper *reapers = calloc(n_calls, sizeof(Reaper));
-        Left left = {.items = reapers};
+        int e = -ENOMEM;
 
-        if (!variables || !reapers) {
-                for (size_t i = 0; i < n_calls; i++)
-                        calls[i].error = -ENOMEM;
-                return;
-        }
-
-        /* One that ends before it has read its input must not end us. */
-        (void) signal(SIGPIPE, SIG_IGN);
-        run_all(calls, n_calls, &left, variables, timeout_usec);
-        reaper_end(left.items, left.n_items);
+        if (n_calls > 0 && variables)
+                e = run_in_reaper(calls, n_calls, variables, timeout_usec);
+        for (size_t i = 0; e < 0 && i < n_calls; i++)
+                calls[i].error = e;
 }
 
 void helper_calls_done(HelperCall *calls, size_t n_calls) {
         for (size_t i = 0; i < n_calls; i++) {
                 calls[i].output = secret_free_sized(calls[i].output, calls[i].size);
                 calls[i].size = 0;
-                free(STEAL_POINTER(calls[i].complaint));
         }
 }
 

@@ -7,12 +7,13 @@
 
 /* The docker-credential-* protocol (github.com/docker/docker-credential-helpers, README): a program on PATH, called
  * with a verb; the server's name comes on its standard input, JSON on its standard output. Whatever such a program
- * does, it costs its own answer and no more than its time limit, and nothing of it is left afterwards. */
+ * does, it costs its own answer and no more than its time limit, and nothing of it is left afterwards. One exception: a
+ * program that kills its parent process costs the answers of all programs that have not ended. */
 
 enum {
         HELPER_OUTPUT_MAX = 256 * 1024,
         HELPER_PARALLEL_MAX = 8,
-        HELPER_RUN_TIMEOUTS = 3, /* helper_run() takes at most this many times timeout_usec, and a second */
+        HELPER_RUN_TIMEOUTS = 3, /* helper_run() takes at most this many times timeout_usec, and two seconds */
 };
 
 typedef struct HelperCall {
@@ -27,8 +28,6 @@ typedef struct HelperCall {
         int error;
         char *output; /* NUL-terminated, wiped by helper_calls_done() */
         size_t size;
-        char *complaint; /* of one that failed: its last line on standard error, without secrets (helper-stderr.h);
-                            NULL: it had nothing to say */
 } HelperCall;
 
 /* Makes all the calls, at most HELPER_PARALLEL_MAX at a time, each for at most timeout_usec. environment: the words of

@@ -781,27 +781,29 @@ static void explain_ignored(const char *type, const char *data, char *ret, size_
 
 int authdata_read(const char *type, const char *data, const DigestKey *key, AuthData *ret) {
         _cleanup_(auth_values_done) AuthValues values = {0};
-        _cleanup_(authdata_done) AuthData a = {0};
+        _cleanup_(credentials_done) Credentials entries = {0};
+        AuthData a = {0};
         int r;
 
         r = parse_values(type, data, &values);
         if (r >= 0)
                 r = digest_values(&values, key, &a.digest);
         if (r >= 0)
-                r = list_entries(&values, NAMING_REGISTRY, &a.entries);
-        if (r == -EBADMSG) {
+                r = list_entries(&values, NAMING_REGISTRY, &entries);
+        if (r == -EBADMSG || (r >= 0 && !values.top && !str_empty(data)))
                 explain_ignored(type, data, a.ignored, sizeof(a.ignored));
+        if (r == -EBADMSG)
                 r = digest_dropped(key, &a.digest);
-        } else if (r >= 0 && !values.top && !str_empty(data)) {
-                explain_ignored(type, data, a.ignored, sizeof(a.ignored));
-        } else if (r >= 0) {
-                a.type = values.type;
-                a.top = STEAL_POINTER(values.top);
-        }
         if (r < 0)
                 return r;
+
+        if (!*a.ignored) {
+                a.type = values.type;
+                a.top = STEAL_POINTER(values.top);
+                a.entries = entries;
+                entries = (Credentials){0};
+        }
         *ret = a;
-        a = (AuthData){0};
         return 0;
 }
 

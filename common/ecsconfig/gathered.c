@@ -49,7 +49,7 @@ void gathered_give_back(Gathered *g, const Credentials *current, const DigestKey
                         continue;
                 if (c && (credential_digest(c, key, &digest) < 0 || digest_equal(&digest, &l->digest)))
                         continue;
-                (void) lease_not_written(l, now); /* what it fails with are the words for it, and there are none */
+                lease_not_written(l, now);
                 if (g->next == 0 || l->due < g->next)
                         g->next = l->due;
         }

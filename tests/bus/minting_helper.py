@@ -12,8 +12,12 @@ read -r server
 echo "$1 $server $(date +%s.%N)" >> "$MINT/calls"
 n=$(grep -c "^get $server " "$MINT/calls")
 [ ! -e "$MINT/hang-$server" ] || exec sleep 100
-if [ -e "$MINT/fail-$server" ]; then echo no luck >&2; exit 1; fi
+if [ -e "$MINT/fail-$server" ]; then echo no luck >&2; cat "$MINT/fail-$server" >&2; exit 1; fi
 if [ -e "$MINT/none-$server" ]; then echo credentials not found in native keychain; exit 1; fi
+if [ -p "$MINT/escape-$server" ]; then
+	(setsid sh -c 'echo runs; exec sleep 100' > "$MINT/escape-$server" < /dev/null 2>&1 &)
+	exec sleep 100
+fi
 if [ -e "$MINT/wait-$server" ]; then
 	seconds=$(cat "$MINT/wait-$server")
 	touch "$MINT/waits-$server"

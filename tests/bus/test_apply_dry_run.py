@@ -378,7 +378,7 @@ def test_a_helper_that_fails(host, helper):
     helper.does("fail", REGISTRY)
     lines, status = dry_run(host)
     assert lines[0] == f"{REGISTRY}: would be kept, as it stands in {host.environment_file}"
-    assert "no luck" in host.stderr and status == FAILED
+    assert f"docker-credential-{helper.name}: it failed" in host.stderr and status == FAILED
     assert "would be left as it is" in agent_line(lines)
 
 

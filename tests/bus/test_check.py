@@ -129,7 +129,7 @@ BROKEN = {
                                    REGISTRY: {"auth": encode(*h.expected[REGISTRY])}}}))),
     "a helper that is not there": (lambda h: h.credentials.path.write_text(json.dumps({
         "auths": {REGISTRY: {"auth": encode(*h.expected[REGISTRY])}}, "credHelpers": {"other.example": "nowhere"}})), "problem",
-                                   "other.example from docker-credential-nowhere", "By hand:",
+                                   "other.example from docker-credential-nowhere", "By hand (this prints",
                                    lambda h: h.credentials.path.write_text(json.dumps({"auths": {
                                        REGISTRY: {"auth": encode(*h.expected[REGISTRY])}}}))),
     "the auths wrapper pasted as it is": (pasted, "problem", "has other credentials", "ecs-authd apply", apply),

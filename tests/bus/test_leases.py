@@ -4,8 +4,13 @@ failure with a pause; and never because something else woke the daemon."""
 
 import json
 import os
+import pty
 import re
+import select
+import signal
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from bus_host import OTHERS, REGISTRY, USER
@@ -145,7 +150,7 @@ def test_failure_and_recovery(host, helper):
     first, second, third = helper.calls()[:3]
     assert 3.7 < second - first < 6.5 and 7.4 < third - second < 12
     result = host.run_verb("apply")
-    assert result.returncode == 1 and "no luck" in result.stderr, result.stderr
+    assert result.returncode == 1 and "docker-credential-" + helper.name in result.stderr, result.stderr
     assert host.writes() == 0 and host.restarts() == 0
     helper.stops("fail", REGISTRY)
     host.daemon.hang_up()
@@ -153,6 +158,79 @@ def test_failure_and_recovery(host, helper):
     host.wait_live()
     wait_state(host, "live")
     assert host.restarts() == 1 and host.writes() == 1
+
+
+def test_stderr_of_a_helper_is_kept_nowhere(host, helper):
+    """The service cannot know which parts of it are secret."""
+    secret = "swordfish-7"
+    helper.does("fail", REGISTRY, f"cannot log in as {USER} with {secret}\n")
+    host.credentials.replace(config(helper))
+    host.run()
+    wait_state(host, "problem")
+    host.daemon.wait_said(r"By hand \(this prints the secret\): echo ")
+    assert host.run_verb("apply").returncode == 1
+    files = [host.daemon.log, *(path for name in ("state", "run") for path in (host.directory / name).rglob("*"))]
+    assert host.directory / "state/leases" in files and host.directory / "run/status.json" in files
+    for path in filter(Path.is_file, files):
+        assert secret.encode() not in path.read_bytes(), path
+    assert secret not in host.notify.text() and secret not in host.run_verb("status").stdout
+
+
+@pytest.mark.parametrize("verb", [("apply",), ("apply", "--dry-run"), ("render",), ("check",)], ids=" ".join)
+def test_stderr_of_a_helper_goes_to_the_terminal(host, helper, verb):
+    """To no file or pipe that stderr may be instead: others may read that."""
+    helper.does("fail", REGISTRY, "with its own words\n")
+    host.credentials.replace(config(helper))
+    assert "with its own words" not in host.run_verb(*verb).stderr
+    terminal, theirs = pty.openpty()
+    with os.fdopen(theirs, "wb", buffering=0) as theirs:
+        theirs.write(b"begin\n")  # so that there is something to read
+        subprocess.run(host.arguments(*verb), env=host.environment(), check=False, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=theirs, timeout=30)
+        said = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert "with its own words" in said, said
+
+
+@pytest.fixture(name="escaped")
+def make_escaped(helper):
+    """The helper hangs. A process of it, which has a session of its own and no parent, holds this pipe open."""
+    path = helper.directory / f"escape-{REGISTRY}"
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    yield pipe
+    os.close(pipe)
+
+
+def children_of(pid):
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return ""
+
+
+def hear(pipe):
+    assert select.select([pipe], [], [], 20)[0]
+    return os.read(pipe, 100)
+
+
+def test_nothing_is_left_of_a_killed_job(host, helper, escaped):
+    host.credentials.replace(config(helper))
+    host.run(Credentials_HelperTimeoutSec="60s")
+    assert hear(escaped) == b"runs\n"
+    helper.stops("escape", REGISTRY)
+    [job] = [pid for pid in host.children() if children_of(pid)]
+    os.kill(job, signal.SIGKILL)
+    assert hear(escaped) == b""
+
+
+def test_nothing_is_left_of_a_killed_apply(host, helper, escaped):
+    """Neither its job nor apply itself is there to end anything."""
+    host.credentials.replace(config(helper))
+    with host.start_verb("apply", Credentials_HelperTimeoutSec="60s") as apply:
+        assert hear(escaped) == b"runs\n"
+        apply.kill()
+    assert hear(escaped) == b""
 
 
 def test_failure_when_due(host, helper):

@@ -122,11 +122,21 @@ def test_a_helper_by_hand(sound, registry, helper):
     """It shows why."""
     put(sound, registry, {"credHelpers": {"REGISTRY": helper.name}})
     helper.does("fail", registry.name)
-    command = re.search(r"By hand: (echo \S+ \| docker-credential-\S+ get)", texts(sound)).group(1)
+    command = re.search(r"By hand \(this prints the secret\): (echo \S+ \| docker-credential-\S+ get)", texts(sound)).group(1)
     shown = subprocess.run(["sh", "-c", command], check=False, text=True, capture_output=True,
                            env={**os.environ, "MINT": str(helper.directory)})
     assert shown.returncode == 1 and "no luck" in shown.stderr
     helper.stops("fail", registry.name)
+    assert "By hand" not in texts(sound)
+
+
+def test_a_store_by_hand(sound, registry, helper):
+    put(sound, registry, {"credsStore": helper.name})
+    helper.program.write_text("#!/bin/sh\necho no list today >&2\nexit 1\n")
+    command = re.search(r"By hand: (docker-credential-\S+ list)", texts(sound)).group(1)
+    shown = subprocess.run(["sh", "-c", command], check=False, text=True, capture_output=True)
+    assert shown.returncode == 1 and "no list today" in shown.stderr
+    helper.program.write_text("#!/bin/sh\necho '{}'\n")
     assert "By hand" not in texts(sound)
 
 

@@ -6,11 +6,11 @@
 
 static bool same_lease(const Lease *a, const Lease *b) {
         return same(a->registry, b->registry) && same(a->helper, b->helper) && same(a->key, b->key) &&
-               same(a->source, b->source) && same(a->complaint, b->complaint) && a->listed == b->listed &&
-               a->entered == b->entered && digest_equal(&a->settings, &b->settings) && a->answered == b->answered &&
-               a->asked == b->asked && a->given == b->given && a->due == b->due && a->end == b->end &&
-               a->error == b->error && a->failures == b->failures && a->restored == b->restored &&
-               a->login == b->login && digest_equal(&a->digest, &b->digest);
+               same(a->source, b->source) && a->listed == b->listed && a->entered == b->entered &&
+               digest_equal(&a->settings, &b->settings) && a->answered == b->answered && a->asked == b->asked &&
+               a->given == b->given && a->due == b->due && a->end == b->end && a->error == b->error &&
+               a->failures == b->failures && a->restored == b->restored && a->login == b->login &&
+               digest_equal(&a->digest, &b->digest);
 }
 
 static bool same_mark(const FileMark *a, const FileMark *b) {
@@ -54,8 +54,10 @@ static void check_round(Leases *l) {
                 (void) lease_is_due(lease, now);
                 check(lease_restore_pause(lease) > 0);
                 lease_begin(lease);
-                check(lease_failed(lease, -EIO, "no", now) == 0 && lease->due > now);
-                check(lease_not_written(lease, now) == 0 && lease->due > now);
+                lease_failed(lease, -EIO, now);
+                check(lease->due > now);
+                lease_not_written(lease, now);
+                check(lease->due > now);
                 lease_answered(lease, &digest, lease->end, (int64_t) USEC_PER_SEC, now, now);
                 check(lease->due == 0 || lease->due > now);
                 check(!lease_is_due(lease, now));

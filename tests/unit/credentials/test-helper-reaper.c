@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,11 +12,19 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
 #include "credentials/helper-reaper.h"
+
+/* In the work, which runs in the reaper: reaper_run() then returns -EPROTO. */
+#define CHECK(condition)                 \
+        do {                             \
+                if (!(condition))        \
+                        _exit(__LINE__); \
+        } while (false)
 
 /* The reaper is killed before the program has asked to be told of it. */
 static bool reaper_dies_early;
@@ -53,7 +60,7 @@ pid_t fork(void) {
         return next();
 }
 
-/* What a reaper cannot have. */
+/* Calls that fail in the reaper. */
 static bool no_signalfd;
 static int no_dup2_to = -1;
 static pid_t test;
@@ -74,219 +81,248 @@ int dup2(int from, int to) {
         return from == to ? to : dup3(from, to, 0);
 }
 
-/* So many times a signal comes before anything else. */
-static unsigned n_signals;
-
-/* Of all reapers, and ours. */
-static struct { unsigned all, in_vain; } * looks;
+/* The test and its reapers share this. */
+static struct Shared {
+        unsigned polls_in_vain;
+        pid_t reaper;
+} * shared;
 
 int poll(struct pollfd *fds, nfds_t n, int timeout) {
-        int r;
+        int r = ppoll(fds, n, timeout < 0 ? NULL : &(struct timespec){timeout / 1000, timeout % 1000 * 1000000L}, NULL);
 
-        if (looks)
-                (void) __atomic_add_fetch(&looks->all, 1, __ATOMIC_RELAXED);
-        if (n_signals > 0) {
-                n_signals--;
-                errno = EINTR;
-                return -1;
-        }
-        r = ppoll(fds, n, timeout < 0 ? NULL : &(struct timespec){timeout / 1000, timeout % 1000 * 1000000L}, NULL);
-        if (looks && r == 0 && timeout > 0)
-                (void) __atomic_add_fetch(&looks->in_vain, 1, __ATOMIC_RELAXED);
+        if (r == 0 && timeout > 0)
+                (void) __atomic_add_fetch(&shared->polls_in_vain, 1, __ATOMIC_RELAXED);
         return r;
+}
+
+static uint64_t soon(void) {
+        return clock_monotonic_usec() + 20 * USEC_PER_SEC;
 }
 
 static char *const path_only[] = {(char *) "PATH=/usr/bin:/bin", NULL};
 
-static int start(const char *script, Reaper *ret) {
+static Program start(const char *script) {
         char *const arguments[] = {(char *) "sh", (char *) "-c", (char *) script, NULL};
+        Program p;
 
-        return reaper_start(arguments, path_only, ret);
+        CHECK(reaper_start(arguments, path_only, &p) == 0);
+        return p;
 }
 
-/* As much as there is room for in a line; "": the end. */
-static const char *hear(const Reaper *r) {
-        struct pollfd p = {.fd = r->out, .events = POLLIN};
+/* Reads a line, or "" at the end. */
+static const char *hear(const Program *p) {
+        struct pollfd fd = {.fd = p->out, .events = POLLIN};
         static char text[64];
         ssize_t n;
 
-        assert_int_equal(poll(&p, 1, 20000), 1);
-        n = read(r->out, text, sizeof(text) - 1);
-        assert_true(n >= 0);
+        CHECK(poll(&fd, 1, 20000) == 1);
+        n = read(p->out, text, sizeof(text) - 1);
+        CHECK(n >= 0);
         text[n] = 0;
         return text;
 }
 
-static int await_status(Reaper *r, int *ret_status) {
-        struct pollfd p = {.fd = r->control, .events = POLLIN};
+static int await_status(const Reaper *r, const Program *p) {
+        struct pollfd fd = {.fd = r->children, .events = POLLIN};
+        int status = 0;
 
-        assert_int_equal(poll(&p, 1, 20000), 1);
-        errno = EAGAIN; /* of an earlier call */
-        return reaper_status(r, ret_status);
+        for (pid_t pid = 0; pid != p->pid; pid = reaper_collect(r, &status))
+                if (pid == 0)
+                        CHECK(poll(&fd, 1, 20000) == 1);
+        return status;
 }
 
-/* What it has started, and has a session of its own, may be of use to others. */
+/* A process with a session of its own may be of use to other helpers: the agent of gpg. */
+static void kill_one(const Reaper *r, const void *context _unused_) {
+        Program p = start("exec 3<&0; setsid cat <&3 & exec sleep 1000");
+        int status;
+
+        CHECK(write(p.in, "one\n", 4) == 4 && streq(hear(&p), "one\n"));
+        CHECK(reaper_collect(r, &status) == 0);
+        reaper_kill(&p);
+        status = await_status(r, &p);
+        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        CHECK(write(p.in, "two\n", 4) == 4 && streq(hear(&p), "two\n"));
+}
+
 static void test_what_goes_on_after_it_was_killed(void **state _unused_) {
-        struct pollfd group;
-        Reaper r;
-        int status = 0;
-
-        assert_int_equal(start("exec 3<&0; setsid cat <&3 2>&- & sleep 1000 & exec sleep 1000 2>&-", &r), 0);
-        assert_int_equal(write(r.in, "one\n", 4), 4);
-        assert_string_equal(hear(&r), "one\n");
-        assert_int_equal(reaper_status(&r, &status), -EAGAIN);
-        reaper_kill(&r);
-        assert_int_equal(await_status(&r, &status), 0);
-        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-        /* What is in its group has ended, too. */
-        group = (struct pollfd){.fd = r.err};
-        assert_int_equal(poll(&group, 1, 20000), 1);
-        assert_int_equal(write(r.in, "two\n", 4), 4);
-        assert_string_equal(hear(&r), "two\n");
-        reaper_end(&r, 1);
+        assert_int_equal(reaper_run(kill_one, NULL, soon()), 0);
         assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-        assert_int_equal(r.pid, 0);
 }
 
-/* Whoever waits for the end of a pipe of ours does not wait for the helper. */
+/* The rest of its group ends with a program that is killed. */
+static void kill_group(const Reaper *r, const void *context _unused_) {
+        Program p = start("sleep 1000 & echo runs; exec sleep 1000");
+
+        CHECK(streq(hear(&p), "runs\n"));
+        reaper_kill(&p);
+        (void) await_status(r, &p);
+        CHECK(streq(hear(&p), ""));
+}
+
+static void test_group_of_a_program(void **state _unused_) {
+        assert_int_equal(reaper_run(kill_group, NULL, soon()), 0);
+}
+
+/* A process that waits for the end of a pipe of ours does not wait for the helper. */
+static void look_at_itself(const Reaper *r, const void *context _unused_) {
+        struct stat null, st;
+
+        CHECK(stat("/dev/null", &null) == 0);
+        for (int fd = 0; fd <= STDERR_FILENO; fd++)
+                CHECK(fstat(fd, &st) == 0 && (st.st_rdev == null.st_rdev || (fd == STDERR_FILENO && isatty(fd))));
+        for (int fd = STDERR_FILENO + 1; fd < 1000; fd++)
+                if (fd != r->caller && fd != r->children && fcntl(fd, F_GETFD) >= 0)
+                        CHECK(fstat(fd, &st) == 0 && st.st_rdev == null.st_rdev);
+        CHECK(getpgrp() == getpid());
+}
+
 static void test_holds_none_of_our_pipes(void **state _unused_) {
-        int saved = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0), ends[2];
-        struct pollfd p = {0};
-        char name[64];
-        Reaper r;
+        static const int closed[] = {-1, STDIN_FILENO, STDERR_FILENO};
 
-        assert_true(saved >= 0);
-        assert_int_equal(pipe(ends), 0);
-        assert_int_equal(dup2(ends[1], STDIN_FILENO), STDIN_FILENO);
-        assert_int_equal(start("exec sleep 1000", &r), 0);
-        assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
-        (void) close(ends[1]);
+        for (size_t i = 0; i < ELEMENTSOF(closed); i++) {
+                int saved = closed[i] < 0 ? -1 : fcntl(closed[i], F_DUPFD_CLOEXEC, 0), ends[2], r;
 
-        p.fd = ends[0];
-        assert_int_equal(poll(&p, 1, 20000), 1);
-        assert_int_equal(p.revents, POLLHUP);
-        assert_int_equal(getpgid(r.pid), r.pid);
-        /* And people see what it is. */
-        (void) snprintf(name, sizeof(name), "/proc/%d/comm", (int) r.pid);
-        unit_assert_file(name, "ecs-authd-reap\n");
-        reaper_end(&r, 1);
-        (void) close(ends[0]);
-        (void) close(saved);
+                if (saved >= 0)
+                        (void) close(closed[i]);
+                assert_int_equal(pipe(ends), 0);
+                r = reaper_run(look_at_itself, NULL, soon());
+                (void) close(ends[0]);
+                (void) close(ends[1]);
+                if (saved >= 0) {
+                        assert_int_equal(dup2(saved, closed[i]), closed[i]);
+                        (void) close(saved);
+                }
+                assert_int_equal(r, 0);
+        }
 }
 
-static void test_does_not_run_without_its_reaper(void **state _unused_) {
-        int status = 0;
-        Reaper r;
+/* People see what it is. */
+static void read_its_name(const Reaper *r _unused_, const void *context _unused_) {
+        char name[16] = "";
 
+        CHECK(prctl(PR_GET_NAME, name) == 0 && streq(name, "ecs-authd-reap"));
+}
+
+static void test_name(void **state _unused_) {
+        assert_int_equal(reaper_run(read_its_name, NULL, soon()), 0);
+}
+
+/* Opens the pipe, which the program holds open until it runs, or does not. */
+static void be_killed(const Reaper *r _unused_, const void *context) {
+        const char *const *paths = context;
+
+        CHECK(open(paths[0], O_WRONLY | O_CLOEXEC) >= 0);
+        (void) start(paths[1]);
+        (void) pause();
+}
+
+static void test_does_not_run_without_its_reaper(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "pipe"), *ran = unit_path(*state, "ran"), *script = NULL;
+        const char *paths[2] = {path};
+        char byte;
+        int fd;
+
+        assert_true(asprintf(&script, "> %s", ran) > 0);
+        paths[1] = script;
+        assert_int_equal(mkfifo(path, 0600), 0);
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        assert_true(fd >= 0 && fcntl(fd, F_SETFL, 0) == 0);
         reaper_dies_early = true;
-        assert_int_equal(start("echo runs", &r), 0);
+        assert_int_equal(reaper_run(be_killed, paths, soon()), -EPROTO);
         reaper_dies_early = false;
-        assert_string_equal(hear(&r), "");
-        assert_int_equal(await_status(&r, &status), -ECHILD);
-        reaper_end(&r, 1);
+        assert_int_equal(read(fd, &byte, 1), 0);
+        (void) close(fd);
+        assert_int_equal(access(ran, F_OK), -1);
 }
 
 /* The reaper blocks all of them. A shell would change that by itself. */
-static void test_program_blocks_no_signal(void **state _unused_) {
+static void read_blocked_signals(const Reaper *r _unused_, const void *context _unused_) {
         char *const arguments[] = {(char *) "grep", (char *) "^SigBlk", (char *) "/proc/self/status", NULL};
-        Reaper r;
+        Program p;
 
-        assert_int_equal(reaper_start(arguments, path_only, &r), 0);
-        assert_string_equal(hear(&r), "SigBlk:\t0000000000000000\n");
-        reaper_end(&r, 1);
+        CHECK(reaper_start(arguments, path_only, &p) == 0 && streq(hear(&p), "SigBlk:\t0000000000000000\n"));
 }
 
-/* Whoever ignores its children has no status of them. */
+static void test_program_blocks_no_signal(void **state _unused_) {
+        assert_int_equal(reaper_run(read_blocked_signals, NULL, soon()), 0);
+}
+
+static void exit_with_seven(const Reaper *r, const void *context _unused_) {
+        Program p = start("exit 7");
+        int status = await_status(r, &p);
+
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7 && reaper_collect(r, &status) == -ECHILD);
+}
+
+/* A process that ignores its children has no status of them. */
 static void test_status_where_children_are_ignored(void **state _unused_) {
-        int status = 0;
-        Reaper r;
-
         assert_true(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
-        assert_int_equal(start("exit 7", &r), 0);
+        assert_int_equal(reaper_run(exit_with_seven, NULL, soon()), 0);
         assert_true(signal(SIGCHLD, SIG_DFL) != SIG_ERR);
-        assert_int_equal(await_status(&r, &status), 0);
-        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
-        reaper_end(&r, 1);
 }
 
-/* It looks when something has happened, and not all the time; here, while others come and go. */
-static void test_rests_meanwhile(void **state _unused_) {
-        Reaper r, other;
-        int status = 0;
+static void leave_one(const Reaper *r _unused_, const void *context _unused_) {
+        Program p = start("echo runs; exec sleep 1000");
 
-        looks->all = 0;
-        assert_int_equal(start("exec sleep 1000", &r), 0);
-        while (__atomic_load_n(&looks->all, __ATOMIC_RELAXED) == 0)
-                (void) sched_yield();
-        for (unsigned i = 0; i < 3; i++) {
-                assert_int_equal(start("exit 0", &other), 0);
-                assert_int_equal(await_status(&other, &status), 0);
-                reaper_end(&other, 1);
-        }
-        unit_assert_in_range(looks->all, 1, 100);
-        reaper_end(&r, 1);
+        CHECK(streq(hear(&p), "runs\n"));
 }
 
-/* Nor does it sit out a pause when those that it has killed have ended. */
+/* The reaper sees the end of the processes that it has killed, and sits out no pause. */
 static void test_sees_the_end_at_once(void **state _unused_) {
         enum { TIMES = 5 };
 
-        looks->in_vain = 0;
-        for (unsigned i = 0; i < TIMES; i++) {
-                Reaper r;
-
-                assert_int_equal(start("echo runs; exec sleep 1000", &r), 0);
-                assert_string_equal(hear(&r), "runs\n");
-                reaper_end(&r, 1);
-        }
-        assert_true(looks->in_vain < TIMES); /* the machine may be busy */
+        shared->polls_in_vain = 0;
+        for (unsigned i = 0; i < TIMES; i++)
+                assert_int_equal(reaper_run(leave_one, NULL, soon()), 0);
+        assert_true(shared->polls_in_vain < TIMES); /* the machine may be busy */
 }
 
-/* As one that hangs in the kernel: nobody waits for it for long, however many there are, and whatever signals come. */
+static void stop(const Reaper *r _unused_, const void *context) {
+        const bool *done = context;
+
+        (void) start("exec sleep 1000");
+        shared->reaper = getpid();
+        if (*done)
+                CHECK(send(r->caller, "", 1, 0) == 1);
+        (void) raise(SIGSTOP);
+}
+
+/* As a reaper that waits for a process that hangs in the kernel: a second after the work, or after its time limit, we
+ * go on. */
 static void test_end_that_takes_long(void **state _unused_) {
-        Reaper reapers[3];
-        pid_t pids[ELEMENTSOF(reapers)];
-        int64_t before;
+        static const bool table[] = {false, true};
 
-        for (size_t i = 0; i < ELEMENTSOF(reapers); i++) {
-                assert_int_equal(start("echo runs; exec sleep 1000", &reapers[i]), 0);
-                assert_string_equal(hear(&reapers[i]), "runs\n");
-                pids[i] = reapers[i].pid;
-                assert_int_equal(kill(pids[i], SIGSTOP), 0);
-        }
-        before = clock_usec(CLOCK_MONOTONIC);
-        n_signals = 1;
-        reaper_end(reapers, ELEMENTSOF(reapers));
-        unit_assert_in_range(clock_usec(CLOCK_MONOTONIC) - before, 900 * USEC_PER_MSEC, 2500 * USEC_PER_MSEC);
-        for (size_t i = 0; i < ELEMENTSOF(pids); i++) {
-                assert_int_equal(waitpid(pids[i], NULL, WNOHANG), 0);
-                assert_int_equal(kill(pids[i], SIGCONT), 0);
-                assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                uint64_t before = clock_monotonic_usec(), limit = table[i] ? 20 * USEC_PER_SEC : USEC_PER_SEC / 5;
+
+                assert_int_equal(reaper_run(stop, &table[i], before + limit), table[i] ? 0 : -ETIMEDOUT);
+                unit_assert_in_range(clock_monotonic_usec() - before, 900 * USEC_PER_MSEC, 3000 * USEC_PER_MSEC);
+                assert_int_equal(waitpid(shared->reaper, NULL, WNOHANG), 0);
+                assert_int_equal(kill(shared->reaper, SIGCONT), 0);
+                assert_int_equal(waitpid(shared->reaper, NULL, 0), shared->reaper);
         }
 }
 
-/* It is none of ours that stands there. */
-static void test_end_of_one_that_has_not_begun(void **state _unused_) {
-        int saved = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0), ends[2];
-        Reaper none = {0};
+static void work_until_given_up(const Reaper *r, const void *context _unused_) {
+        struct pollfd p = {.fd = r->caller, .events = POLLRDHUP};
 
-        assert_true(saved >= 0);
-        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-        assert_int_equal(dup2(ends[1], STDIN_FILENO), STDIN_FILENO);
-        reaper_end(&none, 1);
-        assert_int_equal(write(STDIN_FILENO, "x", 1), 1);
-        assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
-        (void) close(saved);
-        (void) close(ends[0]);
-        (void) close(ends[1]);
+        (void) start("exec sleep 1000");
+        CHECK(poll(&p, 1, 20000) == 1);
 }
 
-/* It starts with all of its pipes, or leaves nothing behind. */
+/* A reaper that is late, and does not hang, is told to end, and nothing of it is left. */
+static void test_late_work(void **state _unused_) {
+        assert_int_equal(reaper_run(work_until_given_up, NULL, clock_monotonic_usec() + 100 * USEC_PER_MSEC),
+                         -ETIMEDOUT);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+/* A reaper has all of its files, or leaves nothing behind. */
 static void test_no_file_left(void **state _unused_) {
         const unsigned before = unit_count_open_files();
         int lowest = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0), e;
         struct rlimit usual, tight;
-        Reaper r = REAPER_NONE;
 
         assert_true(lowest >= 0);
         (void) close(lowest);
@@ -295,81 +331,71 @@ static void test_no_file_left(void **state _unused_) {
         tight.rlim_cur = (rlim_t) lowest;
         do {
                 assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-                e = start("exit 0", &r);
+                e = reaper_run(exit_with_seven, NULL, soon());
                 assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
-                if (e < 0) {
-                        assert_int_equal(e, -EMFILE);
-                        assert_int_equal(unit_count_open_files(), before);
-                }
+                assert_true(e == 0 || e == -EMFILE || e == -EPROTO);
+                assert_int_equal(unit_count_open_files(), before);
                 tight.rlim_cur++;
         } while (e < 0);
-        assert_true(r.control >= 0 && r.in >= 0 && r.out >= 0 && r.err >= 0);
-        reaper_end(&r, 1);
-        assert_int_equal(unit_count_open_files(), before);
+}
+
+static void start_in_vain(const Reaper *r _unused_, const void *context _unused_) {
+        char *const arguments[] = {(char *) "true", NULL};
+        const unsigned before = unit_count_open_files();
+        Program p;
+
+        CHECK(reaper_start(arguments, path_only, &p) == -EAGAIN && unit_count_open_files() == before);
 }
 
 static void test_no_more_processes(void **state _unused_) {
         const unsigned before = unit_count_open_files();
-        int status = 0;
-        Reaper r;
 
         n_forks = 0;
-        assert_int_equal(start("exit 0", &r), -EAGAIN);
+        assert_int_equal(reaper_run(exit_with_seven, NULL, soon()), -EAGAIN);
         assert_int_equal(unit_count_open_files(), before);
         n_forks = 1; /* for the reaper alone */
-        assert_int_equal(start("exit 0", &r), 0);
+        assert_int_equal(reaper_run(start_in_vain, NULL, soon()), 0);
         n_forks = UINT_MAX;
-        assert_int_equal(await_status(&r, &status), -ECHILD);
-        reaper_end(&r, 1);
         assert_int_equal(unit_count_open_files(), before);
 }
 
-/* One that would not see the end of its program does not let it begin. */
+/* A reaper that would not see the end of its programs starts none. */
 static void test_reaper_that_cannot_watch(void **state _unused_) {
-        int status = 0;
-        Reaper r;
-
         no_signalfd = true;
-        assert_int_equal(start("exec sleep 1000", &r), 0);
-        assert_int_equal(await_status(&r, &status), -ECHILD);
+        assert_int_equal(reaper_run(exit_with_seven, NULL, soon()), -EPROTO);
         no_signalfd = false;
-        reaper_end(&r, 1);
 }
 
-/* It ends its program rather than hold a pipe of ours open: standard input, and the two that it moves. */
+/* A reaper does nothing rather than hold a pipe of ours open. */
 static void test_reaper_that_cannot_close(void **state _unused_) {
-        static const int numbers[] = {STDIN_FILENO, STDERR_FILENO + 1, STDERR_FILENO + 2};
+        static const int numbers[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO + 1};
 
         for (size_t i = 0; i < ELEMENTSOF(numbers); i++) {
-                int status = 0;
-                Reaper r;
-
                 no_dup2_to = numbers[i];
-                assert_int_equal(start("exec sleep 1000", &r), 0);
-                assert_int_equal(await_status(&r, &status), 0);
+                assert_int_equal(reaper_run(exit_with_seven, NULL, soon()), -EPROTO);
                 no_dup2_to = -1;
-                assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-                reaper_end(&r, 1);
         }
 }
 
 static int set_up(void **state _unused_) {
         test = getpid();
-        looks = mmap(NULL, sizeof(*looks), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        return looks == MAP_FAILED || signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -1 : 0;
+        shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        return shared == MAP_FAILED ? -1 : 0;
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_what_goes_on_after_it_was_killed),
+                cmocka_unit_test(test_group_of_a_program),
                 cmocka_unit_test(test_holds_none_of_our_pipes),
-                cmocka_unit_test(test_does_not_run_without_its_reaper),
+                cmocka_unit_test(test_name),
+                cmocka_unit_test_setup_teardown(test_does_not_run_without_its_reaper, unit_make_directory,
+                                                unit_remove_directory),
                 cmocka_unit_test(test_program_blocks_no_signal),
                 cmocka_unit_test(test_status_where_children_are_ignored),
-                cmocka_unit_test(test_rests_meanwhile),
                 cmocka_unit_test(test_sees_the_end_at_once),
                 cmocka_unit_test(test_end_that_takes_long),
-                cmocka_unit_test(test_end_of_one_that_has_not_begun),
+                cmocka_unit_test(test_late_work),
                 cmocka_unit_test(test_no_file_left),
                 cmocka_unit_test(test_no_more_processes),
                 cmocka_unit_test(test_reaper_that_cannot_watch),

@@ -133,7 +133,6 @@ static void list_leases(Leases *ret) {
                 copy.helper = lease->helper;
                 copy.key = lease->key;
                 copy.source = strdup(leases[i].source);
-                copy.complaint = lease->complaint;
                 *lease = copy;
         }
 }
