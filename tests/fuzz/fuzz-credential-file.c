@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
+#include "credentials/acr-token.h"
 #include "credentials/credential-file.h"
 #include "ecsconfig/auth-data.h"
 #include "ecsconfig/environment-file.h"
@@ -61,8 +62,7 @@ static void check_format(const Credentials *list, AuthType asked) {
                 if (!credential_is_usable(item))
                         continue;
                 check(other);
-                check(same(item->username, other->username) && same(item->password, other->password) &&
-                      same(item->identity_token, other->identity_token));
+                check(acr_same_login(item, other));
         }
 }
 

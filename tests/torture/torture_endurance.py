@@ -102,7 +102,7 @@ class Changes:
                 self.change()
             self.waited += 1
             # A registry that ends in the number, so that no other one has it in its text.
-            expected = f'"r{self.made}."'.encode()
+            expected = f'"r{self.made}.example"'.encode()
             if not within(lambda: expected in self.host.environment_file.read_bytes(), LOST_SECONDS, 0.0003):
                 self.lost += 1
             if self.waited % 20 == 1:
@@ -111,7 +111,7 @@ class Changes:
     def change(self):
         self.made += 1
         auth = {"auth": encode("user", f"password {self.made}")}
-        put_good(self.host.credentials.path, CredentialFile.text({REGISTRY: auth, f"r{self.made}.": auth}).encode())
+        put_good(self.host.credentials.path, CredentialFile.text({REGISTRY: auth, f"r{self.made}.example": auth}).encode())
 
     def problems(self, lines):
         if self.lost:
