@@ -171,3 +171,12 @@ def test_dockercfg_that_must_be(host, more, advice):
     h.login(PW, R)
     assert "cannot be written" not in h.said()
     assert h.pulls(f"{R}/app") == PW
+
+
+def test_docker_login_to_a_path_is_one_to_its_host(host):
+    """So the manual names an editor for the entries of paths."""
+    h = host(cli({R: entry(OTHER)}))
+    h.login(PW, f"{R}/team")
+    assert list(json.loads(h.file.read_text())["auths"]) == [R]
+    h.said()
+    assert h.pulls(f"{R}/rest/app") == PW
