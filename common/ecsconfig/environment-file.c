@@ -270,38 +270,3 @@ int envfile_save(EnvFile *f, Problems *problems) {
 bool envfile_is_whole(const EnvFile *f) {
         return file_version_check(f->directory_fd, f->name, &f->read) >= 0;
 }
-
-static int64_t to_nsec(const struct timespec *t) {
-        return (int64_t) t->tv_sec * 1000000000 + t->tv_nsec;
-}
-
-/* Another write within the same tick of that clock would have the same time. */
-static bool is_settled(const struct stat *st) {
-        const int64_t tick = 12 * 1000000, mtime = to_nsec(&st->st_mtim);
-        struct timespec now;
-        int64_t age;
-
-        if (clock_gettime(CLOCK_REALTIME, &now) < 0)
-                return false;
-        age = to_nsec(&now) - mtime;
-        if (age < 0)
-                return false;
-        if (age < tick) {
-                const struct timespec pause = {.tv_nsec = tick - age};
-
-                (void) nanosleep(&pause, NULL);
-        }
-        return true;
-}
-
-FileIdentity envfile_identify(const EnvFile *f) {
-        _cleanup_(file_version_done) FileVersion now = {.fd = -1};
-        struct stat st;
-
-        if (fstatat(f->directory_fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_settled(&st))
-                return (FileIdentity){0};
-        if (file_version_read(f->directory_fd, f->name, &now) < 0 || now.fd < 0 || now.size != f->read.size ||
-            memcmp(now.content, f->read.content, now.size) != 0)
-                return (FileIdentity){0};
-        return file_identity_of(&now.st);
-}

@@ -3,7 +3,6 @@
 
 #include <stdint.h>
 
-#include "base/file-identity.h"
 #include "base/problems.h"
 
 /* The environment file (/etc/ecs/ecs.config). Three programs read it, each its own way: ecs-init, systemd
@@ -53,7 +52,3 @@ bool envfile_is_changed(const EnvFile *f);
  * was read, up to the very moment at which it was replaced: its version is in place; open it again and try again.
  */
 int envfile_save(EnvFile *f, Problems *problems);
-
-/* Of the file that was read or saved, if that is the one that stands there. Waits for some milliseconds after a save:
- * the kernel's clock for files is coarse. */
-FileIdentity envfile_identify(const EnvFile *f);

@@ -56,7 +56,6 @@ typedef struct SyncReport {
         char registries[1024]; /* names of the others, separated by ", "; cut short with "..." */
         char coverages[512];   /* the keys in it that do not simply cover their host, each with its images */
         SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
-        FileIdentity identity;               /* of the environment file as this report describes it */
         uint64_t seen_usec;                  /* when that was, on CLOCK_MONOTONIC; 0: it was not looked at */
         uint64_t ask_in_usec;                /* from now, a helper is to be asked again; 0: none is; or SYNC_ASK_NOW */
         bool asked;                          /* those that were due have been, */

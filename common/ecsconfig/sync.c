@@ -384,7 +384,6 @@ static int save(Gathered *gathered, const EcsConfigSettings *settings, const Dig
         *report = after;
         report->behind = false;
         report->outcome = r > 0 ? outcome : SYNC_UNCHANGED;
-        report->identity = envfile_identify(file);
         gathered_give_back(gathered, &current.entries, key); /* what is left of it is asked for again later */
         return 0;
 }
@@ -444,7 +443,6 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
                 explain_current(settings, &current, &report->problems);
                 find_other_login(sources, report);
                 report->outcome = SYNC_UNCHANGED;
-                report->identity = envfile_identify(file);
                 report->asked = answers != NULL;
                 return 0;
         }

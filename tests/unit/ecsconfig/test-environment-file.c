@@ -585,31 +585,6 @@ static void test_whole(void **state) {
         expect_whole(path, true, false, remove_it);
 }
 
-/* What is told of it tells it from whatever is written later: the clock of files has ticks of 10 ms at the most. */
-static void test_identity(void **state) {
-        static const struct {
-                int age; /* in seconds */
-                bool known;
-        } table[] = {{0, true}, {3600, true}, {-3600, false}};
-        _cleanup_free_ char *path = unit_path(*state, "f");
-
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                _cleanup_(envfile_freep) EnvFile *f = NULL;
-                struct timespec now;
-                struct stat st;
-
-                unit_write_file(path, "A=1\n");
-                assert_int_equal(stat(path, &st), 0);
-                st.st_mtim.tv_sec -= table[i].age;
-                assert_int_equal(utimensat(AT_FDCWD, path, (struct timespec[]){st.st_mtim, st.st_mtim}, 0), 0);
-                f = open_file(path);
-                assert_int_equal(envfile_identify(f).inode, table[i].known ? st.st_ino : 0);
-                assert_int_equal(clock_gettime(CLOCK_REALTIME, &now), 0);
-                assert_true(!table[i].known || now.tv_sec > st.st_mtim.tv_sec ||
-                            now.tv_nsec - st.st_mtim.tv_nsec >= 10 * 1000000);
-        }
-}
-
 /* The lease that tells of such a program must not turn its signal on us. */
 static void test_opened_during_save(void **state) {
         _cleanup_free_ char *path = unit_path(*state, "f");
@@ -889,7 +864,6 @@ int main(void) {
                 WITH_DIRECTORY(test_changed_in_between),
                 WITH_DIRECTORY(test_open_for_writing),
                 WITH_DIRECTORY(test_whole),
-                WITH_DIRECTORY(test_identity),
                 WITH_DIRECTORY(test_opened_during_save),
                 WITH_DIRECTORY(test_leftovers),
                 WITH_DIRECTORY(test_leftovers_that_cannot_be_listed),

@@ -238,10 +238,10 @@ static void test_the_first_of_many(void **state _unused_) {
                 (void) snprintf(registry, sizeof(registry), "%02u.example", i);
                 put(&c, registry, "u", "p", NULL);
         }
-        report.identity.inode = 17;
+        report.seen_usec = 17;
         sync_describe_entries(&c, NULL, &report);
         assert_string_equal(report.entries[SYNC_ENTRIES_MAX - 1].registry, "47.example");
-        assert_int_equal(report.identity.inode, 17);
+        assert_int_equal(report.seen_usec, 17);
 }
 
 int main(void) {

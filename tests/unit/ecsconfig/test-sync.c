@@ -141,7 +141,6 @@ static void test_no_login_yet(void **state) {
         assert_true(report.no_login_yet);
         assert_int_equal(problems_worst_level(&report.problems), LOG_NOTICE);
         assert_null(strstr(report.problems.items[0].text, "stay in use"));
-        assert_true(report.identity.inode > 0); /* an event of that file is told from ours */
         unit_assert_file(h->environment, "ECS_CLUSTER=x\n");
 
         unit_write_file(h->credentials, "{");
@@ -680,42 +679,6 @@ static void test_login_before_a_broken_file(void **state) {
         assert_int_equal(report.problems.n_items, 2);
 }
 
-/* What tells our own write from somebody else's. */
-static void test_identity(void **state) {
-        const Host *h = *state;
-        FileIdentity now;
-        SyncReport report;
-        struct stat st;
-        FILE *f;
-
-        unit_write_file(h->environment, "ECS_CLUSTER=x\n");
-        unit_write_file(h->credentials, LOGGED_IN);
-        for (unsigned i = 0; i < 2; i++) { /* written, and left as it is */
-                expect(h, i == 0 ? SYNC_WRITTEN : SYNC_UNCHANGED, 1, &report);
-                assert_int_equal(stat(h->environment, &st), 0);
-                assert_int_equal(report.identity.inode, st.st_ino);
-                now = file_identity_at(h->environment);
-                assert_true(file_identity_equal(&now, &report.identity));
-        }
-        /* In place, at once, and as short as can be. */
-        f = fopen(h->environment, "ae");
-        assert_non_null(f);
-        assert_int_equal(fputc('\n', f), '\n');
-        assert_int_equal(fclose(f), 0);
-        now = file_identity_at(h->environment);
-        assert_false(file_identity_equal(&now, &report.identity));
-
-        assert_int_equal(unlink(h->environment), 0);
-        now = file_identity_at(h->environment);
-        assert_int_equal(now.inode, 0);
-
-        /* Where nothing is known of it, every event is somebody else's. */
-        unit_write_file(h->environment, LINES);
-        unit_write_file(h->credentials, "{");
-        expect(h, SYNC_FAILED, 1, &report);
-        assert_int_equal(report.identity.inode, 0);
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_login_and_logout, set_up, tear_down),
@@ -744,7 +707,6 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_empty_password, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_broken_file_among_others, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_login_before_a_broken_file, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),
         };
 
         return cmocka_run_group_tests_name("sync", tests, NULL, remove_program);
