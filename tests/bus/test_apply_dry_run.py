@@ -138,7 +138,8 @@ def test_names_are_printable(host):
     host.environment_file.write_text('ECS_ENGINE_AUTH_TYPE=dockercfg\nECS_ENGINE_AUTH_DATA={"a\\u001b[31mb c":'
                                      f'{{"auth":"{encode("u", "p")}"}}}}\n')
     lines, _ = dry_run(host, "--no-restart")
-    assert lines == [f"a?[31mb c: would be kept; it is in {host.environment_file} by other means than ecs-authd"]
+    assert lines == [f"a?[31mb c: would be kept; it is in {host.environment_file} by other means than ecs-authd",
+                     "a?[31mb c: would be used for no image"]
 
 
 # --- what fails ---

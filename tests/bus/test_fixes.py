@@ -563,7 +563,7 @@ def test_a_unit_of_another_name(sound):
 @as_root
 def test_a_login_of_another_user(host):
     fix = find_beside(host, f"put {ALICE}")[0]["cure"]
-    path = re.match(r"set \[Credentials\] File=(\S+), with the drop-in", fix).group(1)
+    path = re.search(r"add the line File=(\S+) to \[Credentials\]", fix).group(1)
     assert not find_beside(host, f"put {ALICE}", Credentials_File=path)
 
 
