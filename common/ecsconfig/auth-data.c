@@ -779,6 +779,25 @@ static void explain_ignored(const char *type, const char *data, char *ret, size_
         }
 }
 
+/* Whether the agent uses nothing of the list: a whole config.json was pasted, for example. */
+static bool is_useless(json_object *top, const Credentials *entries) {
+        if (!top || json_object_object_length(top) == 0 || entries->n_items > 0)
+                return false;
+        json_object_object_foreach(top, key, entry) {
+                (void) key;
+                if (json_field_string(entry, "registrytoken"))
+                        return false;
+        }
+        return true;
+}
+
+static void explain_useless(json_object *top, char *ret, size_t size) {
+        (void) snprintf(ret, size,
+                        json_get(top, "auths", json_type_object) ? AUTHDATA_DATA_KEY
+                                " has the outer \"auths\" of config.json, which the agent does not know"
+                                                                 : AUTHDATA_DATA_KEY " has no entry with credentials");
+}
+
 int authdata_read(const char *type, const char *data, const DigestKey *key, AuthData *ret) {
         _cleanup_(auth_values_done) AuthValues values = {0};
         _cleanup_(credentials_done) Credentials entries = {0};
@@ -792,6 +811,8 @@ int authdata_read(const char *type, const char *data, const DigestKey *key, Auth
                 r = list_entries(&values, NAMING_REGISTRY, &entries);
         if (r == -EBADMSG || (r >= 0 && !values.top && !str_empty(data)))
                 explain_ignored(type, data, a.ignored, sizeof(a.ignored));
+        if (r >= 0 && is_useless(values.top, &entries))
+                explain_useless(values.top, a.ignored, sizeof(a.ignored));
         if (r == -EBADMSG)
                 r = digest_dropped(key, &a.digest);
         if (r < 0)

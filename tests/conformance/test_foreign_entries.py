@@ -251,6 +251,8 @@ def test_record_holds_no_secret(host):
     ("dockerconfig", '{"a.example.com":{"auth":"eDp5"}}', "ECS_ENGINE_AUTH_TYPE"),
     ("docker", '{"a.example.com":{"username":"u","password":"p"},"credsStore":"x"}', "credsStore"),
     ("", '{"a.example.com":{"auth":"eDp5"}}', "ECS_ENGINE_AUTH_TYPE"),
+    ("dockercfg", '{"auths":{"a.example.com":{"auth":"eDp5"}}}', 'the outer "auths"'),
+    ("dockercfg", '{"a.example.com":{"username":"u","password":"p"}}', "no entry with credentials"),
 ])
 def test_content_that_the_agent_ignores(host, kind, data, why):
     host.write(kind, data)

@@ -60,7 +60,7 @@ def test_store_that_alone_knows(host, engine, registry):
     host.wait_said("looking again, as asked", since)
     host.run("systemctl", "restart", "ecs-authd")  # READY comes after the look
     assert host.read("/etc/ecs/ecs.config") == before
-    assert not host.said("Removed the auth entries", since)
+    assert not host.said("Removed our auth entries", since)
 
 
 def test_helpers_that_fail_keep_the_last_good_entry(host, engine, registry):
@@ -80,7 +80,7 @@ def test_logout_of_the_store(host, engine, registry):
     host.put("/root/.docker/config.json", json.dumps({"auths": {registry.name: {}}, "credsStore": "pass"}))
     since = host.cursor()
     host.logout(registry)
-    host.wait_said("Removed the auth entries", since)
+    host.wait_said("Removed our auth entries", since)
     assert host.read("/etc/ecs/ecs.config") == "ECS_CLUSTER=web\n"
 
 

@@ -207,7 +207,7 @@ def test_helper_that_fails_with_the_network(host, drop_in):
     drop_in("network.service.conf")
     since = host.cursor()
     host.put("/root/.docker/config.json", '{"credHelpers": {"sad.example": "sad"}}')
-    assert "network" not in host.wait_said("sad.example from docker-credential-sad: it failed: sad", since)["MESSAGE"]
+    assert "network" not in host.wait_said("sad.example from docker-credential-sad: it failed", since)["MESSAGE"]
 
 
 def test_helper_that_limits_itself(host):

@@ -50,7 +50,7 @@ def test_two_hundred_logins_give_one_restart(host, engine, registry):
 def test_taken_back_within_the_settle_window(host, engine, registry):
     since, before = host.cursor(), engine.agent()["Id"]
     host.logout(registry)
-    host.wait_said("Removed the auth entries", since)
+    host.wait_said("Removed our auth entries", since)
     host.login(registry)
     host.wait_said("Wrote the credentials", since)
     never(lambda: host.restarts(since), 5, "a restart")

@@ -303,6 +303,10 @@ static void test_content_that_the_agent_ignores(void **state _unused_) {
                 {"docker", "[]", "ECS_ENGINE_AUTH_DATA is not a JSON object"},
                 {"docker", "{\"a\":{},\"credsStore\":\"x\"}",
                  "ECS_ENGINE_AUTH_DATA: 'credsStore' is not an auth entry"},
+                {"dockercfg", "{\"auths\":{\"a\":" ENTRY "}}",
+                 "ECS_ENGINE_AUTH_DATA has the outer \"auths\" of config.json, which the agent does not know"},
+                {"docker", "{\"a\":{},\"b\":null}", "ECS_ENGINE_AUTH_DATA has no entry with credentials"},
+                {"docker", "{\"a\":{},\"b\":{\"registrytoken\":\"t\"}}", ""},
                 {"dockercfg", "{\"a\":{\"auth\":1}}", "ECS_ENGINE_AUTH_DATA: 'a' is not an auth entry"},
         };
 
