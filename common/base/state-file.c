@@ -95,6 +95,9 @@ int state_file_open_lock(const char *name) {
         fd = openat(directory, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
         if (fd < 0 || fstat(fd, &st) < 0)
                 return negative_errno();
+        /* A restored backup may have changed the mode. No instance may go without the lock for that. */
+        if (S_ISREG(st.st_mode) && st.st_uid == geteuid() && (fchmod(fd, 0600) < 0 || fstat(fd, &st) < 0))
+                return negative_errno();
         return is_ours(&st) ? steal_fd(&fd) : -EBADMSG;
 }
 

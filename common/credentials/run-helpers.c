@@ -244,14 +244,18 @@ static void run_all(const Reaper *reaper, const void *context) {
 
 /* error: of a call that has not ended. */
 static void take_answer(HelperCall *call, Answer *a, int error) {
+        /* A reaper that was stopped may still change the shared memory. */
+        const size_t size = *(volatile size_t *) &a->size;
+        const size_t n = size < sizeof(a->output) ? size : sizeof(a->output);
+
         call->error = a->error == -EINPROGRESS ? error : a->error;
         if (call->error >= 0) {
-                call->output = secret_dup(a->output, a->size);
-                call->size = a->size;
+                call->output = secret_dup(a->output, n);
+                call->size = n;
                 if (!call->output)
                         call->error = -ENOMEM;
         }
-        OPENSSL_cleanse(a->output, a->size);
+        OPENSSL_cleanse(a->output, n);
 }
 
 static int run_in_reaper(HelperCall *calls, size_t n_calls, char *const *environment, uint64_t timeout_usec) {

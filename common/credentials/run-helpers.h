@@ -8,7 +8,8 @@
 /* The docker-credential-* protocol (github.com/docker/docker-credential-helpers, README): a program on PATH, called
  * with a verb; the server's name comes on its standard input, JSON on its standard output. Whatever such a program
  * does, it costs its own answer and no more than its time limit, and nothing of it is left afterwards. One exception: a
- * program that kills its parent process costs the answers of all programs that have not ended. */
+ * program that kills its parent process costs the answers of all programs that have not ended, and processes that these
+ * programs started may be left. Programs run as root, so only the unit's control group bounds them then. */
 
 enum {
         HELPER_OUTPUT_MAX = 256 * 1024,

@@ -34,5 +34,7 @@ static inline void retry_later(Retry *retry, sd_event *event, sd_event_time_hand
                 retry->pause_usec = RETRY_MAX_USEC;
         retry->end_usec = now + retry->pause_usec;
         retry_stop(retry);
-        (void) sd_event_add_time(event, &retry->timer, CLOCK_MONOTONIC, retry->end_usec, 0, again, userdata);
+        /* Without the timer nothing would ever start again: leave that to systemd. */
+        if (sd_event_add_time(event, &retry->timer, CLOCK_MONOTONIC, retry->end_usec, 0, again, userdata) < 0)
+                (void) sd_event_exit(event, -ENOMEM);
 }
