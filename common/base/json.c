@@ -38,7 +38,7 @@ typedef struct Scan {
         size_t memory, memory_max; /* that its values will take */
 
         const char *wanted; /* name of the member that json_find_member() searches for; NULL: none */
-        unsigned n_wanted;  /* how many members of that name are still to come */
+        unsigned n_wanted;  /* members of that name left to find */
         size_t found;       /* offset of the member */
 
         json_tokener *tokener; /* NULL: it is only looked at */
@@ -130,7 +130,8 @@ static bool scan_string(Scan *s, bool name) {
         }
 }
 
-/* Returns the character of an escape that stands for ASCII; 0: another one. *at: behind the backslash; moves on. */
+/* Reads an escape and moves *at, which is behind the backslash, past it. Returns its ASCII character, or 0 if it is
+ * another escape. */
 static char unescape(const char *text, size_t *at) {
         char digits[3] = {0};
 
@@ -141,7 +142,7 @@ static char unescape(const char *text, size_t *at) {
         return (char) strtoul(digits, NULL, 16);
 }
 
-/* Compares a string of the text with a name, in upper or lower case. at: its opening quote. */
+/* Compares a string of the text with a name, ignoring case. at: offset of the opening quote. */
 static bool is_named(const char *text, size_t at, const char *name) {
         for (at++; *name; name++) {
                 char c = text[at++];

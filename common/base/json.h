@@ -69,7 +69,7 @@ static inline const char *json_get_string(json_object *o, const char *key) {
 json_object *json_field(json_object *o, const char *name, json_type type);
 const char *json_field_string(json_object *o, const char *name);
 
-/* Finds a member of the outermost object by name, in upper or lower case. nth: 1 is the first member of that name;
+/* Finds a member of the outermost object by name, ignoring case. nth: 1 is the first member of that name;
  * json-c itself keeps only the last. text: JSON that json_parse_strict() accepts. */
 bool json_find_member(const char *text, size_t size, const char *name, unsigned nth, size_t *ret_offset);
 

@@ -7,11 +7,11 @@
  * 00000000-0000-0000-0000-000000000000 (Microsoft, "az acr login --expose-token"). In this form dockercfg can carry
  * it. */
 
-/* Returns the identity token of an entry of Azure Container Registry, in whichever form the entry has it; NULL: the
- * entry has none, or is of another registry. */
+/* Returns the identity token of an entry of Azure Container Registry, in either form; NULL: the entry has no token, or
+ * belongs to another registry. */
 const char *acr_token(const Credential *c);
 
-/* Returns the entry with its identity token as a password. The strings are those of c. */
+/* Returns the entry with its identity token as a password. Its strings still belong to c. */
 Credential acr_token_as_password(const Credential *c);
 
 /* Returns whether both entries log in with the same names and secrets; the two forms of a token are the same. */

@@ -201,7 +201,7 @@ static void explain_failure(const Credential *c, const Lease *lease, Problems *p
         char consequence[PROBLEM_TEXT_MAX] = "an entry that the environment file has for it stays";
 
         if (credential_is_usable(c)) {
-                (void) snprintf(consequence, sizeof(consequence), "the ones that stand in the file itself are used");
+                (void) snprintf(consequence, sizeof(consequence), "the credentials in the file itself are used");
         } else if (lease->error == -ENOKEY) {
                 char advice[PROBLEM_TEXT_MAX / 2];
 

@@ -77,12 +77,12 @@ static bool prefers(const char *a, const char *b, const char *registry) {
         return strcmp(a, b) < 0;
 }
 
-/* With such an entry in it, Docker's CLI reads no password of the file, and 'docker login' saves the file without those
+/* If one entry is broken, Docker's CLI reads no password of the file, and 'docker login' saves it without the passwords
  * of other registries (measured with 28.2.2). */
 #define REMOVE_FIRST \
         "Correct or remove it in an editor first: 'docker login' would delete passwords of other registries"
 
-/* used: the entry that is used instead; NULL: none. */
+/* Explains why c is not used. used: the entry that is used instead; NULL: none. */
 static void explain_unusable(const Credential *c, const Credential *used, Problems *problems) {
         char instead[PROBLEM_TEXT_MAX] = "the environment file keeps its entry for it", advice[PROBLEM_TEXT_MAX];
 
@@ -97,7 +97,7 @@ static void explain_unusable(const Credential *c, const Credential *used, Proble
                      instead, c->flaw ? REMOVE_FIRST : advice);
 }
 
-/* Two keys of one file are one registry. "The later one wins" is for files, not for keys. */
+/* Chooses between two entries of one file for one registry. The later file wins, but not the later key. */
 static int choose_entry(Credentials *file, Credential *c, const Credential *other, const Source *s) {
         const bool usable = has_source(c), other_usable = has_source(other);
         bool take = prefers(c->key, other->key, c->registry);
@@ -123,8 +123,8 @@ static int add_entry(Credentials *file, Credential *c, const Source *s) {
         return other ? choose_entry(file, c, other, s) : credentials_put(file, c);
 }
 
-/* Names an entry that has nothing in it yet. Every key passes through here, so that each rule about names holds for all
- * of them. Returns 1 if the entry is left out. */
+/* Sets registry, key and source of an empty entry. Every key passes through here, so that the rules about names apply
+ * to all. Returns 1 if the entry is left out. */
 static int begin_entry(const char *key, const Source *s, Credential *c) {
         int r;
 
@@ -151,8 +151,7 @@ static int begin_entry(const char *key, const Source *s, Credential *c) {
         return c->key && c->source ? 0 : -ENOMEM;
 }
 
-/* Docker's CLI looks up the name of the registry in credHelpers, in exactly this spelling. The spelling of the entry is
- * looked up, too. */
+/* Looks up the registry in credHelpers by its exact name, as Docker's CLI does, and then by the key of the entry. */
 static bool find_helper(Credential *c, const Source *s, json_object **ret, bool *ret_by_name) {
         *ret_by_name = json_object_object_get_ex(s->helpers, c->registry, ret);
         return *ret_by_name || json_object_object_get_ex(s->helpers, c->key, ret);

@@ -14,14 +14,14 @@ typedef struct CredFileStamp {
         Digest digest; /* of its content */
 } CredFileStamp;
 
-/* Merges one file into c; an entry that is there already is replaced (the later file wins), but never by one that holds
- * nothing. strict: not one that others can change (base/foreign-file.h). exclude: the patterns of Exclude=, or NULL:
- * entries of these registries are left out. ret_stamp may be NULL. Returns 0, or a
- * negative errno after adding one problem that names file, line and column, with c as it was: -ENOENT no such file;
- * -EBADMSG not JSON or not of this form (file-form.h); others as foreign_file_read(). -ENOMEM: no problem, and c may
- * hold a part of it. An entry that cannot be used (does not decode, refused key) is a problem of its own and is left
- * out, or, where the registry is known, stands in the list without username and password. As in Docker, credHelpers
- * come before credsStore, and both before what the entry itself holds: such an entry names its helper. */
+/* Merges one file into c. An entry replaces that of an earlier file, unless the new entry is empty. strict: refuses a
+ * file that other users can change (base/foreign-file.h). exclude: the patterns of Exclude=, or NULL: entries of these
+ * registries are left out. ret_stamp may be NULL. On an error, adds one problem that names file, line and column, and
+ * leaves c unchanged. -ENOENT: no such file. -EBADMSG: not JSON, or not a credential file (file-form.h). Other errors:
+ * see foreign_file_read(). -ENOMEM: adds no problem, and c may contain a part of the file. Each unusable entry (does
+ * not decode, refused key) adds a problem and is left out; if its registry is known, it is listed without user name and
+ * password. As in Docker, credHelpers come before credsStore, and both before the entry's own content: an entry with a
+ * helper names the helper. */
 int credfile_load(Credentials *c, const char *path, bool strict, char *const *exclude, const DigestKey *key,
                   CredFileStamp *ret_stamp, Problems *problems);
 

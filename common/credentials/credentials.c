@@ -253,7 +253,7 @@ static int digest_items(Credential *const *items, size_t n_items, const DigestKe
                 return -ENOMEM;
 
         for (size_t i = 0; i < n_items; i++) {
-                /* Both forms of the token log in alike: its user name counts in neither. */
+                /* The two forms of a token differ only in user name and password: leave both out. */
                 const char *token = acr_token(items[i]);
 
                 canonical_append(&c, items[i]->registry);

@@ -17,7 +17,7 @@ typedef struct Credential {
         bool listed;          /* only the list of a store names it, no file */
         bool entered;         /* "auths" of its file has an entry for it, whatever that holds */
         bool foreign;         /* an entry of the environment file that ecs-authd did not write */
-        bool file_only; /* credHelpers assigns the registry to its file, which has no entry: no store must supply it */
+        bool file_only; /* credHelpers assigns the registry to the file, which has no entry: no store must supply one */
         const char *flaw; /* static text: why the entry of the file cannot be used; NULL: no flaw, or it is empty */
         bool yields; /* a file that comes later could not be read: what stands in the environment file for it stays */
 } Credential;
@@ -68,7 +68,8 @@ void credential_forget_secrets(Credential *c);
 /* Another list with the same entries; without the stores, which have been asked by then. */
 int credentials_copy(const Credentials *c, Credentials *ret);
 
-/* The same exactly when registries, user names, passwords and tokens are; the two forms of acr_token() are the same. */
+/* Computes a digest that is equal if and only if all registries, user names, passwords and tokens are equal. The two
+ * forms of acr_token() count as equal. */
 int credentials_digest(const Credentials *c, const DigestKey *key, Digest *ret);
 int credential_digest(const Credential *c, const DigestKey *key, Digest *ret);
 

@@ -26,7 +26,7 @@ static const char *const settings[] = {"HttpHeaders",    "psFormat",          "i
                                        "plugins",        "aliases",           "features",
                                        "experimental",   "stackOrchestrator", "kubernetes"};
 
-/* Wrong spellings, with the member that each is meant for. */
+/* Spellings that people use or nearly hit, each with the member that is meant. */
 static const struct {
         const char *typed, *meant;
 } spellings[] = {{"auths", "auths"},
@@ -36,7 +36,7 @@ static const struct {
                  {"credHelpers", "credHelpers"},
                  {"credentialHelpers", "credHelpers"}};
 
-/* Members by which other files are known. */
+/* Members that identify files of other kinds. */
 static const struct {
         Member member;
         const char *text;
@@ -69,7 +69,7 @@ static int refuse(const Recognition *r, const char *member, unsigned nth, const 
 static int refuse(const Recognition *r, const char *member, unsigned nth, const char *format, ...) {
         va_list ap;
 
-        /* The place of a name that is not found (escaped, beyond ASCII) is the beginning. */
+        /* If the name is not found (escaped, not ASCII), the offset is the start of the text. */
         *r->offset = strspn(r->text, " \t\r\n");
         (void) json_find_member(r->text, r->size, member, nth, r->offset);
         va_start(ap, format);
@@ -120,7 +120,7 @@ static int check_sources(const Recognition *r, bool *ret_any) {
         return 0;
 }
 
-/* Returns the member that a wrongly spelled one is meant for; NULL: none. */
+/* Returns the member that was probably meant by a misspelled key; NULL: none. */
 static const char *meant_for(const char *key, json_object *member) {
         Nearest nearest = {.typed = key};
 
@@ -165,7 +165,7 @@ static int check_resemblance(const Recognition *r) {
         return 0;
 }
 
-/* An object without any member counts, too: an entry whose secret a store had. */
+/* Returns true for an auth entry. An empty object is one, too: its secret was in a store. */
 static bool is_entry(const char *key, json_object *member) {
         static const char *const fields[] = {"auth", "username", "password", "identitytoken", "email"};
 
@@ -182,7 +182,7 @@ static bool is_entry(const char *key, json_object *member) {
         return false;
 }
 
-/* No member names a source. */
+/* Judges an object that has none of the members in sources[]. */
 static int judge_members(const Recognition *r, FileForm *ret) {
         const char *unknown = NULL, *odd = NULL;
         bool any = false;

@@ -93,7 +93,8 @@ static int load_files(const CredentialSettings *settings, HelperRound *round, Cr
         return 0;
 }
 
-/* Removes the marks of registries that no store must supply: the stores have been queried. */
+/* Removes the placeholders (file_only) that kept stores from supplying a registry. Call after the stores have been
+ * queried. */
 static void remove_marks(Credentials *c) {
         for (size_t i = c->n_items; i-- > 0;)
                 if (c->items[i]->file_only)

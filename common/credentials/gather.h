@@ -39,7 +39,7 @@ typedef enum Asking {
 typedef struct HelperRound {
         const DigestKey *key;
         const Credentials *current; /* what stands in the environment file; NULL: nobody can tell */
-        bool owned;                 /* an entry of `current` is one that ecs-authd wrote */
+        bool owned;                 /* ecs-authd wrote at least one entry of `current` */
         const Credentials *answers; /* of a round before, whose leases are fresh; or NULL */
         int64_t now;                /* CLOCK_REALTIME in microseconds, when it begins */
         int64_t took;               /* helpers, so far */
@@ -49,11 +49,11 @@ typedef struct HelperRound {
         int64_t next;   /* when the next one is due; 0: none is */
 } HelperRound;
 
-/* Every credential that the settings lead to: the files, later ones over earlier ones; what credential stores and
- * helpers keep for them; without the hosts that are left out, and without the keys that no image can use.
+/* Gathers the credentials of all files (later files win), credential stores and helpers, without excluded registries
+ * and keys that no image can use.
  *
- * An entry whose secret cannot be had, or is not asked for, stands in the list without one; one that yields has one,
- * and does not count where the environment file has another; and the list is marked incomplete where not even the
- * registries are known (a file that cannot be read among others, a store that does not answer): the caller keeps what
- * it has for them. A negative errno, with problems added: no file could be read at all; -ENOENT: there is none. */
+ * An entry whose secret is unavailable or was not requested is listed without a secret. A yielding entry has a secret,
+ * but gives way to another entry in the environment file. If some registries are unknown (one of several files cannot
+ * be read, a store does not answer), the list is marked incomplete, and the caller keeps its current entries. If no
+ * file can be read, returns a negative errno and adds problems. -ENOENT: no file exists. */
 int gather_credentials(const CredentialSettings *settings, HelperRound *round, Credentials *ret, Problems *problems);

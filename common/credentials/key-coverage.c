@@ -8,7 +8,7 @@
 /* Images of these hosts are Docker Hub images to the agent, which looks up only REGISTRY_DOCKER_HUB for them. */
 static const char *const hub_hosts[] = {"docker.io", "index.docker.io", "registry-1.docker.io"};
 
-/* People log in to these hosts for Docker Hub. To the agent they are ordinary hosts. */
+/* People log in to these hosts when they mean Docker Hub. The agent treats them as ordinary hosts. */
 static const char *const hub_lookalikes[] = {"hub.docker.com", "registry.hub.docker.com"};
 
 /* The agent removes the scheme and nothing else. */
@@ -70,7 +70,7 @@ static bool is_host_to_the_agent(const char *s, size_t n) {
         return memchr(s, '.', n) || memchr(s, ':', n) || (n == strlen("localhost") && strncmp(s, "localhost", n) == 0);
 }
 
-/* An image name can begin with this. path: from the first slash. */
+/* Returns true if an image name can have this path. path: from the first slash on. */
 static bool is_valid_path(const char *path) {
         const size_t n = strspn(path, "abcdefghijklmnopqrstuvwxyz0123456789._-/");
 
@@ -85,7 +85,7 @@ static bool is_written(const Credentials *written, const char *host, size_t n) {
         const Credential *c;
 
         if (n >= sizeof(name))
-                return false; /* no host is that long */
+                return false; /* no host name is that long */
         memcpy(name, host, n);
         name[n] = 0;
         c = credentials_find(written, name);
@@ -170,7 +170,7 @@ void key_coverage_describe(const char *key, KeyCoverage coverage, char *ret, siz
 
 /* --- messages --- */
 
-/* The rest of the pattern as the end of a host name, for an example. */
+/* Returns the text behind the last * of a pattern, for an example of a host name in a message. */
 static const char *end_of_pattern(const Credential *c) {
         const char *end = strrchr(c->registry, '*') + 1;
 

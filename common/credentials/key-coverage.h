@@ -18,14 +18,14 @@ typedef enum KeyCoverage {
         KEY_COVERS_PATH_OR_CHANCE, /* like KEY_COVERS_CHANCE, but the images below the longest key always get it */
 } KeyCoverage;
 
-/* key: the name of the registry as it is written. written: every entry that is written; entries without a secret do
- * not count. */
+/* Returns which images a key covers. key: in the spelling of the environment file. written: all entries of that file;
+ * entries without a secret do not count. */
 KeyCoverage key_coverage(const char *key, const Credentials *written);
 
 /* Returns whether key_coverage() is KEY_COVERS_NOTHING, without reading the whole list. */
 bool key_covers_nothing(const char *key, const Credentials *written);
 
-/* The word for scripts. */
+/* Returns the value of "covers" in status.json. */
 const char *key_coverage_to_string(KeyCoverage coverage);
 
 /* Describes for people which images the key covers. */

@@ -18,7 +18,7 @@ static int contains_login(const CredentialSettings *settings, const char *path) 
         return r < 0 ? r : 0;
 }
 
-/* Several names may lead to one file. */
+/* Returns true if the file was already found, perhaps under another path. */
 static bool is_known(const OtherLogins *l, const char *path) {
         struct stat found, known;
 
@@ -61,7 +61,7 @@ void other_logins_try_own(OtherLogins *l) {
         if (home)
                 other_logins_try_home(l, home);
         (void) other_logins_try(l, "/etc/docker", "config.json");
-        (void) snprintf(run, sizeof(run), "/run/containers/%u", geteuid()); /* Podman, as root */
+        (void) snprintf(run, sizeof(run), "/run/containers/%u", geteuid()); /* Podman as root */
         (void) other_logins_try(l, run, "auth.json");
         (void) snprintf(run, sizeof(run), "/run/user/%u", geteuid());
         (void) other_logins_try(l, run, "containers/auth.json");

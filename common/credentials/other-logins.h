@@ -23,11 +23,11 @@ typedef struct OtherLogins {
 } OtherLogins;
 
 /* Adds directory/file if it contains a login: an entry with a secret or a helper, whose registry is not excluded.
- * Ignores a file that another user could have written, whatever StrictModes= is. Returns 1 if such a login is there, 0
- * if not; or a negative errno: the file cannot be read. */
+ * Always ignores a file that another user could have written, even with StrictModes=no. Returns 1 if the file contains
+ * a login, 0 if not. Negative errno: the file cannot be read. */
 int other_logins_try(OtherLogins *l, const char *directory, const char *file);
 
-/* Tries the files of a user's home, until one of them does not answer. */
+/* Tries the usual files in a user's home. Stops when reading one of them times out. */
 void other_logins_try_home(OtherLogins *l, const char *home);
 
 /* Tries the home of this process' user, /etc/docker and /run: all that the service may read without a drop-in. */

@@ -55,8 +55,8 @@ static bool is_docker_hub(const char *name) {
         return false;
 }
 
-/* Refuses a second scheme, and a user name (and password) before the host. A password may contain a slash: no '@' is
- * accepted behind one either. */
+/* Refuses a second scheme, and a user name (and password) before the host. Refuses '@' behind a slash, too, because a
+ * password may contain a slash. */
 static bool has_host(const char *name) {
         return *name && !strchr("/:", *name) && !strchr(name, '@') && !strstr(name, "://");
 }

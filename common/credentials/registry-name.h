@@ -18,7 +18,7 @@ int registry_normalize(const char *key, char **ret);
 /* The rules about names below take a name as registry_normalize() returns it. They hold wherever a name comes from: an
  * entry of a file, credHelpers, the list of a store, or a lease. */
 
-/* Returns true for the names under which Docker's own programs keep tokens of theirs beside the logins: docker login in
+/* Returns true for the names under which Docker's own programs keep their own tokens beside the logins: docker login in
  * a browser (CLI 27.2 and later) and hub-tool. They are not registries. */
 bool registry_is_docker_own(const char *registry);
 
@@ -27,7 +27,7 @@ bool registry_is_docker_own(const char *registry);
  * 0 if not. */
 int registry_matches(const char *registry, const char *pattern);
 
-/* Returns the part of a key that may be shown: https://user:password@host is a way to write a key. */
+/* Returns the part of a key that may be shown: a key may contain a password (https://user:password@host). */
 const char *registry_showable(const char *key);
 
 /* Returns 1 if one of the patterns of Exclude= matches, 0 if not. exclude: NULL-terminated, or NULL. */

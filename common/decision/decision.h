@@ -51,7 +51,7 @@ typedef enum Reason {
         REASON_UNIT_NOT_FOUND,
         REASON_UNIT_MASKED,
         REASON_UNIT_INACTIVE,
-        REASON_UNIT_EXITED, /* it is inactive, because its main process exited and not because of a stop */
+        REASON_UNIT_EXITED, /* the unit is inactive because its main process exited, without a stop request */
         REASON_UNIT_BAD_SETTING,
         REASON_UNIT_FAILED,
         REASON_UNIT_START_LIMIT,

@@ -19,12 +19,12 @@ bool facts_file_is_right(const Facts *f) {
         return f->file.sync.digest_known && f->file.right_known && digest_equal(&f->file.right, &f->file.sync.digest);
 }
 
-/* Measured (systemd 252): a stop job takes the unit out of "active" before the main process exits. An exit that no job
- * caused comes first, also if ExecStop= runs after it. */
+/* Measured (systemd 252): a stop job takes the unit out of "active" before the main process exits. Without a stop job,
+ * the main process exits first, even if ExecStop= runs afterwards. */
 UnitEnd facts_judge_end(const UnitRun *run) {
         if (run->started_usec == 0)
                 return UNIT_END_NEVER_RAN;
-        /* Of an earlier run, or the unit was never active in this one. */
+        /* A time belongs to an earlier run, or the unit has not been active in this run. */
         if (run->main_exit_usec < run->started_usec || run->active_end_usec < run->started_usec)
                 return UNIT_END_UNKNOWN;
         if (run->active_end_usec < run->main_exit_usec)

@@ -33,12 +33,12 @@ typedef enum UnitState {
 typedef enum UnitEnd {
         UNIT_END_UNKNOWN,
         UNIT_END_NEVER_RAN, /* no start since the boot is on record */
-        UNIT_END_STOP,      /* by a stop of the unit, or of a unit that it is part of (PartOf=) */
+        UNIT_END_STOP,      /* a stop of the unit, or of a unit that it is part of (PartOf=), was requested */
         UNIT_END_EXIT,      /* the main process exited before any stop was requested */
         UNIT_END_SIGNAL,    /* a signal ended the main process before any stop was requested */
 } UnitEnd;
 
-/* The record that systemd keeps of a unit's last run, also while no ecs-authd runs. Times are CLOCK_MONOTONIC;
+/* Properties of a unit's last run. systemd keeps them even while ecs-authd is not running. Times are CLOCK_MONOTONIC;
  * 0: never. */
 typedef struct UnitRun {
         uint64_t started_usec;          /* InactiveExitTimestampMonotonic */
@@ -51,7 +51,7 @@ typedef struct UnitRun {
 
 typedef struct UnitReport {
         UnitState state;
-        UnitEnd end;           /* of an inactive unit */
+        UnitEnd end;           /* how the last run ended, if the unit is inactive */
         int exit_status;       /* the exit status of UNIT_END_EXIT, the signal of UNIT_END_SIGNAL */
         uint64_t started_usec; /* when it last left the state inactive or failed; 0: never, or nobody tells */
         uint64_t stopped_usec; /* when it last came there */

@@ -65,7 +65,8 @@ static Decision decide_silent(const Facts *f, const Policy *p, uint64_t now) {
         return decision(ACTION_WAIT, REASON_REGISTERING, look_in_proportion(f->silent_usec, now, deadline));
 }
 
-/* An agent that refuses to run (AGENT_EXIT_TERMINAL) leaves a failed unit; an operator has reset it since. */
+/* Returns true if the agent exited without a stop request. AGENT_EXIT_TERMINAL does not count: it leaves a failed unit,
+ * so that an inactive one was reset by an operator. */
 static bool exited_by_itself(const UnitReport *u) {
         return u->end == UNIT_END_SIGNAL || (u->end == UNIT_END_EXIT && u->exit_status != AGENT_EXIT_TERMINAL);
 }
@@ -137,7 +138,7 @@ static Decision decide_owed(const Facts *f, const Policy *p, uint64_t now) {
         Decision d = decide_unit(f, now);
 
         switch (d.reason) {
-        case REASON_UNIT_EXITED: /* our restart would have been a stop */
+        case REASON_UNIT_EXITED: /* a restart of ours would have been recorded as a stop */
                 return decision(ACTION_CLOSE, REASON_STOPPED, 0);
         case REASON_UNIT_INACTIVE:
                 if (somebody_stopped_it(f, p))

@@ -360,7 +360,8 @@ static const Credential *find_former(const AuthData *current, const char *regist
         return former && !former->foreign ? former : NULL;
 }
 
-/* Whether a login for the same registry, or the loss of its login, changes an entry of the environment file. */
+/* Returns 1 if the entry can stay unchanged, 0 if its login differs from it, or if it is ours and its login has been
+ * removed. */
 static int is_entry_current(const Credentials *c, const AuthData *current, const char *key) {
         _cleanup_free_ char *registry = NULL;
         const Credential *login, *former;
@@ -411,7 +412,7 @@ static const Credential *choose_form(const Credential *login, const AuthData *cu
         return former && !refuse(former, type) ? former : NULL;
 }
 
-/* Returns the entry in the form of another type, or NULL if that type cannot carry it. */
+/* Converts an entry to the form of another type. *ret is NULL if that type cannot carry the entry. */
 static int convert_entry(const char *key, json_object *entry, AuthType from, AuthType to, json_object **ret) {
         _cleanup_(credential_done) Credential c = {0};
         _cleanup_json_ json_object *converted = NULL;
@@ -462,7 +463,7 @@ static int add_foreign_entry(json_object *top, const char *key, json_object *ent
         return 0;
 }
 
-/* Whether an entry of the environment file stays although no login names it. */
+/* Sets *ret to true if the entry stays: no login replaces it, and ecs-authd did not write it. */
 static int stays(const Credentials *c, const AuthData *current, const char *key, AuthType type, bool *ret) {
         _cleanup_free_ char *registry = NULL;
         const Credential *login, *entry;
@@ -497,7 +498,7 @@ static int add_foreign_entries(const Credentials *c, const AuthData *current, Au
         return 0;
 }
 
-/* c: sorted. */
+/* Makes the line of one type. c must be sorted. */
 static int make_line(const Credentials *c, const AuthData *current, AuthType type, AuthLine *ret) {
         _cleanup_(auth_line_done) AuthLine line = {.type = type, .top = json_object_new_object()};
         int r;
@@ -559,7 +560,7 @@ static int choose_line(const Credentials *c, const AuthData *current, AuthLine *
         return 0;
 }
 
-/* What the fix for a login that the type cannot carry depends on. */
+/* Why the type cannot carry some logins; the advice in the message depends on this. */
 typedef struct Refusal {
         AuthType type;
         const char *conflict;     /* key of the foreign entry that rules the other type out, or NULL */
@@ -627,7 +628,7 @@ static int describe_refusal(const Credentials *c, const AuthData *current, AuthT
         return r;
 }
 
-/* Brings c to what the line contains: a login that the type cannot carry is replaced by its former entry or removed. */
+/* Makes c match the line: replaces each login that the type cannot carry by its former entry, or removes it. */
 static int settle_refused(Credentials *c, const AuthData *current, const Refusal *refusal, Problems *problems) {
         for (size_t i = c->n_items; i-- > 0;) {
                 const Credential *login = c->items[i], *form;

@@ -23,10 +23,10 @@ int auth_type_from_string(const char *s, AuthType *ret); /* -EINVAL */
 /* The auth entries of an environment file. A zeroed struct contains none. */
 typedef struct AuthData {
         AuthType type;
-        json_object *top;    /* every entry as it is spelled; NULL: the agent reads none */
+        json_object *top;    /* all entries in their original spelling; NULL: none that the agent reads */
         Credentials entries; /* the entries that the agent uses; Credential.foreign: ecs-authd did not write it */
-        Digest digest;       /* authdata_digest() */
-        char ignored[160];   /* why the agent ignores the whole content; "": it does not */
+        Digest digest;       /* computed by authdata_digest() */
+        char ignored[160];   /* reason why the agent ignores the whole content; "": not ignored */
 } AuthData;
 
 /* Reads the two values (NULL: not set). Content that the agent ignores is no error. The caller calls authdata_done()
@@ -34,12 +34,12 @@ typedef struct AuthData {
 int authdata_read(const char *type, const char *data, const DigestKey *key, AuthData *ret);
 void authdata_done(AuthData *a);
 
-/* Returns 1 if the values already give the agent the usable credentials of c, in a type that the setting allows, and no
- * entry of ours besides; 0 if not. */
+/* Returns 1 if the values already give the agent the usable credentials of c, in a type that the setting allows, and
+ * contain no other entry of ours; 0 if not. */
 int authdata_is_current(const Credentials *c, const AuthData *current, AuthType type);
 
-/* Appends the foreign entries to c, unless c has a usable login for the same registry. An entry that c names without a
- * secret takes the foreign one and keeps its source. */
+/* Appends the foreign entries to c, unless c has a usable login for the same registry. If c lists the registry without
+ * a secret, that item gets the secrets of the foreign entry and keeps its source. */
 int authdata_add_foreign(Credentials *c, const AuthData *current);
 
 /* Makes the two values for the credentials in c and for the foreign entries of current (NULL: none); both are NULL if
@@ -58,8 +58,8 @@ int authdata_parse(const char *type, const char *data, Credentials *ret);
 
 /* Values that give the agent the same credentials have the same digest, however they are written (order, blanks, the
  * scheme of a key, dockercfg or docker, keys that no image can use); so do all the ways to say "none". A key that the
- * agent looks up otherwise
- * ("docker.io" for Docker Hub) makes another digest: that is what a restart would mend. */
+ * agent looks up differently ("docker.io" for Docker Hub) has another digest, so that correcting it makes a restart
+ * due. */
 int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret);
 
 /* The data with its secrets shown as "***", for people. The caller frees *ret. -EBADMSG: not JSON; others as

@@ -72,7 +72,8 @@ static int explain(const EnvFile *f, int r, const char *what, const char *advice
         return r;
 }
 
-/* Explains -EACCES and -EPERM. The service is root without a right over the files of others. */
+/* Explains -EACCES and -EPERM. The service runs as root, but without the capabilities to access files of other users.
+ */
 static const char *advise_permission(const EnvFile *f) {
         struct stat file, directory;
 

@@ -52,17 +52,17 @@ typedef struct SyncReport {
         bool behind;           /* the credentials are known, and the environment file does not have them */
         Digest digest;         /* of the credentials that stand in the environment file now (authdata_digest) */
         unsigned n_registries; /* in it, that the agent would use */
-        unsigned n_foreign;    /* those of them that ecs-authd did not write */
-        char registries[1024]; /* names of the others, separated by ", "; cut short with "..." */
-        char coverages[512];   /* the keys in it that do not simply cover their host, each with its images */
+        unsigned n_foreign;    /* entries among n_registries that ecs-authd did not write */
+        char registries[1024]; /* names of the entries that ecs-authd wrote, separated by ", "; cut short with "..." */
+        char coverages[512];   /* keys that do not cover exactly the images of their host, each with its images */
         SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
         uint64_t seen_usec;                  /* when that was, on CLOCK_MONOTONIC; 0: it was not looked at */
         uint64_t ask_in_usec;                /* from now, a helper is to be asked again; 0: none is; or SYNC_ASK_NOW */
         bool asked;                          /* those that were due have been, */
         bool forgotten;                      /* and what they said of that could not be kept */
         unsigned n_failed;                   /* of these: helpers that gave no answer */
-        bool no_login_yet;     /* there is no credential file, and the environment file has no credentials of one */
-        char other_login[200]; /* with no_login_yet: a file with a login that the settings do not name; "": none */
+        bool no_login_yet;     /* no credential file exists, and no entry of the environment file came from one */
+        char other_login[200]; /* with no_login_yet: file with a login that File= does not name; "": none found */
         Problems problems;
 } SyncReport;
 
@@ -71,11 +71,11 @@ static inline bool sync_is_well(const SyncReport *r) {
         return r->outcome != SYNC_FAILED && problems_worst_level(&r->problems) > LOG_ERR;
 }
 
-/* Prints the names of the usable credentials that are foreign, or of those that are not, separated by ", "; cut short
- * after the last name that fits. Returns their number. Keys that no image can use do not count. */
+/* Prints the names of the usable credentials, separated by ", ": only foreign ones, or only ours. Cuts the list after
+ * the last name that fits. Returns their number. Keys that no image can use do not count. */
 unsigned sync_list_registries(const Credentials *credentials, bool foreign, char *ret, size_t size);
 
-/* Describes which images the keys cover that do not simply cover their host; "" if there are none. */
+/* Describes which images are covered by keys that do not cover exactly the images of their host; "": no such key. */
 void sync_describe_coverages(const Credentials *credentials, char *ret, size_t size);
 
 /* The first of them into the report, with their leases (NULL: nothing is known of those). */

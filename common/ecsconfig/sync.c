@@ -158,8 +158,8 @@ static int explain_yielding(const Credential *c, const Credential *current, cons
         return 0;
 }
 
-/* Keeps the current entry of a registry whose login is not known now. A foreign entry needs no copy: it stays unless a
- * login replaces it. */
+/* Keeps the current entry of a registry whose login is unknown at present. A foreign entry needs no copy: it stays
+ * unless a login replaces it. */
 static int keep_current(const Credential *current, const DigestKey *key, Credentials *credentials, Problems *problems) {
         Credential *c = credentials_find_item(credentials, current->registry);
         int r;
@@ -178,7 +178,7 @@ static int keep_current(const Credential *current, const DigestKey *key, Credent
         return 0;
 }
 
-/* Brings the gathered credentials and the current entries that stay together. */
+/* Merges the gathered credentials with the current entries that stay. */
 static int merge(const DigestKey *key, const Current *current, const Credentials *gathered, Credentials *credentials,
                  Problems *problems) {
         int r;
@@ -235,8 +235,8 @@ static int set_values(EnvFile *file, const EcsConfigSettings *settings, const ch
         return r < 0 ? r : envfile_set(file, AUTHDATA_DATA_KEY, data, settings->line_max);
 }
 
-/* Keeps the values of the two lines, and removes what readers of the file would take differently: a second line for the
- * same key, a carriage return. Lines without an entry of ours stay as they are. */
+/* Sets the two lines to their current values, which removes a second line for the same key and carriage returns:
+ * readers of the file treat these differently. Leaves the lines unchanged if they contain no entry of ours. */
 static int keep_values(EnvFile *file, const EcsConfigSettings *settings, const AuthData *current,
                        Credentials *credentials) {
         _cleanup_secret_ char *type = NULL, *data = NULL;
@@ -251,7 +251,7 @@ static int keep_values(EnvFile *file, const EcsConfigSettings *settings, const A
 }
 
 /* Sets the two lines in memory. If they already give the agent these credentials, they keep their spelling. -EINVAL:
- * the line would not mean the same to every reader. */
+ * readers of the file would read the line differently. */
 static int set_lines(EnvFile *file, const EcsConfigSettings *settings, const AuthData *current,
                      Credentials *credentials, Problems *problems) {
         _cleanup_secret_ char *data = NULL;
@@ -275,8 +275,8 @@ static int set_lines(EnvFile *file, const EcsConfigSettings *settings, const Aut
         return r;
 }
 
-/* Makes the two lines in memory. *credentials: an empty list, for the entries that are in them and those that should
- * be. Returns SYNC_WRITTEN, or SYNC_REMOVED if no entry is ours. */
+/* Makes the two lines in memory, and fills the empty list *credentials: entries in the lines, and registries without a
+ * secret. Returns SYNC_WRITTEN, or SYNC_REMOVED if no entry is ours. */
 static int prepare(const Gathered *gathered, const Current *current, const EcsConfigSettings *settings,
                    const DigestKey *key, EnvFile *file, Credentials *credentials, SyncReport *report) {
         int r;
@@ -284,7 +284,7 @@ static int prepare(const Gathered *gathered, const Current *current, const EcsCo
         r = merge(key, current, &gathered->credentials, credentials, &report->problems);
         if (r < 0)
                 return r;
-        report->behind = true; /* until it is saved */
+        report->behind = true; /* until save() has succeeded */
 
         if (*current->data.ignored)
                 explain_ignored(settings, &current->data, has_ours(credentials), &report->problems);
@@ -298,7 +298,7 @@ static int prepare(const Gathered *gathered, const Current *current, const EcsCo
 
 /* Reports the content of the environment file. */
 static void describe(const AuthData *data, SyncReport *report) {
-        char names[2]; /* only their number matters */
+        char names[2]; /* not used: only the number is needed */
 
         report->n_foreign = sync_list_registries(&data->entries, true, names, sizeof(names));
         report->n_registries = report->n_foreign + sync_list_registries(&data->entries, false, report->registries,
@@ -343,7 +343,8 @@ static void warn_if_exposed(const char *path, Problems *problems) {
                              "%s: everybody on this host can read the passwords in it; run 'chmod 600 %s'", path, path);
 }
 
-/* Before the file is written: an entry that is in the file and not on record would stay after a docker logout. */
+/* Records the entries that ecs-authd is about to write. Call before the file is written: an entry that is not on record
+ * would stay after a docker logout. */
 static int record_entries(const EcsConfigSettings *settings, const DigestKey *key, const Current *before,
                           const AuthData *after, Problems *problems) {
         int r = written_record_save(&before->record, settings->environment_file, &before->data.entries, &after->entries,
@@ -384,7 +385,8 @@ static int save(Gathered *gathered, const EcsConfigSettings *settings, const Dig
         *report = after;
         report->behind = false;
         report->outcome = r > 0 ? outcome : SYNC_UNCHANGED;
-        gathered_give_back(gathered, &current.entries, key); /* what is left of it is asked for again later */
+        /* An answer that was not written is requested again later. */
+        gathered_give_back(gathered, &current.entries, key);
         return 0;
 }
 
@@ -395,7 +397,7 @@ static void explain_current(const EcsConfigSettings *settings, const Current *cu
         explain_foreign(settings, &current->data.entries, problems);
 }
 
-/* Notes the first login that the service can read, and the settings do not name. */
+/* Reports the first file with a login that the service can read but File= does not name. */
 static void find_other_login(const CredentialSettings *sources, SyncReport *report) {
         _cleanup_free_ OtherLogins *l = calloc(1, sizeof(OtherLogins));
 
@@ -523,7 +525,7 @@ int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncRepor
         return 0;
 }
 
-/* The two values as the lines of the file would have them. Content that the agent ignores is not shown. */
+/* Returns the two values that would be in the lines of the file. Content that the agent ignores is not shown. */
 static int render_values(const EnvFile *file, const AuthData *current, Credentials *credentials,
                          const EcsConfigSettings *settings, char **ret_type, char **ret_data, Problems *problems) {
         _cleanup_secret_ char *data = NULL;
@@ -550,7 +552,7 @@ static int render_values(const EnvFile *file, const AuthData *current, Credentia
         return 0;
 }
 
-/* Opens the environment file, if it exists, and reads it. */
+/* Opens and reads the environment file, if it exists. */
 static int open_current(const EcsConfigSettings *settings, const DigestKey *key, EnvFile **ret, Current *ret_current,
                         Problems *problems) {
         int r;
@@ -598,7 +600,7 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
         return 0;
 }
 
-/* Forecasts the content of the file that was opened and read. */
+/* Forecasts the content of the file that open_current() has read. */
 static int forecast_content(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
                             EnvFile *file, Current *current, SyncForecast *f) {
         HelperRound round = {.key = key, .current = &current->data.entries, .owned = current->owned, .ask = ASK_ALL};

@@ -23,8 +23,8 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
 /* What stands in the environment file, as sync_run() reports it; -ENOENT and others: it cannot be read. */
 int sync_look(const EcsConfigSettings *settings, const DigestKey *key, SyncReport *ret);
 
-/* The two lines that sync_run() would write, without writing: *ret_type and *ret_data are NULL when they would be
- * removed. -EINVAL and others: nothing would be written, problems say why. The caller frees both with
+/* Returns the two values that sync_run() would write, but does not write them. *ret_type and *ret_data are NULL if the
+ * lines would be removed. On an error nothing would be written; problems contain the reason. The caller frees both with
  * secret_free(). */
 int sync_render(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
                 Credentials *ret_credentials, char **ret_type, char **ret_data, Problems *problems);

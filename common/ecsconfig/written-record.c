@@ -118,7 +118,7 @@ static int print_list(FILE *f, const char *file, const Credentials *list, const 
         return 0;
 }
 
-/* The entries of other environment files. */
+/* Prints the recorded entries of other environment files. */
 static int print_others(FILE *f, const WrittenRecord *w, const char *file) {
         for (size_t i = 0; i < w->n_entries; i++) {
                 const WrittenEntry *e = &w->entries[i];

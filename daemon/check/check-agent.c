@@ -176,7 +176,7 @@ static const char *cure_of_engine(int error) {
         }
 }
 
-/* Returns what starts the agent by this method. */
+/* Returns the fix for an agent that is not running: how to start it with this Method=. */
 static Text cure_of_container(const Check *c, const ObserveReport *r, const UnitReport *unit) {
         const Settings *s = c->settings;
 

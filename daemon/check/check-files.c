@@ -54,7 +54,8 @@ void check_credential_files(Check *c) {
         }
 }
 
-/* Returns docker login, or an edit for a key with a path: docker login makes none but that of Docker Hub. */
+/* Returns the fix for a refused login: docker login, or an edit if the key has a path, because docker login writes no
+ * such key except that of Docker Hub. */
 static Text cure_of_login(const Credential *e) {
         if (e->source && !e->helper && strchr(e->registry, '/') && !streq(e->registry, REGISTRY_DOCKER_HUB))
                 return text("correct the entry of %s in %s", e->key, e->source);
@@ -173,7 +174,7 @@ void check_environment_file(Check *c, bool known, const char *type, const char *
             authdata_read(type_now, data_now, &key, &now) < 0)
                 return;
         if (*now.ignored && !data)
-                return; /* reported with the credential files */
+                return; /* reported among the problems of the credential files */
         if (digest_equal(&should, &now.digest))
                 say(c, "environment-file-credentials", path, OK, text("%s has these credentials", path).s, NULL);
         else
@@ -203,7 +204,7 @@ static bool mentions(const char *path, const char *what) {
         return false;
 }
 
-/* Reports credentials in the agent's own settings. Go matches the names of members in any case of letters. */
+/* Reports credentials in the agent's own settings. Ignores case, as Go does for names of members. */
 static void check_agent_json(Check *c) {
         _cleanup_free_ char *settings = read_text("/etc/ecs/ecs.config.json");
 

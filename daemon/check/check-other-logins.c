@@ -11,7 +11,7 @@
 #define ROOTS_FILE ROOTS_HOME "/.docker/config.json"
 
 enum {
-        USERS_MAX = 256, /* each home may have to be mounted */
+        USERS_MAX = 256, /* limited, because reading a home may mount it */
         SEARCH_SECONDS = 5,
 };
 
@@ -44,7 +44,7 @@ static int is_no_dot(const struct dirent *entry) {
         return entry->d_name[0] != '.';
 }
 
-/* Searches each directory in this one: as a home if file is NULL. */
+/* Searches each subdirectory of a directory for file; NULL: for the usual files of a home. */
 static void search_below(OtherLogins *l, const char *directory, const char *file) {
         struct dirent **entries = NULL;
         int n = scandir(directory, &entries, is_no_dot, alphasort);
@@ -81,7 +81,8 @@ static void search_home_of(OtherLogins *l, const struct passwd *user) {
                 other_logins_try_home(l, user->pw_dir);
 }
 
-/* A database that lists no users (LDAP) still knows the home of SUDO_USER. No other thread uses these functions. */
+/* Searches the home of SUDO_USER first, because some user databases (LDAP) find a user but list none. No other thread
+ * calls these functions. */
 static void *search_user_database(void *context) {
         const char *sudo_user = getenv("SUDO_USER"); /* NOLINT(concurrency-mt-unsafe) */
         const struct passwd *user;
@@ -99,12 +100,12 @@ static void *search_user_database(void *context) {
         return NULL;
 }
 
-/* ProtectHome=tmpfs in ecs-authd.service. */
+/* Returns true if ProtectHome=tmpfs in ecs-authd.service hides the path. */
 static bool is_hidden(const char *path) {
         return startswith(path, "/home/") || startswith(path, "/run/user/");
 }
 
-/* The lines of a drop-in that lets the service read the file; "": it may read the file without. */
+/* Returns the advice to add a drop-in that lets the service read the file; "": none is needed. */
 static Text drop_in(const OtherLogin *l) {
         char real[PATH_MAX];
         struct stat st;
@@ -119,7 +120,7 @@ static Text drop_in(const OtherLogin *l) {
                     hidden ? bind.s : "");
 }
 
-/* Docker as a snap never writes root's usual file. */
+/* Returns true if docker login as root would write a watched file. Docker as a snap writes another file. */
 static bool login_helps(const Check *c, const char *path) {
         return roots_file_is_watched(c) && !strstr(path, "/snap/docker/");
 }
@@ -135,8 +136,8 @@ static void say_found(Check *c, const OtherLogin *l) {
                     .s);
 }
 
-/* Returns the logins found, those of before among them; or before, if the search takes too long (a file system or a
- * user database that hangs): then the thread keeps its copy. */
+/* Runs one search in a thread. Takes ownership of `before`. Returns its logins and the new ones; or `before`, if the
+ * search times out because a file system or a user database hangs: the thread then keeps its copy. */
 static OtherLogins *search(OtherLogins *before, void *(*function)(void *) ) {
         OtherLogins *l = malloc(sizeof(OtherLogins));
         int r;

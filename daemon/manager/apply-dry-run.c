@@ -52,7 +52,7 @@ static int is_same(const Credential *a, const Credential *b, const DigestKey *ke
         return r;
 }
 
-/* Reports the images that the agent would use the entry for, unless these are all of its host. */
+/* Prints which images the agent would use the entry for, unless it covers exactly the images of its host. */
 static void say_coverage(const Credential *c, const Credentials *written) {
         const KeyCoverage coverage = key_coverage(c->registry, written);
         char images[512];

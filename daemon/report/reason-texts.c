@@ -90,11 +90,11 @@ static const ReasonText texts[_REASON_MAX] = {
                                 "credentials of {file}"},
         [REASON_UNIT_FAILED] =
                 {"held", LOG_WARNING, MESSAGE_HELD_FAILED,
-                 "Restart held: {unit} has failed; see systemctl status {unit}. When its cause is mended: "
+                 "Restart held: {unit} has failed; see systemctl status {unit}. When its cause is fixed: "
                  "systemctl reset-failed {unit} && systemctl start {unit}"},
         [REASON_UNIT_START_LIMIT] = {"held", LOG_WARNING, MESSAGE_HELD_FAILED,
                                      "Restart held: {unit} was started too often in a short time (its start limit). "
-                                     "When its cause is mended: systemctl reset-failed {unit} && systemctl start "
+                                     "When its cause is fixed: systemctl reset-failed {unit} && systemctl start "
                                      "{unit}"},
         [REASON_AGENT_REFUSED] = {"held", LOG_WARNING, MESSAGE_HELD_REFUSED,
                                   "The agent ended with status 5: it must not be started as it is, and is left alone. "

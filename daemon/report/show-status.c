@@ -101,7 +101,7 @@ static void describe_lease(json_object *o, char *ret, size_t size) {
                         str_empty(again) ? "when something changes" : local_time(again, false, g, sizeof(g)));
 }
 
-/* An older service does not write the member. */
+/* Without the member (an older service wrote the file), assumes KEY_COVERS_HOST. */
 static bool covers(json_object *o, KeyCoverage coverage) {
         const char *word = string_of(o, "covers");
 

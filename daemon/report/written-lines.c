@@ -14,7 +14,7 @@ typedef enum WrittenKind {
 
 typedef struct WrittenLine {
         WrittenKind kind;
-        unsigned n_registries; /* whose entries are ours */
+        unsigned n_registries; /* number of registries whose entries ecs-authd wrote */
         char registries[sizeof(((SyncReport *) NULL)->registries)];
         char coverages[sizeof(((SyncReport *) NULL)->coverages)];
         char file[PATH_MAX];

@@ -27,12 +27,13 @@ typedef struct SystemdService {
         DBusConnection *bus;
 
         sd_event_source *answer; /* "no connection", given from the loop and not from within service_query() */
-        sd_bus_slot *query;      /* LoadUnit, then GetAll, then, for a unit that is down, GetAll of the service */
+        sd_bus_slot *query;      /* LoadUnit, then GetAll of the unit, then, if it is inactive or failed, GetAll of its
+                                    .Service interface */
         sd_bus_slot *call;       /* TryRestartUnit or StartUnit */
         sd_bus_slot *changes;    /* PropertiesChanged of the unit */
         char *path;              /* of the unit: what it is watched under */
         UnitReport report;       /* of the query, as far as it has come */
-        UnitRun run;             /* likewise */
+        UnitRun run;             /* collected by the query so far */
         bool querying, working;
         char *job; /* NULL until the reply has come */
         EarlyJob early[EARLY_JOBS_MAX];
@@ -206,7 +207,7 @@ typedef struct UnitProperties {
         uint64_t stopped_usec; /* InactiveEnter: CLOCK_MONOTONIC */
         UnitRun run;
 
-        /* Of the service, asked for only where it is down. */
+        /* Property of the .Service interface, queried only if the unit is inactive or failed. */
         const char *result;
 } UnitProperties;
 
@@ -295,7 +296,7 @@ static int call(SystemdService *s, sd_bus_slot **slot, const char *path, const c
         return dbus_connection_call(s->bus, slot, DESTINATION, path, interface, member, handler, s, first, second);
 }
 
-/* Properties of the service: why it has failed, or how it ended. */
+/* Handles the properties of the .Service interface: why the unit has failed, or how it ended. */
 static int on_service_properties(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         SystemdService *s = userdata;
         UnitProperties p = {.run = s->run, .result = ""};

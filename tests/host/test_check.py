@@ -302,17 +302,17 @@ SAID = {
     "unit with a mistake": (lambda h: drop_in(h, r"ExecStart=\n"), "the unit file of ecs.service cannot be used; see (.*)",
                             lambda h: (shows(h, "systemctl status ecs.service", "no ExecStart"), without_drop_in(h))),
     "failed": (lambda h: (drop_in(h, r"Restart=no\nExecStartPre=/bin/false\n"), h.run("systemctl", "restart", "ecs", check=False)),
-               "Restart held: ecs.service has failed; see systemctl status ecs.service. When its cause is mended: (.*)", lambda h: (
+               "Restart held: ecs.service has failed; see systemctl status ecs.service. When its cause is fixed: (.*)", lambda h: (
                    shows(h, "systemctl status ecs.service", "/bin/false"), without_drop_in(h),
                    h.shell("systemctl reset-failed ecs.service && systemctl start ecs.service"))),
     # systemd starts it again and again itself: its Result= is that of the last time.
     "failed until the limit": (lambda h: (drop_in(h, r"RestartSec=0\nExecStartPre=/bin/false\n"), h.run("systemctl", "restart", "ecs", check=False),
                                           wait_for(lambda: h.property("ecs.service", "ActiveState") == "failed", 20, "it has failed", h.tail),
                                           without_drop_in(h)),
-                               "Restart held: ecs.service has failed; .*mended: (.*)", None),
+                               "Restart held: ecs.service has failed; .*fixed: (.*)", None),
     "start limit": (lambda h: (drop_in(h, r"[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=1\n"),
                                h.shell("systemctl restart ecs; systemctl restart ecs", check=False), without_drop_in(h)),
-                    "its start limit.*mended: (.*)", None),
+                    "its start limit.*fixed: (.*)", None),
     "Docker Engine down": (lambda h: h.engine_part.stop(), r"cannot be asked at .* \(it is not running: (systemctl start docker)\)",
                            lambda h: (h.engine_part.start(), h.run("systemctl", "start", "ecs"))),
     "D-Bus stopped": ("systemctl stop dbus.socket dbus.service", "systemd cannot be reached over D-Bus; see (.*)", lambda h: (
