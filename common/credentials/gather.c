@@ -130,7 +130,9 @@ int gather_credentials(const CredentialSettings *settings, HelperRound *round, C
                 return r;
 
         remove_marks(&c);
-        key_coverage_remove_useless(&c, problems);
+        r = key_coverage_remove_useless(&c, round->useless, problems);
+        if (r < 0)
+                return r;
         credentials_sort(&c);
         r = ask_helpers(settings, round, &c, problems);
         if (r < 0)

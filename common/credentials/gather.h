@@ -45,8 +45,9 @@ typedef struct HelperRound {
         int64_t took;               /* helpers, so far */
         Asking ask;
 
-        Leases *leases; /* as they were, and as they are then */
-        int64_t next;   /* when the next one is due; 0: none is */
+        Credentials *useless; /* for copies of the entries that no image can use; or NULL */
+        Leases *leases;       /* as they were, and as they are then */
+        int64_t next;         /* when the next one is due; 0: none is */
 } HelperRound;
 
 /* Gathers the credentials of all files (later files win), credential stores and helpers, without excluded registries

@@ -31,8 +31,9 @@ const char *key_coverage_to_string(KeyCoverage coverage);
 /* Describes for people which images the key covers. */
 void key_coverage_describe(const char *key, KeyCoverage coverage, char *ret, size_t size);
 
-/* Removes the entries that no image can use. A problem explains each: why, and what to do. */
-void key_coverage_remove_useless(Credentials *c, Problems *problems);
+/* Removes the entries that no image can use, and adds copies to *ret_removed (may be NULL). A problem explains each:
+ * why, and what to do. */
+int key_coverage_remove_useless(Credentials *c, Credentials *ret_removed, Problems *problems);
 
 /* Adds a warning for each host whose entries the agent chooses by chance, and for each host that looks like Docker Hub
  * to people, but not to the agent. c: sorted. */

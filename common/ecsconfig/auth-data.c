@@ -221,6 +221,12 @@ static int name_registry(const char *key, Naming naming, char **ret) {
         if (r != -EINVAL)
                 return r;
 
+        /* https://user:password@host: the name is shown. */
+        if (naming == NAMING_REGISTRY && strchr(key, '@')) {
+                if (asprintf(ret, "***@%s", registry_showable(key)) < 0)
+                        return -ENOMEM;
+                return 0;
+        }
         rest = startswith(key, "http://");
         if (!rest)
                 rest = startswith(key, "https://");
@@ -242,6 +248,7 @@ static int read_entry(json_object *entry, AuthType type, Credential *c) {
 
 static int parse_entry(const char *key, json_object *entry, AuthType type, Naming naming, Credentials *list) {
         _cleanup_(credential_done) Credential c = {0};
+        const Credential *twin;
         int r;
 
         r = read_entry(entry, type, &c);
@@ -251,6 +258,10 @@ static int parse_entry(const char *key, json_object *entry, AuthType type, Namin
         r = name_registry(key, naming, &c.registry);
         if (r < 0)
                 return r;
+        /* Of two spellings, the one that ecs-authd writes. */
+        twin = naming == NAMING_REGISTRY ? credentials_find(list, c.registry) : NULL;
+        if (twin && streq(twin->key, twin->registry))
+                return 0;
         c.key = strdup(key);
         return c.key ? credentials_put(list, &c) : -ENOMEM;
 }
@@ -316,9 +327,26 @@ int authdata_parse(const char *type, const char *data, Credentials *ret) {
         return r < 0 ? r : list_entries(&values, NAMING_REGISTRY, ret);
 }
 
+/* Another spelling of a registry whose entry was ours is foreign. */
+static int add_twins(Credentials *c, const Credentials *back) {
+        for (size_t i = 0; i < back->n_items; i++) {
+                const Credential *known = credentials_find(c, back->items[i]->registry);
+                int r;
+
+                if (known && credential_is_usable(known))
+                        continue;
+                r = credentials_put_copy(c, back->items[i]);
+                if (r < 0)
+                        return r;
+                credentials_find_item(c, back->items[i]->registry)->foreign = true;
+        }
+        credentials_sort(c);
+        return 0;
+}
+
 /* json-c passes over failed allocations when it prints, and cuts the text short: what comes out is taken for good only
  * if it gives back what went in. No field at all and an empty one are one thing to the agent. */
-static int check_written(const Credentials *c, const char *type, const char *data) {
+static int check_written(Credentials *c, bool has_foreign, const char *type, const char *data) {
         _cleanup_(credentials_done) Credentials back = {0};
         size_t n = 0;
         int r;
@@ -338,7 +366,7 @@ static int check_written(const Credentials *c, const char *type, const char *dat
                         return -EIO;
                 n++;
         }
-        return n == back.n_items ? 0 : -EIO;
+        return n == back.n_items ? 0 : has_foreign ? add_twins(c, &back) : -EIO;
 }
 
 /* --- the line of one type --- */
@@ -412,6 +440,29 @@ static const Credential *choose_form(const Credential *login, const AuthData *cu
         return former && !refuse(former, type) ? former : NULL;
 }
 
+/* An entry that the agent cannot use must not turn into a login with the other type. */
+static int keep_useless_entry(json_object *entry, AuthType to, json_object **ret) {
+        _cleanup_(credential_done) Credential c = {0};
+        int r = read_entry(entry, to, &c);
+
+        if (r == -EBADMSG)
+                return 0;
+        if (r >= 0 && !credential_is_usable(&c))
+                *ret = json_object_get(entry);
+        return r;
+}
+
+/* A NUL would end the user name or password early. */
+static bool has_nul(json_object *entry) {
+        json_object_object_foreach(entry, name, member) {
+                (void) name;
+                if (json_object_is_type(member, json_type_string) &&
+                    strlen(json_object_get_string(member)) != (size_t) json_object_get_string_len(member))
+                        return true;
+        }
+        return false;
+}
+
 /* Converts an entry to the form of another type. *ret is NULL if that type cannot carry the entry. */
 static int convert_entry(const char *key, json_object *entry, AuthType from, AuthType to, json_object **ret) {
         _cleanup_(credential_done) Credential c = {0};
@@ -426,11 +477,9 @@ static int convert_entry(const char *key, json_object *entry, AuthType from, Aut
                 r = name_registry(key, NAMING_REGISTRY, &c.registry);
         if (r < 0)
                 return r;
-        if (!credential_is_usable(&c)) {
-                *ret = json_object_get(entry);
-                return 0;
-        }
-        if (refuse(&c, to))
+        if (!credential_is_usable(&c))
+                return keep_useless_entry(entry, to, ret);
+        if (refuse(&c, to) || has_nul(entry))
                 return 0;
         r = make_entry(&c, to, &converted);
         if (r >= 0)
@@ -474,7 +523,9 @@ static int stays(const Credentials *c, const AuthData *current, const char *key,
                 return r;
         login = credentials_find(c, registry);
         entry = find_former(current, registry);
-        *ret = !(login && credential_is_usable(login) && choose_form(login, current, type)) &&
+        /* Version 0.2.0 wrote tokens of Docker's own programs, which are no credentials of a registry. */
+        *ret = !registry_is_docker_own(registry) &&
+               !(login && credential_is_usable(login) && choose_form(login, current, type)) &&
                !(entry && streq(entry->key, key));
         return 0;
 }
@@ -530,25 +581,34 @@ static bool has_identity_token(const Credentials *c) {
         return false;
 }
 
+/* The type that is tried first: that of foreign entries, whose form then stays as it is. */
+static AuthType prefer_type(const Credentials *c, const AuthData *current) {
+        for (size_t i = 0; current && i < current->entries.n_items; i++)
+                if (current->entries.items[i]->foreign)
+                        return current->type;
+        return has_identity_token(c) ? AUTH_TYPE_DOCKER : AUTH_TYPE_DOCKERCFG;
+}
+
 static bool carries_more(const AuthLine *l, const AuthLine *other) {
         if (l->conflict || other->conflict)
                 return !l->conflict;
         return l->n_refused < other->n_refused || (l->n_refused == other->n_refused && l->type == AUTH_TYPE_DOCKER);
 }
 
-/* AuthType=auto: the type that carries all foreign entries and the most logins. If both carry everything: docker if
- * there is an identity token, because docker carries it as it is; otherwise dockercfg, because it carries any password,
- * while systemd removes the escapes of JSON that docker needs. *ret_conflict: key of the foreign entry that the other
- * type cannot carry, or NULL. */
+/* AuthType=auto: the type that carries all foreign entries and the most logins. If both carry everything: that of the
+ * foreign entries. Without any: docker if there is an identity token, because docker carries it as it is; otherwise
+ * dockercfg, because it carries any password, while systemd removes the escapes of JSON that docker needs.
+ * *ret_conflict: key of the foreign entry that the other type cannot carry, or NULL. */
 static int choose_line(const Credentials *c, const AuthData *current, AuthLine *ret, const char **ret_conflict) {
-        const bool token = has_identity_token(c) || (current && has_identity_token(&current->entries));
+        const AuthType preferred = prefer_type(c, current);
         _cleanup_(auth_line_done) AuthLine first = {0}, second = {0};
         AuthLine *chosen = &first;
         int r;
 
-        r = make_line(c, current, token ? AUTH_TYPE_DOCKER : AUTH_TYPE_DOCKERCFG, &first);
+        r = make_line(c, current, preferred, &first);
         if (r >= 0 && (first.n_refused > 0 || first.conflict)) {
-                r = make_line(c, current, token ? AUTH_TYPE_DOCKERCFG : AUTH_TYPE_DOCKER, &second);
+                r = make_line(c, current, preferred == AUTH_TYPE_DOCKER ? AUTH_TYPE_DOCKERCFG : AUTH_TYPE_DOCKER,
+                              &second);
                 if (r >= 0 && carries_more(&second, &first))
                         chosen = &second;
         }
@@ -573,7 +633,7 @@ static void advise(const Credential *c, const Refusal *why, char *ret, size_t si
                 (void) snprintf(ret, size,
                                 "The entry of %.80s, which is in ecs.config by other means, needs that type: delete "
                                 "that entry, or replace it by a login with a password",
-                                why->conflict);
+                                registry_showable(why->conflict));
         else if (why->auto_carries_all)
                 (void) snprintf(ret, size, "Set [Agent] AuthType=auto, which carries all of these credentials");
         else if (c->identity_token && why->type == AUTH_TYPE_DOCKERCFG)
@@ -657,7 +717,8 @@ int authdata_add_foreign(Credentials *c, const AuthData *current) {
                 Credential *named = credentials_find_item(c, entry->registry);
                 int r;
 
-                if (!entry->foreign || (named && credential_is_usable(named)))
+                if (!entry->foreign || (named && credential_is_usable(named)) ||
+                    registry_is_docker_own(entry->registry))
                         continue;
                 r = named ? credential_copy_secrets(named, entry) : credentials_put_copy(c, entry);
                 if (r < 0)
@@ -672,21 +733,21 @@ int authdata_add_foreign(Credentials *c, const AuthData *current) {
 static int refuse_line(const AuthLine *line, AuthType asked, Problems *problems) {
         problems_add(problems, LOG_ERR,
                      "the entry of %.80s, which is in ecs.config by other means, cannot be written as AuthType=%s; "
-                     "nothing was written. %s",
-                     line->conflict, auth_type_names[asked],
+                     "nothing was written, and no login is used that is not in the file yet. %s",
+                     registry_showable(line->conflict), auth_type_names[asked],
                      asked == AUTH_TYPE_AUTO ? "Delete that entry, or run docker login for its registry"
                                              : "Set [Agent] AuthType=auto, or delete that entry");
         return -EOPNOTSUPP;
 }
 
-static int print_line(const AuthLine *line, const Credentials *c, char **ret) {
+static int print_line(const AuthLine *line, Credentials *c, bool has_foreign, char **ret) {
         const char *text = json_to_text(line->top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
         _cleanup_secret_ char *data = text ? secret_dup(text, strlen(text)) : NULL;
         int r;
 
         if (!data)
                 return -ENOMEM;
-        r = check_written(c, auth_type_names[line->type], data);
+        r = check_written(c, has_foreign, auth_type_names[line->type], data);
         if (r >= 0)
                 *ret = STEAL_POINTER(data);
         return r;
@@ -719,7 +780,7 @@ int authdata_format(Credentials *c, const AuthData *current, AuthType type, cons
         *ret_data = NULL;
         if (json_object_object_length(line.top) == 0)
                 return 0;
-        r = print_line(&line, c, ret_data);
+        r = print_line(&line, c, current && current->top, ret_data);
         if (r >= 0)
                 *ret_type = auth_type_names[line.type];
         return r;
@@ -776,7 +837,8 @@ static void explain_ignored(const char *type, const char *data, char *ret, size_
                 _cleanup_(credential_done) Credential c = {0};
 
                 if (read_entry(entry, t, &c) < 0)
-                        (void) snprintf(ret, size, AUTHDATA_DATA_KEY ": '%.64s' is not an auth entry", key);
+                        (void) snprintf(ret, size, AUTHDATA_DATA_KEY ": '%.64s' is not an auth entry",
+                                        registry_showable(key));
         }
 }
 
@@ -835,24 +897,43 @@ void authdata_done(AuthData *a) {
         *a = (AuthData){0};
 }
 
-/* In any case of its letters: Go's decoder takes the names of members so. */
+/* Masks every member but those that are known to be no secret, in any case of their letters, as Go reads them. */
 static int mask_entry(json_object *entry) {
-        static const char *const secrets[] = {"auth", "password", "identitytoken", "registrytoken"};
+        static const char *const shown[] = {"username", "email", "serveraddress"};
 
         if (!json_object_is_type(entry, json_type_object))
                 return 0;
 
         json_object_object_foreach(entry, name, member) {
-                for (size_t i = 0; i < ELEMENTSOF(secrets); i++)
-                        if (strcasecmp(name, secrets[i]) == 0 && json_object_is_type(member, json_type_string) &&
-                            !json_object_set_string(member, "***"))
-                                return -ENOMEM;
+                bool show = !member;
+
+                for (size_t i = 0; i < ELEMENTSOF(shown); i++)
+                        show |= strcasecmp(name, shown[i]) == 0 && json_object_is_type(member, json_type_string);
+                if (!show && !add_string(entry, name, "***"))
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+/* Adds the entry under a key without a user name and password: https://user:password@host. */
+static int add_masked(json_object *top, const char *key, json_object *entry) {
+        _cleanup_free_ char *name = NULL;
+        int r;
+
+        r = mask_entry(entry);
+        if (r < 0)
+                return r;
+        if (asprintf(&name, "%s%s", strchr(key, '@') ? "***@" : "", registry_showable(key)) < 0)
+                return -ENOMEM;
+        if (json_object_object_add(top, name, json_object_get(entry)) < 0) {
+                json_object_put(entry);
+                return -ENOMEM;
         }
         return 0;
 }
 
 int authdata_mask(const char *data, char **ret) {
-        _cleanup_json_ json_object *top = NULL;
+        _cleanup_json_ json_object *top = NULL, *shown = json_object_new_object();
         const char *text;
         char *masked;
         int r;
@@ -862,15 +943,16 @@ int authdata_mask(const char *data, char **ret) {
                 return r;
         if (!json_object_is_type(top, json_type_object))
                 return -EBADMSG;
+        if (!shown)
+                return -ENOMEM;
 
         json_object_object_foreach(top, key, entry) {
-                (void) key;
-                r = mask_entry(entry);
+                r = add_masked(shown, key, entry);
                 if (r < 0)
                         return r;
         }
 
-        text = json_to_text(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        text = json_to_text(shown, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
         masked = text ? strdup(text) : NULL;
         if (!masked)
                 return -ENOMEM;

@@ -9,6 +9,7 @@ void gathered_fill(Gathered *ret, const CredentialSettings *sources, HelperRound
         *ret = (Gathered){0};
         round->now = clock_usec(CLOCK_REALTIME);
         round->leases = &ret->leases;
+        round->useless = &ret->useless;
         ret->error = leases_load(&ret->leases);
         if (ret->error >= 0 && fresh)
                 ret->error = leases_take_fresh(&ret->leases, fresh, round->now);
@@ -19,6 +20,7 @@ void gathered_fill(Gathered *ret, const CredentialSettings *sources, HelperRound
 
 void gathered_done(Gathered *g) {
         credentials_done(&g->credentials);
+        credentials_done(&g->useless);
         leases_done(&g->leases);
 }
 

@@ -8,6 +8,7 @@
 typedef struct Gathered {
         int error;
         Credentials credentials;
+        Credentials useless; /* logins that no image can use */
         Leases leases;
         int64_t next; /* when a helper is due */
         Problems problems;

@@ -10,7 +10,8 @@ unsigned sync_list_registries(const Credentials *credentials, bool foreign, char
         for (size_t i = 0; i < credentials->n_items; i++) {
                 const Credential *c = credentials->items[i];
 
-                if (!credential_is_usable(c) || c->foreign != foreign || key_covers_nothing(c->registry, credentials))
+                if (!credential_is_usable(c) || c->foreign != foreign ||
+                    (!foreign && key_covers_nothing(c->registry, credentials)))
                         continue;
                 n_registries++;
                 if (cut)
@@ -61,20 +62,23 @@ static int compare_weights(const void *a, const void *b) {
 void sync_explain_refused_line(const EcsConfigSettings *settings, int error, Credentials *credentials, const char *data,
                                Problems *problems) {
         size_t size = sizeof(AUTHDATA_DATA_KEY) + strlen(data), max = settings->line_max;
-        char names[200];
-        unsigned n;
+        char names[200], foreign[100], also[160] = "";
+        unsigned n, n_foreign;
 
         if (credentials->n_items > 0)
                 qsort(credentials->items, credentials->n_items, sizeof(Credential *), compare_weights);
         n = sync_list_registries(credentials, false, names, sizeof(names));
+        n_foreign = sync_list_registries(credentials, true, foreign, sizeof(foreign));
+        if (n_foreign > 0)
+                (void) snprintf(also, sizeof(also), ". %u entries are in it by other means: %s", n_foreign, foreign);
 
         if (error == -E2BIG)
                 problems_add(
                         problems, LOG_ERR,
                         "%s: the line for %u registries would have %zu bytes, %zu more than the %zu that its reader "
                         "takes; nothing was written. Log out of registries that this host does not pull from; the "
-                        "heaviest come first: %s",
-                        settings->environment_file, n, size, size - max, max, names);
+                        "heaviest come first: %s%s",
+                        settings->environment_file, n + n_foreign, size, size - max, max, names, also);
         else if (error == -EINVAL)
                 problems_add(problems, LOG_ERR,
                              "%s: the line for %s has a byte that its readers would take each in another way; nothing "

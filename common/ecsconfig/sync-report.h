@@ -52,7 +52,8 @@ typedef struct SyncReport {
         bool behind;           /* the credentials are known, and the environment file does not have them */
         Digest digest;         /* of the credentials that stand in the environment file now (authdata_digest) */
         unsigned n_registries; /* in it, that the agent would use */
-        unsigned n_foreign;    /* entries among n_registries that ecs-authd did not write */
+        unsigned n_foreign;    /* entries that ecs-authd did not write */
+        unsigned n_ours;       /* other entries that an image can use */
         char registries[1024]; /* names of the entries that ecs-authd wrote, separated by ", "; cut short with "..." */
         char coverages[512];   /* keys that do not cover exactly the images of their host, each with its images */
         SyncEntry entries[SYNC_ENTRIES_MAX]; /* the first of them */
@@ -72,7 +73,7 @@ static inline bool sync_is_well(const SyncReport *r) {
 }
 
 /* Prints the names of the usable credentials, separated by ", ": only foreign ones, or only ours. Cuts the list after
- * the last name that fits. Returns their number. Keys that no image can use do not count. */
+ * the last name that fits. Returns their number. Keys of ours that no image can use do not count. */
 unsigned sync_list_registries(const Credentials *credentials, bool foreign, char *ret, size_t size);
 
 /* Describes which images are covered by keys that do not cover exactly the images of their host; "": no such key. */

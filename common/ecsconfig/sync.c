@@ -61,16 +61,14 @@ static int read_auth_data(const EnvFile *file, const DigestKey *key, AuthData *r
 }
 
 /* Marks the entries that ecs-authd did not write. ecs-authd spells a key exactly like the registry. */
-static int mark_foreign(const EcsConfigSettings *settings, const DigestKey *key, Current *c) {
+static int mark_foreign(const DigestKey *key, Current *c) {
         c->owned = false;
         for (size_t i = 0; i < c->data.entries.n_items; i++) {
                 Credential *e = c->data.entries.items[i];
                 int r = 0;
 
-                if (registry_is_docker_own(e->registry))
-                        r = 1; /* version 0.2.0 wrote tokens of Docker's CLI */
-                else if (streq(e->key, e->registry))
-                        r = written_record_has(&c->record, settings->environment_file, e, key);
+                if (streq(e->key, e->registry))
+                        r = written_record_has(&c->record, e, key);
                 if (r < 0)
                         return r;
                 e->foreign = r == 0;
@@ -93,14 +91,21 @@ static int read_current(const EnvFile *file, const EcsConfigSettings *settings, 
         _cleanup_(current_done) Current c = {0};
         int r;
 
-        r = written_record_load(&c.record);
-        if (r == -ENOMEM)
+        r = written_record_load(settings->environment_file, &c.record);
+        if (r < 0)
                 return r;
-        if (r < 0 && r != -EACCES)
+        r = c.record.error;
+        if (r == -EBADMSG || r == -EILSEQ)
+                problems_add(
+                        problems, LOG_WARNING,
+                        "%s/written: is damaged, or not root's alone; it is replaced. Entries that are in %s, and in "
+                        "no credential file, now count as entries of others",
+                        state_directory(), settings->environment_file);
+        else if (r < 0 && r != -EACCES)
                 explain_record(settings, "read", r, problems);
         r = read_auth_data(file, key, &c.data);
         if (r >= 0)
-                r = mark_foreign(settings, key, &c);
+                r = mark_foreign(key, &c);
         if (r < 0)
                 return r;
         *ret = c;
@@ -116,12 +121,19 @@ static bool has_answer(const Leases *leases, const char *registry, const Digest 
         return false;
 }
 
+/* Also among the logins that are not written because no image can use them: version 0.2.0 wrote these. */
+static const Credential *find_login(const Gathered *gathered, const char *registry) {
+        const Credential *login = credentials_find(&gathered->credentials, registry);
+
+        return login ? login : credentials_find(&gathered->useless, registry);
+}
+
 /* An entry that equals a login or the answer of a helper is ours although it is not on record: version 0.2.0 kept no
  * record, and a person may have copied the login. */
 static int claim_entries(const Gathered *gathered, const DigestKey *key, Current *current) {
         for (size_t i = 0; i < current->data.entries.n_items; i++) {
                 Credential *e = current->data.entries.items[i];
-                const Credential *login = credentials_find(&gathered->credentials, e->registry);
+                const Credential *login = find_login(gathered, e->registry);
                 Digest digest, other;
                 int r;
 
@@ -296,13 +308,23 @@ static int prepare(const Gathered *gathered, const Current *current, const EcsCo
         return has_ours(credentials) ? SYNC_WRITTEN : SYNC_REMOVED;
 }
 
+/* Counts the entries that an image can use. */
+static unsigned count_registries(const Credentials *entries) {
+        unsigned n = 0;
+
+        for (size_t i = 0; i < entries->n_items; i++)
+                n += credential_is_usable(entries->items[i]) &&
+                     !key_covers_nothing(entries->items[i]->registry, entries);
+        return n;
+}
+
 /* Reports the content of the environment file. */
 static void describe(const AuthData *data, SyncReport *report) {
         char names[2]; /* not used: only the number is needed */
 
         report->n_foreign = sync_list_registries(&data->entries, true, names, sizeof(names));
-        report->n_registries = report->n_foreign + sync_list_registries(&data->entries, false, report->registries,
-                                                                        sizeof(report->registries));
+        report->n_ours = sync_list_registries(&data->entries, false, report->registries, sizeof(report->registries));
+        report->n_registries = count_registries(&data->entries);
         sync_describe_coverages(&data->entries, report->coverages, sizeof(report->coverages));
         if (str_empty(report->entries[0].registry))
                 sync_describe_entries(&data->entries, NULL, report);
@@ -347,8 +369,7 @@ static void warn_if_exposed(const char *path, Problems *problems) {
  * would stay after a docker logout. */
 static int record_entries(const EcsConfigSettings *settings, const DigestKey *key, const Current *before,
                           const AuthData *after, Problems *problems) {
-        int r = written_record_save(&before->record, settings->environment_file, &before->data.entries, &after->entries,
-                                    key);
+        int r = written_record_save(&before->record, &before->data.entries, &after->entries, key);
 
         if (r == -ENOMEM)
                 return r;

@@ -112,7 +112,7 @@ static void tell_line(WrittenLines *w, const Settings *settings, const SyncRepor
         if (w->n_folded > 0 && (w->last.kind != kind || !streq(w->last.file, file)))
                 written_lines_flush(w);
         w->last.kind = kind;
-        w->last.n_registries = report->n_registries - report->n_foreign;
+        w->last.n_registries = report->n_ours;
         (void) snprintf(w->last.registries, sizeof(w->last.registries), "%s", report->registries);
         (void) snprintf(w->last.coverages, sizeof(w->last.coverages), "%s", report->coverages);
         (void) snprintf(w->last.file, sizeof(w->last.file), "%s", file);

@@ -364,7 +364,7 @@ def test_entries_that_no_line_of_ours_could_carry(host):
     host.log_in({"c.example.com": entry()})
     said = host.apply(1)
     assert host.environment_file.read_bytes() == before
-    assert "entry of b.example.com" in said and "nothing was written. Delete that entry, or run docker login" in said
+    assert "entry of b.example.com" in said and "Delete that entry, or run docker login" in said
     host.log_in({"c.example.com": entry(), "b.example.com": entry(OTHER)})
     host.apply()
     assert host.pulls("b.example.com/x") == OTHER and host.pulls("a.example.com/x").token == TOKEN
@@ -400,9 +400,100 @@ def test_fix_of_a_foreign_key_that_no_image_can_use(host):
     assert not found()
 
 
-def test_tokens_that_version_0_2_0_wrote(host):
-    """The tokens that a browser login leaves in config.json are of no use to the agent."""
-    host.write("dockercfg", {HUB: entry(), "index.docker.io/v1/access-token": entry(OTHER), "a.example.com": entry()})
-    host.log_in({HUB: entry()})
+@pytest.mark.parametrize("logged_in", [True, False])
+def test_tokens_of_docker(host, logged_in):
+    """The tokens that a browser login leaves in config.json are of no use to the agent. Version 0.2.0 wrote them, or a person copied
+    them: they are no reason to write, and leave with the next write."""
+    token = "index.docker.io/v1/access-token"
+    host.write("dockercfg", {HUB: entry(), token: entry(OTHER), "a.example.com": entry()})
+    before = host.environment_file.read_bytes()
+    if logged_in:
+        host.log_in({HUB: entry()})
     host.apply()
-    assert set(host.raw()) == {HUB, "a.example.com"}
+    assert host.environment_file.read_bytes() == before
+    host.log_in({HUB: entry(), "b.example.com": entry()})
+    host.apply()
+    assert set(host.raw()) == {HUB, "a.example.com", "b.example.com"}
+
+
+def test_entry_that_the_type_makes_useless(host):
+    """auths of config.json, pasted under the wrong type, beside an entry of the right one: it does not become a login."""
+    foreign = {"a.example.com": entry(OTHER), "c.example.com": {"username": "u", "password": "p"}}
+    host.write("docker", foreign)
+    host.log_in({"b.example.com": entry()})
+    host.apply()
+    assert host.pulls("b.example.com/x") == PW and host.pulls("c.example.com/x") == Auth("u", "p")
+    assert host.pulls("a.example.com/x") in (None, Auth())
+    assert host.raw()["a.example.com"] == entry(OTHER)
+
+    host.write("dockercfg", {"a.example.com": {"username": "u", "password": "p"}, "c.example.com": entry(OTHER)})
+    host.log_in({"b.example.com": token_entry()})
+    assert "delete that entry" in host.apply(1)
+    assert host.pulls("a.example.com/x") is None and host.pulls("c.example.com/x") == OTHER
+
+
+def test_password_in_a_key(host):
+    """A key of ecs.config may contain a user name and a password; neither is shown."""
+    host.write("dockercfg", {"https://me:CANARYpw@a.example.com": entry(OTHER), "https://me:CANARY/2@c.example.com": entry(OTHER)})
+    host.log_in({"b.example.com": entry()})
+    for verb in (("apply", "--no-restart"), ("apply", "--dry-run"), ("check",), ("check", "--json"), ("render",)):
+        result = host.run(*verb)
+        assert "CANARY" not in result.stdout + result.stderr, verb
+    assert "https://me:CANARYpw@a.example.com" in host.raw()
+
+
+def test_members_that_nobody_knows_are_masked(host):
+    host.write("docker", {"a.example.com": {"username": "u", "password": "CANARY1", "passwort": "CANARY2", "x": {"password": "CANARY3"}}})
+    host.log_in({"b.example.com": entry()})
+    shown = host.run("render")
+    assert shown.returncode == 0 and "CANARY" not in shown.stdout and '"username":"u"' in shown.stdout
+
+
+def test_useless_entries_of_version_0_2_0(host):
+    """They equal a login: with the login they leave."""
+    useless = {key: entry() for key in ("docker.io/org", "myserver", "*.example.com")}
+    host.write("dockercfg", {**useless, "a.example.com": entry()})
+    host.log_in({**useless, "a.example.com": entry()})
+    host.run("apply", "--no-restart")
+    assert set(host.raw()) == {"a.example.com"}
+    host.log_in({})
+    host.apply()
+    assert host.raw() == {}
+
+
+def test_foreign_entry_that_no_image_can_use_is_named(host):
+    host.write("dockercfg", {"myserver": entry(OTHER)})
+    host.log_in({})
+    assert named(host.apply()) == ["myserver"]
+
+
+def test_twin_of_our_entry(host):
+    host.log_in({"a.example.com": entry()})
+    host.apply()
+    host.write("dockercfg", {"a.example.com": entry(), "https://a.example.com": entry(OTHER)})
+    host.log_in({})
+    host.apply()
+    assert host.raw() == {"https://a.example.com": entry(OTHER)}
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_text("garbage"), lambda path: path.chmod(0o644)])
+def test_damaged_record(host, damage):
+    """It is replaced at once; what it contained is lost, and said so."""
+    host.log_in({"a.example.com": entry(), "b.example.com": entry(OTHER)})
+    host.apply()
+    damage(host.state / "written")
+    assert "it is replaced" in host.apply()
+    assert "it is replaced" not in host.apply()
+    host.log_in({"a.example.com": entry()})
+    host.apply()
+    assert set(host.raw()) == {"a.example.com"}
+
+
+def test_nul_in_a_password(host):
+    """No form that ecs-authd writes can carry it: the entry stays as it is."""
+    host.environment_file.write_text('ECS_ENGINE_AUTH_TYPE=docker\nECS_ENGINE_AUTH_DATA={"a.example.com":'
+                                     '{"username":"u","password":"p\\u0000q"}}\n')
+    before = host.environment_file.read_bytes()
+    host.log_in({"b.example.com": entry()})
+    assert "a.example.com" in host.apply(1)
+    assert host.environment_file.read_bytes() == before

@@ -67,7 +67,8 @@ static inline void write_own(const Host *h, const char *text) {
         assert_int_equal(envfile_get(file, AUTHDATA_TYPE_KEY, &type), 0);
         assert_int_equal(envfile_get(file, AUTHDATA_DATA_KEY, &data), 0);
         assert_int_equal(authdata_read(type, data, &key, &entries), 0);
-        assert_int_equal(written_record_save(&record, h->environment, &entries.entries, &entries.entries, &key), 0);
+        assert_int_equal(written_record_load(h->environment, &record), 0);
+        assert_int_equal(written_record_save(&record, &entries.entries, &entries.entries, &key), 0);
 }
 
 static inline void expect(const Host *h, SyncOutcome outcome, unsigned n_registries, SyncReport *ret) {

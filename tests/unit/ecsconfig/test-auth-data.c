@@ -237,8 +237,8 @@ static void test_format_foreign_entries(void **state _unused_) {
                 {"docker", "{\"z\":{\"username\":\"u\",\"registrytoken\":\"t\"}}", "password", NULL, AUTH_TYPE_AUTO, 0,
                  "docker", "{\"z\":{\"username\":\"u\",\"registrytoken\":\"t\"},\"r.example\":{" FIELDS "}}", NULL},
                 /* In the other form, if the line needs it. */
-                {"docker", "{\"z\":{" FIELDS "}}", "password", NULL, AUTH_TYPE_AUTO, 0, "dockercfg",
-                 "{\"z\":" ENTRY ",\"r.example\":" ENTRY "}", NULL},
+                {"docker", "{\"z\":{" FIELDS "}}", "password", NULL, AUTH_TYPE_AUTO, 0, "docker",
+                 "{\"z\":{" FIELDS "},\"r.example\":{" FIELDS "}}", NULL},
                 {"dockercfg", "{\"z\":" ENTRY "}", NULL, "t", AUTH_TYPE_AUTO, 0, "docker",
                  "{\"z\":{" FIELDS "},\"r.example\":{\"identitytoken\":\"t\"}}", NULL},
                 {"docker", "{\"z\":{\"username\":\"user\",\"password\":\"a\\\"b\"}}", "password", NULL, AUTH_TYPE_AUTO,

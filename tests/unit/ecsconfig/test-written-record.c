@@ -31,8 +31,8 @@ static void add(Credentials *list, const char *registry, const char *password, b
 static void save(const char *file, const Credentials *before, const Credentials *after) {
         _cleanup_(written_record_done) WrittenRecord record = {0};
 
-        assert_int_equal(written_record_load(&record), 0);
-        assert_int_equal(written_record_save(&record, file, before, after, &key), 0);
+        assert_int_equal(written_record_load(file, &record), 0);
+        assert_int_equal(written_record_save(&record, before, after, &key), 0);
 }
 
 static bool has(const char *file, const DigestKey *k, const char *registry, const char *password) {
@@ -41,8 +41,8 @@ static bool has(const char *file, const DigestKey *k, const char *registry, cons
         int r;
 
         add(&list, registry, password, false);
-        assert_int_equal(written_record_load(&record), 0);
-        r = written_record_has(&record, file, list.items[0], k);
+        assert_int_equal(written_record_load(file, &record), 0);
+        r = written_record_has(&record, list.items[0], k);
         assert_true(r >= 0);
         return r > 0;
 }
@@ -92,6 +92,24 @@ static void test_other_environment_files(void **state) {
         assert_false(has(one, &key, "a.example", "x"));
 }
 
+static void test_one_file_has_one_name(void **state) {
+        _cleanup_free_ char *file = unit_path(*state, "f"), *dotted = unit_path(*state, "./f"),
+                            *link = unit_path(*state, "l");
+        _cleanup_(credentials_done) Credentials list = {0}, none = {0};
+
+        add(&list, "a.example", "x", false);
+        assert_int_equal(symlink("f", link), 0);
+        save(dotted, &none, &list); /* before the file exists */
+        unit_write_file(file, "");
+        assert_true(has(file, &key, "a.example", "x"));
+        assert_true(has(dotted, &key, "a.example", "x"));
+        assert_true(has(link, &key, "a.example", "x"));
+        /* The directory of another one may be hidden from this process. */
+        save("/nowhere/to/be/seen", &none, &list);
+        save(file, &list, &list);
+        assert_true(has("/nowhere/to/be/seen", &key, "a.example", "x"));
+}
+
 static void test_damaged_record(void **state) {
         static const char digest[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
         const struct {
@@ -101,6 +119,8 @@ static void test_damaged_record(void **state) {
                      {"", "  /f\n", -EBADMSG},     {"", " a.example \n", -EBADMSG}, {"0", " a.example /f\n", -EBADMSG},
                      {"garbage ", "\n", -EBADMSG}, {"", " a.example /f", 0}};
         _cleanup_free_ char *path = unit_path(*state, "written");
+        _cleanup_(written_record_done) WrittenRecord damaged = {0};
+        const Credentials none = {0};
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 _cleanup_(written_record_done) WrittenRecord record = {0};
@@ -108,18 +128,25 @@ static void test_damaged_record(void **state) {
 
                 (void) snprintf(text, sizeof(text), "%s%s%s", table[i].before, digest, table[i].after);
                 assert_int_equal(state_file_write("written", text), 0);
-                assert_int_equal(written_record_load(&record), table[i].r);
+                assert_int_equal(written_record_load("/f", &record), 0);
+                assert_int_equal(record.error, table[i].r);
                 assert_int_equal(record.n_entries, table[i].r == 0 ? 1 : 0);
         }
 
         assert_int_equal(chmod(path, 0666), 0);
-        assert_int_equal(written_record_load(&(WrittenRecord){0}), -EBADMSG);
+        assert_int_equal(written_record_load("/f", &damaged), 0);
+        assert_int_equal(damaged.error, -EBADMSG);
+
+        /* The next save replaces it, even if nothing is on record then. */
+        assert_int_equal(written_record_save(&damaged, &none, &none, &key), 0);
+        assert_int_equal(access(path, F_OK), -1);
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_entries_before_and_after, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_other_environment_files, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_one_file_has_one_name, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_damaged_record, set_up, tear_down),
         };
 
