@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Docker Engine: versions, misbehaviour, and what it tells about agent and tasks."""
 
+import itertools
 import os
 import re
 import socket
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from bus_host import LIVE
-from standin.wait import wait_for
+from standin import docker_engine
+from standin.wait import never, wait_for
 
 
 @pytest.mark.parametrize("version, minimum", [("1.24", "1.12"), ("1.41", "1.12"), ("1.44", "1.24"), ("1.52", "1.44")])
@@ -229,6 +232,37 @@ def test_engine_whose_backlog_is_full(host):
     host.engine.start()
     host.look_again()
     host.wait_live()
+
+
+def test_engine_of_two_versions(host, monkeypatch):
+    """A proxy before two engines: no observation follows from the last one."""
+    versions = itertools.cycle(["1.41", "1.42"])
+    answer = docker_engine.Handler.answer
+
+    def answer_in_turn(self, engine):
+        engine.api_version = next(versions) if self.path == "/_ping" else "1.99"
+        answer(self, engine)
+
+    host.run_live()
+    host.wait_idle()
+    monkeypatch.setattr(docker_engine.Handler, "answer", answer_in_turn)
+    before = len(host.engine.requests)
+    host.engine.tell("start", "ecs-agent")
+    wait_for(lambda: len(host.engine.requests) > before, 10, "the event is seen", host.seen)
+    never(lambda: len(host.engine.requests) > before + 20, 3, "an observation after each observation")
+
+
+def test_stream_that_never_begins(host, monkeypatch):
+    """The engine accepts the request and says nothing: the end of the agent is seen anyway."""
+    ended = threading.Event()
+    monkeypatch.setattr(docker_engine.Handler, "stream_events", lambda self, engine: ended.wait(60))
+    try:
+        host.run_live()
+        host.wait_idle()
+        host.agent.stop()
+        wait_for(lambda: "does not run" in host.notify.text(), 30, "the status says that the agent is down", host.seen)
+    finally:
+        ended.set()
 
 
 def fill_backlog(path):
