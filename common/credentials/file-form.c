@@ -150,14 +150,19 @@ static int check_spelling(const Recognition *r) {
         return 0;
 }
 
-static int check_resemblance(const Recognition *r) {
+/* Also beside "auths": a manifest that some tool has merged into the file says nothing of logins. */
+static int check_manifest(const Recognition *r) {
         const char *kind = json_get_string(r->top, "kind");
 
-        if (kind && json_get_string(r->top, "apiVersion"))
-                return refuse(r, "kind", 1,
-                              "not a Docker credential file but a Kubernetes %s. The value of .dockerconfigjson in a "
-                              "Secret, decoded from base64, is one",
-                              streq(kind, "Secret") ? "Secret" : "manifest");
+        if (!kind || !json_get_string(r->top, "apiVersion"))
+                return 0;
+        return refuse(r, "kind", 1,
+                      "not a Docker credential file but a Kubernetes %s. The value of .dockerconfigjson in a Secret, "
+                      "decoded from base64, is one",
+                      streq(kind, "Secret") ? "Secret" : "manifest");
+}
+
+static int check_resemblance(const Recognition *r) {
         for (size_t i = 0; i < ELEMENTSOF(others); i++)
                 if (json_field(r->top, others[i].member.name, others[i].member.type))
                         return refuse(r, others[i].member.name, 1, "not a Docker credential file but %s",
@@ -221,7 +226,9 @@ int file_form_recognize(json_object *top, const char *text, size_t size, FileFor
         bool any = false;
         int r;
 
-        r = check_sources(&recognition, &any);
+        r = check_manifest(&recognition);
+        if (r >= 0)
+                r = check_sources(&recognition, &any);
         if (r >= 0)
                 r = check_spelling(&recognition);
         if (r < 0)

@@ -61,3 +61,14 @@ def test_report(tmp_path, name):
     found = readers.ecs_init(data)
     entries = agent_lookup.parse(found["ECS_ENGINE_AUTH_TYPE"], found["ECS_ENGINE_AUTH_DATA"])
     assert entries == {key.removeprefix("https://"): auth for key, auth in report.written.items()}
+
+
+def test_manifest_with_an_empty_list(tmp_path):
+    """A Kubernetes Secret with an "auths" of its own is no logout either."""
+    place = Place(tmp_path, Case("", [GOOD]))
+    assert place.run("apply", "--no-restart").returncode == 0
+    before = place.environment_file.read_bytes()
+    place.files[0].write_text('{"auths": {}, "apiVersion": "v1", "kind": "Secret", "data": {}}')
+    result = place.run("apply", "--no-restart")
+    assert result.returncode == 1 and b"a Kubernetes Secret" in result.stderr
+    assert place.environment_file.read_bytes() == before
