@@ -82,7 +82,7 @@ int reaper_start(char *const *arguments, char *const *environment, Program *ret)
                 return negative_errno();
         if (pid == 0)
                 run_program(their_in, their_out, self, arguments, environment);
-        (void) setpgid(pid, pid); /* both sides: whoever comes first */
+        (void) setpgid(pid, pid); /* parent and child both call it: either may run first */
         *ret = (Program){.pid = pid, .in = steal_fd(&in), .out = steal_fd(&out)};
         return 0;
 }
@@ -153,7 +153,7 @@ static int set_up(int caller, Reaper *ret) {
 
         (void) prctl(PR_SET_NAME, "ecs-authd-reap");
         (void) setpgid(0, 0);
-        /* It ends when its work is done, and by no signal that is meant for others. */
+        /* Ends when the work is done, and ignores signals that are meant for other processes. */
         (void) sigfillset(&all);
         (void) sigprocmask(SIG_SETMASK, &all, NULL);
         (void) signal(SIGCHLD, SIG_DFL);

@@ -22,14 +22,14 @@ enum {
 /* What the helpers' own library prints on standard output, with exit status 1, for a server that they do not know. */
 #define NOT_FOUND_MESSAGE "credentials not found in native keychain"
 
-/* What came of a call. */
+/* The result of a call. */
 typedef struct Answer {
         int error; /* -EINPROGRESS: the call has not ended */
         size_t size;
         _Alignas(4096) char output[HELPER_OUTPUT_MAX + 1]; /* of pages of its own, which can be given back */
 } Answer;
 
-/* What the reaper has to do. */
+/* The work of the reaper. */
 typedef struct Work {
         const HelperCall *calls;
         Answer *answers; /* memory that the reaper shares with its caller */
@@ -45,7 +45,7 @@ typedef struct Running {
         Answer *answer;
         Program program;
         bool ended;
-        int status; /* of wait(2), once it has ended */
+        int status; /* of wait(2), after the program has ended */
         size_t written;
         uint64_t deadline_usec;
 } Running;

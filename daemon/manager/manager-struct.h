@@ -40,12 +40,12 @@ struct Manager {
         Announcer *announcer;
 
         Facts facts;
-        RestartRecord saved; /* what stands in the record file, as far as we know */
+        RestartRecord saved; /* content of the record file, as far as known */
         bool holds_lock;
         bool ready;
         bool watching;
-        bool watch_told; /* that they are watched */
-        int watch_error; /* that was told */
+        bool watch_told; /* WATCH_STARTED has been logged */
+        int watch_error; /* the error that has been logged */
         bool stopping;
 
         /* apply */
