@@ -43,7 +43,7 @@ static void report_failure(const WriteJob *j, int error) {
                         path, describe_error(j->ended), describe_error(error));
         else
                 problems_add(&failure.problems, LOG_ERR,
-                             "%s: nothing was written, the job that writes it could not be started: %s", path,
+                             "%s: stays as it is: the job that writes it could not be started: %s", path,
                              describe_error(error));
         j->done(j->manager, &failure);
 }
