@@ -231,6 +231,10 @@ int envfile_get(const EnvFile *f, const char *key, char **ret) {
         return env_lines_get(&f->lines, key, ret);
 }
 
+bool envfile_has_blank(const EnvFile *f, const char *key) {
+        return env_lines_has_blank(&f->lines, key);
+}
+
 int envfile_check_line(const char *key, const char *value, size_t line_max) {
         return env_lines_check(key, value, line_max);
 }

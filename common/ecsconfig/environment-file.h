@@ -35,6 +35,10 @@ bool envfile_is_whole(const EnvFile *f);
  * secret_free(). */
 int envfile_get(const EnvFile *f, const char *key, char **ret);
 
+/* Returns true if a line sets key with a blank before the "=". To systemd that sets the key, to ecs-init another key.
+ */
+bool envfile_has_blank(const EnvFile *f, const char *key);
+
 /* Sets key to value, or removes it when value is NULL, in memory: the first line that sets key is replaced, further
  * ones are removed, a missing one is added at the end. -EINVAL: the line would not mean the same bytes to every reader
  * (backslash, control character, blank at an end, leading quote); -E2BIG: longer than line_max. */

@@ -74,6 +74,16 @@ int env_lines_get(const EnvLines *l, const char *key, char **ret) {
         return 0;
 }
 
+bool env_lines_has_blank(const EnvLines *l, const char *key) {
+        size_t position = 0;
+        Line line, value;
+
+        while (next_line(l, &position, &line))
+                if (sets_key(line, key, &value) && is_blank(value.text[-2]))
+                        return true;
+        return false;
+}
+
 /* A content in the making, large enough from the start. */
 typedef struct Builder {
         char *text;

@@ -12,5 +12,6 @@ typedef struct EnvLines {
 } EnvLines;
 
 int env_lines_get(const EnvLines *l, const char *key, char **ret);
+bool env_lines_has_blank(const EnvLines *l, const char *key);
 int env_lines_set(EnvLines *l, const char *key, const char *value, size_t line_max);
 int env_lines_check(const char *key, const char *value, size_t line_max);

@@ -57,7 +57,11 @@ static int read_auth_data(const EnvFile *file, const DigestKey *key, AuthData *r
         int r;
 
         r = read_values(file, &type, &data);
-        return r < 0 ? r : authdata_read(type, data, key, ret);
+        if (r >= 0)
+                r = authdata_read(type, data, key, ret);
+        if (r >= 0 && !*ret->ignored && !data && envfile_has_blank(file, AUTHDATA_DATA_KEY))
+                (void) snprintf(ret->ignored, sizeof(ret->ignored), "there is a blank before the '='");
+        return r;
 }
 
 /* Marks the entries that ecs-authd did not write. ecs-authd spells a key exactly like the registry. */

@@ -281,6 +281,21 @@ def test_fix_of_content_that_the_agent_ignores(host):
     assert "the agent ignores" not in host.apply()
 
 
+def test_blank_before_the_equals_sign(host):
+    """To ecs-init that is another key."""
+    host.environment_file.write_text('ECS_ENGINE_AUTH_TYPE = dockercfg\nECS_ENGINE_AUTH_DATA = {"a.example.com":{"auth":"eDp5"}}\n')
+    before = host.environment_file.read_bytes()
+    host.log_in({})
+    assert "the agent ignores the credentials in it: there is a blank before the '='" in host.apply()
+    assert host.environment_file.read_bytes() == before
+    host.environment_file.write_text(before.decode().replace(" = ", "="))  # corrected, as the message says
+    assert named(host.apply()) == ["a.example.com"]
+    host.environment_file.write_bytes(before)
+    host.log_in({"b.example.com": entry()})
+    assert "the agent ignored" in host.apply()
+    assert host.raw() == {"b.example.com": entry()}
+
+
 @pytest.mark.parametrize("fix", ["docker login", "delete the entry"])
 def test_fix_of_a_foreign_entry(host, fix):
     """Both options that the message names."""
