@@ -123,6 +123,8 @@ FIXES = {
     "common/ecsconfig/sync.c": [
         ("/written: cannot be %s", "chmod 700", FOREIGN + "test_fix_of_a_record_that_cannot_be_kept"),
         ("in it by other means than ecs-authd", "docker login; delete the entry", FOREIGN + "test_fix_of_a_foreign_entry"),
+        ("the agent does not use the entries of", "change the type; docker login", FOREIGN + "test_entries_of_the_other_type"),
+        ("and the last one counts", "move the entries", FOREIGN + "test_two_lines"),
         ("the agent ignores the credentials in it", "delete both lines; docker login",
          (FOREIGN + "test_fix_of_content_that_the_agent_ignores", FOREIGN + "test_content_that_the_agent_ignores")),
         ("Mend that file, or take it out of [Credentials] File=", "edit either file", BUS + "test_a_later_file_that_is_broken"),

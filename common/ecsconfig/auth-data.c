@@ -375,6 +375,7 @@ typedef struct AuthLine {
         AuthType type;
         json_object *top;
         unsigned n_refused;   /* logins that the type cannot carry */
+        unsigned n_revived;   /* foreign entries that the agent cannot use now, and could with this type */
         const char *conflict; /* key of a foreign entry that the type cannot carry; NULL: none */
 } AuthLine;
 
@@ -440,15 +441,16 @@ static const Credential *choose_form(const Credential *login, const AuthData *cu
         return former && !refuse(former, type) ? former : NULL;
 }
 
-/* An entry that the agent cannot use must not turn into a login with the other type. */
-static int keep_useless_entry(json_object *entry, AuthType to, json_object **ret) {
+/* Keeps an entry that the agent cannot use. With the other type it may turn into a login: *ret_revived. */
+static int keep_useless_entry(json_object *entry, AuthType to, json_object **ret, bool *ret_revived) {
         _cleanup_(credential_done) Credential c = {0};
         int r = read_entry(entry, to, &c);
 
         if (r == -EBADMSG)
                 return 0;
-        if (r >= 0 && !credential_is_usable(&c))
+        if (r >= 0)
                 *ret = json_object_get(entry);
+        *ret_revived = credential_is_usable(&c);
         return r;
 }
 
@@ -464,7 +466,8 @@ static bool has_nul(json_object *entry) {
 }
 
 /* Converts an entry to the form of another type. *ret is NULL if that type cannot carry the entry. */
-static int convert_entry(const char *key, json_object *entry, AuthType from, AuthType to, json_object **ret) {
+static int convert_entry(const char *key, json_object *entry, AuthType from, AuthType to, json_object **ret,
+                         bool *ret_revived) {
         _cleanup_(credential_done) Credential c = {0};
         _cleanup_json_ json_object *converted = NULL;
         int r;
@@ -478,9 +481,14 @@ static int convert_entry(const char *key, json_object *entry, AuthType from, Aut
         if (r < 0)
                 return r;
         if (!credential_is_usable(&c))
-                return keep_useless_entry(entry, to, ret);
+                return keep_useless_entry(entry, to, ret, ret_revived);
         if (refuse(&c, to) || has_nul(entry))
                 return 0;
+        if (!c.email && json_field_string(entry, "email")) {
+                c.email = strdup(json_field_string(entry, "email"));
+                if (!c.email)
+                        return -ENOMEM;
+        }
         r = make_entry(&c, to, &converted);
         if (r >= 0)
                 *ret = STEAL_POINTER(converted);
@@ -488,15 +496,16 @@ static int convert_entry(const char *key, json_object *entry, AuthType from, Aut
 }
 
 /* Adds a foreign entry. Returns 1 if the type cannot carry it. */
-static int add_foreign_entry(json_object *top, const char *key, json_object *entry, AuthType from, AuthType to) {
+static int add_foreign_entry(AuthLine *line, const char *key, json_object *entry, AuthType from) {
         _cleanup_json_ json_object *form = NULL;
+        bool revived = false;
         const char *text;
         int r = 0;
 
-        if (from == to || !entry)
+        if (from == line->type || !entry)
                 form = json_object_get(entry);
         else
-                r = convert_entry(key, entry, from, to, &form);
+                r = convert_entry(key, entry, from, line->type, &form, &revived);
         if (r < 0)
                 return r;
         if (entry && !form)
@@ -506,9 +515,10 @@ static int add_foreign_entry(json_object *top, const char *key, json_object *ent
                 return -ENOMEM;
         if (needs_escape(key) || (text && strchr(text, '\\')))
                 return 1;
-        if (json_object_object_add(top, key, form) < 0)
+        if (json_object_object_add(line->top, key, form) < 0)
                 return -ENOMEM;
         form = NULL; /* top owns it */
+        line->n_revived += revived;
         return 0;
 }
 
@@ -540,7 +550,7 @@ static int add_foreign_entries(const Credentials *c, const AuthData *current, Au
 
                 r = stays(c, current, key, line->type, &foreign);
                 if (r >= 0 && foreign)
-                        r = add_foreign_entry(line->top, key, entry, current->type, line->type);
+                        r = add_foreign_entry(line, key, entry, current->type);
                 if (r < 0)
                         return r;
                 if (r > 0)
@@ -592,7 +602,9 @@ static AuthType prefer_type(const Credentials *c, const AuthData *current) {
 static bool carries_more(const AuthLine *l, const AuthLine *other) {
         if (l->conflict || other->conflict)
                 return !l->conflict;
-        return l->n_refused < other->n_refused || (l->n_refused == other->n_refused && l->type == AUTH_TYPE_DOCKER);
+        if (l->n_refused != other->n_refused)
+                return l->n_refused < other->n_refused;
+        return l->n_revived != other->n_revived ? l->n_revived < other->n_revived : l->type == AUTH_TYPE_DOCKER;
 }
 
 /* AuthType=auto: the type that carries all foreign entries and the most logins. If both carry everything: that of the
@@ -606,7 +618,7 @@ static int choose_line(const Credentials *c, const AuthData *current, AuthLine *
         int r;
 
         r = make_line(c, current, preferred, &first);
-        if (r >= 0 && (first.n_refused > 0 || first.conflict)) {
+        if (r >= 0 && (first.n_refused > 0 || first.n_revived > 0 || first.conflict)) {
                 r = make_line(c, current, preferred == AUTH_TYPE_DOCKER ? AUTH_TYPE_DOCKERCFG : AUTH_TYPE_DOCKER,
                               &second);
                 if (r >= 0 && carries_more(&second, &first))
@@ -822,7 +834,11 @@ static void explain_ignored(const char *type, const char *data, char *ret, size_
         const char *why = NULL;
         AuthType t;
 
-        if (str_empty(type) || auth_type_from_string(type, &t) < 0 || t == AUTH_TYPE_AUTO) {
+        if (str_empty(type)) {
+                (void) snprintf(ret, size, AUTHDATA_TYPE_KEY " is not set");
+                return;
+        }
+        if (auth_type_from_string(type, &t) < 0 || t == AUTH_TYPE_AUTO) {
                 (void) snprintf(ret, size, AUTHDATA_TYPE_KEY " is neither dockercfg nor docker");
                 return;
         }
@@ -842,23 +858,25 @@ static void explain_ignored(const char *type, const char *data, char *ret, size_
         }
 }
 
-/* Whether the agent uses nothing of the list: a whole config.json was pasted, for example. */
-static bool is_useless(json_object *top, const Credentials *entries) {
-        if (!top || json_object_object_length(top) == 0 || entries->n_items > 0)
-                return false;
-        json_object_object_foreach(top, key, entry) {
-                (void) key;
-                if (json_field_string(entry, "registrytoken"))
-                        return false;
+/* Lists the entries that have the form of the other type. */
+static void list_useless(const AuthValues *v, char *ret, size_t size) {
+        const AuthType other = v->type == AUTH_TYPE_DOCKER ? AUTH_TYPE_DOCKERCFG : AUTH_TYPE_DOCKER;
+        size_t used = 0;
+
+        json_object_object_foreach(v->top, key, entry) {
+                _cleanup_(credential_done) Credential now = {0}, then = {0};
+
+                if (!entry || read_entry(entry, v->type, &now) < 0 || credential_is_usable(&now) ||
+                    read_entry(entry, other, &then) < 0 || !credential_is_usable(&then) || used >= size)
+                        continue;
+                used += (size_t) snprintf(ret + used, size - used, "%s%.64s", used > 0 ? ", " : "",
+                                          registry_showable(key));
         }
-        return true;
 }
 
-static void explain_useless(json_object *top, char *ret, size_t size) {
-        (void) snprintf(ret, size,
-                        json_get(top, "auths", json_type_object) ? AUTHDATA_DATA_KEY
-                                " has the outer \"auths\" of config.json, which the agent does not know"
-                                                                 : AUTHDATA_DATA_KEY " has no entry with credentials");
+/* Whether a whole config.json was pasted, of which the agent uses nothing. */
+static bool is_config_json(json_object *top, const Credentials *entries) {
+        return entries->n_items == 0 && json_get(top, "auths", json_type_object);
 }
 
 int authdata_read(const char *type, const char *data, const DigestKey *key, AuthData *ret) {
@@ -874,13 +892,17 @@ int authdata_read(const char *type, const char *data, const DigestKey *key, Auth
                 r = list_entries(&values, NAMING_REGISTRY, &entries);
         if (r == -EBADMSG || (r >= 0 && !values.top && !str_empty(data)))
                 explain_ignored(type, data, a.ignored, sizeof(a.ignored));
-        if (r >= 0 && is_useless(values.top, &entries))
-                explain_useless(values.top, a.ignored, sizeof(a.ignored));
+        if (r >= 0 && is_config_json(values.top, &entries))
+                (void) snprintf(a.ignored, sizeof(a.ignored),
+                                AUTHDATA_DATA_KEY
+                                " has the outer \"auths\" of config.json, which the agent does not know");
         if (r == -EBADMSG)
                 r = digest_dropped(key, &a.digest);
         if (r < 0)
                 return r;
 
+        if (!*a.ignored && values.top)
+                list_useless(&values, a.useless, sizeof(a.useless));
         if (!*a.ignored) {
                 a.type = values.type;
                 a.top = STEAL_POINTER(values.top);

@@ -26,6 +26,7 @@ typedef struct AuthData {
         json_object *top;    /* all entries in their original spelling; NULL: none that the agent reads */
         Credentials entries; /* the entries that the agent uses; Credential.foreign: ecs-authd did not write it */
         Digest digest;       /* computed by authdata_digest() */
+        char useless[160];   /* keys of entries that would be logins with the other type, separated by ", " */
         char ignored[160];   /* reason why the agent ignores the whole content; "": not ignored */
 } AuthData;
 

@@ -231,6 +231,10 @@ int envfile_get(const EnvFile *f, const char *key, char **ret) {
         return env_lines_get(&f->lines, key, ret);
 }
 
+unsigned envfile_count(const EnvFile *f, const char *key) {
+        return env_lines_count(&f->lines, key);
+}
+
 bool envfile_has_blank(const EnvFile *f, const char *key) {
         return env_lines_has_blank(&f->lines, key);
 }

@@ -35,6 +35,9 @@ bool envfile_is_whole(const EnvFile *f);
  * secret_free(). */
 int envfile_get(const EnvFile *f, const char *key, char **ret);
 
+/* Returns the number of lines that set key. */
+unsigned envfile_count(const EnvFile *f, const char *key);
+
 /* Returns true if a line sets key with a blank before the "=". To systemd that sets the key, to ecs-init another key.
  */
 bool envfile_has_blank(const EnvFile *f, const char *key);

@@ -74,6 +74,16 @@ int env_lines_get(const EnvLines *l, const char *key, char **ret) {
         return 0;
 }
 
+unsigned env_lines_count(const EnvLines *l, const char *key) {
+        size_t position = 0;
+        Line line, value;
+        unsigned n = 0;
+
+        while (next_line(l, &position, &line))
+                n += sets_key(line, key, &value);
+        return n;
+}
+
 bool env_lines_has_blank(const EnvLines *l, const char *key) {
         size_t position = 0;
         Line line, value;

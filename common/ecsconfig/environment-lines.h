@@ -12,6 +12,7 @@ typedef struct EnvLines {
 } EnvLines;
 
 int env_lines_get(const EnvLines *l, const char *key, char **ret);
+unsigned env_lines_count(const EnvLines *l, const char *key);
 bool env_lines_has_blank(const EnvLines *l, const char *key);
 int env_lines_set(EnvLines *l, const char *key, const char *value, size_t line_max);
 int env_lines_check(const char *key, const char *value, size_t line_max);

@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ecsconfig/sync-report.h"
 
+#include "credentials/registry-name.h"
+
+const char *sync_key_in_file(const Credential *c) {
+        return c->foreign && c->key ? c->key : c->registry;
+}
+
+const char *sync_shown_name(const Credential *c) {
+        return c->foreign && c->key ? registry_showable(c->key) : c->registry;
+}
+
 unsigned sync_list_registries(const Credentials *credentials, bool foreign, char *ret, size_t size) {
         unsigned n_registries = 0;
         bool cut = false;
@@ -10,16 +20,16 @@ unsigned sync_list_registries(const Credentials *credentials, bool foreign, char
         for (size_t i = 0; i < credentials->n_items; i++) {
                 const Credential *c = credentials->items[i];
 
-                if (!credential_is_usable(c) || c->foreign != foreign ||
+                if (!credential_is_usable(c) || c->foreign != foreign || registry_is_docker_own(c->registry) ||
                     (!foreign && key_covers_nothing(c->registry, credentials)))
                         continue;
                 n_registries++;
                 if (cut)
                         continue;
 
-                cut = used + strlen(", ") + strlen(c->registry) + sizeof("...") > size;
+                cut = used + strlen(", ") + strlen(sync_shown_name(c)) + sizeof("...") > size;
                 used += (size_t) snprintf(ret + used, size - used, "%s%s", used > 0 && !cut ? ", " : "",
-                                          cut ? "..." : c->registry);
+                                          cut ? "..." : sync_shown_name(c));
         }
         return n_registries;
 }
@@ -30,13 +40,13 @@ void sync_describe_coverages(const Credentials *credentials, char *ret, size_t s
         ret[0] = 0;
         for (size_t i = 0; i < credentials->n_items && used < size; i++) {
                 const Credential *c = credentials->items[i];
-                const KeyCoverage coverage = key_coverage(c->registry, credentials);
+                const KeyCoverage coverage = key_coverage(sync_key_in_file(c), credentials);
                 char images[512];
 
                 if (!credential_is_usable(c) || coverage == KEY_COVERS_HOST)
                         continue;
-                key_coverage_describe(c->registry, coverage, images, sizeof(images));
-                used += (size_t) snprintf(ret + used, size - used, "%s%s: %s", used > 0 ? "; " : "", c->registry,
+                key_coverage_describe(sync_shown_name(c), coverage, images, sizeof(images));
+                used += (size_t) snprintf(ret + used, size - used, "%s%s: %s", used > 0 ? "; " : "", sync_shown_name(c),
                                           images);
         }
         if (used >= size)
@@ -124,13 +134,13 @@ void sync_describe_entries(const Credentials *credentials, const Leases *leases,
 
                 if (!credential_is_usable(c) && !fails(c, leases))
                         continue;
-                copy_string(e->registry, sizeof(e->registry), c->registry);
+                copy_string(e->registry, sizeof(e->registry), sync_shown_name(c));
                 copy_string(e->source, sizeof(e->source), c->source);
                 copy_string(e->helper, sizeof(e->helper), c->helper);
                 e->foreign = c->foreign;
                 e->token = c->identity_token != NULL;
                 e->missing = !credential_is_usable(c);
-                e->coverage = key_coverage(c->registry, credentials);
+                e->coverage = key_coverage(sync_key_in_file(c), credentials);
                 describe_lease(c, leases, e);
                 n++;
         }

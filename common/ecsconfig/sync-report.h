@@ -72,6 +72,12 @@ static inline bool sync_is_well(const SyncReport *r) {
         return r->outcome != SYNC_FAILED && problems_worst_level(&r->problems) > LOG_ERR;
 }
 
+/* Returns the key that the entry has in the environment file. A foreign entry keeps its spelling. */
+const char *sync_key_in_file(const Credential *c);
+
+/* Returns that key as it may be shown: without a user name and password. */
+const char *sync_shown_name(const Credential *c);
+
 /* Prints the names of the usable credentials, separated by ", ": only foreign ones, or only ours. Cuts the list after
  * the last name that fits. Returns their number. Keys of ours that no image can use do not count. */
 unsigned sync_list_registries(const Credentials *credentials, bool foreign, char *ret, size_t size);

@@ -318,7 +318,9 @@ static unsigned count_registries(const Credentials *entries) {
 
         for (size_t i = 0; i < entries->n_items; i++)
                 n += credential_is_usable(entries->items[i]) &&
-                     !key_covers_nothing(entries->items[i]->registry, entries);
+                     !key_covers_nothing(entries->items[i]->foreign ? entries->items[i]->key
+                                                                    : entries->items[i]->registry,
+                                         entries);
         return n;
 }
 
@@ -347,6 +349,26 @@ static int read_prepared(const EnvFile *file, const DigestKey *key, const Creden
                 ret->entries.items[i]->foreign = !c || c->foreign;
         }
         return r;
+}
+
+/* Explains entries that have no effect, and lines that the next write removes. */
+static void explain_idle(const EcsConfigSettings *settings, const EnvFile *file, const AuthData *current,
+                         Problems *problems) {
+        const unsigned n = file ? envfile_count(file, AUTHDATA_DATA_KEY) : 0;
+
+        if (*current->useless)
+                problems_add(problems, LOG_WARNING,
+                             "%s: the agent does not use the entries of %s: their form needs "
+                             "ECS_ENGINE_AUTH_TYPE=%s. Change the type, or run docker login for them",
+                             settings->environment_file, current->useless,
+                             auth_type_to_string(current->type == AUTH_TYPE_DOCKER ? AUTH_TYPE_DOCKERCFG
+                                                                                   : AUTH_TYPE_DOCKER));
+        if (n > 1)
+                problems_add(
+                        problems, LOG_WARNING,
+                        "%s: ECS_ENGINE_AUTH_DATA is in %u lines, and the last one counts; a write leaves one line. "
+                        "Move the entries that you need into the last one",
+                        settings->environment_file, n);
 }
 
 static void explain_foreign(const EcsConfigSettings *settings, const Credentials *entries, Problems *problems) {
@@ -460,6 +482,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         if (r < 0)
                 return r;
         describe(&current.data, report);
+        explain_idle(settings, file, &current.data, &report->problems);
         round.owned = current.owned;
 
         gathered_fill(&gathered, sources, &round, answers ? &answers->leases : NULL);
@@ -600,6 +623,7 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
         r = open_current(settings, key, &file, &current, problems);
         if (r < 0)
                 return r;
+        explain_idle(settings, file, &current.data, problems);
         round.owned = current.owned;
         gathered_fill(&gathered, sources, &round, NULL);
         problems_append(problems, &gathered.problems);
@@ -675,6 +699,7 @@ static int forecast(const CredentialSettings *sources, const EcsConfigSettings *
         if (r < 0)
                 return r;
         describe(&current.data, &f->report);
+        explain_idle(settings, file, &current.data, &f->report.problems);
         r = forecast_content(sources, settings, key, file, &current, f);
         f->before = current.data.entries;
         current.data.entries = (Credentials){0};

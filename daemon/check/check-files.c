@@ -80,14 +80,14 @@ static void check_login(Check *c, const Credential *e) {
 }
 
 static void check_coverage(Check *c, const Credential *e, const Credentials *written) {
-        const KeyCoverage coverage = key_coverage(e->registry, written);
+        const KeyCoverage coverage = key_coverage(sync_key_in_file(e), written);
         char images[512];
 
         if (coverage == KEY_COVERS_HOST)
                 return;
-        key_coverage_describe(e->registry, coverage, images, sizeof(images));
-        say(c, "registry-images", e->registry, coverage == KEY_COVERS_NOTHING ? WARNING : OK,
-            text("%s: used for %s", e->registry, images).s,
+        key_coverage_describe(sync_shown_name(e), coverage, images, sizeof(images));
+        say(c, "registry-images", sync_shown_name(e), coverage == KEY_COVERS_NOTHING ? WARNING : OK,
+            text("%s: used for %s", sync_shown_name(e), images).s,
             coverage == KEY_COVERS_NOTHING
                     ? text("take it out of %s, see WHICH IMAGES DOES A KEY COVER in ecs-authd(8)",
                            c->settings->ecsconfig.environment_file)
@@ -101,8 +101,8 @@ void check_registries(Check *c, const Credentials *credentials, bool login) {
 
                 if (!credential_is_usable(e))
                         continue;
-                say(c, "registry", e->registry, OK,
-                    text("%s: credentials from %s%s%s%s", e->registry,
+                say(c, "registry", sync_shown_name(e), OK,
+                    text("%s: credentials from %s%s%s%s", sync_shown_name(e),
                          e->foreign  ? "the environment file, in it by other means"
                          : e->source ? e->source
                                      : "the environment file",

@@ -54,13 +54,13 @@ static int is_same(const Credential *a, const Credential *b, const DigestKey *ke
 
 /* Prints which images the agent would use the entry for, unless it covers exactly the images of its host. */
 static void say_coverage(const Credential *c, const Credentials *written) {
-        const KeyCoverage coverage = key_coverage(c->registry, written);
+        const KeyCoverage coverage = key_coverage(sync_key_in_file(c), written);
         char images[512];
 
         if (coverage == KEY_COVERS_HOST)
                 return;
-        key_coverage_describe(c->registry, coverage, images, sizeof(images));
-        say("%s: would be used for %s", c->registry, images);
+        key_coverage_describe(sync_shown_name(c), coverage, images, sizeof(images));
+        say("%s: would be used for %s", sync_shown_name(c), images);
 }
 
 /* Returns how many would change. */
@@ -74,7 +74,7 @@ static int say_registries(const SyncForecast *f, const DigestKey *key, const cha
 
                 if (r < 0)
                         return r;
-                say_written(after->registry,
+                say_written(sync_shown_name(after),
                             same     ? "kept"
                             : before ? "changed"
                                      : "added",

@@ -252,7 +252,6 @@ def test_record_holds_no_secret(host):
     ("docker", '{"a.example.com":{"username":"u","password":"p"},"credsStore":"x"}', "credsStore"),
     ("", '{"a.example.com":{"auth":"eDp5"}}', "ECS_ENGINE_AUTH_TYPE"),
     ("dockercfg", '{"auths":{"a.example.com":{"auth":"eDp5"}}}', 'the outer "auths"'),
-    ("dockercfg", '{"a.example.com":{"username":"u","password":"p"}}', "no entry with credentials"),
 ])
 def test_content_that_the_agent_ignores(host, kind, data, why):
     host.write(kind, data)
@@ -443,8 +442,8 @@ def test_entry_that_the_type_makes_useless(host):
 
     host.write("dockercfg", {"a.example.com": {"username": "u", "password": "p"}, "c.example.com": entry(OTHER)})
     host.log_in({"b.example.com": token_entry()})
-    assert "delete that entry" in host.apply(1)
-    assert host.pulls("a.example.com/x") is None and host.pulls("c.example.com/x") == OTHER
+    host.apply()  # only the other type carries the login: it comes first
+    assert host.pulls("b.example.com/x").token == TOKEN and host.pulls("c.example.com/x") == OTHER
 
 
 def test_password_in_a_key(host):
@@ -512,3 +511,66 @@ def test_nul_in_a_password(host):
     host.log_in({"b.example.com": entry()})
     assert "a.example.com" in host.apply(1)
     assert host.environment_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind, data", [("dockercfg", {"a.example.com": {"username": "u", "password": "p"}}),
+                                        ("docker", {"a.example.com": entry(OTHER)})])
+def test_entries_of_the_other_type(host, kind, data):
+    """One word in ECS_ENGINE_AUTH_TYPE is wrong: the entry stays, unused as before, and either fix makes it a login."""
+    host.write(kind, data)
+    host.log_in({"b.example.com": entry()})
+    said = host.apply()
+    other = {"docker": "dockercfg", "dockercfg": "docker"}[kind]
+    assert f"entries of a.example.com: their form needs ECS_ENGINE_AUTH_TYPE={other}" in said
+    assert host.pulls("b.example.com/x") == PW and host.raw()["a.example.com"] == data["a.example.com"]
+
+    host.write(other, data)
+    assert "their form needs" not in host.apply()
+    assert host.pulls("a.example.com/x") and host.pulls("b.example.com/x") == PW
+
+    host.write(kind, data)
+    host.log_in({"a.example.com": entry(), "b.example.com": entry()})
+    host.apply()
+    assert "their form needs" not in host.apply()
+    assert host.pulls("a.example.com/x") == PW
+
+
+def test_two_lines(host):
+    """The last one counts for every reader: that the others go is said first."""
+    host.write("dockercfg", {"a.example.com": entry(OTHER)})
+    first = host.environment_file.read_text()
+    host.environment_file.write_text(first + 'ECS_ENGINE_AUTH_DATA={"c.example.com":' + json.dumps(entry(OTHER)) + "}\n")
+    before = host.environment_file.read_bytes()
+    host.log_in({})
+    assert "ECS_ENGINE_AUTH_DATA is in 2 lines, and the last one counts" in host.apply()
+    assert host.environment_file.read_bytes() == before
+    host.write("dockercfg", {"a.example.com": entry(OTHER), "c.example.com": entry(OTHER)})
+    host.log_in({"b.example.com": entry()})
+    assert "the last one counts" not in host.apply()
+    assert set(host.raw()) == {"a.example.com", "b.example.com", "c.example.com"}
+
+
+@pytest.mark.parametrize("key, covers", [("docker.io", "no image"), ("https://r.example.com/v1/", None), ("index.docker.io", "no image")])
+def test_a_foreign_key_is_judged_as_it_is_spelled(host, key, covers):
+    host.write("dockercfg", {key: entry()})
+    host.log_in({})
+    findings = json.loads(host.run("check", "--json").stdout)["findings"]
+    assert [f["subject"] for f in findings if f["id"] == "registry"] == [key]
+    found = [f["text"] for f in findings if f["id"] == "registry-images"]
+    assert not covers or covers in found[0], found
+    assert named(host.apply()) == [key]
+
+
+def test_a_useless_entry_blocks_no_login(host):
+    host.write("dockercfg", {"d.example.com": {"username": "u", "password": "p"}, "e.example.com": entry(OTHER)})
+    host.log_in({"t.example.com": token_entry()})
+    host.apply()
+    assert host.pulls("t.example.com/x").token == TOKEN and host.pulls("e.example.com/x") == OTHER
+    assert host.raw()["d.example.com"] == {"username": "u", "password": "p"}
+
+
+def test_email_stays_with_the_other_type(host):
+    host.write("dockercfg", {"a.example.com": {**entry(OTHER), "email": "a@b.example"}})
+    host.log_in({"t.example.com": token_entry()})
+    host.apply()
+    assert host.raw()["a.example.com"]["email"] == "a@b.example"

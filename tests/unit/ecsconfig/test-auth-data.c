@@ -295,7 +295,7 @@ static void test_content_that_the_agent_ignores(void **state _unused_) {
                 {NULL, NULL, ""},
                 {NULL, "", ""},
                 {"docker", "{}", ""},
-                {NULL, "{}", "ECS_ENGINE_AUTH_TYPE is neither dockercfg nor docker"},
+                {NULL, "{}", "ECS_ENGINE_AUTH_TYPE is not set"},
                 {"auto", "{}", "ECS_ENGINE_AUTH_TYPE is neither dockercfg nor docker"},
                 {"Docker", "{}", "ECS_ENGINE_AUTH_TYPE is neither dockercfg nor docker"},
                 {"docker", NULL, "ECS_ENGINE_AUTH_DATA is not valid JSON ("},
@@ -305,7 +305,6 @@ static void test_content_that_the_agent_ignores(void **state _unused_) {
                  "ECS_ENGINE_AUTH_DATA: 'credsStore' is not an auth entry"},
                 {"dockercfg", "{\"auths\":{\"a\":" ENTRY "}}",
                  "ECS_ENGINE_AUTH_DATA has the outer \"auths\" of config.json, which the agent does not know"},
-                {"docker", "{\"a\":{},\"b\":null}", "ECS_ENGINE_AUTH_DATA has no entry with credentials"},
                 {"docker", "{\"a\":{},\"b\":{\"registrytoken\":\"t\"}}", ""},
                 {"dockercfg", "{\"a\":{\"auth\":1}}", "ECS_ENGINE_AUTH_DATA: 'a' is not an auth entry"},
         };
