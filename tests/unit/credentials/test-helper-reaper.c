@@ -95,6 +95,12 @@ int poll(struct pollfd *fds, nfds_t n, int timeout) {
         return r;
 }
 
+/* glibc calls this function instead if the test is built with _FORTIFY_SOURCE. */
+int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size _unused_);
+int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size _unused_) {
+        return poll(fds, n, timeout);
+}
+
 static uint64_t soon(void) {
         return clock_monotonic_usec() + 20 * USEC_PER_SEC;
 }

@@ -78,6 +78,12 @@ int poll(struct pollfd *fds, nfds_t n, int timeout) {
         return r;
 }
 
+/* glibc calls this function instead if the test is built with _FORTIFY_SOURCE. */
+int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size _unused_);
+int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size _unused_) {
+        return poll(fds, n, timeout);
+}
+
 ssize_t read(int fd, void *buffer, size_t size) {
         if (shared->read_error != 0 && size > sizeof(struct signalfd_siginfo)) {
                 errno = shared->read_error;
