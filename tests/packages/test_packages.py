@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,21 @@ def build_deb(directory):
     return Path(run("packaging/build-deb", VERSION, directory, env=dict(os.environ, DEB_BUILD_OPTIONS="nocheck")).split()[-1])
 
 
+def copy_source(directory):
+    run("tar", "-cf", directory / "source.tar", "-T", "-", input=run("packaging/list-files"))
+    run("tar", "-xf", "source.tar", cwd=directory)
+
+
 @pytest.fixture(scope="module", name="deb")
 def make_deb(tmp_path_factory):
-    return build_deb(tmp_path_factory.mktemp("deb") / "build")
+    """As README says, as root, with the unit tests that belong to the build."""
+    needs("dpkg-buildpackage", "dh")
+    directory = tmp_path_factory.mktemp("deb")
+    copy_source(directory)
+    before = set(os.listdir("/usr/local/bin"))
+    path = run("make", "-s", "deb", cwd=directory, timeout=600).split()[-1]
+    assert set(os.listdir("/usr/local/bin")) == before
+    return Path(path)
 
 
 @pytest.fixture(scope="module", name="rpms")
@@ -151,6 +164,19 @@ def test_deb(deb):
     assert run("dpkg-deb", "-I", deb, "conffiles").strip() == "/etc/ecs-authd.conf"
 
 
+def test_deb_by_an_ordinary_user(deb):
+    """The unit tests that need root are skipped, and the package is the same."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become an ordinary user")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        directory = Path(name)
+        copy_source(directory)
+        run("chown", "-R", "nobody", directory)
+        path = run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "make", "-s", "deb", cwd=directory, timeout=600,
+                   env=dict(os.environ, HOME=name)).split()[-1]
+        assert digest(path) == digest(deb)
+
+
 def test_lintian(deb):
     """Whatever it says is overridden with a reason."""
     needs("lintian")
@@ -210,9 +236,7 @@ def test_reproducible_program(tmp_path):
     for name in ("one", "another"):
         directory = tmp_path / name
         directory.mkdir()
-        listed = run("packaging/list-files")
-        run("tar", "-cf", directory / "source.tar", "-T", "-", input=listed)
-        run("tar", "-xf", "source.tar", cwd=directory)
+        copy_source(directory)
         run("make", "-s", "-j2", "all", cwd=directory, env=dict(os.environ, TZ="Asia/Tokyo" if programs else "UTC"))
         programs.append(digest(directory / "build/ecs-authd"))
     assert programs[0] == programs[1]
