@@ -11,8 +11,10 @@
 
 #include <dirent.h>
 #include <ftw.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,6 +77,19 @@ static inline void unit_assert_file(const char *path, const char *expected) {
         text[fread(text, 1, sizeof(text) - 1, f)] = 0;
         (void) fclose(f);
         assert_string_equal(text, expected);
+}
+
+/* Gives this process an empty /usr/local/bin of its own, where ecs-authd searches for helpers. Returns false if that is
+ * not permitted: skip each test that installs a program. */
+static inline bool unit_may_install_programs(void) {
+        static int result;
+
+        if (result == 0)
+                result = unshare(CLONE_NEWNS) >= 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) >= 0 &&
+                                         mount("tmpfs", "/usr/local/bin", "tmpfs", 0, "mode=755") >= 0
+                                 ? 1
+                                 : -1;
+        return result > 0;
 }
 
 /* Each time the same, where nothing was left open in between. */

@@ -34,11 +34,11 @@ static const struct {
                   "*) echo credentials not found in native keychain; exit 1 ;; esac ;;\nesac\n"},
         {"broken", "#!/bin/sh\necho the secret of hunter2\nexit 1\n"},
         {"odd", "#!/bin/sh\nprintf %s '{\"Username\":\"user\",\"Secret\":\"with a newline\\n\"}'\n"},
-        {"marker", "#!/bin/sh\ntouch /tmp/ecs-authd-unit-gather-was-asked\nexit 1\n"},
+        {"marker", "#!/bin/sh\ntouch " PROGRAMS "was-asked\nexit 1\n"},
 };
 
 static int install(void **state _unused_) {
-        for (size_t i = 0; i < ELEMENTSOF(helpers) && geteuid() == 0; i++) {
+        for (size_t i = 0; i < ELEMENTSOF(helpers) && unit_may_install_programs(); i++) {
                 char path[128];
 
                 (void) snprintf(path, sizeof(path), PROGRAMS "%s", helpers[i].name);
@@ -49,7 +49,7 @@ static int install(void **state _unused_) {
 }
 
 static int uninstall(void **state _unused_) {
-        for (size_t i = 0; i < ELEMENTSOF(helpers) && geteuid() == 0; i++) {
+        for (size_t i = 0; i < ELEMENTSOF(helpers) && unit_may_install_programs(); i++) {
                 char path[128];
 
                 (void) snprintf(path, sizeof(path), PROGRAMS "%s", helpers[i].name);
@@ -66,7 +66,7 @@ static int gather(const char *directory, const char *text, const char *later, Cr
         const CredentialSettings settings = {
                 .files = files, .exclude = exclude, .helper_timeout_usec = 10 * USEC_PER_SEC};
 
-        if (geteuid() != 0)
+        if (!unit_may_install_programs())
                 skip(); /* cannot put a program on PATH */
 
         if (text)
@@ -172,7 +172,7 @@ static void test_stores_before_a_broken_file(void **state) {
         HelperRound round = {.key = &key, .current = &current, .now = 1000, .ask = ASK_ALL, .leases = &leases};
         Problems problems = {0};
 
-        if (geteuid() != 0)
+        if (!unit_may_install_programs())
                 skip(); /* cannot put a program on PATH */
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 files[i] = unit_path(*state, names[i]);
@@ -218,7 +218,7 @@ static void test_hosts_that_are_left_out(void **state) {
         _cleanup_(credentials_done) Credentials c = {0};
         Problems problems = {0};
 
-        (void) unlink("/tmp/ecs-authd-unit-gather-was-asked");
+        (void) unlink(PROGRAMS "was-asked");
         assert_int_equal(gather(*state,
                                 "{\"auths\":{\"a.excluded.example\":" ENTRY
                                 ",\"https://excluded.example:5000/path\":" ENTRY ",\"excluded.example\":" ENTRY
@@ -230,7 +230,7 @@ static void test_hosts_that_are_left_out(void **state) {
         assert_int_equal(problems.n_items, 3);
         unit_assert_problem(&problems, "a.excluded.example is left out, as Exclude= says");
         assert_int_equal(problems.items[0].level, LOG_INFO);
-        assert_int_equal(access("/tmp/ecs-authd-unit-gather-was-asked", F_OK), -1);
+        assert_int_equal(access(PROGRAMS "was-asked", F_OK), -1);
 }
 
 static void test_odd_password_of_a_helper(void **state) {
@@ -304,7 +304,7 @@ static void test_more_helpers_than_a_line_carries(void **state) {
         unit_write_file(path, text);
 
         assert_int_equal(gather_credentials(&settings, &round, &c, &problems), 0);
-        assert_int_equal(access("/tmp/ecs-authd-unit-gather-was-asked", F_OK), -1);
+        assert_int_equal(access(PROGRAMS "was-asked", F_OK), -1);
         assert_int_equal(c.n_items, ROOM + 2);
         assert_login(&c, "one.example", "user", "password");
         assert_false(credential_is_usable(credentials_find(&c, "r6553.example")));
