@@ -200,10 +200,10 @@ packages-check: all ## what make install, deb and rpm make
 HOST_LONG := $(foreach t,aws_away distance_of_restarts down_after_a_restart leases method_docker method_docker_cut_off user_data,tests/host/test_$t.py)
 
 host-check: all ## a real systemd, Docker Engine and registry
-	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider $(HOST_LONG:%=--ignore=%) tests/host
+	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider -n 3 --dist loadfile $(HOST_LONG:%=--ignore=%) tests/host
 
 host-long-check: all ## the same, for what takes too long to be part of check
-	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider $(HOST_LONG)
+	ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) -m pytest -q -p no:cacheprovider -n 3 --dist loadfile $(HOST_LONG)
 
 torture: all ## half an hour: failing calls, hostile files and peers, kills at each step, and a table of what held
 	@ECS_AUTHD=$(CURDIR)/$(BUILD)/ecs-authd $(PYTHON) tests/torture/torture.py

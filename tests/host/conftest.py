@@ -14,6 +14,7 @@ def workplace():
     missing = host_parts.missing_parts()
     if missing:
         pytest.skip(f"the host level needs {', '.join(missing)}")
+    host_parts.take_own_network()
     directory = Path(tempfile.mkdtemp(prefix="ecs-authd-host-"))
     yield directory
     shutil.rmtree(directory, ignore_errors=True)

@@ -4,6 +4,7 @@ registry with a password, and a systemd booted as PID 1 from a root that deboots
 
 import base64
 import contextlib
+import ctypes
 import hashlib
 import http.client
 import json
@@ -51,6 +52,42 @@ def free_port():
         return s.getsockname()[1]
 
 
+CLONE_NEWNET = 0x40000000
+MACHINE_NETWORK = Path(f"/proc/{os.getpid()}/fd/{os.open('/proc/self/ns/net', os.O_RDONLY | os.O_CLOEXEC)}")
+
+
+def take_own_network():
+    """Gives this process, and each process that it starts, a network with 127.0.0.1 alone: two runs use the same ports."""
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWNET)")
+    run("ip", "link", "set", "lo", "up")
+
+
+def run_on_machine_network(*command, **kwargs):
+    """For what packages come from."""
+    return run("nsenter", f"--net={MACHINE_NETWORK}", *command, **kwargs)
+
+
+class ControlGroup:
+    """A control group of its own for a host: systemd-nspawn uses the group in which it starts, for the host's groups, too."""
+
+    number = 0
+
+    def __init__(self):
+        top = Path("/sys/fs/cgroup")
+        ControlGroup.number += 1
+        self.path = (top / "unified" if (top / "unified").is_dir() else top) / f"ecs-authd-host-{os.getpid()}-{self.number}"
+        self.path.mkdir()
+
+    def enter(self):
+        (self.path / "cgroup.procs").write_text("0")
+
+    def remove(self):
+        for directory, _, _ in os.walk(self.path, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
+
+
 def missing_parts():
     """Why the host level cannot run here; empty when it can."""
     missing = []
@@ -71,7 +108,7 @@ RIGHTS = {
     "the right to make namespaces": "true",
     "the right to mount": "mount -t tmpfs none /mnt",
     "overlay file systems": "mount -t tmpfs none /mnt; cd /mnt; mkdir l u w m; mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w m",
-    "control groups that can be written": "d=/sys/fs/cgroup; [ ! -d $d/unified ] || d=$d/unified; mkdir $d/ecs-authd-try.$$; rmdir $d/ecs-authd-try.$$",
+    "control groups that can be written": "d=/sys/fs/cgroup; [ ! -d $d/unified ] || d=$d/unified; rmdir $(mktemp -d $d/ecs-authd-try.XXXXXX)",
 }
 
 
@@ -352,7 +389,7 @@ def base_root():
     """systemd, and what the daemon is linked with."""
     packages = ["systemd", "systemd-sysv", "dbus", "ca-certificates", *libraries()]
     components = "main,universe" if release()["ID"] == "ubuntu" else "main"
-    return cached_root(packages, lambda directory: run(
+    return cached_root(packages, lambda directory: run_on_machine_network(
         "debootstrap", "--variant=minbase", f"--components={components}", f"--include={','.join(packages)}",
         release()["VERSION_CODENAME"], str(directory), mirror()))
 
@@ -364,8 +401,8 @@ def extended_root(extra):
     def make(directory):
         run("cp", "-a", "--reflink=auto", str(base), str(directory))
         environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-        run("chroot", str(directory), "apt-get", "-q", "update", env=environment)
-        run("chroot", str(directory), "apt-get", "-q", "-y", "install", "--no-install-recommends", *extra, env=environment)
+        run_on_machine_network("chroot", str(directory), "apt-get", "-q", "update", env=environment)
+        run_on_machine_network("chroot", str(directory), "apt-get", "-q", "-y", "install", "--no-install-recommends", *extra, env=environment)
 
     return cached_root([base.name, *extra], make) if extra else base
 
@@ -380,6 +417,7 @@ class Host:
         self.root = directory / "root"
         self.process = None
         self.leader = None
+        self.group = None
         for name in ("root", "upper", "work"):
             (directory / name).mkdir(parents=True)
         run("mount", "-t", "overlay", "overlay", "-o",
@@ -409,12 +447,13 @@ class Host:
 
     def boot(self):
         log = open(self.directory / "console", "w", encoding="utf-8")
+        self.group = ControlGroup()
         self.process = subprocess.Popen(
             ["systemd-nspawn", "--quiet", f"--directory={self.root}", "--register=no", "--keep-unit", "--boot",
              # For IPAddressDeny=, which systemd passes over where it may not use BPF.
              "--capability=CAP_BPF,CAP_NET_ADMIN", "--system-call-filter=bpf", "--console=pipe", f"--bind={self.engine.directory}:/run/engine",
              f"--bind-ro={shutil.which('docker', path='/usr/bin:/bin:/usr/local/bin')}:/usr/bin/docker"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, preexec_fn=self.group.enter,
             env=dict(os.environ, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1"))
         self.leader = wait_for(self.find_leader, 20, "systemd starts", self.console)
         wait_for(lambda: self.run("systemctl", "is-system-running", check=False).strip() == "running", 60,
@@ -519,6 +558,7 @@ class Host:
                 os.kill(int(self.leader), signal.SIGKILL)
                 self.process.wait()
             self.process = None
+            self.group.remove()
 
     def remove(self):
         self.power_off()
