@@ -189,6 +189,8 @@ FIXES = {
         ("%s is masked", "systemctl unmask", FIXES_OF_CHECK + "[unit masked]"),
         ("%s has a mistake in its unit file", "systemctl status", FIXES_OF_CHECK + "[unit with a mistake]"),
         ("%s has failed", "journalctl -u; systemctl reset-failed && systemctl start", FIXES_OF_CHECK + "[exit status 5]"),
+        ("%s was started too often in a short time", "journalctl -u; systemctl reset-failed && systemctl start",
+         FIXES_OF_CHECK + "[start limit]"),
         ("%s is starting or stopping", "systemctl status", FIXES_OF_CHECK + "[unit starting]"),
         ("agent-unit -> %s is not running", "systemctl start", FIXES_OF_CHECK + "[agent stopped]"),
         ("agent-unit-enabled ->", "systemctl enable", FIXES_OF_CHECK + "[agent not enabled]"),
