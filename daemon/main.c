@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <syslog.h>
 
+#include "base/memory.h"
 #include "base/nearest.h"
 #include "base/secret.h"
 #include "check/check.h"
@@ -11,18 +12,39 @@
 #include "manager/manager.h"
 #include "report/show-status.h"
 
+typedef enum Flag { REVEAL, NO_RESTART, DRY_RUN, LOGIN, ONLY_SETTINGS, JSON, WATCH, _FLAG_MAX } Flag;
+
+enum {
+        OPTION_FLAG = 0x100, /* + Flag */
+        OPTION_CONFIG = OPTION_FLAG + _FLAG_MAX,
+};
+
+static const struct option options[] = {
+        [REVEAL] = {"reveal", no_argument, NULL, OPTION_FLAG + REVEAL},
+        [NO_RESTART] = {"no-restart", no_argument, NULL, OPTION_FLAG + NO_RESTART},
+        [DRY_RUN] = {"dry-run", no_argument, NULL, OPTION_FLAG + DRY_RUN},
+        [LOGIN] = {"login", no_argument, NULL, OPTION_FLAG + LOGIN},
+        [ONLY_SETTINGS] = {"settings", no_argument, NULL, OPTION_FLAG + ONLY_SETTINGS},
+        [JSON] = {"json", no_argument, NULL, OPTION_FLAG + JSON},
+        [WATCH] = {"watch", no_argument, NULL, OPTION_FLAG + WATCH},
+        {"config", required_argument, NULL, OPTION_CONFIG},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+};
+
+/* The verbs that take each flag. */
+static const char *const verbs_of_flag[_FLAG_MAX][2] = {
+        [REVEAL] = {"render"},       [NO_RESTART] = {"apply"},     [DRY_RUN] = {"apply"}, [LOGIN] = {"check"},
+        [ONLY_SETTINGS] = {"check"}, [JSON] = {"status", "check"}, [WATCH] = {"status"},
+};
+
 typedef struct Arguments {
         const char *verb;
         const char *config_path;
         const char **options; /* -o, NULL-terminated */
         size_t n_options;
-        bool reveal;
-        bool no_restart;
-        bool dry_run;
-        bool login;
-        bool only_settings;
-        bool json;
-        bool watch;
+        bool flags[_FLAG_MAX];
 } Arguments;
 
 static void print_help(void) {
@@ -64,31 +86,6 @@ static void print_problems(const Problems *problems) {
                 (void) fprintf(stderr, "%s\n", problems->items[i].text);
 }
 
-enum {
-        OPTION_CONFIG = 0x100,
-        OPTION_REVEAL,
-        OPTION_NO_RESTART,
-        OPTION_DRY_RUN,
-        OPTION_LOGIN,
-        OPTION_SETTINGS,
-        OPTION_JSON,
-        OPTION_WATCH,
-};
-
-static const struct option options[] = {
-        {"config", required_argument, NULL, OPTION_CONFIG},
-        {"reveal", no_argument, NULL, OPTION_REVEAL},
-        {"no-restart", no_argument, NULL, OPTION_NO_RESTART},
-        {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
-        {"login", no_argument, NULL, OPTION_LOGIN},
-        {"settings", no_argument, NULL, OPTION_SETTINGS},
-        {"json", no_argument, NULL, OPTION_JSON},
-        {"watch", no_argument, NULL, OPTION_WATCH},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
-};
-
 /* result: what getopt_long() returned for word, which it could not take; optopt is what it knew of that. A value is not
  * shown: it may be a secret. */
 static int option_error(int result, const char *word) {
@@ -128,27 +125,6 @@ static int parse_options(int argc, char **argv, Arguments *a) {
                 case 'o':
                         a->options[a->n_options++] = optarg;
                         break;
-                case OPTION_REVEAL:
-                        a->reveal = true;
-                        break;
-                case OPTION_NO_RESTART:
-                        a->no_restart = true;
-                        break;
-                case OPTION_DRY_RUN:
-                        a->dry_run = true;
-                        break;
-                case OPTION_LOGIN:
-                        a->login = true;
-                        break;
-                case OPTION_SETTINGS:
-                        a->only_settings = true;
-                        break;
-                case OPTION_JSON:
-                        a->json = true;
-                        break;
-                case OPTION_WATCH:
-                        a->watch = true;
-                        break;
                 case 'h':
                         print_help();
                         return EXIT_SUCCESS;
@@ -156,28 +132,25 @@ static int parse_options(int argc, char **argv, Arguments *a) {
                         (void) printf("ecs-authd " VERSION "\n");
                         return EXIT_SUCCESS;
                 default:
-                        return option_error(c, argv[optind - 1]);
+                        if (c < OPTION_FLAG)
+                                return option_error(c, argv[optind - 1]);
+                        a->flags[c - OPTION_FLAG] = true;
                 }
         return -1;
 }
 
-/* An option that belongs to another verb. */
-static const char *misplaced_option(const Arguments *a) {
-        if (a->reveal && !streq(a->verb, "render"))
-                return "--reveal belongs to render";
-        if (a->no_restart && !streq(a->verb, "apply"))
-                return "--no-restart belongs to apply";
-        if (a->dry_run && !streq(a->verb, "apply"))
-                return "--dry-run belongs to apply";
-        if (a->only_settings && (a->login || a->json))
-                return "--settings goes without --login and --json";
-        if ((a->login || a->only_settings) && !streq(a->verb, "check"))
-                return "--login and --settings belong to check";
-        if (a->json && !streq(a->verb, "status") && !streq(a->verb, "check"))
-                return "--json belongs to status and check";
-        if (a->watch && !streq(a->verb, "status"))
-                return "--watch belongs to status";
-        return NULL;
+/* Returns -1 to go on, or an exit status. */
+static int check_flags(const Arguments *a) {
+        for (Flag f = 0; f < _FLAG_MAX; f++) {
+                const char *verb = verbs_of_flag[f][0], *other = verbs_of_flag[f][1];
+
+                if (a->flags[f] && !streq(a->verb, verb) && (!other || !streq(a->verb, other)))
+                        return usage_error("--%s belongs to %s%s%s", options[f].name, verb, other ? " and " : "",
+                                           other ? other : "");
+        }
+        if (a->flags[ONLY_SETTINGS] && (a->flags[LOGIN] || a->flags[JSON]))
+                return usage_error("--settings goes without --login and --json");
+        return -1;
 }
 
 static int parse_arguments(int argc, char **argv, Arguments *a) {
@@ -206,20 +179,12 @@ static int parse_arguments(int argc, char **argv, Arguments *a) {
                 return usage_error("unknown verb: '%s'; did you mean '%s'?", argv[optind], nearest.word);
         if (!a->verb)
                 return usage_error("unknown verb: '%s'", argv[optind]);
-        if (misplaced_option(a))
-                return usage_error("%s", misplaced_option(a));
-        return -1;
+        return check_flags(a);
 }
 
 static int failed(int r) {
         (void) fprintf(stderr, "ecs-authd: %s\n", strerror(-r));
         return EXIT_STATUS_FAILED;
-}
-
-static int verb_dry_run(const Arguments *a, const Settings *settings) {
-        int r = apply_dry_run(settings, a->no_restart);
-
-        return r < 0 ? failed(r) : r;
 }
 
 static int verb_manager(const Arguments *a, Settings **settings) {
@@ -228,12 +193,12 @@ static int verb_manager(const Arguments *a, Settings **settings) {
         int r;
 
         if (streq(a->verb, "apply"))
-                mode = a->no_restart ? MANAGER_APPLY_WRITE : MANAGER_APPLY;
+                mode = a->flags[NO_RESTART] ? MANAGER_APPLY_WRITE : MANAGER_APPLY;
 
         r = manager_new(&m, mode, settings, a->config_path, (char *const *) a->options);
         if (r >= 0)
                 r = manager_loop(m);
-        return r < 0 ? failed(r) : r;
+        return r;
 }
 
 /* Where each entry comes from, and what was changed on the way; on stderr, so that stdout is what would be written. */
@@ -264,14 +229,14 @@ static int verb_render(const Arguments *a, const Settings *settings) {
 
         r = digest_key_look(&key);
         if (r < 0)
-                return failed(r);
+                return r;
         r = sync_render(&settings->credentials, &settings->ecsconfig, &key, &credentials, &type, &data, &problems);
         print_problems(&problems);
         /* Nobody has logged in yet. */
         if (r == -ENOENT && problems_worst_level(&problems) > LOG_ERR)
                 return EXIT_SUCCESS;
         if (r < 0)
-                return problems_worst_level(&problems) <= LOG_ERR ? EXIT_STATUS_FAILED : failed(r);
+                return problems_worst_level(&problems) <= LOG_ERR ? EXIT_STATUS_FAILED : r;
         print_sources(&credentials);
         if (!data) {
                 (void) fprintf(stderr,
@@ -280,24 +245,33 @@ static int verb_render(const Arguments *a, const Settings *settings) {
                 return EXIT_SUCCESS;
         }
 
-        if (!a->reveal) {
+        if (!a->flags[REVEAL]) {
                 r = authdata_mask(data, &masked);
                 if (r < 0)
-                        return failed(r);
+                        return r;
         }
         (void) printf(AUTHDATA_TYPE_KEY "=%s\n" AUTHDATA_DATA_KEY "=%s\n", type, masked ? masked : data);
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : failed(negative_errno());
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : negative_errno();
+}
+
+static int run_verb(const Arguments *a, Settings **settings) {
+        if (a->flags[ONLY_SETTINGS])
+                return EXIT_SUCCESS;
+        if (streq(a->verb, "render"))
+                return verb_render(a, *settings);
+        if (streq(a->verb, "check"))
+                return check_host(*settings, a->flags[LOGIN], a->flags[JSON]);
+        if (a->flags[DRY_RUN])
+                return apply_dry_run(*settings, a->flags[NO_RESTART]);
+        return verb_manager(a, settings);
 }
 
 int main(int argc, char **argv) {
-        _cleanup_free_ const char **settings_options = calloc((size_t) argc + 1, sizeof(char *));
+        _cleanup_free_ const char **settings_options = xcalloc((size_t) argc + 1, sizeof(char *));
         _cleanup_(settings_freep) Settings *settings = NULL;
         Arguments a = {.options = settings_options};
         Problems problems = {0};
         int r;
-
-        if (!settings_options)
-                return failed(-ENOMEM);
 
         r = parse_arguments(argc, argv, &a);
         if (r >= 0 || !a.verb)
@@ -305,7 +279,7 @@ int main(int argc, char **argv) {
 
         /* Of no secret and no settings. */
         if (streq(a.verb, "status"))
-                return show_status(a.json, a.watch);
+                return show_status(a.flags[JSON], a.flags[WATCH]);
 
         r = secret_protect_process();
         if (r < 0) {
@@ -318,13 +292,6 @@ int main(int argc, char **argv) {
         if (r < 0)
                 return r == -ENOMEM ? failed(r) : EXIT_STATUS_CONFIG;
 
-        if (a.only_settings)
-                return EXIT_SUCCESS;
-        if (streq(a.verb, "render"))
-                return verb_render(&a, settings);
-        if (streq(a.verb, "check"))
-                return check_host(settings, a.login, a.json);
-        if (a.dry_run)
-                return verb_dry_run(&a, settings);
-        return verb_manager(&a, &settings);
+        r = run_verb(&a, &settings);
+        return r < 0 ? failed(r) : r;
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/clock.h"
 #include "base/secret.h"
 #include "check/check-parts.h"
 #include "ecsconfig/environment-file.h"
 #include "report/reason-texts.h"
 #include "report/sentence.h"
-#include "service/restart-lock-and-record.h"
 
 static const char *consequence_of_no_state(const Check *c) {
         if (c->settings->restart.method == RESTART_METHOD_NONE)
@@ -37,7 +35,7 @@ static void check_state(Check *c, const ObserveReport *r) {
         for (size_t i = 0; i < ELEMENTSOF(misses); i++)
                 if (misses[i].kept == r->state_kept)
                         say(c, "agent-keeps-state", c->settings->agent.container, WARNING,
-                            text("%s; %s", misses[i].text, consequence_of_no_state(c)).s, misses[i].cure);
+                            text("%s; %s", misses[i].text, consequence_of_no_state(c)), misses[i].cure);
         if (r->state_kept == STATE_KEPT)
                 say(c, "agent-keeps-state", c->settings->agent.container, OK,
                     "the agent keeps its state over a restart", NULL);
@@ -78,61 +76,21 @@ static void check_cluster(Check *c, const ObserveReport *r) {
         if (!str_empty(r->cluster) && !streq(name, name_of_cluster(r->cluster)))
                 say(c, "agent-cluster", c->settings->ecsconfig.environment_file, PROBLEM,
                     text("%s says ECS_CLUSTER=%s, and the agent is registered in %s: its next start ends with status 5",
-                         c->settings->ecsconfig.environment_file, name, r->cluster)
-                            .s,
-                    text("set ECS_CLUSTER=%s there", name_of_cluster(r->cluster)).s);
+                         c->settings->ecsconfig.environment_file, name, r->cluster),
+                    text("set ECS_CLUSTER=%s there", name_of_cluster(r->cluster)));
 }
 
-/* As the service would see it: by the record, the file as it stands there, the agent and its unit. */
-static int gather_facts(const Check *c, const UnitReport *unit, uint64_t now, Facts *ret) {
-        const Settings *s = c->settings;
-        SyncReport sync = {0};
-        RestartRecord record;
-        ObserveReport agent;
-        UnitReport u = *unit;
-        Facts f = {0};
-        DigestKey key;
-        int r;
-
-        r = digest_key_look(&key);
-        if (r >= 0)
-                r = sync_look(&s->ecsconfig, &key, &sync);
-        if (r < 0)
-                return r;
-
-        observe_run(&s->agent, &key, &agent);
-        if (s->restart.method == RESTART_METHOD_DOCKER && u.state == UNIT_ACTIVE)
-                u.state = facts_unit_of_container(&agent);
-        restart_record_load(&record);
-        /* Whether it should be another one is a finding of its own. */
-        sync.outcome = SYNC_UNCHANGED;
-        sync.no_login_yet = c->no_login_yet;
-        facts_look_once(&f, &record, &sync, &agent, &u, now);
-        *ret = f;
-        return 0;
-}
-
-static void say_decision(Check *c, Facts *f, uint64_t now) {
-        Policy policy = {.settings = c->settings->restart};
+static void say_decision(Check *c, const Judgement *j) {
+        const Decision *d = &j->decision;
         char sentence[SENTENCE_MAX];
-        Decision d;
 
-        policy.settings.settle_usec = policy.settings.jitter_usec = 0;
-        if (policy.settings.method == RESTART_METHOD_NONE)
-                policy.settings.method = RESTART_METHOD_SYSTEMD; /* nothing is restarted; what runs is of interest */
-        /* What the record still has open is what the service sees first. */
-        while ((d = decide_agent(f, &policy, now)).action == ACTION_CLOSE)
-                facts_close(f, &d);
-        sentence_describe(c->settings, f, &d, now, sentence, sizeof(sentence));
-
-        if (d.reason == REASON_IMPOSTOR)
+        if (d->reason == REASON_IMPOSTOR)
                 return; /* a finding of its own */
-        switch (d.action) {
+        switch (d->action) {
         case ACTION_DONE:
                 say(c, "agent-credentials", c->settings->agent.container, OK,
                     text("container %s runs with what %s has", c->settings->agent.container,
-                         c->settings->ecsconfig.environment_file)
-                            .s,
+                         c->settings->ecsconfig.environment_file),
                     NULL);
                 return;
         case ACTION_RESTART:
@@ -140,25 +98,23 @@ static void say_decision(Check *c, Facts *f, uint64_t now) {
                 if (c->settings->restart.method == RESTART_METHOD_NONE)
                         say(c, "agent-credentials", c->settings->agent.container, WARNING,
                             text("container %s runs with other credentials than %s, and Method=none restarts nothing",
-                                 c->settings->agent.container, c->settings->ecsconfig.environment_file)
-                                    .s,
+                                 c->settings->agent.container, c->settings->ecsconfig.environment_file),
                             "restart the agent");
                 else if (c->service_runs)
                         say(c, "agent-credentials", c->settings->agent.container, OK,
                             text("container %s has to be restarted: the service is about to",
-                                 c->settings->agent.container)
-                                    .s,
+                                 c->settings->agent.container),
                             NULL);
                 else
                         say(c, "agent-credentials", c->settings->agent.container, PROBLEM,
                             text("container %s runs with other credentials than %s", c->settings->agent.container,
-                                 c->settings->ecsconfig.environment_file)
-                                    .s,
+                                 c->settings->ecsconfig.environment_file),
                             "systemctl start ecs-authd, or: ecs-authd apply");
                 return;
         default:
-                say(c, "agent-restart", c->settings->agent.container, verdict_of_level(reason_text(f, &d)->level),
-                    sentence, NULL);
+                sentence_describe(c->settings, &j->facts, d, j->now, sentence, sizeof(sentence));
+                say(c, "agent-restart", c->settings->agent.container,
+                    verdict_of_level(reason_text(&j->facts, d)->level), sentence, NULL);
         }
 }
 
@@ -182,68 +138,58 @@ static Text cure_of_container(const Check *c, const ObserveReport *r, const Unit
 
         switch (s->restart.method) {
         case RESTART_METHOD_SYSTEMD:
-                return text("systemctl %s %s", unit->state == UNIT_ACTIVE ? "restart" : "start", s->unit);
+                return make_text("systemctl %s %s", unit->state == UNIT_ACTIVE ? "restart" : "start", s->unit);
         case RESTART_METHOD_UPSTART:
-                return text("start %.*s", (int) strcspn(s->unit, "."), s->unit);
+                return make_text("start %.*s", (int) strcspn(s->unit, "."), s->unit);
         case RESTART_METHOD_DOCKER:
                 if (r->agent != AGENT_ABSENT)
-                        return text("docker start %s", s->agent.container);
+                        return make_text("docker start %s", s->agent.container);
                 break;
         case RESTART_METHOD_NONE:
                 if (r->agent != AGENT_ABSENT)
-                        return text("start the agent");
+                        return make_text("start the agent");
                 break;
         }
-        return text("start the agent, or set [Agent] Container= to the name of its container");
+        return make_text("start the agent, or set [Agent] Container= to the name of its container");
 }
 
-void check_agent(Check *c, const UnitReport *unit) {
+void check_agent(Check *c, const Judgement *j) {
         const Settings *s = c->settings;
-        const ObserveReport *r;
-        uint64_t now = clock_monotonic_usec();
-        Facts f;
-
-        if (gather_facts(c, unit, now, &f) < 0)
-                return;
-        r = &f.agent;
+        const ObserveReport *r = &j->facts.agent;
 
         if (r->agent == AGENT_UNKNOWN) {
                 say(c, "docker-engine", s->agent.docker_socket, PROBLEM,
                     text("the Docker Engine does not answer at %s: %s", s->agent.docker_socket,
-                         strerror(-r->engine_error))
-                            .s,
+                         strerror(-r->engine_error)),
                     cure_of_engine(r->engine_error));
                 return;
         }
         say(c, "docker-engine", s->agent.docker_socket, OK, "the Docker Engine answers", NULL);
-        if (r->agent != AGENT_RUNNING && !f.refused) {
+        if (r->agent != AGENT_RUNNING && !j->facts.refused) {
                 say(c, "agent-container", s->agent.container, WARNING,
                     text("container %s %s", s->agent.container,
-                         r->agent == AGENT_ABSENT ? "does not exist" : "does not run")
-                            .s,
-                    cure_of_container(c, r, unit).s);
+                         r->agent == AGENT_ABSENT ? "does not exist" : "does not run"),
+                    cure_of_container(c, r, &j->facts.unit).s);
                 return;
         }
 
-        say_decision(c, &f, now);
+        say_decision(c, j);
         if (r->agent != AGENT_RUNNING)
                 return;
         if (r->answers)
                 say(c, "agent-answers", s->agent.introspection_url, OK,
-                    text("the agent answers: %s, cluster %s", r->version, r->cluster).s, NULL);
+                    text("the agent answers: %s, cluster %s", r->version, r->cluster), NULL);
         else if (!str_empty(r->impostor))
                 say(c, "agent-port", r->impostor, WARNING,
                     text("port %u is held by %s, not by the agent, which cannot answer there", r->impostor_port,
-                         r->impostor)
-                            .s,
-                    text("ss -ltnp 'sport = :%u' shows the process; end it", r->impostor_port).s);
+                         r->impostor),
+                    text("ss -ltnp 'sport = :%u' shows the process; end it", r->impostor_port));
         else
                 say(c, "agent-answers", s->agent.introspection_url, WARNING,
                     text("the agent does not answer at %s: it has not registered with ECS (yet). The credentials are not "
                          "the cause",
-                         s->agent.introspection_url)
-                            .s,
-                    text("docker logs %s", s->agent.container).s);
+                         s->agent.introspection_url),
+                    text("docker logs %s", s->agent.container));
         check_cluster(c, r);
         check_state(c, r);
 }

@@ -19,8 +19,8 @@
 static void check_mode(Check *c, const char *id, const char *path, const struct stat *st) {
         if (st->st_mode & 077)
                 say(c, id, path, WARNING,
-                    text("%s can be read by others than its owner (mode %04o)", path, st->st_mode & 07777).s,
-                    text("chmod 600 %s", path).s);
+                    text("%s can be read by others than its owner (mode %04o)", path, st->st_mode & 07777),
+                    text("chmod 600 %s", path));
 }
 
 /* With StrictModes=yes such a file is not read, and a problem says so. Its owner may be who it is on purpose. */
@@ -34,9 +34,8 @@ static void check_writers(Check *c, const char *path) {
                 return;
         say(c, "credential-file-writers", path, WARNING,
             text("%s can be written by others, who decide then what the agent pulls with (StrictModes=no)",
-                 distrust.path)
-                    .s,
-            text("chmod go-w %s", distrust.path).s);
+                 distrust.path),
+            text("chmod go-w %s", distrust.path));
 }
 
 /* What the library says of it comes as problems; here is the rest. */
@@ -50,7 +49,7 @@ void check_credential_files(Check *c) {
                 if (!file.is_exposed)
                         check_mode(c, "credential-file-mode", *path, &file.st);
                 check_writers(c, *path);
-                say(c, "credential-file", *path, OK, text("%s is there", *path).s, NULL);
+                say(c, "credential-file", *path, OK, text("%s is there", *path), NULL);
         }
 }
 
@@ -58,24 +57,24 @@ void check_credential_files(Check *c) {
  * such key except that of Docker Hub. */
 static Text cure_of_login(const Credential *e) {
         if (e->source && !e->helper && strchr(e->registry, '/') && !streq(e->registry, REGISTRY_DOCKER_HUB))
-                return text("correct the entry of %s in %s", e->key, e->source);
-        return text("docker login %s", e->registry);
+                return make_text("correct the entry of %s in %s", e->key, e->source);
+        return make_text("docker login %s", e->registry);
 }
 
 static void check_login(Check *c, const Credential *e) {
         char why[256];
         int r;
 
-        announce(c, text("asking %s", e->registry).s);
+        announce(c, text("asking %s", e->registry));
         r = registry_login(e, why, sizeof(why));
 
         if (r > 0)
-                say(c, "registry-login", e->registry, OK, text("%s takes these credentials", e->registry).s, NULL);
+                say(c, "registry-login", e->registry, OK, text("%s takes these credentials", e->registry), NULL);
         else if (r == 0)
                 say(c, "registry-login", e->registry, PROBLEM,
-                    text("%s refuses these credentials: %s", e->registry, why).s, cure_of_login(e).s);
+                    text("%s refuses these credentials: %s", e->registry, why), cure_of_login(e).s);
         else
-                say(c, "registry-login", e->registry, WARNING, text("%s could not be asked: %s", e->registry, why).s,
+                say(c, "registry-login", e->registry, WARNING, text("%s could not be asked: %s", e->registry, why),
                     NULL);
 }
 
@@ -87,11 +86,10 @@ static void check_coverage(Check *c, const Credential *e, const Credentials *wri
                 return;
         key_coverage_describe(sync_shown_name(e), coverage, images, sizeof(images));
         say(c, "registry-images", sync_shown_name(e), coverage == KEY_COVERS_NOTHING ? WARNING : OK,
-            text("%s: used for %s", sync_shown_name(e), images).s,
+            text("%s: used for %s", sync_shown_name(e), images),
             coverage == KEY_COVERS_NOTHING
                     ? text("take it out of %s, see WHICH IMAGES DOES A KEY COVER in ecs-authd(8)",
                            c->settings->ecsconfig.environment_file)
-                              .s
                     : NULL);
 }
 
@@ -107,8 +105,7 @@ void check_registries(Check *c, const Credentials *credentials, bool login) {
                          : e->source ? e->source
                                      : "the environment file",
                          e->helper ? ", docker-credential-" : "", e->helper ? e->helper : "",
-                         e->identity_token ? ", an identity token" : "")
-                            .s,
+                         e->identity_token ? ", an identity token" : ""),
                     NULL);
                 check_coverage(c, e, credentials);
                 if (login)
@@ -128,57 +125,54 @@ static void check_directory(Check *c) {
         slash[slash == directory ? 1 : 0] = 0;
 
         if (access(directory, F_OK) < 0)
-                say(c, "environment-directory", directory, PROBLEM, text("%s does not exist", directory).s,
+                say(c, "environment-directory", directory, PROBLEM, text("%s does not exist", directory),
                     "install the ECS agent, or set [Agent] EnvironmentFile= in /etc/ecs-authd.conf");
         else if (statvfs(directory, &fs) == 0 && fs.f_flag & ST_RDONLY)
-                say(c, "environment-directory", directory, PROBLEM,
-                    text("%s is on a read-only file system", directory).s,
-                    text("mount -o remount,rw \"$(findmnt -n -o TARGET -T %s)\"", directory).s);
+                say(c, "environment-directory", directory, PROBLEM, text("%s is on a read-only file system", directory),
+                    text("mount -o remount,rw \"$(findmnt -n -o TARGET -T %s)\"", directory));
         else if (statvfs(directory, &fs) == 0 && (uint64_t) fs.f_bavail * fs.f_frsize < DISK_MIN_BYTES)
                 say(c, "environment-directory", directory, PROBLEM,
-                    text("%s is on a file system that is full", directory).s, text("make room: df %s", directory).s);
+                    text("%s is on a file system that is full", directory), text("make room: df %s", directory));
         else if (access(directory, W_OK) < 0)
                 say(c, "environment-directory", directory, PROBLEM,
-                    text("%s cannot be written to: %s", directory, strerror(errno)).s,
-                    geteuid() != 0 ? "run this as root" : text("chattr -i %s", directory).s);
+                    text("%s cannot be written to: %s", directory, strerror(errno)),
+                    geteuid() != 0 ? "run this as root" : text("chattr -i %s", directory));
 }
 
-/* type and data: what should stand there. */
-void check_environment_file(Check *c, bool known, const char *type, const char *data) {
+void check_environment_file(Check *c, const DigestKey *key, const Plan *plan) {
         const char *path = c->settings->ecsconfig.environment_file;
         _cleanup_(envfile_freep) EnvFile *f = NULL;
-        _cleanup_secret_ char *type_now = NULL, *data_now = NULL;
-        _cleanup_(authdata_done) AuthData now = {0};
-        Digest should = {0};
+        _cleanup_secret_ char *type = NULL, *data = NULL;
+        _cleanup_(authdata_done) AuthData current = {0};
+        Digest planned = {0};
         Problems problems = {0};
-        DigestKey key;
         struct stat st;
 
         check_directory(c);
         if (stat(path, &st) < 0) {
-                bool nothing_to_write = (known && !data) || c->no_login_yet;
+                bool nothing_to_write = (plan->known && !plan->data) || c->no_login_yet;
 
-                say(c, "environment-file", path, nothing_to_write ? OK : WARNING, text("%s does not exist yet", path).s,
+                say(c, "environment-file", path, nothing_to_write ? OK : WARNING, text("%s does not exist yet", path),
                     nothing_to_write ? NULL : "systemctl start ecs-authd, or: ecs-authd apply --no-restart");
                 return;
         }
-        if (envfile_open(path, &f, &problems) < 0 || envfile_get(f, "ECS_ENGINE_AUTH_TYPE", &type_now) < 0 ||
-            envfile_get(f, "ECS_ENGINE_AUTH_DATA", &data_now) < 0) {
+        if (envfile_open(path, &f, &problems) < 0 || envfile_get(f, AUTHDATA_TYPE_KEY, &type) < 0 ||
+            envfile_get(f, AUTHDATA_DATA_KEY, &data) < 0) {
                 say_problems(c, "environment-file", &problems);
                 return;
         }
-        if (data_now)
+        if (data)
                 check_mode(c, "environment-file-mode", path, &st);
 
-        if (!known || digest_key_generate(&key) < 0 || authdata_digest(type, data, &key, &should) < 0 ||
-            authdata_read(type_now, data_now, &key, &now) < 0)
+        if (!plan->known || authdata_digest(plan->type, plan->data, key, &planned) < 0 ||
+            authdata_read(type, data, key, &current) < 0)
                 return;
-        if (*now.ignored && !data)
+        if (*current.ignored && !plan->data)
                 return; /* reported among the problems of the credential files */
-        if (digest_equal(&should, &now.digest))
-                say(c, "environment-file-credentials", path, OK, text("%s has these credentials", path).s, NULL);
+        if (digest_equal(&planned, &current.digest))
+                say(c, "environment-file-credentials", path, OK, text("%s has these credentials", path), NULL);
         else
-                say(c, "environment-file-credentials", path, PROBLEM, text("%s has other credentials", path).s,
+                say(c, "environment-file-credentials", path, PROBLEM, text("%s has other credentials", path),
                     "systemctl start ecs-authd, or: ecs-authd apply --no-restart");
 }
 
@@ -219,9 +213,8 @@ static void check_cron_file(Check *c, const char *path) {
         if (mentions(path, c->settings->ecsconfig.environment_file))
                 say(c, "cron", path, WARNING,
                     text("%s names %s: what it writes there stays, and our two lines come back after it", path,
-                         c->settings->ecsconfig.environment_file)
-                            .s,
-                    text("if it writes credentials, take that out of %s", path).s);
+                         c->settings->ecsconfig.environment_file),
+                    text("if it writes credentials, take that out of %s", path));
 }
 
 /* What runs now and then, and may write the file as well. */
@@ -236,7 +229,7 @@ static void check_cron(Check *c) {
 
                 while (dir && (entry = readdir(dir)))
                         if (entry->d_name[0] != '.')
-                                check_cron_file(c, text("%s/%s", directories[i], entry->d_name).s);
+                                check_cron_file(c, text("%s/%s", directories[i], entry->d_name));
         }
 }
 
@@ -264,12 +257,11 @@ void check_other_places(Check *c) {
 
 /* Reports that this limit of fs.inotify is reached, and advises twice its present value. */
 static void say_unwatchable(Check *c, int error, const char *limit) {
-        _cleanup_free_ char *present = read_text(text("/proc/sys/fs/inotify/%s", limit).s);
+        _cleanup_free_ char *present = read_text(text("/proc/sys/fs/inotify/%s", limit));
 
-        say(c, "inotify", NULL, PROBLEM, text("files cannot be watched: %s", strerror(error)).s,
+        say(c, "inotify", NULL, PROBLEM, text("files cannot be watched: %s", strerror(error)),
             text("sysctl -w fs.inotify.%s=%llu, and the same in /etc/sysctl.d/", limit,
-                 2 * strtoull(present ? present : "256", NULL, 10))
-                    .s);
+                 2 * strtoull(present ? present : "256", NULL, 10)));
 }
 
 void check_inotify(Check *c) {

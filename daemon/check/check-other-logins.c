@@ -50,12 +50,12 @@ static void search_below(OtherLogins *l, const char *directory, const char *file
         int n = scandir(directory, &entries, is_no_dot, alphasort);
 
         for (int i = 0; i < n; i++) {
-                const Text below = text("%s/%s", directory, entries[i]->d_name);
+                const char *below = text("%s/%s", directory, entries[i]->d_name);
 
                 if (file)
-                        (void) other_logins_try(l, below.s, file);
+                        (void) other_logins_try(l, below, file);
                 else
-                        other_logins_try_home(l, below.s);
+                        other_logins_try_home(l, below);
                 free(entries[i]);
         }
         free(entries);
@@ -111,42 +111,33 @@ static Text drop_in(const OtherLogin *l) {
         struct stat st;
         bool hidden = is_hidden(l->path) || (realpath(l->path, real) && is_hidden(real));
         bool foreign = stat(l->path, &st) >= 0 && st.st_uid != 0;
-        const Text bind = text("BindReadOnlyPaths=-%.*s", (int) l->n_directory, l->path);
 
         if (!hidden && !foreign)
-                return text("%s", "");
-        return text("; run systemctl edit ecs-authd and add to [Service]: %s%s%s (ecs-authd(8), PRIVILEGES)",
-                    foreign ? "CapabilityBoundingSet=CAP_DAC_READ_SEARCH" : "", foreign && hidden ? " and " : "",
-                    hidden ? bind.s : "");
-}
-
-/* Returns true if docker login as root would write a watched file. Docker as a snap writes another file. */
-static bool login_helps(const Check *c, const char *path) {
-        return roots_file_is_watched(c) && !strstr(path, "/snap/docker/");
+                return make_text("%s", "");
+        return make_text("; run systemctl edit ecs-authd and add to [Service]: %s%s%s%.*s (ecs-authd(8), PRIVILEGES)",
+                         foreign ? "CapabilityBoundingSet=CAP_DAC_READ_SEARCH" : "", foreign && hidden ? " and " : "",
+                         hidden ? "BindReadOnlyPaths=-" : "", hidden ? (int) l->n_directory : 0, l->path);
 }
 
 static void say_found(Check *c, const OtherLogin *l) {
         const Text lines = drop_in(l);
+        /* Docker as a snap writes another file. */
+        const bool login_helps = roots_file_is_watched(c) && !strstr(l->path, "/snap/docker/");
 
         say(c, "other-login", l->path, WARNING,
-            text("%s has a login, but is not a file that ecs-authd watches", l->path).s,
+            text("%s has a login, but is not a file that ecs-authd watches", l->path),
             text("%sadd the line File=%s to [Credentials] in /etc/ecs-authd.conf%s; then: systemctl %s ecs-authd",
-                 login_helps(c, l->path) ? "sudo docker login REGISTRY; or: " : "", l->path, lines.s,
-                 str_empty(lines.s) ? "reload" : "restart")
-                    .s);
+                 login_helps ? "sudo docker login REGISTRY; or: " : "", l->path, lines.s,
+                 str_empty(lines.s) ? "reload" : "restart"));
 }
 
 /* Runs one search in a thread. Takes ownership of `before`. Returns its logins and the new ones; or `before`, if the
  * search times out because a file system or a user database hangs: the thread then keeps its copy. */
 static OtherLogins *search(OtherLogins *before, void *(*function)(void *) ) {
-        OtherLogins *l = malloc(sizeof(OtherLogins));
-        int r;
+        OtherLogins *l = xcalloc(1, sizeof(OtherLogins));
 
-        if (!l)
-                return before;
         *l = *before;
-        r = run_in_time(function, l, SEARCH_SECONDS * USEC_PER_SEC);
-        if (r == -ETIMEDOUT)
+        if (run_in_time(function, l, SEARCH_SECONDS * USEC_PER_SEC) == -ETIMEDOUT)
                 return before;
         free(before);
         return l;
@@ -157,9 +148,7 @@ void check_other_logins(Check *c, const Credentials *credentials) {
 
         if (!nothing_is_watched(c, credentials))
                 return;
-        l = calloc(1, sizeof(OtherLogins));
-        if (!l)
-                return;
+        l = xcalloc(1, sizeof(OtherLogins));
         l->settings = &c->settings->credentials;
         l = search(l, search_own);
         l = search(l, search_homes);

@@ -1,21 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "check/check-output.h"
+#include "base/memory.h"
+#include "check/judge-agent.h"
+#include "report/screen.h"
 
-/* What ecs-authd check looks at, part by part. */
+/* The parts of ecs-authd check, and how they report. A verb: if no memory is left, it ends (base/memory.h). */
+
+typedef enum Verdict { OK, WARNING, PROBLEM } Verdict;
+
+typedef struct Check {
+        const Settings *settings;
+        unsigned counts[3];
+        json_object *findings; /* of --json; NULL: findings are printed for people */
+        Screen screen;
+        bool no_login_yet;
+        bool service_runs; /* ecs-authd.service restarts the agent if a restart is due */
+} Check;
+
+/* The content that the environment file should have. */
+typedef struct Plan {
+        Credentials credentials;
+        char *type, *data; /* secrets; NULL: the lines would be removed */
+        bool known;        /* false: the credential files or the environment file cannot be used */
+} Plan;
+
+/* Reports a finding. id: the check, as the manual lists it. subject: the file, registry or unit in question, or NULL.
+ * cure: how to fix it, or NULL. */
+void say(Check *c, const char *id, const char *subject, Verdict verdict, const char *text, const char *cure);
+void say_problems(Check *c, const char *id, const Problems *problems);
+Verdict verdict_of_level(int level);
+
+/* Shows on a terminal that a check has started which may take seconds. The next output replaces the line. */
+void announce(const Check *c, const char *what);
+
+typedef struct Text {
+        char s[1024];
+} Text;
+
+Text make_text(const char *format, ...) _printf_(1, 2);
+
+/* Formats a string that lives until the end of the block. */
+#define text(...) (((const Text[]){make_text(__VA_ARGS__)})[0].s)
 
 void check_credential_files(Check *c);
 void check_registries(Check *c, const Credentials *credentials, bool login);
 
-/* Where nobody has logged in as the service's user: who else has. */
+/* If no watched file contains a login: searches the files of other users and tools for one. */
 void check_other_logins(Check *c, const Credentials *credentials);
 
-/* type and data: what should stand there; known: false where that cannot be told. */
-void check_environment_file(Check *c, bool known, const char *type, const char *data);
+void check_environment_file(Check *c, const DigestKey *key, const Plan *plan);
 void check_other_places(Check *c);
-
-/* *ret_unit: as the service sees it. */
-void check_units(Check *c, UnitReport *ret_unit);
-void check_agent(Check *c, const UnitReport *unit);
 void check_inotify(Check *c);
+
+void check_units(Check *c, const UnitReport *unit);
+void check_agent(Check *c, const Judgement *j);

@@ -8,294 +8,224 @@
 #include "report/sentence.h"
 
 #define SYSTEMD "org.freedesktop.systemd1"
-#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+#define UNIT_INTERFACE SYSTEMD ".Unit"
+#define SERVICE_INTERFACE SYSTEMD ".Service"
 
 #define OWN_UNIT "ecs-authd.service"
 
-/* --- units --- */
+typedef struct Unit {
+        sd_bus *bus;
+        char path[512];
+} Unit;
 
-static int load_unit(sd_bus *bus, const char *unit, char **ret) {
+static int load_unit(sd_bus *bus, const char *name, Unit *ret) {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
         const char *path;
         int r;
 
-        r = sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD ".Manager", "LoadUnit", NULL, &m, "s", unit);
+        r = sd_bus_call_method(bus, SYSTEMD, "/org/freedesktop/systemd1", SYSTEMD ".Manager", "LoadUnit", NULL, &m, "s",
+                               name);
         if (r >= 0)
                 r = sd_bus_message_read(m, "o", &path);
         if (r < 0)
                 return r;
-        *ret = strdup(path);
-        return *ret ? 0 : -ENOMEM;
+        ret->bus = bus;
+        (void) snprintf(ret->path, sizeof(ret->path), "%s", path);
+        return 0;
 }
 
-/* "" where it has none. */
-static char *unit_string(sd_bus *bus, const char *path, const char *name) {
-        char *value = NULL;
+static bool has_string(const Unit *u, const char *name, const char *value) {
+        _cleanup_free_ char *found = NULL;
 
-        if (sd_bus_get_property_string(bus, SYSTEMD, path, SYSTEMD ".Unit", name, NULL, &value) < 0)
-                return strdup("");
-        return value;
+        return sd_bus_get_property_string(u->bus, SYSTEMD, u->path, UNIT_INTERFACE, name, NULL, &found) >= 0 &&
+               streq(found, value);
 }
 
-/* 1 it reads the file, 0 it reads others, -ENODATA it reads none. */
-static int reads_file(sd_bus *bus, const char *path, const char *file) {
-        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
-        const char *name;
-        int r, found = -ENODATA, ignored;
-
-        r = sd_bus_get_property(bus, SYSTEMD, path, SYSTEMD ".Service", "EnvironmentFiles", NULL, &m, "a(sb)");
-        if (r >= 0)
-                r = sd_bus_message_enter_container(m, 'a', "(sb)");
-        while (r >= 0 && (r = sd_bus_message_read(m, "(sb)", &name, &ignored)) > 0)
-                if (streq(name, file) || found < 0)
-                        found = found == 1 || streq(name, file);
-        return found;
+static int get(const Unit *u, const char *interface, const char *name, char type, void *ret) {
+        return sd_bus_get_property_trivial(u->bus, SYSTEMD, u->path, interface, name, NULL, type, ret);
 }
 
-static uint64_t unit_usec(sd_bus *bus, const char *path, const char *name) {
-        uint64_t value = 0;
-
-        (void) sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Unit", name, NULL, 't', &value);
-        return value;
-}
-
-/* Of a unit file that was changed, or a drop-in that was added. */
-static bool needs_reload(sd_bus *bus, const char *path) {
+/* Returns true if systemd has not read a changed unit file or a new drop-in. */
+static bool needs_reload(const Unit *u) {
         int value = 0;
 
-        return sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Unit", "NeedDaemonReload", NULL, 'b',
-                                           &value) >= 0 &&
-               value != 0;
+        return get(u, UNIT_INTERFACE, "NeedDaemonReload", 'b', &value) >= 0 && value != 0;
 }
 
-static int32_t service_int(sd_bus *bus, const char *path, const char *name) {
-        int32_t value = 0;
+/* Returns true if the unit reads environment files, but not this one. */
+static bool reads_other_files(const Unit *u, const char *file) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
+        bool reads_this = false, reads_any = false;
+        const char *name;
+        int r, ignored;
 
-        (void) sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service", name, NULL, 'i', &value);
-        return value;
+        r = sd_bus_get_property(u->bus, SYSTEMD, u->path, SERVICE_INTERFACE, "EnvironmentFiles", NULL, &m, "a(sb)");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "(sb)");
+        while (r >= 0 && (r = sd_bus_message_read(m, "(sb)", &name, &ignored)) > 0) {
+                reads_any = true;
+                reads_this = reads_this || streq(name, file);
+        }
+        return reads_any && !reads_this;
 }
 
-/* Fills in how the last run of an inactive unit ended. */
-static void look_at_end(sd_bus *bus, const char *path, UnitReport *unit) {
-        UnitRun run = {
-                .started_usec = unit->started_usec,
-                .active_end_usec = unit_usec(bus, path, "ActiveExitTimestampMonotonic"),
-                .exit_code = service_int(bus, path, "ExecMainCode"),
-                .exit_status = service_int(bus, path, "ExecMainStatus"),
-        };
-        int remains = 0;
-
-        if (sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service", "ExecMainExitTimestampMonotonic", NULL,
-                                        't', &run.main_exit_usec) < 0 ||
-            sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service", "RemainAfterExit", NULL, 'b',
-                                        &remains) < 0)
-                return;
-        run.is_active_without_process = remains != 0;
-        unit->end = facts_judge_end(&run);
-        unit->exit_status = run.exit_status;
-}
-
-/* What the service goes by. */
-static UnitReport look_at_unit(sd_bus *bus, const char *path) {
-        _cleanup_free_ char *load = unit_string(bus, path, "LoadState"),
-                            *active = unit_string(bus, path, "ActiveState");
-        UnitReport unit = {
-                .state = UNIT_CHANGING,
-                .started_usec = unit_usec(bus, path, "InactiveExitTimestampMonotonic"),
-                .stopped_usec = unit_usec(bus, path, "InactiveEnterTimestampMonotonic"),
-        };
-
-        if (!load || !active)
-                unit.state = UNIT_UNKNOWN;
-        else if (streq(load, "not-found"))
-                unit.state = UNIT_NOT_FOUND;
-        else if (streq(load, "masked"))
-                unit.state = UNIT_MASKED;
-        else if (!streq(load, "loaded"))
-                unit.state = UNIT_BAD_SETTING;
-        else if (streq(active, "active"))
-                unit.state = UNIT_ACTIVE;
-        else if (streq(active, "inactive"))
-                unit.state = UNIT_INACTIVE;
-        else if (streq(active, "failed"))
-                unit.state = UNIT_FAILED;
-        if (unit.state == UNIT_INACTIVE)
-                look_at_end(bus, path, &unit);
-        return unit;
-}
-
-static void say_inactive(Check *c, const UnitReport *unit) {
+/* Reports the state of the unit as the service judges it. */
+static void check_unit_state(Check *c, const UnitReport *unit) {
         const char *name = c->settings->unit;
         char end[256];
 
-        sentence_describe_end(unit, end, sizeof(end));
-        say(c, "agent-unit", name, WARNING, text("%s is not running: %s", name, end).s,
-            text("systemctl start %s", name).s);
+        switch (unit->state) {
+        case UNIT_NOT_FOUND:
+                say(c, "agent-unit", name, PROBLEM, text("there is no unit %s", name),
+                    "install the ECS agent, or set [Restart] Unit= (SUSE: amazon-ecs.service), or Method=docker");
+                break;
+        case UNIT_MASKED:
+                say(c, "agent-unit", name, PROBLEM, text("%s is masked", name), text("systemctl unmask %s", name));
+                break;
+        case UNIT_BAD_SETTING:
+                say(c, "agent-unit", name, PROBLEM, text("%s has a mistake in its unit file", name),
+                    text("systemctl status %s", name));
+                break;
+        case UNIT_FAILED:
+        case UNIT_REFUSED:
+                say(c, "agent-unit", name, PROBLEM, text("%s has failed", name),
+                    text("journalctl -u %s; then: systemctl reset-failed %s && systemctl start %s", name, name, name));
+                break;
+        case UNIT_START_LIMIT:
+                say(c, "agent-unit", name, PROBLEM,
+                    text("%s was started too often in a short time (its start limit)", name),
+                    text("journalctl -u %s; then: systemctl reset-failed %s && systemctl start %s", name, name, name));
+                break;
+        case UNIT_INACTIVE:
+                sentence_describe_end(unit, end, sizeof(end));
+                say(c, "agent-unit", name, WARNING, text("%s is not running: %s", name, end),
+                    text("systemctl start %s", name));
+                break;
+        case UNIT_CHANGING:
+                say(c, "agent-unit", name, WARNING, text("%s is starting or stopping, or has a job queued", name),
+                    text("systemctl status %s", name));
+                break;
+        default:
+                say(c, "agent-unit", name, OK, text("%s is running", name), NULL);
+                break;
+        }
 }
 
-static void check_unit_file(Check *c, sd_bus *bus, const char *path, const UnitReport *unit) {
-        const Settings *k = c->settings;
-        _cleanup_free_ char *load = unit_string(bus, path, "LoadState"),
-                            *active = unit_string(bus, path, "ActiveState"),
-                            *enabled = unit_string(bus, path, "UnitFileState");
+static void check_unit(Check *c, sd_bus *bus, const UnitReport *unit) {
+        const char *name = c->settings->unit, *file = c->settings->ecsconfig.environment_file;
+        Unit u;
 
-        if (!load || !active || !enabled)
+        check_unit_state(c, unit);
+        if (unit->state == UNIT_NOT_FOUND || unit->state == UNIT_MASKED || unit->state == UNIT_BAD_SETTING ||
+            load_unit(bus, name, &u) < 0)
                 return;
-        if (streq(load, "not-found")) {
-                say(c, "agent-unit", k->unit, PROBLEM, text("there is no unit %s", k->unit).s,
-                    "install the ECS agent, or set [Restart] Unit= (SUSE: amazon-ecs.service), or Method=docker");
-                return;
-        }
-        if (streq(load, "masked")) {
-                say(c, "agent-unit", k->unit, PROBLEM, text("%s is masked", k->unit).s,
-                    text("systemctl unmask %s", k->unit).s);
-                return;
-        }
-        if (!streq(load, "loaded")) {
-                say(c, "agent-unit", k->unit, PROBLEM, text("%s has a mistake in its unit file", k->unit).s,
-                    text("systemctl status %s", k->unit).s);
-                return;
-        }
-
-        if (streq(active, "failed"))
-                say(c, "agent-unit", k->unit, PROBLEM, text("%s has failed", k->unit).s,
-                    text("journalctl -u %s; then: systemctl reset-failed %s && systemctl start %s", k->unit, k->unit,
-                         k->unit)
-                            .s);
-        else if (streq(active, "activating") || streq(active, "deactivating"))
-                say(c, "agent-unit", k->unit, WARNING, text("%s is starting or stopping", k->unit).s,
-                    text("systemctl status %s", k->unit).s);
-        else if (!streq(active, "active"))
-                say_inactive(c, unit);
-        else
-                say(c, "agent-unit", k->unit, OK, text("%s is running", k->unit).s, NULL);
-        if (streq(enabled, "disabled"))
-                say(c, "agent-unit-enabled", k->unit, WARNING, text("%s is not started at boot", k->unit).s,
-                    text("systemctl enable %s", k->unit).s);
-        if (needs_reload(bus, path))
-                say(c, "agent-unit-reload", k->unit, WARNING,
-                    text("the unit file of %s has changed, and systemd has not read it", k->unit).s,
+        if (has_string(&u, "UnitFileState", "disabled"))
+                say(c, "agent-unit-enabled", name, WARNING, text("%s is not started at boot", name),
+                    text("systemctl enable %s", name));
+        if (needs_reload(&u))
+                say(c, "agent-unit-reload", name, WARNING,
+                    text("the unit file of %s has changed, and systemd has not read it", name),
                     "systemctl daemon-reload");
-        if (reads_file(bus, path, k->ecsconfig.environment_file) == 0)
-                say(c, "agent-unit-files", k->unit, WARNING,
-                    text("%s reads other environment files than %s", k->unit, k->ecsconfig.environment_file).s,
+        if (reads_other_files(&u, file))
+                say(c, "agent-unit-files", name, WARNING, text("%s reads other environment files than %s", name, file),
                     "set [Agent] EnvironmentFile= to the one that it reads");
 }
 
-/* In the list of units that it comes before. */
-static bool comes_before(sd_bus *bus, const char *path, const char *unit) {
-        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
-        const char *name;
+/* Returns true if the unit is ordered before another one. */
+static bool comes_before(const Unit *u, const char *other) {
+        char **names = NULL;
         bool found = false;
-        int r;
 
-        r = sd_bus_get_property(bus, SYSTEMD, path, SYSTEMD ".Unit", "Before", NULL, &m, "as");
-        if (r >= 0)
-                r = sd_bus_message_enter_container(m, 'a', "s");
-        while (r >= 0 && (r = sd_bus_message_read(m, "s", &name)) > 0)
-                found = found || streq(name, unit);
+        if (sd_bus_get_property_strv(u->bus, SYSTEMD, u->path, UNIT_INTERFACE, "Before", NULL, &names) < 0)
+                return false;
+        for (char **name = names; name && *name; free(*name++))
+                found = found || streq(*name, other);
+        free(names);
         return found;
 }
 
-/* Whoever runs the check may read what the service may not. */
-static void check_own_rights(Check *c, sd_bus *bus, const char *path) {
+/* Reports files that the service cannot use although the user of check can. */
+static void check_own_rights(Check *c, const Unit *u) {
         const uint64_t to_give = UINT64_C(1) << CAP_CHOWN,
                        to_read = UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_DAC_READ_SEARCH;
         const char *environment_file = c->settings->ecsconfig.environment_file;
         uint64_t rights;
         struct stat st;
 
-        if (sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service", "CapabilityBoundingSet", NULL, 't',
-                                        &rights) < 0)
+        if (get(u, SERVICE_INTERFACE, "CapabilityBoundingSet", 't', &rights) < 0)
                 return;
         if (!(rights & to_give) && stat(environment_file, &st) >= 0 && (st.st_uid != 0 || st.st_gid != 0))
                 say(c, "service-rights", environment_file, PROBLEM,
                     text("%s belongs to %u:%u, and ecs-authd.service may not write it for them", environment_file,
-                         st.st_uid, st.st_gid)
-                            .s,
-                    text("chown root:root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", environment_file).s);
+                         st.st_uid, st.st_gid),
+                    text("chown root:root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", environment_file));
         for (char **file = c->settings->credentials.files; *file; file++)
                 if (!(rights & to_read) && stat(*file, &st) >= 0 && st.st_uid != 0 && !(st.st_mode & S_IROTH))
                         say(c, "service-rights", *file, PROBLEM,
-                            text("%s belongs to user %u, and ecs-authd.service may not read it", *file, st.st_uid).s,
-                            text("chown root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", *file).s);
+                            text("%s belongs to user %u, and ecs-authd.service may not read it", *file, st.st_uid),
+                            text("chown root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", *file));
 }
 
-/* The file of ExecStart=. */
-static char *program_of(sd_bus *bus, const char *path) {
+/* Reports that an upgrade has replaced the file of ExecStart=, but the service still runs the old one. */
+static void check_own_program(Check *c, const Unit *u) {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
-        const char *program;
-
-        if (sd_bus_get_property(bus, SYSTEMD, path, SYSTEMD ".Service", "ExecStart", NULL, &m, "a(sasbttttuii)") < 0 ||
-            sd_bus_message_enter_container(m, 'a', "(sasbttttuii)") <= 0 ||
-            sd_bus_message_enter_container(m, 'r', "sasbttttuii") <= 0 || sd_bus_message_read(m, "s", &program) <= 0)
-                return NULL;
-        return strdup(program);
-}
-
-/* An upgrade replaces the file; what runs is the old one until a restart. */
-static void check_own_program(Check *c, sd_bus *bus, const char *path) {
-        _cleanup_free_ char *program = program_of(bus, path);
         struct stat running, installed;
+        const char *program;
         uint32_t pid = 0;
 
-        if (!program ||
-            sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service", "MainPID", NULL, 'u', &pid) < 0 ||
-            pid == 0 || stat(text("/proc/%u/exe", pid).s, &running) < 0 || stat(program, &installed) < 0)
+        if (sd_bus_get_property(u->bus, SYSTEMD, u->path, SERVICE_INTERFACE, "ExecStart", NULL, &m, "a(sasbttttuii)") <
+                    0 ||
+            sd_bus_message_enter_container(m, 'a', "(sasbttttuii)") <= 0 ||
+            sd_bus_message_enter_container(m, 'r', "sasbttttuii") <= 0 || sd_bus_message_read(m, "s", &program) <= 0)
+                return;
+        if (get(u, SERVICE_INTERFACE, "MainPID", 'u', &pid) < 0 || pid == 0 ||
+            stat(text("/proc/%u/exe", pid), &running) < 0 || stat(program, &installed) < 0)
                 return;
         if (running.st_dev != installed.st_dev || running.st_ino != installed.st_ino)
                 say(c, "service-program", OWN_UNIT, WARNING,
-                    text("%s has been replaced, and ecs-authd.service still runs the old one", program).s,
+                    text("%s has been replaced, and ecs-authd.service still runs the old one", program),
                     "systemctl restart ecs-authd");
 }
 
 static void check_own_unit(Check *c, sd_bus *bus) {
-        _cleanup_free_ char *path = NULL, *load = NULL, *enabled = NULL, *active = NULL;
+        bool enabled;
+        Unit u;
 
-        if (load_unit(bus, OWN_UNIT, &path) < 0)
+        if (load_unit(bus, OWN_UNIT, &u) < 0)
                 return;
-        load = unit_string(bus, path, "LoadState");
-        enabled = unit_string(bus, path, "UnitFileState");
-        active = unit_string(bus, path, "ActiveState");
-        if (!load || !enabled || !active)
-                return;
-
-        if (!streq(load, "loaded")) {
+        if (!has_string(&u, "LoadState", "loaded")) {
                 say(c, "service", OWN_UNIT, PROBLEM, "ecs-authd.service is not installed",
                     "make install && systemctl daemon-reload");
                 return;
         }
-        c->service_runs = streq(active, "active");
+        c->service_runs = has_string(&u, "ActiveState", "active");
+        enabled = has_string(&u, "UnitFileState", "enabled");
         if (!c->service_runs)
                 say(c, "service", OWN_UNIT, WARNING, "ecs-authd.service is not running", "systemctl start ecs-authd");
-        if (!streq(enabled, "enabled"))
+        if (!enabled)
                 say(c, "service-enabled", OWN_UNIT, WARNING, "ecs-authd.service is not started at boot",
                     "systemctl enable ecs-authd");
-        if (!comes_before(bus, path, c->settings->unit))
+        if (!comes_before(&u, c->settings->unit))
                 say(c, "service-order", OWN_UNIT, WARNING,
-                    text("at boot, ecs-authd.service is not ordered before %s", c->settings->unit).s,
-                    text("systemctl edit ecs-authd, and add two lines: '[Unit]', and 'Before=%s'", c->settings->unit)
-                            .s);
-        else if (streq(active, "active") && streq(enabled, "enabled"))
+                    text("at boot, ecs-authd.service is not ordered before %s", c->settings->unit),
+                    text("systemctl edit ecs-authd, and add two lines: '[Unit]', and 'Before=%s'", c->settings->unit));
+        else if (c->service_runs && enabled)
                 say(c, "service", OWN_UNIT, OK,
-                    text("ecs-authd.service is running, and comes before %s at boot", c->settings->unit).s, NULL);
-        if (needs_reload(bus, path))
+                    text("ecs-authd.service is running, and comes before %s at boot", c->settings->unit), NULL);
+        if (needs_reload(&u))
                 say(c, "service-reload", OWN_UNIT, WARNING,
                     "the unit file of ecs-authd.service has changed, and systemd has not read it",
                     "systemctl daemon-reload && systemctl restart ecs-authd");
-        check_own_program(c, bus, path);
-        check_own_rights(c, bus, path);
+        check_own_program(c, &u);
+        check_own_rights(c, &u);
 }
 
-void check_units(Check *c, UnitReport *ret_unit) {
+void check_units(Check *c, const UnitReport *unit) {
         __attribute__((cleanup(sd_bus_flush_close_unrefp))) sd_bus *bus = NULL;
-        _cleanup_free_ char *path = NULL;
 
-        *ret_unit = (UnitReport){.state = UNIT_ACTIVE};
         if (c->settings->restart.method != RESTART_METHOD_SYSTEMD)
                 return;
-        ret_unit->state = UNIT_UNKNOWN;
-        if (sd_bus_open_system(&bus) < 0 || load_unit(bus, c->settings->unit, &path) < 0) {
+        if (unit->state == UNIT_UNKNOWN || sd_bus_open_system(&bus) < 0) {
                 if (sd_booted() > 0)
                         say(c, "systemd", NULL, PROBLEM, "systemd cannot be reached over D-Bus",
                             "systemctl start dbus");
@@ -304,7 +234,6 @@ void check_units(Check *c, UnitReport *ret_unit) {
                             "set [Restart] Method= to upstart, docker or none (ecs-authd.conf(5))");
                 return;
         }
-        *ret_unit = look_at_unit(bus, path);
-        check_unit_file(c, bus, path, ret_unit);
+        check_unit(c, bus, unit);
         check_own_unit(c, bus);
 }

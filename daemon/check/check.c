@@ -1,45 +1,143 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "check/check.h"
 
+#include <stdarg.h>
+
+#include "base/printable.h"
 #include "base/secret.h"
 #include "check/check-parts.h"
+#include "ecsconfig/sync.h"
 
-static void look(Check *c, bool login) {
+#define ARROW "         -> "
+
+enum {
+        JSON_SCHEMA = 1,
+        INDENT = 9,
+        CURE_INDENT = sizeof(ARROW) - 1,
+};
+
+static const char *const verdicts[] = {[OK] = "ok", [WARNING] = "warning", [PROBLEM] = "problem"};
+
+/* s: NULL becomes null. */
+static void add_string(json_object *o, const char *name, const char *s) {
+        _cleanup_free_ char *printable = s ? xstrdup(s) : NULL;
+
+        if (printable) {
+                make_printable(printable);
+                xjson_set_string(o, name, printable);
+        } else if (json_object_object_add(o, name, NULL) < 0)
+                memory_exhausted();
+}
+
+static void add_finding(Check *c, const char *id, const char *subject, Verdict verdict, const char *text,
+                        const char *cure) {
+        json_object *finding = xmemory(json_object_new_object());
+
+        add_string(finding, "id", id);
+        add_string(finding, "verdict", verdicts[verdict]);
+        add_string(finding, "subject", subject);
+        add_string(finding, "text", text);
+        add_string(finding, "cure", cure);
+        if (json_object_array_add(c->findings, finding) < 0)
+                memory_exhausted();
+}
+
+void say(Check *c, const char *id, const char *subject, Verdict verdict, const char *text, const char *cure) {
+        static const Colour colours[] = {[OK] = COLOUR_GOOD, [WARNING] = COLOUR_WAIT, [PROBLEM] = COLOUR_BAD};
+        const Screen *s = &c->screen;
+
+        c->counts[verdict]++;
+        if (c->findings) {
+                add_finding(c, id, subject, verdict, text, cure);
+                return;
+        }
+        screen_wipe(s);
+        (void) printf("%s%-*s%s ", screen_colour(s, colours[verdict]), INDENT - 1, verdicts[verdict],
+                      screen_no_colour(s));
+        screen_print(s, INDENT, INDENT, text);
+        if (cure) {
+                (void) printf(ARROW);
+                screen_print(s, CURE_INDENT, CURE_INDENT, cure);
+        }
+        (void) fflush(stdout);
+}
+
+Verdict verdict_of_level(int level) {
+        return level <= LOG_ERR ? PROBLEM : level <= LOG_WARNING ? WARNING : OK;
+}
+
+/* Each problem is a sentence that ends with what to do. */
+void say_problems(Check *c, const char *id, const Problems *problems) {
+        for (unsigned i = 0; i < problems->n_items; i++)
+                say(c, id, NULL, verdict_of_level(problems->items[i].level), problems->items[i].text, NULL);
+}
+
+void announce(const Check *c, const char *what) {
+        screen_print_briefly(&c->screen, text("...      %s", what));
+}
+
+Text make_text(const char *format, ...) {
+        va_list ap;
+        Text t;
+
+        va_start(ap, format);
+        (void) vsnprintf(t.s, sizeof(t.s), format, ap);
+        va_end(ap);
+        return t;
+}
+
+static void plan_done(Plan *p) {
+        credentials_done(&p->credentials);
+        secret_free(p->type);
+        secret_free(p->data);
+}
+
+static void check_agent_and_units(Check *c, const DigestKey *key) {
+        SyncReport file;
+        Judgement j;
+
+        if (sync_look(&c->settings->ecsconfig, key, &file) < 0)
+                file = (SyncReport){.outcome = SYNC_UNCHANGED};
+        file.no_login_yet = c->no_login_yet;
+        announce(c, "asking systemd, the Docker Engine and the agent");
+        if (judge_agent(c->settings, key, &file, &j) < 0)
+                return;
+        check_units(c, &j.facts.unit);
+        check_agent(c, &j);
+}
+
+static int look(Check *c, bool login) {
         const Settings *s = c->settings;
-        _cleanup_(credentials_done) Credentials credentials = {0};
-        _cleanup_secret_ char *type = NULL, *data = NULL;
+        _cleanup_(plan_done) Plan plan = {0};
         Problems problems = {0};
-        UnitReport unit;
         DigestKey key;
-        bool known;
         int r;
 
+        r = digest_key_look(&key);
+        if (r < 0)
+                return r;
         if (geteuid() != 0)
                 say(c, "user", NULL, WARNING,
                     "this is not root, and most files here are for root alone: not all that follows is so for the service",
                     "sudo ecs-authd check");
         check_credential_files(c);
         announce(c, "asking credential stores and helpers");
-        r = digest_key_look(&key);
-        if (r >= 0)
-                r = sync_render(&s->credentials, &s->ecsconfig, &key, &credentials, &type, &data, &problems);
-        known = r >= 0;
+        r = sync_render(&s->credentials, &s->ecsconfig, &key, &plan.credentials, &plan.type, &plan.data, &problems);
+        plan.known = r >= 0;
         c->no_login_yet = r == -ENOENT && problems_worst_level(&problems) > LOG_ERR;
         say_problems(c, "credentials", &problems);
-        check_registries(c, &credentials, login);
+        check_registries(c, &plan.credentials, login);
         /* Before the first login as after the last logout. */
-        if ((known && !data) || c->no_login_yet)
+        if ((plan.known && !plan.data) || c->no_login_yet)
                 say(c, "registries", NULL, WARNING, "no registry has credentials: images are pulled without",
                     "docker login REGISTRY");
-        check_other_logins(c, &credentials);
+        check_other_logins(c, &plan.credentials);
 
-        check_environment_file(c, known, type, data);
+        check_environment_file(c, &key, &plan);
         check_other_places(c);
-        announce(c, "asking systemd");
-        check_units(c, &unit);
-        announce(c, "asking the Docker Engine and the agent");
-        check_agent(c, &unit);
+        check_agent_and_units(c, &key);
         check_inotify(c);
+        return 0;
 }
 
 static int print_counts(const Check *c) {
@@ -49,16 +147,33 @@ static int print_counts(const Check *c) {
         return fflush(stdout) == 0 ? 0 : negative_errno();
 }
 
+/* Prints one object, described in ecs-authd(8), CHECK FOR SCRIPTS. */
+static int print_json(const Check *c) {
+        _cleanup_json_ json_object *o = xmemory(json_object_new_object());
+        json_object *counts = xmemory(json_object_new_object());
+        const char *text;
+
+        for (size_t i = 0; i < ELEMENTSOF(verdicts); i++)
+                xjson_set(counts, verdicts[i], json_object_new_int64(c->counts[i]));
+        xjson_set(o, "schema", json_object_new_int64(JSON_SCHEMA));
+        xjson_set_string(o, "ecs_authd", VERSION);
+        xjson_set(o, "counts", counts);
+        xjson_set(o, "findings", json_object_get(c->findings));
+        text = xjson_to_text(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
+        return printf("%s\n", text) < 0 || fflush(stdout) != 0 ? negative_errno() : 0;
+}
+
 int check_host(const Settings *settings, bool login, bool json) {
-        _cleanup_(check_json_done) CheckJson findings = check_json_new();
-        Check c = {.settings = settings, .json = json ? &findings : NULL};
+        _cleanup_json_ json_object *findings = json ? xmemory(json_object_new_array()) : NULL;
+        Check c = {.settings = settings, .findings = findings};
         int r;
 
         if (!json)
                 screen_look(&c.screen);
-        look(&c, login);
-        r = json ? check_json_print(&findings, c.counts) : print_counts(&c);
+        r = look(&c, login);
+        if (r >= 0)
+                r = json ? print_json(&c) : print_counts(&c);
         if (r < 0)
-                (void) fprintf(stderr, "ecs-authd: %s\n", strerror(-r));
-        return r >= 0 && c.counts[PROBLEM] == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+                return r;
+        return c.counts[PROBLEM] == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

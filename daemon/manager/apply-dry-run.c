@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manager/apply-dry-run.h"
 
-#include <signal.h>
 #include <stdarg.h>
 
-#include "base/clock.h"
 #include "base/printable.h"
+#include "check/judge-agent.h"
 #include "decision/apply-outcome.h"
+#include "ecsconfig/sync.h"
 #include "manager/manager.h"
-#include "manager/observe-job.h"
 #include "report/sentence.h"
-#include "service/restart-lock-and-record.h"
 
 /* A line. Names of registries are whatever somebody has written into a file. */
 static void say(const char *format, ...) _printf_(1, 2);
@@ -113,105 +111,15 @@ static int say_file(const SyncForecast *f, const DigestKey *key, const char *fil
 
 /* --- the agent --- */
 
-typedef struct Look {
-        sd_event *event;
-        Observer *observer;
-        Service *service;
-        ObserveReport agent;
-        UnitReport unit;
-} Look;
-
-static void look_done(Look *l) {
-        observer_free(l->observer);
-        service_free(l->service);
-        sd_event_unref(l->event);
-}
-
-static void on_observed(void *userdata, const ObserveReport *agent, const UnitReport *unit) {
-        Look *l = userdata;
-
-        l->agent = *agent;
-        l->unit = *unit;
-        (void) sd_event_exit(l->event, 0);
-}
-
-static void on_queried(void *userdata, const UnitReport *unit) {
-        const Look *l = userdata;
-
-        observer_take_unit(l->observer, unit);
-}
-
-static void on_changed(void *userdata _unused_) {
-}
-
-static void on_finished(void *userdata _unused_, JobOutcome outcome _unused_, const char *result _unused_,
-                        const char *message _unused_) {
-}
-
-static int look_begin(Look *l, const Settings *s) {
-        static const ServiceHandlers handlers = {.changed = on_changed, .queried = on_queried, .finished = on_finished};
-        const ServiceSettings settings = {
-                .method = s->restart.method,
-                .unit = s->unit,
-                .agent = &s->agent,
-                .environment_file = s->ecsconfig.environment_file,
-        };
-        sigset_t mask;
-        int r;
-
-        /* For the child that asks Docker. */
-        (void) sigemptyset(&mask);
-        (void) sigaddset(&mask, SIGCHLD);
-        if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
-                return negative_errno();
-
-        r = sd_event_new(&l->event);
-        if (r >= 0)
-                r = service_new(&l->service, l->event, &settings, &handlers, l);
-        if (r >= 0)
-                r = observer_new(&l->observer, l->event, on_observed, l);
-        return r;
-}
-
-/* As the service looks. */
-static int look(const Settings *s, const DigestKey *key, ObserveReport *ret_agent, UnitReport *ret_unit) {
-        _cleanup_(look_done) Look l = {0};
-        int r;
-
-        r = look_begin(&l, s);
-        if (r < 0)
-                return r;
-        observer_start(l.observer, &s->agent, key, l.service);
-        r = sd_event_loop(l.event);
-        if (r < 0)
-                return r;
-
-        if (s->restart.method == RESTART_METHOD_DOCKER && l.unit.state == UNIT_ACTIVE)
-                l.unit.state = facts_unit_of_container(&l.agent);
-        *ret_agent = l.agent;
-        *ret_unit = l.unit;
-        return 0;
-}
-
-/* With what can be closed of a restart before. */
-static Decision decide(Facts *f, const RestartSettings *settings, uint64_t now) {
-        Policy policy = {.settings = *settings};
-        Decision d;
-
-        policy.settings.settle_usec = policy.settings.jitter_usec = 0; /* as apply does it */
-        while ((d = decide_agent(f, &policy, now)).action == ACTION_CLOSE)
-                facts_close(f, &d);
-        return d;
-}
-
 static bool leads_to_restart(const Decision *d) {
         return d->action == ACTION_RESTART || d->action == ACTION_START || d->reason == REASON_OWED ||
                d->reason == REASON_TASKS_ENDED || d->reason == REASON_MIN_INTERVAL;
 }
 
-/* What apply would come to, whatever is wrong with the file: that is counted by itself. */
-static int status_of(const Facts *f, const Decision *d, uint64_t deadline) {
-        Facts well = *f;
+/* Returns the exit status of apply for the agent alone. */
+static int status_of(const Judgement *j, uint64_t deadline) {
+        const Decision *d = &j->decision;
+        Facts well = j->facts;
 
         well.file.sync.outcome = SYNC_UNCHANGED;
         well.file.sync.problems = (Problems){0};
@@ -227,18 +135,19 @@ static int status_of(const Facts *f, const Decision *d, uint64_t deadline) {
         }
 }
 
-static void say_decision(const Settings *s, const Facts *f, const Decision *d, int status, uint64_t now) {
+static void say_decision(const Settings *s, const Judgement *j, int status) {
+        const Decision *d = &j->decision;
         const bool starts = d->action == ACTION_START || d->reason == REASON_OWED;
         char sentence[SENTENCE_MAX];
 
-        /* The last task may have ended long ago: nobody was there to see it. */
+        /* The last task may have ended long ago. */
         if (d->action == ACTION_RESTART || d->reason == REASON_TASKS_ENDED) {
                 say("The agent: would be restarted%s. Container %s runs with other credentials than %s %s",
                     d->action == ACTION_RESTART ? "" : " when no task was seen for a few seconds", s->agent.container,
-                    s->ecsconfig.environment_file, f->file.sync.outcome == SYNC_UNCHANGED ? "has" : "would have");
+                    s->ecsconfig.environment_file, j->facts.file.sync.outcome == SYNC_UNCHANGED ? "has" : "would have");
                 return;
         }
-        sentence_describe(s, f, d, now, sentence, sizeof(sentence));
+        sentence_describe(s, &j->facts, d, j->now, sentence, sizeof(sentence));
         say("The agent: %s. %s",
             status == EXIT_STATUS_HELD           ? "would not be restarted now"
             : status != EXIT_STATUS_WOULD_CHANGE ? "would be left as it is"
@@ -247,54 +156,41 @@ static void say_decision(const Settings *s, const Facts *f, const Decision *d, i
             sentence);
 }
 
-/* file: as it would be. Returns what the exit status would be for the agent alone. */
+/* file: the forecast. Returns the exit status for the agent alone. */
 static int say_agent(const Settings *s, const DigestKey *key, const SyncReport *file) {
-        RestartRecord record;
-        ObserveReport agent;
-        UnitReport unit;
-        Facts f = {0};
-        uint64_t now;
-        Decision d;
+        Judgement j;
         int r;
 
         if (s->restart.method == RESTART_METHOD_NONE) {
                 say("The agent: would be left as it is, as Method=none says");
                 return EXIT_SUCCESS;
         }
-        r = look(s, key, &agent, &unit);
+        r = judge_agent(s, key, file, &j);
         if (r < 0)
                 return r;
-
-        restart_record_load(&record);
-        now = clock_monotonic_usec();
-        facts_look_once(&f, &record, file, &agent, &unit, now);
-        d = decide(&f, &s->restart, now);
-        r = status_of(&f, &d, now + apply_timeout_usec(&s->credentials, &s->restart));
-        say_decision(s, &f, &d, r, now);
+        r = status_of(&j, j.now + apply_timeout_usec(&s->credentials, &s->restart));
+        say_decision(s, &j, r);
         return r;
 }
 
 int apply_dry_run(const Settings *settings, bool no_restart) {
-        SyncForecast forecast;
-        SyncReport file;
+        _cleanup_(sync_forecast_done) SyncForecast f = {0};
         DigestKey key;
         int r, agent = EXIT_SUCCESS;
 
         r = digest_key_look(&key);
         if (r < 0)
                 return r;
-        sync_forecast(&settings->credentials, &settings->ecsconfig, &key, &forecast);
-        r = say_file(&forecast, &key, settings->ecsconfig.environment_file);
-        file = forecast.report;
-        sync_forecast_done(&forecast); /* no secret is left when a child is made */
+        sync_forecast(&settings->credentials, &settings->ecsconfig, &key, &f);
+        r = say_file(&f, &key, settings->ecsconfig.environment_file);
         if (r >= 0 && !no_restart)
-                r = agent = say_agent(settings, &key, &file);
+                r = agent = say_agent(settings, &key, &f.report);
         if (r < 0)
                 return r;
         if (fflush(stdout) != 0)
                 return negative_errno();
 
-        if (!sync_is_well(&file))
+        if (!sync_is_well(&f.report))
                 return EXIT_STATUS_FAILED;
-        return file.outcome == SYNC_UNCHANGED ? agent : EXIT_STATUS_WOULD_CHANGE;
+        return f.report.outcome == SYNC_UNCHANGED ? agent : EXIT_STATUS_WOULD_CHANGE;
 }

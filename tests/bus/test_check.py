@@ -159,6 +159,12 @@ BROKEN = {
     "unit failed": (lambda h: h.systemd1.set_unit(ActiveState="failed"), "problem", "ecs.service has failed",
                     "systemctl reset-failed ecs.service && systemctl start ecs.service",
                     lambda h: h.systemd1.set_unit(ActiveState="active")),
+    "unit at its start limit": (lambda h: h.systemd1.set_failed("start-limit-hit"), "problem",
+                                "ecs.service was started too often in a short time (its start limit)",
+                                "systemctl reset-failed ecs.service && systemctl start ecs.service",
+                                lambda h: h.systemd1.set_unit(ActiveState="active")),
+    "a job is queued": (lambda h: h.systemd1.queue_job(), "warning", "ecs.service is starting or stopping, or has a job queued",
+                        "systemctl status ecs.service", lambda h: h.systemd1.finish_job()),
     "unit not enabled": (lambda h: h.systemd1.set_unit(UnitFileState="disabled"), "warning", "ecs.service is not started at boot",
                          "systemctl enable ecs.service", lambda h: h.systemd1.set_unit(UnitFileState="enabled")),
     "bus down": (lambda h: h.systemd1.disconnect(), "problem", *NO_BUS,
@@ -246,6 +252,21 @@ def test_seconds_after_a_login(sound):
     _, lines = check(sound)
     assert about_agent(lines) == ["container ecs-agent has to be restarted: the service is about to"], lines
     assert daemon.runs()
+
+
+def test_a_restart_behind_a_job(sound):
+    """The service leaves the agent to the job of another program: it is not about to restart the agent."""
+    sound.login()
+    sound.credentials.path.chmod(0o600)
+    assert sound.run_verb("apply", "--no-restart").returncode == 0
+    sound.environment_file.chmod(0o600)
+    sound.systemd1.queue_job()
+    _, lines = check(sound)
+    assert lines["warning"] == ["ecs.service is starting or stopping, or has a job queued -> systemctl status ecs.service"], lines
+    assert not about_agent(lines), lines
+    assert "ecs.service is starting or stopping, or has a job queued: left to that" in lines["ok"], lines
+    sound.systemd1.finish_job()
+    assert about_agent(check(sound)[1]) == ["container ecs-agent has to be restarted: the service is about to"]
 
 
 def test_a_restart_that_is_held(sound):

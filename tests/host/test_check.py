@@ -159,6 +159,11 @@ BROKEN = {
         lambda: h.property("ecs.service", "ActiveState") == "failed", 20, "the unit has failed", h.tail)), "ecs.service has failed",
                       lambda h: (shows(h, "journalctl -u ecs.service", "status=5"), h.shell(
                           "sed -i /AGENT_EXIT/d /etc/ecs/ecs.config; systemctl reset-failed ecs.service && systemctl start ecs.service"))),
+    "start limit": (lambda h: (drop_in(h, r"[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=1\n"),
+                               h.shell("systemctl restart ecs; systemctl restart ecs", check=False), without_drop_in(h)),
+                    "ecs.service was started too often in a short time", lambda h: (
+                        shows(h, "journalctl -u ecs.service", "too quickly|start-limit-hit"),
+                        h.shell("systemctl reset-failed ecs.service && systemctl start ecs.service"))),
     "agent not registered": (lambda h: (h.engine_part.control.set(register=None), h.restart_agent()), "the agent does not answer",
                              lambda h: (h.shell("docker logs ecs-agent"), h.engine_part.control.reset(), h.restart_agent())),
     "no ECS_DATADIR": (lambda h: add_line(h, "ECS_DATADIR="), "ECS_DATADIR is not set",
