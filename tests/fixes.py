@@ -105,7 +105,7 @@ FIXES = {
         ("Its mode denies that to its owner: chmod u+rw", "chmod u+rw", BUS + "test_an_environment_file_that_its_owner_may_not_read"),
         ("The mode of its directory denies that", "chmod u+rwx", BUS + "test_a_directory_that_its_owner_may_not_write_to"),
         ("Look for an immutable file or directory (lsattr -d)", "lsattr -d; chattr -i", BUS + "test_what_is_immutable"),
-        ("Make room on its file system (df)", "df", (BUS + "test_a_full_file_system", "tests/host/test_failures.py::test_full_disk")),
+        ("Make room on its file system (df)", "df", BUS + "test_a_full_file_system"),
         ("Its file system is read-only", "ReadWritePaths=; systemctl restart ecs-authd",
          ("tests/host/test_check.py::test_a_directory_that_the_unit_may_not_write_to",
           "tests/host/test_directory_made_anew.py::test_the_agent_keeps_what_it_has", BUS + "test_a_read_only_file_system")),

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Credential files that cannot be used change nothing."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 
@@ -26,6 +29,25 @@ def test_a_broken_file_changes_nothing(host, text, where):
     assert host.restarts() == 0
 
     host.credentials.path.unlink()
+    host.login()
+    host.wait_live()
+
+
+@pytest.mark.parametrize("put, why", [
+    (Path.mkdir, "Is a directory"),
+    (os.mkfifo, "Operation not supported"),
+    (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+])
+def test_another_kind_of_file_changes_nothing(host, put, why):
+    daemon = host.run_live()
+    since, before, path = daemon.mark(), host.environment_file.read_bytes(), host.credentials.path
+    path.unlink()
+    put(path)
+    daemon.wait_said(f"^{path}: cannot be read: {why}.*last good credentials stay in use", since)
+    host.look_again()
+    assert host.environment_file.read_bytes() == before
+    if path.is_dir():
+        path.rmdir()
     host.login()
     host.wait_live()
 

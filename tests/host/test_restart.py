@@ -57,34 +57,6 @@ def test_taken_back_within_the_settle_window(host, engine, registry):
     assert engine.agent()["Id"] == before
 
 
-def test_the_end_of_the_last_task_releases_the_restart(host, engine, registry):
-    host.shell("echo ECS_DATADIR= >> /etc/ecs/ecs.config")
-    host.restart_agent()
-    wait_for(lambda: not environment(engine.running_agent() or {"Config": {"Env": ["ECS_DATADIR=x"]}})["ECS_DATADIR"],
-             30, "the agent runs without ECS_DATADIR", host.tail)
-    task = engine.docker("run", "-d", "--network", "host", "--label", "com.amazonaws.ecs.task-arn=arn:aws:ecs:task/1",
-                         "amazon/amazon-ecs-agent:latest", "/agent", "task").strip()
-    since = host.cursor()
-    registry.new_password()
-    host.login(registry)
-    host.wait_said("Restart held: 1 task container runs", since)
-
-    # The hold outlives the daemon.
-    again = host.cursor()
-    host.restart_daemon()
-    host.wait_said("Restart held: 1 task container runs", again)
-    assert host.restarts(since) == 0
-
-    engine.docker("kill", task)
-    # Docker's event tells; then 5 s, in which its end is reported.
-    host.wait_said("Restarting ecs.service", since, seconds=8)
-    wait_newest(host, engine, registry)
-    engine.docker("rm", "-f", task)
-    host.shell("sed -i /ECS_DATADIR/d /etc/ecs/ecs.config")
-    host.restart_agent()
-    wait_newest(host, engine, registry)
-
-
 def test_killed_at_fifty_moments(host, engine, registry):
     """Always converges, never a torn file, never a lost update."""
     host.shell("mkdir -p /etc/systemd/system/ecs-authd.service.d /etc/systemd/system/ecs.service.d && "
