@@ -20,25 +20,23 @@ static const char *consequence_of_no_state(const Check *c) {
 }
 
 static void check_state(Check *c, const ObserveReport *r) {
-        static const struct {
-                StateKept kept;
-                const char *text, *cure;
-        } misses[] = {
-                {STATE_NO_DATADIR, "the agent does not keep its state: ECS_DATADIR is not set",
-                 "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data, and recreate its container"},
-                {STATE_NO_CHECKPOINT, "the agent does not keep its state: ECS_CHECKPOINT=false",
-                 "remove ECS_CHECKPOINT=false, and restart the agent"},
-                {STATE_NO_MOUNT, "the agent does not keep its state: ECS_DATADIR is not on a mount of its container",
-                 "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data, and recreate its container"},
+        static const char *const misses[] = {
+                [STATE_NO_DATADIR] = "ECS_DATADIR is not set",
+                [STATE_NO_CHECKPOINT] = "ECS_CHECKPOINT=false",
+                [STATE_NO_MOUNT] = "ECS_DATADIR is not on a mount of its container",
         };
 
-        for (size_t i = 0; i < ELEMENTSOF(misses); i++)
-                if (misses[i].kept == r->state_kept)
-                        say(c, "agent-keeps-state", c->settings->agent.container, WARNING,
-                            text("%s; %s", misses[i].text, consequence_of_no_state(c)), misses[i].cure);
         if (r->state_kept == STATE_KEPT)
                 say(c, "agent-keeps-state", c->settings->agent.container, OK,
                     "the agent keeps its state over a restart", NULL);
+        else
+                say(c, "agent-keeps-state", c->settings->agent.container, WARNING,
+                    text("the agent does not keep its state: %s; %s", misses[r->state_kept],
+                         consequence_of_no_state(c)),
+                    r->state_kept == STATE_NO_CHECKPOINT
+                            ? "remove ECS_CHECKPOINT=false, and restart the agent"
+                            : "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data, and "
+                              "recreate its container");
 }
 
 /* The last assignment counts, and the later file (consumers of ecs.config: ecs-init). */
@@ -133,24 +131,18 @@ static const char *cure_of_engine(int error) {
 }
 
 /* Returns the fix for an agent that is not running: how to start it with this Method=. */
-static Text cure_of_container(const Check *c, const ObserveReport *r, const UnitReport *unit) {
-        const Settings *s = c->settings;
-
+static Text cure_of_container(const Settings *s, const ObserveReport *r, const UnitReport *unit) {
         switch (s->restart.method) {
         case RESTART_METHOD_SYSTEMD:
                 return make_text("systemctl %s %s", unit->state == UNIT_ACTIVE ? "restart" : "start", s->unit);
         case RESTART_METHOD_UPSTART:
                 return make_text("start %.*s", (int) strcspn(s->unit, "."), s->unit);
-        case RESTART_METHOD_DOCKER:
-                if (r->agent != AGENT_ABSENT)
-                        return make_text("docker start %s", s->agent.container);
-                break;
-        case RESTART_METHOD_NONE:
-                if (r->agent != AGENT_ABSENT)
-                        return make_text("start the agent");
-                break;
+        default:
+                if (r->agent == AGENT_ABSENT)
+                        return make_text("start the agent, or set [Agent] Container= to the name of its container");
+                return s->restart.method == RESTART_METHOD_DOCKER ? make_text("docker start %s", s->agent.container)
+                                                                  : make_text("start the agent");
         }
-        return make_text("start the agent, or set [Agent] Container= to the name of its container");
 }
 
 void check_agent(Check *c, const Judgement *j) {
@@ -169,7 +161,7 @@ void check_agent(Check *c, const Judgement *j) {
                 say(c, "agent-container", s->agent.container, WARNING,
                     text("container %s %s", s->agent.container,
                          r->agent == AGENT_ABSENT ? "does not exist" : "does not run"),
-                    cure_of_container(c, r, &j->facts.unit).s);
+                    cure_of_container(s, r, &j->facts.unit).s);
                 return;
         }
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <glob.h>
+#include <libgen.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -116,13 +118,9 @@ void check_registries(Check *c, const Credentials *credentials, bool login) {
 /* --- the environment file --- */
 
 static void check_directory(Check *c) {
-        _cleanup_free_ char *directory = strdup(c->settings->ecsconfig.environment_file);
+        _cleanup_free_ char *path = xstrdup(c->settings->ecsconfig.environment_file);
+        const char *directory = dirname(path);
         struct statvfs fs;
-        char *slash = directory ? strrchr(directory, '/') : NULL;
-
-        if (!slash)
-                return;
-        slash[slash == directory ? 1 : 0] = 0;
 
         if (access(directory, F_OK) < 0)
                 say(c, "environment-directory", directory, PROBLEM, text("%s does not exist", directory),
@@ -209,28 +207,21 @@ static void check_agent_json(Check *c) {
                     "take EngineAuthType and EngineAuthData out of /etc/ecs/ecs.config.json");
 }
 
-static void check_cron_file(Check *c, const char *path) {
-        if (mentions(path, c->settings->ecsconfig.environment_file))
-                say(c, "cron", path, WARNING,
-                    text("%s names %s: what it writes there stays, and our two lines come back after it", path,
-                         c->settings->ecsconfig.environment_file),
-                    text("if it writes credentials, take that out of %s", path));
-}
-
-/* What runs now and then, and may write the file as well. */
+/* Reports cron jobs that may write the environment file, too. */
 static void check_cron(Check *c) {
-        static const char *const directories[] = {"/etc/cron.d",      "/etc/cron.hourly", "/etc/cron.daily",
-                                                  "/etc/cron.weekly", "/var/spool/cron",  "/var/spool/cron/crontabs"};
+        const char *file = c->settings->ecsconfig.environment_file;
+        glob_t jobs;
 
-        check_cron_file(c, "/etc/crontab");
-        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
-                _cleanup_closedir_ DIR *dir = opendir(directories[i]);
-                const struct dirent *entry;
-
-                while (dir && (entry = readdir(dir)))
-                        if (entry->d_name[0] != '.')
-                                check_cron_file(c, text("%s/%s", directories[i], entry->d_name));
-        }
+        if (glob("{/etc/crontab,/etc/cron.{d,hourly,daily,weekly}/[!.]*,/var/spool/cron{,/crontabs}/[!.]*}", GLOB_BRACE,
+                 NULL, &jobs) != 0)
+                return;
+        for (char **path = jobs.gl_pathv; *path; path++)
+                if (mentions(*path, file))
+                        say(c, "cron", *path, WARNING,
+                            text("%s names %s: what it writes there stays, and our two lines come back after it", *path,
+                                 file),
+                            text("if it writes credentials, take that out of %s", *path));
+        globfree(&jobs);
 }
 
 /* The agent refuses to start where cloud-init has fallen back to it (agent/app/agent.go, since v1.105.0). */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <glob.h>
 #include <pwd.h>
 #include <sys/stat.h>
 
@@ -40,25 +41,18 @@ static bool roots_file_is_watched(const Check *c) {
         return false;
 }
 
-static int is_no_dot(const struct dirent *entry) {
-        return entry->d_name[0] != '.';
-}
+/* Searches each directory for file; NULL: for the usual files of a home. */
+static void search_each(OtherLogins *l, const char *pattern, const char *file) {
+        glob_t found;
 
-/* Searches each subdirectory of a directory for file; NULL: for the usual files of a home. */
-static void search_below(OtherLogins *l, const char *directory, const char *file) {
-        struct dirent **entries = NULL;
-        int n = scandir(directory, &entries, is_no_dot, alphasort);
-
-        for (int i = 0; i < n; i++) {
-                const char *below = text("%s/%s", directory, entries[i]->d_name);
-
+        if (glob(pattern, 0, NULL, &found) != 0)
+                return;
+        for (char **directory = found.gl_pathv; *directory; directory++)
                 if (file)
-                        (void) other_logins_try(l, below, file);
+                        (void) other_logins_try(l, *directory, file);
                 else
-                        other_logins_try_home(l, below);
-                free(entries[i]);
-        }
-        free(entries);
+                        other_logins_try_home(l, *directory);
+        globfree(&found);
 }
 
 static void *search_own(void *context) {
@@ -70,9 +64,9 @@ static void *search_own(void *context) {
 static void *search_homes(void *context) {
         OtherLogins *l = context;
 
-        search_below(l, "/home", NULL);
-        search_below(l, "/run/user", "containers/auth.json");
-        search_below(l, "/run/containers", "auth.json");
+        search_each(l, "/home/[!.]*", NULL);
+        search_each(l, "/run/user/[!.]*", "containers/auth.json");
+        search_each(l, "/run/containers/[!.]*", "auth.json");
         return NULL;
 }
 

@@ -88,12 +88,11 @@ static void check_unit_state(Check *c, const UnitReport *unit) {
                 break;
         case UNIT_FAILED:
         case UNIT_REFUSED:
-                say(c, "agent-unit", name, PROBLEM, text("%s has failed", name),
-                    text("journalctl -u %s; then: systemctl reset-failed %s && systemctl start %s", name, name, name));
-                break;
         case UNIT_START_LIMIT:
                 say(c, "agent-unit", name, PROBLEM,
-                    text("%s was started too often in a short time (its start limit)", name),
+                    text("%s %s", name,
+                         unit->state == UNIT_START_LIMIT ? "was started too often in a short time (its start limit)"
+                                                         : "has failed"),
                     text("journalctl -u %s; then: systemctl reset-failed %s && systemctl start %s", name, name, name));
                 break;
         case UNIT_INACTIVE:
