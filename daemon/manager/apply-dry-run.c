@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 #include "base/printable.h"
-#include "check/judge-agent.h"
+#include "check/check.h"
 #include "decision/apply-outcome.h"
 #include "ecsconfig/sync.h"
 #include "manager/manager.h"
