@@ -210,21 +210,31 @@ static void check_agent_json(Check *c) {
                     "take EngineAuthType and EngineAuthData out of /etc/ecs/ecs.config.json");
 }
 
-/* Reports cron jobs that may write the environment file, too. */
+/* Reports cron jobs that may write the environment file, too. Not with GLOB_BRACE: if no memory is left, glob() of
+ * glibc 2.36 then frees memory twice. */
 static void check_cron(Check *c) {
+        static const char *const patterns[] = {"/etc/crontab",
+                                               "/etc/cron.d/[!.]*",
+                                               "/etc/cron.hourly/[!.]*",
+                                               "/etc/cron.daily/[!.]*",
+                                               "/etc/cron.weekly/[!.]*",
+                                               "/var/spool/cron/[!.]*",
+                                               "/var/spool/cron/crontabs/[!.]*"};
         const char *file = c->settings->ecsconfig.environment_file;
-        glob_t jobs;
 
-        if (glob("{/etc/crontab,/etc/cron.{d,hourly,daily,weekly}/[!.]*,/var/spool/cron{,/crontabs}/[!.]*}", GLOB_BRACE,
-                 NULL, &jobs) != 0)
-                return;
-        for (char **path = jobs.gl_pathv; *path; path++)
-                if (mentions(*path, file))
-                        say(c, "cron", *path, WARNING,
-                            text("%s names %s: what it writes there stays, and our two lines come back after it", *path,
-                                 file),
-                            text("if it writes credentials, take that out of %s", *path));
-        globfree(&jobs);
+        for (size_t i = 0; i < ELEMENTSOF(patterns); i++) {
+                glob_t jobs;
+
+                if (glob(patterns[i], 0, NULL, &jobs) != 0)
+                        continue;
+                for (char **path = jobs.gl_pathv; *path; path++)
+                        if (mentions(*path, file))
+                                say(c, "cron", *path, WARNING,
+                                    text("%s names %s: what it writes there stays, and our two lines come back after it",
+                                         *path, file),
+                                    text("if it writes credentials, take that out of %s", *path));
+                globfree(&jobs);
+        }
 }
 
 /* The agent refuses to start where cloud-init has fallen back to it (agent/app/agent.go, since v1.105.0). */
