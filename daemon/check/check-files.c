@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <glob.h>
 #include <libgen.h>
 #include <pwd.h>
 #include <sys/inotify.h>
@@ -210,31 +209,41 @@ static void check_agent_json(Check *c) {
                     "take EngineAuthType and EngineAuthData out of /etc/ecs/ecs.config.json");
 }
 
-/* Reports cron jobs that may write the environment file, too. Not with GLOB_BRACE: if no memory is left, glob() of
- * glibc 2.36 then frees memory twice. */
-static void check_cron(Check *c) {
-        static const char *const patterns[] = {"/etc/crontab",
-                                               "/etc/cron.d/[!.]*",
-                                               "/etc/cron.hourly/[!.]*",
-                                               "/etc/cron.daily/[!.]*",
-                                               "/etc/cron.weekly/[!.]*",
-                                               "/var/spool/cron/[!.]*",
-                                               "/var/spool/cron/crontabs/[!.]*"};
+static int is_no_dot(const struct dirent *entry) {
+        return entry->d_name[0] != '.';
+}
+
+/* Calls the function with each path in a directory. Not with glob(): if no memory is left, that of glibc 2.36 frees
+ * memory twice. */
+static void for_each_in(const char *directory, void (*function)(void *context, const char *path), void *context) {
+        struct dirent **entries = NULL;
+        int n = scandir(directory, &entries, is_no_dot, alphasort);
+
+        for (int i = 0; i < n; i++) {
+                function(context, text("%s/%s", directory, entries[i]->d_name));
+                free(entries[i]);
+        }
+        free(entries);
+}
+
+/* Reports a cron job that may write the environment file, too. */
+static void check_cron_file(void *context, const char *path) {
+        Check *c = context;
         const char *file = c->settings->ecsconfig.environment_file;
 
-        for (size_t i = 0; i < ELEMENTSOF(patterns); i++) {
-                glob_t jobs;
+        if (mentions(path, file))
+                say(c, "cron", path, WARNING,
+                    text("%s names %s: what it writes there stays, and our two lines come back after it", path, file),
+                    text("if it writes credentials, take that out of %s", path));
+}
 
-                if (glob(patterns[i], 0, NULL, &jobs) != 0)
-                        continue;
-                for (char **path = jobs.gl_pathv; *path; path++)
-                        if (mentions(*path, file))
-                                say(c, "cron", *path, WARNING,
-                                    text("%s names %s: what it writes there stays, and our two lines come back after it",
-                                         *path, file),
-                                    text("if it writes credentials, take that out of %s", *path));
-                globfree(&jobs);
-        }
+static void check_cron(Check *c) {
+        static const char *const directories[] = {"/etc/cron.d",      "/etc/cron.hourly", "/etc/cron.daily",
+                                                  "/etc/cron.weekly", "/var/spool/cron",  "/var/spool/cron/crontabs"};
+
+        check_cron_file(c, "/etc/crontab");
+        for (size_t i = 0; i < ELEMENTSOF(directories); i++)
+                for_each_in(directories[i], check_cron_file, c);
 }
 
 /* The agent refuses to start where cloud-init has fallen back to it (agent/app/agent.go, since v1.105.0). */
@@ -312,18 +321,16 @@ static bool roots_file_is_watched(const Check *c) {
         return false;
 }
 
-/* Searches each directory for file; NULL: for the usual files of a home. */
-static void search_each(OtherLogins *l, const char *pattern, const char *file) {
-        glob_t found;
+static void search_home(void *context, const char *home) {
+        other_logins_try_home(context, home);
+}
 
-        if (glob(pattern, 0, NULL, &found) != 0)
-                return;
-        for (char **directory = found.gl_pathv; *directory; directory++)
-                if (file)
-                        (void) other_logins_try(l, *directory, file);
-                else
-                        other_logins_try_home(l, *directory);
-        globfree(&found);
+static void search_run_user(void *context, const char *directory) {
+        (void) other_logins_try(context, directory, "containers/auth.json");
+}
+
+static void search_run_containers(void *context, const char *directory) {
+        (void) other_logins_try(context, directory, "auth.json");
 }
 
 static void *search_own(void *context) {
@@ -333,11 +340,9 @@ static void *search_own(void *context) {
 }
 
 static void *search_homes(void *context) {
-        OtherLogins *l = context;
-
-        search_each(l, "/home/[!.]*", NULL);
-        search_each(l, "/run/user/[!.]*", "containers/auth.json");
-        search_each(l, "/run/containers/[!.]*", "auth.json");
+        for_each_in("/home", search_home, context);
+        for_each_in("/run/user", search_run_user, context);
+        for_each_in("/run/containers", search_run_containers, context);
         return NULL;
 }
 
