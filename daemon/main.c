@@ -189,34 +189,28 @@ static int failed(int r) {
 
 static int verb_manager(const Arguments *a, Settings **settings) {
         _cleanup_(manager_freep) Manager *m = NULL;
-        ManagerMode mode = MANAGER_RUN;
+        const ManagerMode mode = streq(a->verb, "run")  ? MANAGER_RUN
+                                 : a->flags[NO_RESTART] ? MANAGER_APPLY_WRITE
+                                                        : MANAGER_APPLY;
         int r;
 
-        if (streq(a->verb, "apply"))
-                mode = a->flags[NO_RESTART] ? MANAGER_APPLY_WRITE : MANAGER_APPLY;
-
         r = manager_new(&m, mode, settings, a->config_path, (char *const *) a->options);
-        if (r >= 0)
-                r = manager_loop(m);
-        return r;
+        return r < 0 ? r : manager_loop(m);
 }
 
-/* Where each entry comes from, and what was changed on the way; on stderr, so that stdout is what would be written. */
+/* Prints the source of each entry, and its changes; to stderr, because stdout is the lines that would be written. */
 static void print_sources(const Credentials *credentials) {
         for (size_t i = 0; i < credentials->n_items; i++) {
                 const Credential *c = credentials->items[i];
+                const bool is_respelled = c->source && !streq(c->key, c->registry);
 
                 if (!credential_is_usable(c))
                         continue;
-                (void) fprintf(stderr, "%s: from %s", c->registry,
-                               c->source ? c->source : "the lines that stand there now, kept");
-                if (c->helper)
-                        (void) fprintf(stderr, ", docker-credential-%s", c->helper);
-                if (c->source && !streq(c->key, c->registry))
-                        (void) fprintf(stderr, "; spelled there %s", c->key);
-                if (c->identity_token)
-                        (void) fprintf(stderr, "; an identity token");
-                (void) fprintf(stderr, "\n");
+                (void) fprintf(stderr, "%s: from %s%s%s%s%s%s\n", c->registry,
+                               c->source ? c->source : "the lines that stand there now, kept",
+                               c->helper ? ", docker-credential-" : "", c->helper ? c->helper : "",
+                               is_respelled ? "; spelled there " : "", is_respelled ? c->key : "",
+                               c->identity_token ? "; an identity token" : "");
         }
 }
 
@@ -245,11 +239,8 @@ static int verb_render(const Arguments *a, const Settings *settings) {
                 return EXIT_SUCCESS;
         }
 
-        if (!a->flags[REVEAL]) {
-                r = authdata_mask(data, &masked);
-                if (r < 0)
-                        return r;
-        }
+        if (!a->flags[REVEAL] && (r = authdata_mask(data, &masked)) < 0)
+                return r;
         (void) printf(AUTHDATA_TYPE_KEY "=%s\n" AUTHDATA_DATA_KEY "=%s\n", type, masked ? masked : data);
         return fflush(stdout) == 0 ? EXIT_SUCCESS : negative_errno();
 }

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <linux/capability.h>
+#include <sys/stat.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-daemon.h>
+
 #include "base/secret.h"
 #include "check/check-parts.h"
 #include "ecsconfig/environment-file.h"
@@ -20,102 +25,82 @@ static const char *consequence_of_no_state(const Check *c) {
 }
 
 static void check_state(Check *c, const ObserveReport *r) {
-        static const struct {
-                StateKept kept;
-                const char *text, *cure;
-        } misses[] = {
-                {STATE_NO_DATADIR, "the agent does not keep its state: ECS_DATADIR is not set",
-                 "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data, and recreate its container"},
-                {STATE_NO_CHECKPOINT, "the agent does not keep its state: ECS_CHECKPOINT=false",
-                 "remove ECS_CHECKPOINT=false, and restart the agent"},
-                {STATE_NO_MOUNT, "the agent does not keep its state: ECS_DATADIR is not on a mount of its container",
-                 "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data, and recreate its container"},
+        static const char *const misses[] = {
+                [STATE_NO_DATADIR] = "ECS_DATADIR is not set",
+                [STATE_NO_CHECKPOINT] = "ECS_CHECKPOINT=false",
+                [STATE_NO_MOUNT] = "ECS_DATADIR is not on a mount of its container",
         };
+        const char *name = c->settings->agent.container;
 
-        for (size_t i = 0; i < ELEMENTSOF(misses); i++)
-                if (misses[i].kept == r->state_kept)
-                        say(c, "agent-keeps-state", c->settings->agent.container, WARNING,
-                            text("%s; %s", misses[i].text, consequence_of_no_state(c)), misses[i].cure);
         if (r->state_kept == STATE_KEPT)
-                say(c, "agent-keeps-state", c->settings->agent.container, OK,
-                    "the agent keeps its state over a restart", NULL);
+                say(c, "agent-keeps-state", name, OK, "the agent keeps its state over a restart", NULL);
+        else
+                say(c, "agent-keeps-state", name, WARNING,
+                    text("the agent does not keep its state: %s; %s", misses[r->state_kept],
+                         consequence_of_no_state(c)),
+                    r->state_kept == STATE_NO_CHECKPOINT
+                            ? "remove ECS_CHECKPOINT=false, and restart the agent"
+                            : "set ECS_DATADIR=/data in its environment, with --volume /var/lib/ecs/data:/data, and "
+                              "recreate its container");
 }
 
-/* The last assignment counts, and the later file (consumers of ecs.config: ecs-init). */
-static void get_cluster(const Check *c, char **ret) {
-        const char *const files[] = {"/var/lib/ecs/ecs.config", c->settings->ecsconfig.environment_file};
+/* Returns the value of ECS_CLUSTER in a file; NULL: unset, or the file cannot be read. */
+static char *read_cluster(const char *path) {
+        _cleanup_(envfile_freep) EnvFile *f = NULL;
+        Problems ignored = {0};
+        char *value = NULL;
 
-        *ret = NULL;
-        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
-                _cleanup_(envfile_freep) EnvFile *f = NULL;
-                Problems ignored = {0};
-                char *value = NULL;
-
-                if (access(files[i], R_OK) < 0 || envfile_open(files[i], &f, &ignored) < 0 ||
-                    envfile_get(f, "ECS_CLUSTER", &value) < 0 || !value)
-                        continue;
-                free(*ret);
-                *ret = value;
-        }
+        if (access(path, R_OK) >= 0 && envfile_open(path, &f, &ignored) >= 0)
+                (void) envfile_get(f, "ECS_CLUSTER", &value);
+        return value;
 }
 
-/* A name, or the end of an ARN. */
+/* Returns the end of an ARN; or the name, if it is none. */
 static const char *name_of_cluster(const char *s) {
         const char *slash = strrchr(s, '/');
 
         return slash ? slash + 1 : s;
 }
 
-/* Before a restart would find out. */
+/* Reports an ECS_CLUSTER with which the agent would refuse its next start. ecs-init gives it the two files; the later
+ * one takes precedence. */
 static void check_cluster(Check *c, const ObserveReport *r) {
-        _cleanup_free_ char *cluster = NULL;
-        const char *name;
+        const char *file = c->settings->ecsconfig.environment_file, *registered = name_of_cluster(r->cluster), *name;
+        _cleanup_free_ char *first = read_cluster("/var/lib/ecs/ecs.config"), *last = read_cluster(file);
 
-        get_cluster(c, &cluster);
-        name = str_empty(cluster) ? "default" : name_of_cluster(cluster);
-        if (!str_empty(r->cluster) && !streq(name, name_of_cluster(r->cluster)))
-                say(c, "agent-cluster", c->settings->ecsconfig.environment_file, PROBLEM,
+        name = last ? last : first;
+        name = str_empty(name) ? "default" : name_of_cluster(name);
+        if (!str_empty(r->cluster) && !streq(name, registered))
+                say(c, "agent-cluster", file, PROBLEM,
                     text("%s says ECS_CLUSTER=%s, and the agent is registered in %s: its next start ends with status 5",
-                         c->settings->ecsconfig.environment_file, name, r->cluster),
-                    text("set ECS_CLUSTER=%s there", name_of_cluster(r->cluster)));
+                         file, name, r->cluster),
+                    text("set ECS_CLUSTER=%s there", registered));
 }
 
 static void say_decision(Check *c, const Judgement *j) {
+        const char *name = c->settings->agent.container, *file = c->settings->ecsconfig.environment_file;
         const Decision *d = &j->decision;
         char sentence[SENTENCE_MAX];
 
         if (d->reason == REASON_IMPOSTOR)
                 return; /* a finding of its own */
-        switch (d->action) {
-        case ACTION_DONE:
-                say(c, "agent-credentials", c->settings->agent.container, OK,
-                    text("container %s runs with what %s has", c->settings->agent.container,
-                         c->settings->ecsconfig.environment_file),
-                    NULL);
-                return;
-        case ACTION_RESTART:
-        case ACTION_START:
-                if (c->settings->restart.method == RESTART_METHOD_NONE)
-                        say(c, "agent-credentials", c->settings->agent.container, WARNING,
-                            text("container %s runs with other credentials than %s, and Method=none restarts nothing",
-                                 c->settings->agent.container, c->settings->ecsconfig.environment_file),
-                            "restart the agent");
-                else if (c->service_runs)
-                        say(c, "agent-credentials", c->settings->agent.container, OK,
-                            text("container %s has to be restarted: the service is about to",
-                                 c->settings->agent.container),
-                            NULL);
-                else
-                        say(c, "agent-credentials", c->settings->agent.container, PROBLEM,
-                            text("container %s runs with other credentials than %s", c->settings->agent.container,
-                                 c->settings->ecsconfig.environment_file),
-                            "systemctl start ecs-authd, or: ecs-authd apply");
-                return;
-        default:
+        if (d->action == ACTION_DONE) {
+                say(c, "agent-credentials", name, OK, text("container %s runs with what %s has", name, file), NULL);
+        } else if (d->action != ACTION_RESTART && d->action != ACTION_START) {
                 sentence_describe(c->settings, &j->facts, d, j->now, sentence, sizeof(sentence));
-                say(c, "agent-restart", c->settings->agent.container,
-                    verdict_of_level(reason_text(&j->facts, d)->level), sentence, NULL);
-        }
+                say(c, "agent-restart", name, verdict_of_level(reason_text(&j->facts, d)->level), sentence, NULL);
+        } else if (c->settings->restart.method == RESTART_METHOD_NONE)
+                say(c, "agent-credentials", name, WARNING,
+                    text("container %s runs with other credentials than %s, and Method=none restarts nothing", name,
+                         file),
+                    "restart the agent");
+        else if (c->service_runs)
+                say(c, "agent-credentials", name, OK,
+                    text("container %s has to be restarted: the service is about to", name), NULL);
+        else
+                say(c, "agent-credentials", name, PROBLEM,
+                    text("container %s runs with other credentials than %s", name, file),
+                    "systemctl start ecs-authd, or: ecs-authd apply");
 }
 
 static const char *cure_of_engine(int error) {
@@ -133,24 +118,18 @@ static const char *cure_of_engine(int error) {
 }
 
 /* Returns the fix for an agent that is not running: how to start it with this Method=. */
-static Text cure_of_container(const Check *c, const ObserveReport *r, const UnitReport *unit) {
-        const Settings *s = c->settings;
-
+static Text cure_of_container(const Settings *s, const ObserveReport *r, const UnitReport *unit) {
         switch (s->restart.method) {
         case RESTART_METHOD_SYSTEMD:
                 return make_text("systemctl %s %s", unit->state == UNIT_ACTIVE ? "restart" : "start", s->unit);
         case RESTART_METHOD_UPSTART:
                 return make_text("start %.*s", (int) strcspn(s->unit, "."), s->unit);
-        case RESTART_METHOD_DOCKER:
-                if (r->agent != AGENT_ABSENT)
-                        return make_text("docker start %s", s->agent.container);
-                break;
-        case RESTART_METHOD_NONE:
-                if (r->agent != AGENT_ABSENT)
-                        return make_text("start the agent");
-                break;
+        default:
+                if (r->agent == AGENT_ABSENT)
+                        return make_text("start the agent, or set [Agent] Container= to the name of its container");
+                return s->restart.method == RESTART_METHOD_DOCKER ? make_text("docker start %s", s->agent.container)
+                                                                  : make_text("start the agent");
         }
-        return make_text("start the agent, or set [Agent] Container= to the name of its container");
 }
 
 void check_agent(Check *c, const Judgement *j) {
@@ -169,7 +148,7 @@ void check_agent(Check *c, const Judgement *j) {
                 say(c, "agent-container", s->agent.container, WARNING,
                     text("container %s %s", s->agent.container,
                          r->agent == AGENT_ABSENT ? "does not exist" : "does not run"),
-                    cure_of_container(c, r, &j->facts.unit).s);
+                    cure_of_container(s, r, &j->facts.unit).s);
                 return;
         }
 
@@ -192,4 +171,236 @@ void check_agent(Check *c, const Judgement *j) {
                     text("docker logs %s", s->agent.container));
         check_cluster(c, r);
         check_state(c, r);
+}
+
+/* --- units --- */
+
+#define SYSTEMD "org.freedesktop.systemd1"
+#define UNIT_INTERFACE SYSTEMD ".Unit"
+#define SERVICE_INTERFACE SYSTEMD ".Service"
+
+#define OWN_UNIT "ecs-authd.service"
+
+typedef struct Unit {
+        sd_bus *bus;
+        char path[512];
+} Unit;
+
+static int load_unit(sd_bus *bus, const char *name, Unit *ret) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
+        const char *path;
+        int r;
+
+        r = sd_bus_call_method(bus, SYSTEMD, "/org/freedesktop/systemd1", SYSTEMD ".Manager", "LoadUnit", NULL, &m, "s",
+                               name);
+        if (r >= 0)
+                r = sd_bus_message_read(m, "o", &path);
+        if (r < 0)
+                return r;
+        ret->bus = bus;
+        (void) snprintf(ret->path, sizeof(ret->path), "%s", path);
+        return 0;
+}
+
+static bool has_string(const Unit *u, const char *name, const char *value) {
+        _cleanup_free_ char *found = NULL;
+
+        return sd_bus_get_property_string(u->bus, SYSTEMD, u->path, UNIT_INTERFACE, name, NULL, &found) >= 0 &&
+               streq(found, value);
+}
+
+static int get(const Unit *u, const char *interface, const char *name, char type, void *ret) {
+        return sd_bus_get_property_trivial(u->bus, SYSTEMD, u->path, interface, name, NULL, type, ret);
+}
+
+/* Returns true if systemd has not read a changed unit file or a new drop-in. */
+static bool needs_reload(const Unit *u) {
+        int value = 0;
+
+        return get(u, UNIT_INTERFACE, "NeedDaemonReload", 'b', &value) >= 0 && value != 0;
+}
+
+/* Returns true if the unit reads environment files, but not this one. */
+static bool reads_other_files(const Unit *u, const char *file) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
+        bool reads_this = false, reads_any = false;
+        const char *name;
+        int r, ignored;
+
+        r = sd_bus_get_property(u->bus, SYSTEMD, u->path, SERVICE_INTERFACE, "EnvironmentFiles", NULL, &m, "a(sb)");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "(sb)");
+        while (r >= 0 && (r = sd_bus_message_read(m, "(sb)", &name, &ignored)) > 0) {
+                reads_any = true;
+                reads_this = reads_this || streq(name, file);
+        }
+        return reads_any && !reads_this;
+}
+
+/* Reports the state of the unit as the service judges it. */
+static void check_unit_state(Check *c, const UnitReport *unit) {
+        const char *name = c->settings->unit;
+        char end[256];
+
+        switch (unit->state) {
+        case UNIT_NOT_FOUND:
+                say(c, "agent-unit", name, PROBLEM, text("there is no unit %s", name),
+                    "install the ECS agent, or set [Restart] Unit= (SUSE: amazon-ecs.service), or Method=docker");
+                break;
+        case UNIT_MASKED:
+                say(c, "agent-unit", name, PROBLEM, text("%s is masked", name), text("systemctl unmask %s", name));
+                break;
+        case UNIT_BAD_SETTING:
+                say(c, "agent-unit", name, PROBLEM, text("%s has a mistake in its unit file", name),
+                    text("systemctl status %s", name));
+                break;
+        case UNIT_FAILED:
+        case UNIT_REFUSED:
+        case UNIT_START_LIMIT:
+                say(c, "agent-unit", name, PROBLEM,
+                    text("%s %s", name,
+                         unit->state == UNIT_START_LIMIT ? "was started too often in a short time (its start limit)"
+                                                         : "has failed"),
+                    text("journalctl -u %s; then: systemctl reset-failed %s && systemctl start %s", name, name, name));
+                break;
+        case UNIT_INACTIVE:
+                sentence_describe_end(unit, end, sizeof(end));
+                say(c, "agent-unit", name, WARNING, text("%s is not running: %s", name, end),
+                    text("systemctl start %s", name));
+                break;
+        case UNIT_CHANGING:
+                say(c, "agent-unit", name, WARNING, text("%s is starting or stopping, or has a job queued", name),
+                    text("systemctl status %s", name));
+                break;
+        default:
+                say(c, "agent-unit", name, OK, text("%s is running", name), NULL);
+                break;
+        }
+}
+
+static void check_unit(Check *c, sd_bus *bus, const UnitReport *unit) {
+        const char *name = c->settings->unit, *file = c->settings->ecsconfig.environment_file;
+        Unit u;
+
+        check_unit_state(c, unit);
+        if (unit->state == UNIT_NOT_FOUND || unit->state == UNIT_MASKED || unit->state == UNIT_BAD_SETTING ||
+            load_unit(bus, name, &u) < 0)
+                return;
+        if (has_string(&u, "UnitFileState", "disabled"))
+                say(c, "agent-unit-enabled", name, WARNING, text("%s is not started at boot", name),
+                    text("systemctl enable %s", name));
+        if (needs_reload(&u))
+                say(c, "agent-unit-reload", name, WARNING,
+                    text("the unit file of %s has changed, and systemd has not read it", name),
+                    "systemctl daemon-reload");
+        if (reads_other_files(&u, file))
+                say(c, "agent-unit-files", name, WARNING, text("%s reads other environment files than %s", name, file),
+                    "set [Agent] EnvironmentFile= to the one that it reads");
+}
+
+/* Returns true if the unit is ordered before another one. */
+static bool comes_before(const Unit *u, const char *other) {
+        char **names = NULL;
+        bool found = false;
+
+        if (sd_bus_get_property_strv(u->bus, SYSTEMD, u->path, UNIT_INTERFACE, "Before", NULL, &names) < 0)
+                return false;
+        for (char **name = names; name && *name; free(*name++))
+                found = found || streq(*name, other);
+        free(names);
+        return found;
+}
+
+/* Reports files that the service cannot use although the user of check can. */
+static void check_own_rights(Check *c, const Unit *u) {
+        const uint64_t to_give = UINT64_C(1) << CAP_CHOWN,
+                       to_read = UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_DAC_READ_SEARCH;
+        const char *environment_file = c->settings->ecsconfig.environment_file;
+        uint64_t rights;
+        struct stat st;
+
+        if (get(u, SERVICE_INTERFACE, "CapabilityBoundingSet", 't', &rights) < 0)
+                return;
+        if (!(rights & to_give) && stat(environment_file, &st) >= 0 && (st.st_uid != 0 || st.st_gid != 0))
+                say(c, "service-rights", environment_file, PROBLEM,
+                    text("%s belongs to %u:%u, and ecs-authd.service may not write it for them", environment_file,
+                         st.st_uid, st.st_gid),
+                    text("chown root:root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", environment_file));
+        for (char **file = c->settings->credentials.files; *file; file++)
+                if (!(rights & to_read) && stat(*file, &st) >= 0 && st.st_uid != 0 && !(st.st_mode & S_IROTH))
+                        say(c, "service-rights", *file, PROBLEM,
+                            text("%s belongs to user %u, and ecs-authd.service may not read it", *file, st.st_uid),
+                            text("chown root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", *file));
+}
+
+/* Reports that an upgrade has replaced the file of ExecStart=, but the service still runs the old one. */
+static void check_own_program(Check *c, const Unit *u) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
+        struct stat running, installed;
+        const char *program;
+        uint32_t pid = 0;
+
+        if (sd_bus_get_property(u->bus, SYSTEMD, u->path, SERVICE_INTERFACE, "ExecStart", NULL, &m, "a(sasbttttuii)") <
+                    0 ||
+            sd_bus_message_enter_container(m, 'a', "(sasbttttuii)") <= 0 ||
+            sd_bus_message_enter_container(m, 'r', "sasbttttuii") <= 0 || sd_bus_message_read(m, "s", &program) <= 0)
+                return;
+        if (get(u, SERVICE_INTERFACE, "MainPID", 'u', &pid) < 0 || pid == 0 ||
+            stat(text("/proc/%u/exe", pid), &running) < 0 || stat(program, &installed) < 0)
+                return;
+        if (running.st_dev != installed.st_dev || running.st_ino != installed.st_ino)
+                say(c, "service-program", OWN_UNIT, WARNING,
+                    text("%s has been replaced, and ecs-authd.service still runs the old one", program),
+                    "systemctl restart ecs-authd");
+}
+
+static void check_own_unit(Check *c, sd_bus *bus) {
+        bool enabled;
+        Unit u;
+
+        if (load_unit(bus, OWN_UNIT, &u) < 0)
+                return;
+        if (!has_string(&u, "LoadState", "loaded")) {
+                say(c, "service", OWN_UNIT, PROBLEM, "ecs-authd.service is not installed",
+                    "make install && systemctl daemon-reload");
+                return;
+        }
+        c->service_runs = has_string(&u, "ActiveState", "active");
+        enabled = has_string(&u, "UnitFileState", "enabled");
+        if (!c->service_runs)
+                say(c, "service", OWN_UNIT, WARNING, "ecs-authd.service is not running", "systemctl start ecs-authd");
+        if (!enabled)
+                say(c, "service-enabled", OWN_UNIT, WARNING, "ecs-authd.service is not started at boot",
+                    "systemctl enable ecs-authd");
+        if (!comes_before(&u, c->settings->unit))
+                say(c, "service-order", OWN_UNIT, WARNING,
+                    text("at boot, ecs-authd.service is not ordered before %s", c->settings->unit),
+                    text("systemctl edit ecs-authd, and add two lines: '[Unit]', and 'Before=%s'", c->settings->unit));
+        else if (c->service_runs && enabled)
+                say(c, "service", OWN_UNIT, OK,
+                    text("ecs-authd.service is running, and comes before %s at boot", c->settings->unit), NULL);
+        if (needs_reload(&u))
+                say(c, "service-reload", OWN_UNIT, WARNING,
+                    "the unit file of ecs-authd.service has changed, and systemd has not read it",
+                    "systemctl daemon-reload && systemctl restart ecs-authd");
+        check_own_program(c, &u);
+        check_own_rights(c, &u);
+}
+
+void check_units(Check *c, const UnitReport *unit) {
+        __attribute__((cleanup(sd_bus_flush_close_unrefp))) sd_bus *bus = NULL;
+
+        if (c->settings->restart.method != RESTART_METHOD_SYSTEMD)
+                return;
+        if (unit->state == UNIT_UNKNOWN || sd_bus_open_system(&bus) < 0) {
+                if (sd_booted() > 0)
+                        say(c, "systemd", NULL, PROBLEM, "systemd cannot be reached over D-Bus",
+                            "systemctl start dbus");
+                else
+                        say(c, "systemd", NULL, PROBLEM, "systemd does not run here, and so restarts no agent",
+                            "set [Restart] Method= to upstart, docker or none (ecs-authd.conf(5))");
+                return;
+        }
+        check_unit(c, bus, unit);
+        check_own_unit(c, bus);
 }

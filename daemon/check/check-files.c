@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <libgen.h>
+#include <pwd.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -7,6 +9,8 @@
 #include "base/json.h"
 #include "base/secret.h"
 #include "check/check-parts.h"
+#include "credentials/credential-file.h"
+#include "credentials/other-logins.h"
 #include "credentials/registry-login.h"
 #include "credentials/registry-name.h"
 #include "ecsconfig/environment-file.h"
@@ -116,13 +120,9 @@ void check_registries(Check *c, const Credentials *credentials, bool login) {
 /* --- the environment file --- */
 
 static void check_directory(Check *c) {
-        _cleanup_free_ char *directory = strdup(c->settings->ecsconfig.environment_file);
+        _cleanup_free_ char *path = xstrdup(c->settings->ecsconfig.environment_file);
+        const char *directory = dirname(path);
         struct statvfs fs;
-        char *slash = directory ? strrchr(directory, '/') : NULL;
-
-        if (!slash)
-                return;
-        slash[slash == directory ? 1 : 0] = 0;
 
         if (access(directory, F_OK) < 0)
                 say(c, "environment-directory", directory, PROBLEM, text("%s does not exist", directory),
@@ -209,28 +209,41 @@ static void check_agent_json(Check *c) {
                     "take EngineAuthType and EngineAuthData out of /etc/ecs/ecs.config.json");
 }
 
-static void check_cron_file(Check *c, const char *path) {
-        if (mentions(path, c->settings->ecsconfig.environment_file))
+static int is_no_dot(const struct dirent *entry) {
+        return entry->d_name[0] != '.';
+}
+
+/* Calls the function with each path in a directory. Not with glob(): if no memory is left, that of glibc 2.36 frees
+ * memory twice. */
+static void for_each_in(const char *directory, void (*function)(void *context, const char *path), void *context) {
+        struct dirent **entries = NULL;
+        int n = scandir(directory, &entries, is_no_dot, alphasort);
+
+        for (int i = 0; i < n; i++) {
+                function(context, text("%s/%s", directory, entries[i]->d_name));
+                free(entries[i]);
+        }
+        free(entries);
+}
+
+/* Reports a cron job that may write the environment file, too. */
+static void check_cron_file(void *context, const char *path) {
+        Check *c = context;
+        const char *file = c->settings->ecsconfig.environment_file;
+
+        if (mentions(path, file))
                 say(c, "cron", path, WARNING,
-                    text("%s names %s: what it writes there stays, and our two lines come back after it", path,
-                         c->settings->ecsconfig.environment_file),
+                    text("%s names %s: what it writes there stays, and our two lines come back after it", path, file),
                     text("if it writes credentials, take that out of %s", path));
 }
 
-/* What runs now and then, and may write the file as well. */
 static void check_cron(Check *c) {
         static const char *const directories[] = {"/etc/cron.d",      "/etc/cron.hourly", "/etc/cron.daily",
                                                   "/etc/cron.weekly", "/var/spool/cron",  "/var/spool/cron/crontabs"};
 
         check_cron_file(c, "/etc/crontab");
-        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
-                _cleanup_closedir_ DIR *dir = opendir(directories[i]);
-                const struct dirent *entry;
-
-                while (dir && (entry = readdir(dir)))
-                        if (entry->d_name[0] != '.')
-                                check_cron_file(c, text("%s/%s", directories[i], entry->d_name));
-        }
+        for (size_t i = 0; i < ELEMENTSOF(directories); i++)
+                for_each_in(directories[i], check_cron_file, c);
 }
 
 /* The agent refuses to start where cloud-init has fallen back to it (agent/app/agent.go, since v1.105.0). */
@@ -271,4 +284,146 @@ void check_inotify(Check *c) {
                 say_unwatchable(c, errno, "max_user_instances");
         else if (inotify_add_watch(fd, "/", IN_ATTRIB) < 0)
                 say_unwatchable(c, errno, "max_user_watches");
+}
+
+/* --- logins of other users --- */
+
+#define ROOTS_HOME "/root"
+#define ROOTS_FILE ROOTS_HOME "/.docker/config.json"
+
+enum {
+        USERS_MAX = 256, /* limited, because reading a home may mount it */
+        SEARCH_SECONDS = 5,
+};
+
+/* Returns true if no watched file contains a login, as far as that can be known. */
+static bool nothing_is_watched(const Check *c, const Credentials *credentials) {
+        const CredentialSettings *s = &c->settings->credentials;
+
+        for (size_t i = 0; i < credentials->n_items; i++)
+                if (credentials->items[i]->source)
+                        return false;
+        for (char **file = s->files; *file; file++) {
+                _cleanup_(credentials_done) Credentials found = {0};
+                Problems ignored = {0};
+                int r = credfile_load(&found, *file, s->strict, NULL, NULL, NULL, &ignored);
+
+                if (found.n_items > 0 || (r < 0 && r != -ENOENT))
+                        return false;
+        }
+        return true;
+}
+
+static bool roots_file_is_watched(const Check *c) {
+        for (char **file = c->settings->credentials.files; *file; file++)
+                if (streq(*file, ROOTS_FILE))
+                        return true;
+        return false;
+}
+
+static void search_home(void *context, const char *home) {
+        other_logins_try_home(context, home);
+}
+
+static void search_run_user(void *context, const char *directory) {
+        (void) other_logins_try(context, directory, "containers/auth.json");
+}
+
+static void search_run_containers(void *context, const char *directory) {
+        (void) other_logins_try(context, directory, "auth.json");
+}
+
+static void *search_own(void *context) {
+        other_logins_try_home(context, ROOTS_HOME);
+        other_logins_try_own(context);
+        return NULL;
+}
+
+static void *search_homes(void *context) {
+        for_each_in("/home", search_home, context);
+        for_each_in("/run/user", search_run_user, context);
+        for_each_in("/run/containers", search_run_containers, context);
+        return NULL;
+}
+
+static void search_home_of(OtherLogins *l, const struct passwd *user) {
+        if (user && user->pw_dir && user->pw_dir[0] == '/')
+                other_logins_try_home(l, user->pw_dir);
+}
+
+/* Searches the home of SUDO_USER first, because some user databases (LDAP) find a user but list none. No other thread
+ * calls these functions. */
+static void *search_user_database(void *context) {
+        const char *sudo_user = getenv("SUDO_USER"); /* NOLINT(concurrency-mt-unsafe) */
+        const struct passwd *user;
+
+        if (!str_empty(sudo_user))
+                search_home_of(context, getpwnam(sudo_user)); /* NOLINT(concurrency-mt-unsafe) */
+        setpwent();                                           /* NOLINT(concurrency-mt-unsafe) */
+        for (unsigned i = 0; i < USERS_MAX; i++) {
+                user = getpwent(); /* NOLINT(concurrency-mt-unsafe) */
+                if (!user)
+                        break;
+                search_home_of(context, user);
+        }
+        endpwent(); /* NOLINT(concurrency-mt-unsafe) */
+        return NULL;
+}
+
+/* Returns true if ProtectHome=tmpfs in ecs-authd.service hides the path. */
+static bool is_hidden(const char *path) {
+        return startswith(path, "/home/") || startswith(path, "/run/user/");
+}
+
+/* Returns the advice to add a drop-in that lets the service read the file; "": none is needed. */
+static Text drop_in(const OtherLogin *l) {
+        char real[PATH_MAX];
+        struct stat st;
+        bool hidden = is_hidden(l->path) || (realpath(l->path, real) && is_hidden(real));
+        bool foreign = stat(l->path, &st) >= 0 && st.st_uid != 0;
+
+        if (!hidden && !foreign)
+                return make_text("%s", "");
+        return make_text("; run systemctl edit ecs-authd and add to [Service]: %s%s%s%.*s (ecs-authd(8), PRIVILEGES)",
+                         foreign ? "CapabilityBoundingSet=CAP_DAC_READ_SEARCH" : "", foreign && hidden ? " and " : "",
+                         hidden ? "BindReadOnlyPaths=-" : "", hidden ? (int) l->n_directory : 0, l->path);
+}
+
+static void say_found(Check *c, const OtherLogin *l) {
+        const Text lines = drop_in(l);
+        /* Docker as a snap writes another file. */
+        const bool login_helps = roots_file_is_watched(c) && !strstr(l->path, "/snap/docker/");
+
+        say(c, "other-login", l->path, WARNING,
+            text("%s has a login, but is not a file that ecs-authd watches", l->path),
+            text("%sadd the line File=%s to [Credentials] in /etc/ecs-authd.conf%s; then: systemctl %s ecs-authd",
+                 login_helps ? "sudo docker login REGISTRY; or: " : "", l->path, lines.s,
+                 str_empty(lines.s) ? "reload" : "restart"));
+}
+
+/* Runs one search in a thread. Takes ownership of `before`. Returns its logins and the new ones; or `before`, if the
+ * search times out because a file system or a user database hangs: the thread then keeps its copy. */
+static OtherLogins *search(OtherLogins *before, void *(*function)(void *) ) {
+        OtherLogins *l = xcalloc(1, sizeof(OtherLogins));
+
+        *l = *before;
+        if (run_in_time(function, l, SEARCH_SECONDS * USEC_PER_SEC) == -ETIMEDOUT)
+                return before;
+        free(before);
+        return l;
+}
+
+void check_other_logins(Check *c, const Credentials *credentials) {
+        OtherLogins *l;
+
+        if (!nothing_is_watched(c, credentials))
+                return;
+        l = xcalloc(1, sizeof(OtherLogins));
+        l->settings = &c->settings->credentials;
+        l = search(l, search_own);
+        l = search(l, search_homes);
+        l = search(l, search_user_database);
+        for (size_t i = 0; i < l->n_items; i++)
+                say_found(c, &l->items[i]);
+        free(l);
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/memory.h"
-#include "check/judge-agent.h"
+#include "check/check.h"
 #include "report/screen.h"
 
 /* The parts of ecs-authd check, and how they report. A verb: if no memory is left, it ends (base/memory.h). */

@@ -106,7 +106,7 @@ static void check_agent_and_units(Check *c, const DigestKey *key) {
         check_agent(c, &j);
 }
 
-static int look(Check *c, bool login) {
+static int run_checks(Check *c, bool login) {
         const Settings *s = c->settings;
         _cleanup_(plan_done) Plan plan = {0};
         Problems problems = {0};
@@ -170,7 +170,7 @@ int check_host(const Settings *settings, bool login, bool json) {
 
         if (!json)
                 screen_look(&c.screen);
-        r = look(&c, login);
+        r = run_checks(&c, login);
         if (r >= 0)
                 r = json ? print_json(&c) : print_counts(&c);
         if (r < 0)

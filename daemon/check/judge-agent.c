@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "check/judge-agent.h"
+#include "check/check.h"
 
 #include "base/clock.h"
 #include "service/restart-lock-and-record.h"

@@ -3,8 +3,9 @@
 
 #include <stdarg.h>
 
+#include "base/memory.h"
 #include "base/printable.h"
-#include "check/judge-agent.h"
+#include "check/check.h"
 #include "decision/apply-outcome.h"
 #include "ecsconfig/sync.h"
 #include "manager/manager.h"
@@ -38,16 +39,18 @@ static void say_written(const char *registry, const char *what, const Credential
                 say("%s: would be %s, from %s", registry, what, source->source);
 }
 
-static int is_same(const Credential *a, const Credential *b, const DigestKey *key, bool *ret) {
-        Digest one, other;
-        int r;
+static Digest digest_of(const Credential *c, const DigestKey *key) {
+        Digest digest;
 
-        r = credential_digest(a, key, &one);
-        if (r >= 0)
-                r = credential_digest(b, key, &other);
-        if (r >= 0)
-                *ret = digest_equal(&one, &other);
-        return r;
+        if (credential_digest(c, key, &digest) < 0)
+                memory_exhausted();
+        return digest;
+}
+
+static bool is_same(const Credential *a, const Credential *b, const DigestKey *key) {
+        const Digest one = digest_of(a, key), other = digest_of(b, key);
+
+        return digest_equal(&one, &other);
 }
 
 /* Prints which images the agent would use the entry for, unless it covers exactly the images of its host. */
@@ -61,17 +64,14 @@ static void say_coverage(const Credential *c, const Credentials *written) {
         say("%s: would be used for %s", sync_shown_name(c), images);
 }
 
-/* Returns how many would change. */
-static int say_registries(const SyncForecast *f, const DigestKey *key, const char *file) {
-        int n = 0;
+/* Returns the number of registries that would change. */
+static unsigned say_registries(const SyncForecast *f, const DigestKey *key, const char *file) {
+        unsigned n = 0;
 
         for (size_t i = 0; i < f->after.n_items; i++) {
                 const Credential *after = f->after.items[i], *before = credentials_find(&f->before, after->registry);
-                bool same = false;
-                int r = before ? is_same(before, after, key, &same) : 0;
+                const bool same = before && is_same(before, after, key);
 
-                if (r < 0)
-                        return r;
                 say_written(sync_shown_name(after),
                             same     ? "kept"
                             : before ? "changed"
@@ -80,33 +80,23 @@ static int say_registries(const SyncForecast *f, const DigestKey *key, const cha
                 say_coverage(after, &f->after);
                 n += !same;
         }
-        for (size_t i = 0; i < f->before.n_items; i++) {
-                if (credentials_find(&f->after, f->before.items[i]->registry))
-                        continue;
-                say("%s: would be removed", f->before.items[i]->registry);
-                n++;
-        }
+        for (size_t i = 0; i < f->before.n_items; i++)
+                if (!credentials_find(&f->after, f->before.items[i]->registry)) {
+                        say("%s: would be removed", f->before.items[i]->registry);
+                        n++;
+                }
         return n;
 }
 
-static int say_file(const SyncForecast *f, const DigestKey *key, const char *file) {
-        int n;
-
+static void say_file(const SyncForecast *f, const DigestKey *key, const char *file) {
         for (unsigned i = 0; i < f->report.problems.n_items; i++)
                 (void) fprintf(stderr, "%s\n", f->report.problems.items[i].text);
-        if (f->report.outcome == SYNC_FAILED) {
+        if (f->report.outcome == SYNC_FAILED)
                 say("%s: would stay as it is, for the reason named before", file);
-                return 0;
-        }
-
-        n = say_registries(f, key, file);
-        if (n < 0)
-                return n;
-        if (n == 0 && f->report.outcome == SYNC_WRITTEN)
+        else if (say_registries(f, key, file) == 0 && f->report.outcome == SYNC_WRITTEN)
                 say("%s: would be written anew; the credentials in it stay the same", file);
         else if (f->before.n_items == 0 && f->after.n_items == 0)
                 say("%s: there are no registry credentials in it, and there would be none", file);
-        return 0;
 }
 
 /* --- the agent --- */
@@ -182,8 +172,8 @@ int apply_dry_run(const Settings *settings, bool no_restart) {
         if (r < 0)
                 return r;
         sync_forecast(&settings->credentials, &settings->ecsconfig, &key, &f);
-        r = say_file(&f, &key, settings->ecsconfig.environment_file);
-        if (r >= 0 && !no_restart)
+        say_file(&f, &key, settings->ecsconfig.environment_file);
+        if (!no_restart)
                 r = agent = say_agent(settings, &key, &f.report);
         if (r < 0)
                 return r;
