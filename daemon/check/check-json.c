@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "check/check-json.h"
 
-#include "base/printable.h"
-
 static const char *const verdicts[] = {"ok", "warning", "problem"};
 
 CheckJson check_json_new(void) {

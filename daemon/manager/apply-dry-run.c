@@ -5,7 +5,7 @@
 #include <stdarg.h>
 
 #include "base/clock.h"
-#include "base/printable.h"
+#include "base/json.h"
 #include "decision/apply-outcome.h"
 #include "manager/manager.h"
 #include "manager/observe-job.h"
