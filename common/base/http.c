@@ -17,32 +17,12 @@ void http_response_done(HttpResponse *r) {
         r->size = r->room = 0;
 }
 
-/* realloc(3) would leave a copy of the old body behind. */
-static int make_room(HttpResponse *r, size_t size) {
-        size_t room = r->room > 0 ? r->room : 16 * 1024;
-        char *body;
-
-        if (size <= r->room)
-                return 0;
-        while (room < size)
-                room *= 2;
-        body = malloc(room + 1);
-        if (!body)
-                return -ENOMEM;
-        if (r->size > 0)
-                memcpy(body, r->body, r->size);
-        secret_free_sized(r->body, r->size);
-        r->body = body;
-        r->room = room;
-        return 0;
-}
-
 static size_t receive_body(char *data, size_t size, size_t n, void *userdata) {
         HttpResponse *r = userdata;
         size_t length = size * n;
 
         /* 0 ends the transfer with CURLE_WRITE_ERROR. */
-        if (length > BODY_MAX - r->size || make_room(r, r->size + length) < 0)
+        if (length > BODY_MAX - r->size || secret_make_room(&r->body, r->size, r->size + length + 1, &r->room) < 0)
                 return 0;
         memcpy(r->body + r->size, data, length);
         r->size += length;
@@ -50,28 +30,26 @@ static size_t receive_body(char *data, size_t size, size_t n, void *userdata) {
         return length;
 }
 
-static bool is_header(const char *data, size_t length, const char *name) {
-        return length > strlen(name) && strncasecmp(data, name, strlen(name)) == 0;
+/* Copies the value of a header of this name, without control characters; accepted: its other characters (NULL: any). */
+static void take_header(const char *line, size_t length, const char *name, const char *accepted, char *ret,
+                        size_t size) {
+        size_t used = 0;
+
+        if (length <= strlen(name) || strncasecmp(line, name, strlen(name)) != 0)
+                return;
+        for (size_t i = strlen(name); i < length && used + 1 < size; i++)
+                if ((unsigned char) line[i] >= ' ' && (!accepted || strchr(accepted, line[i])))
+                        ret[used++] = line[i];
+        ret[used] = 0;
 }
 
 static size_t receive_header(char *data, size_t size, size_t n, void *userdata) {
-        static const char version[] = "Api-Version:", challenge[] = "WWW-Authenticate: ";
         HttpResponse *r = userdata;
-        size_t length = size * n, used = 0;
 
-        if (is_header(data, length, version)) {
-                /* It becomes part of a path: digits and dots, and nothing else. */
-                for (size_t i = sizeof(version) - 1; i < length && used + 1 < sizeof(r->api_version); i++)
-                        if (strchr("0123456789.", data[i]) && data[i])
-                                r->api_version[used++] = data[i];
-                r->api_version[used] = 0;
-        } else if (is_header(data, length, challenge)) {
-                for (size_t i = sizeof(challenge) - 1; i < length && used + 1 < sizeof(r->challenge); i++)
-                        if ((unsigned char) data[i] >= ' ')
-                                r->challenge[used++] = data[i];
-                r->challenge[used] = 0;
-        }
-        return length;
+        /* The version becomes part of a path. */
+        take_header(data, size * n, "Api-Version:", "0123456789.", r->api_version, sizeof(r->api_version));
+        take_header(data, size * n, "WWW-Authenticate: ", NULL, r->challenge, sizeof(r->challenge));
+        return size * n;
 }
 
 static int curl_to_errno(CURL *curl, CURLcode code, const HttpResponse *r) {

@@ -16,7 +16,7 @@ typedef struct HttpResponse {
         unsigned port; /* of the peer */
         char *body;    /* NUL-terminated; may hold secrets (the environment of a container) */
         size_t size;
-        size_t room; /* of body, beside its NUL */
+        size_t room; /* of body */
 } HttpResponse;
 
 void http_response_done(HttpResponse *r);

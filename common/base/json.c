@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
 
-#include "base/printable.h"
-
 #include <ctype.h>
 #include <limits.h>
 #include <strings.h>
@@ -41,10 +39,10 @@ typedef struct Scan {
         unsigned n_wanted;  /* members of that name left to find */
         size_t found;       /* offset of the member */
 
-        json_tokener *tokener; /* NULL: it is only looked at */
-        json_object *top;      /* what json-c has made of it */
-        size_t given;          /* up to here it has it */
-        int error;             /* of that */
+        json_tokener *tokener; /* NULL: the text is only scanned */
+        json_object *top;      /* result of json-c */
+        size_t given;          /* json-c has the text up to this offset */
+        int error;             /* of json-c */
 } Scan;
 
 static bool refuse(Scan *s, const char *why) {
@@ -179,9 +177,9 @@ static bool hand_on(Scan *s, const char *text, size_t size) {
         return false;
 }
 
-/* json-c gets what was looked through. Before 0.17 it does not say that it had no memory, and cuts off or leaves out
- * what there was none for. malloc(3) says so in errno, which json-c clears at the end of a number: so it gets a piece
- * up to each number, and the next one begins with that end. */
+/* Gives json-c the text that has been scanned. Before 0.17, json-c does not report that it ran out of memory, and cuts
+ * off or leaves out values. malloc(3) sets errno then, which json-c clears at the end of a number: therefore each piece
+ * of text ends with a number. */
 static bool give(Scan *s) {
         const size_t from = s->given;
 
@@ -327,25 +325,35 @@ bool json_is_utf8(const char *s) {
         return true;
 }
 
-/* The value that was scanned, up to its end. */
-static int build(const Scan *scanned, int flags, Scan *ret) {
-        _cleanup_(json_tokener_freep) json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX + 1);
-        Scan s = {.text = scanned->text, .size = scanned->at, .memory_max = scanned->memory_max, .tokener = tokener};
-        bool good;
+/* p is UTF-8 of n bytes. */
+static bool is_text(const unsigned char *p, size_t n) {
+        if (n == 1)
+                return *p >= ' ' && *p != 0x7f;
+        if (n == 2)
+                return p[0] != 0xc2 || p[1] >= 0xa0; /* from U+0080 to U+009F */
+        if (n != 3 || p[0] != 0xe2)
+                return true;
+        if (p[1] == 0x80) /* U+200E, U+200F, and from U+202A to U+202E */
+                return p[2] != 0x8e && p[2] != 0x8f && (p[2] < 0xaa || p[2] > 0xae);
+        return p[1] != 0x81 || p[2] < 0xa6 || p[2] > 0xa9; /* from U+2066 to U+2069 */
+}
 
-        if (!tokener)
-                return -ENOMEM;
-        json_tokener_set_flags(tokener, flags);
-        good = scan(&s) && give(&s);
-        /* A number or a word that is all there is may go on, to json-c. */
-        if (good && json_tokener_get_error(tokener) == json_tokener_continue)
-                good = hand_on(&s, "\n", 1);
-        if (!good) {
-                json_object_put(s.top);
-                s.top = NULL;
+void make_printable(char *s) {
+        unsigned char *from = (unsigned char *) s, *to = from;
+
+        while (*from) {
+                size_t n = json_utf8_length(from);
+
+                if (n == 0 || !is_text(from, n)) {
+                        *to++ = '?';
+                        from += n > 0 ? n : 1;
+                        continue;
+                }
+                memmove(to, from, n);
+                to += n;
+                from += n;
         }
-        *ret = s;
-        return good ? 0 : s.error;
+        *to = 0;
 }
 
 const char *json_to_text(json_object *o, int flags) {
@@ -356,28 +364,36 @@ const char *json_to_text(json_object *o, int flags) {
         return errno == ENOMEM ? NULL : text;
 }
 
+/* Scans the text twice: json-c gets no text that is refused at the end, so that such a text takes no memory. */
 static int parse(Scan *s, bool whole, int flags, json_object **ret) {
-        Scan built = {0};
-        int r;
+        _cleanup_(json_tokener_freep) json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX + 1);
+        bool good;
 
+        if (!tokener)
+                return -ENOMEM;
         if (s->size > INT_MAX) {
                 s->why = "it is too long";
                 return -EFBIG;
         }
-        if (!scan(s))
-                return s->memory > s->memory_max ? -EFBIG : -EBADMSG;
-        if (whole && s->at < s->size) {
-                s->why = "something follows its end";
-                return -EBADMSG;
+        json_tokener_set_flags(tokener, flags);
+        good = scan(s);
+        if (good && whole && s->at < s->size)
+                good = refuse(s, "something follows its end");
+        if (good) {
+                s->size = s->at;
+                s->at = s->memory = 0;
+                s->tokener = tokener;
+                good = scan(s) && give(s);
         }
-        r = build(s, flags, &built);
-        if (r == -EBADMSG) {
-                s->at = built.at;
-                s->why = built.why;
+        /* A number that is the whole text might continue, to json-c. */
+        if (good && json_tokener_get_error(tokener) == json_tokener_continue)
+                good = hand_on(s, "\n", 1);
+        if (good) {
+                *ret = s->top;
+                return 0;
         }
-        if (r >= 0)
-                *ret = built.top;
-        return r;
+        json_object_put(s->top);
+        return s->memory > s->memory_max ? -EFBIG : s->error < 0 ? s->error : -EBADMSG;
 }
 
 int json_parse_strict(const char *text, size_t size, int flags, json_object **ret, size_t *ret_offset,

@@ -23,7 +23,7 @@ enum {
  * nested no deeper than 32, and no name with a NUL. flags: of JSON_TOKENER_*; with JSON_TOKENER_VALIDATE_UTF8 a string
  * that is not UTF-8 is refused, where Go puts U+FFFD in its place; without it, it is given as it stands. -EBADMSG:
  * *ret_offset tells where in the text, *ret_why why; both may be NULL. -EFBIG: likewise, its values would take more
- * than JSON_MEMORY_MAX; -ENOMEM: there is not that much, which is found out before it is parsed. */
+ * than JSON_MEMORY_MAX. */
 int json_parse_strict(const char *text, size_t size, int flags, json_object **ret, size_t *ret_offset,
                       const char **ret_why);
 
@@ -72,6 +72,10 @@ const char *json_field_string(json_object *o, const char *name);
 /* Finds a member of the outermost object by name, ignoring case. nth: 1 is the first member of that name;
  * json-c itself keeps only the last. text: JSON that json_parse_strict() accepts. */
 bool json_find_member(const char *text, size_t size, const char *name, unsigned nth, size_t *ret_offset);
+
+/* Replaces by '?' each byte that a terminal or a log may take for more than text: control characters (C0, C1, DEL),
+ * those that turn the direction of writing, and bytes that are not UTF-8. */
+void make_printable(char *s);
 
 /* Copies what may be shown: a foreign string that goes into a log line or a STATUS=. NULL is empty. */
 void json_copy_printable(char *ret, size_t size, const char *s);

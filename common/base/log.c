@@ -31,32 +31,20 @@ static bool stderr_is_journal(void) {
 }
 
 static void log_to_journal(int level, const char *message_id, const LogField *fields, const char *text) {
-        char storage[FIELDS_MAX][FIELD_MAX];
-        char message[LINE_TEXT_MAX + sizeof("MESSAGE=")];
+        char storage[FIELDS_MAX][sizeof("MESSAGE=") + LINE_TEXT_MAX];
         struct iovec iov[FIELDS_MAX];
-        int n = 0, length;
+        int n = 0;
 
-        (void) snprintf(message, sizeof(message), "MESSAGE=%s", text);
-        iov[n++] = (struct iovec){message, strlen(message)};
+        (void) snprintf(storage[n++], sizeof(*storage), "MESSAGE=%s", text);
+        (void) snprintf(storage[n++], sizeof(*storage), "PRIORITY=%i", level);
+        if (message_id)
+                (void) snprintf(storage[n++], sizeof(*storage), "MESSAGE_ID=%s", message_id);
+        for (const LogField *f = fields; f && f->name && n < FIELDS_MAX; f++)
+                if (f->value)
+                        (void) snprintf(storage[n++], FIELD_MAX, "ECS_AUTHD_%s=%s", f->name, f->value);
 
-        length = snprintf(storage[n], FIELD_MAX, "PRIORITY=%i", level);
-        iov[n] = (struct iovec){storage[n], (size_t) length};
-        n++;
-
-        if (message_id) {
-                length = snprintf(storage[n], FIELD_MAX, "MESSAGE_ID=%s", message_id);
-                iov[n] = (struct iovec){storage[n], (size_t) length};
-                n++;
-        }
-
-        for (const LogField *f = fields; f && f->name && n < FIELDS_MAX; f++) {
-                if (!f->value)
-                        continue;
-                (void) snprintf(storage[n], FIELD_MAX, "ECS_AUTHD_%s=%s", f->name, f->value);
-                iov[n] = (struct iovec){storage[n], strlen(storage[n])};
-                n++;
-        }
-
+        for (int i = 0; i < n; i++)
+                iov[i] = (struct iovec){storage[i], strlen(storage[i])};
         (void) sd_journal_sendv(iov, n);
 }
 

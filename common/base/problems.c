@@ -3,7 +3,7 @@
 
 #include <stdarg.h>
 
-#include "base/printable.h"
+#include "base/json.h"
 
 /* Where one of this level goes; NULL: nowhere. In a full list it takes the place of a lesser one, so that no number of
  * notes hides a failure. */

@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 
 enum {
-        READ_SIZE_FIRST = 4096,
+        SIZE_FIRST = 4096,
 };
 
 char *secret_free(char *s) {
@@ -31,10 +31,15 @@ char *secret_dup(const char *s, size_t n) {
 }
 
 /* realloc(3) would leave the old bytes behind. */
-static int grow(char **buffer, size_t used, size_t *allocated) {
-        size_t size = *allocated > 0 ? *allocated * 2 : READ_SIZE_FIRST;
-        char *larger = malloc(size);
+int secret_make_room(char **buffer, size_t used, size_t needed, size_t *allocated) {
+        size_t size = *allocated > 0 ? *allocated : SIZE_FIRST;
+        char *larger;
 
+        if (needed <= *allocated)
+                return 0;
+        while (size < needed)
+                size *= 2;
+        larger = malloc(size);
         if (!larger)
                 return -ENOMEM;
         if (used > 0)
@@ -53,8 +58,7 @@ int secret_read_fd(int fd, size_t max, char **ret, size_t *ret_size) {
 
         while (n > 0) {
                 /* One byte is left for the NUL. */
-                if (used + 1 >= allocated)
-                        r = grow(&buffer, used, &allocated);
+                r = secret_make_room(&buffer, used, used + 2, &allocated);
                 if (r < 0)
                         break;
 

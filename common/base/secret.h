@@ -18,5 +18,9 @@ char *secret_dup(const char *s, size_t n);
 int secret_read_fd(int fd, size_t max, char **ret, size_t *ret_size);
 char *secret_free_sized(char *s, size_t size);
 
+/* Makes room for needed bytes in a buffer that has used bytes; at least doubles it if it has to grow. The old buffer is
+ * wiped. */
+int secret_make_room(char **buffer, size_t used, size_t needed, size_t *allocated);
+
 /* The process (and what it forks) leaves no core and cannot be read by a debugger of another user. */
 int secret_protect_process(void);

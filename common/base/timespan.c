@@ -10,43 +10,37 @@ enum {
         YEARS_MAX = 10,
 };
 
-#define USEC_PER_YEAR (365ULL * 24 * 3600 * USEC_PER_SEC)
+#define USEC_PER_MIN (60 * USEC_PER_SEC)
+#define USEC_PER_HOUR (60 * USEC_PER_MIN)
+#define USEC_PER_DAY (24 * USEC_PER_HOUR)
+#define USEC_PER_YEAR (365 * USEC_PER_DAY)
+
+enum {
+        UNITS_SHOWN = 6,
+        NAMES_MAX = 5,
+};
+
+/* Largest first; the first UNITS_SHOWN are shown, by their first name. */
+static const struct {
+        const char *names[NAMES_MAX];
+        uint64_t usec;
+} units[] = {
+        {{"d", "day", "days"}, USEC_PER_DAY},
+        {{"h", "hr", "hour", "hours"}, USEC_PER_HOUR},
+        {{"min", "m", "minute", "minutes"}, USEC_PER_MIN},
+        {{"s", "sec", "second", "seconds", ""}, USEC_PER_SEC},
+        {{"ms", "msec"}, USEC_PER_MSEC},
+        {{"us", "usec"}, 1},
+        {{"w", "week", "weeks"}, 7 * USEC_PER_DAY},
+};
 
 static int timespan_unit(const char *name, size_t length, uint64_t *ret_usec) {
-        static const struct {
-                const char *name;
-                uint64_t usec;
-        } units[] = {
-                {"us", 1},
-                {"usec", 1},
-                {"ms", USEC_PER_MSEC},
-                {"msec", USEC_PER_MSEC},
-                {"", USEC_PER_SEC},
-                {"s", USEC_PER_SEC},
-                {"sec", USEC_PER_SEC},
-                {"second", USEC_PER_SEC},
-                {"seconds", USEC_PER_SEC},
-                {"m", 60 * USEC_PER_SEC},
-                {"min", 60 * USEC_PER_SEC},
-                {"minute", 60 * USEC_PER_SEC},
-                {"minutes", 60 * USEC_PER_SEC},
-                {"h", 3600 * USEC_PER_SEC},
-                {"hr", 3600 * USEC_PER_SEC},
-                {"hour", 3600 * USEC_PER_SEC},
-                {"hours", 3600 * USEC_PER_SEC},
-                {"d", 24 * 3600 * USEC_PER_SEC},
-                {"day", 24 * 3600 * USEC_PER_SEC},
-                {"days", 24 * 3600 * USEC_PER_SEC},
-                {"w", 7 * 24 * 3600 * USEC_PER_SEC},
-                {"week", 7 * 24 * 3600 * USEC_PER_SEC},
-                {"weeks", 7 * 24 * 3600 * USEC_PER_SEC},
-        };
-
         for (size_t i = 0; i < ELEMENTSOF(units); i++)
-                if (strlen(units[i].name) == length && strncmp(units[i].name, name, length) == 0) {
-                        *ret_usec = units[i].usec;
-                        return 0;
-                }
+                for (size_t j = 0; j < NAMES_MAX && units[i].names[j]; j++)
+                        if (strlen(units[i].names[j]) == length && strncmp(units[i].names[j], name, length) == 0) {
+                                *ret_usec = units[i].usec;
+                                return 0;
+                        }
         return -EINVAL;
 }
 
@@ -88,21 +82,13 @@ int timespan_parse(const char *s, uint64_t *ret_usec) {
 }
 
 void timespan_format(char *ret, size_t size, uint64_t usec) {
-        static const struct {
-                const char *name;
-                uint64_t usec;
-        } units[] = {
-                {"d", 24 * 3600 * USEC_PER_SEC}, {"h", 3600 * USEC_PER_SEC},
-                {"min", 60 * USEC_PER_SEC},      {"s", USEC_PER_SEC},
-                {"ms", USEC_PER_MSEC},           {"us", 1},
-        };
         size_t used = 0;
 
         (void) snprintf(ret, size, "0");
-        for (size_t i = 0; i < ELEMENTSOF(units) && used < size; i++) {
+        for (size_t i = 0; i < UNITS_SHOWN && used < size; i++) {
                 if (usec >= units[i].usec)
                         used += (size_t) snprintf(ret + used, size - used, "%s%" PRIu64 "%s", used > 0 ? " " : "",
-                                                  usec / units[i].usec, units[i].name);
+                                                  usec / units[i].usec, units[i].names[0]);
                 usec %= units[i].usec;
         }
 }

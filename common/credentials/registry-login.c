@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #include "base/http.h"
-#include "base/printable.h"
+#include "base/json.h"
 #include "base/secret.h"
 #include "credentials/registry-name.h"
 

@@ -3,7 +3,7 @@
 
 #include <stdarg.h>
 
-#include "base/printable.h"
+#include "base/json.h"
 #include "base/secret.h"
 #include "check/check-parts.h"
 #include "ecsconfig/sync.h"

@@ -3,8 +3,8 @@
 
 #include <stdarg.h>
 
+#include "base/json.h"
 #include "base/memory.h"
-#include "base/printable.h"
 #include "check/check.h"
 #include "decision/apply-outcome.h"
 #include "ecsconfig/sync.h"

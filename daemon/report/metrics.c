@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/metrics.h"
 
+#include <fcntl.h>
+
 #include "base/clock.h"
-#include "report/public-file.h"
 #include "report/reason-texts.h"
 
 static void begin(FILE *f, const char *type, const char *name, const char *help) {
@@ -104,5 +105,5 @@ int metrics_write(const char *path, const Facts *facts, const char *state, uint6
         if (fclose(f) != 0 || !complete)
                 return -ENOMEM;
         /* The collector reads *.prom only. */
-        return public_file_replace(path, text, size, ret);
+        return file_replace(AT_FDCWD, path, text, 0644, false, ret);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "base/file-identity.h"
+#include "base/state-file.h"
 #include "decision/when-to-restart.h"
 
 /* A text file for the Prometheus node exporter (textfile collector), replaced as a whole: names and units by

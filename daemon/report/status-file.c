@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/status-file.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -263,7 +264,7 @@ int status_file_write(const StatusReport *report, FileIdentity *ret) {
         (void) mkdir(runtime_directory(), 0755);
         status_file_path(path, sizeof(path));
         if (!is_there(path, text))
-                return public_file_replace(path, text, strlen(text), ret);
+                return file_replace(AT_FDCWD, path, text, 0644, false, ret);
         *ret = file_identity_at(path);
         return 0;
 }
