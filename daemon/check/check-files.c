@@ -191,7 +191,7 @@ void check_environment_file(Check *c, const DigestKey *key, const Plan *plan) {
 
 /* Reports credentials in the agent's own settings. Ignores case, as Go does for names of members. */
 static void check_agent_json(Check *c) {
-        _cleanup_free_ char *settings = read_text("/etc/ecs/ecs.config.json");
+        _cleanup_secret_ char *settings = read_text("/etc/ecs/ecs.config.json");
 
         if (settings && strcasestr(settings, "\"EngineAuth"))
                 say(c, "agent-settings-file", "/etc/ecs/ecs.config.json", WARNING,
