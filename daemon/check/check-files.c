@@ -119,6 +119,32 @@ void check_registries(Check *c, const Credentials *credentials, bool login) {
 
 /* --- the environment file --- */
 
+/* Reads a file that another user may have made. Returns NULL if the file cannot be read or is not a small regular file.
+ */
+static char *read_text(const char *path) {
+        _cleanup_close_ int fd = -1;
+        char *text = NULL;
+        ForeignFile file;
+        size_t size;
+
+        if (foreign_file_open(path, &fd, &file, NULL) < 0 || secret_read_fd(fd, TEXT_MAX, &text, &size) < 0)
+                return NULL;
+        return text;
+}
+
+/* Returns true if a line that is not a comment contains the word. */
+static bool mentions(const char *path, const char *word) {
+        _cleanup_secret_ char *text = read_text(path);
+
+        for (const char *found = text; found && (found = strstr(found, word)); found++) {
+                const char *end = memrchr(text, '\n', (size_t) (found - text)), *line = end ? end + 1 : text;
+
+                if (line[strspn(line, " \t")] != '#')
+                        return true;
+        }
+        return false;
+}
+
 static void check_directory(Check *c) {
         _cleanup_free_ char *path = xstrdup(c->settings->ecsconfig.environment_file);
         const char *directory = dirname(path);
@@ -141,11 +167,7 @@ static void check_directory(Check *c) {
 
 void check_environment_file(Check *c, const DigestKey *key, const Plan *plan) {
         const char *path = c->settings->ecsconfig.environment_file;
-        _cleanup_(envfile_freep) EnvFile *f = NULL;
-        _cleanup_secret_ char *type = NULL, *data = NULL;
-        _cleanup_(authdata_done) AuthData current = {0};
-        Digest planned = {0};
-        Problems problems = {0};
+        Digest planned;
         struct stat st;
 
         check_directory(c);
@@ -156,51 +178,20 @@ void check_environment_file(Check *c, const DigestKey *key, const Plan *plan) {
                     nothing_to_write ? NULL : "systemctl start ecs-authd, or: ecs-authd apply --no-restart");
                 return;
         }
-        if (envfile_open(path, &f, &problems) < 0 || envfile_get(f, AUTHDATA_TYPE_KEY, &type) < 0 ||
-            envfile_get(f, AUTHDATA_DATA_KEY, &data) < 0) {
-                say_problems(c, "environment-file", &problems);
-                return;
-        }
-        if (data)
+        if (mentions(path, AUTHDATA_DATA_KEY))
                 check_mode(c, "environment-file-mode", path, &st);
-
-        if (!plan->known || authdata_digest(plan->type, plan->data, key, &planned) < 0 ||
-            authdata_read(type, data, key, &current) < 0)
+        if (!plan->known || authdata_digest(plan->type, plan->data, key, &planned) < 0)
                 return;
-        if (*current.ignored && !plan->data)
-                return; /* reported among the problems of the credential files */
-        if (digest_equal(&planned, &current.digest))
+        if (digest_equal(&planned, &plan->current.digest))
                 say(c, "environment-file-credentials", path, OK, text("%s has these credentials", path), NULL);
         else
                 say(c, "environment-file-credentials", path, PROBLEM, text("%s has other credentials", path),
                     "systemctl start ecs-authd, or: ecs-authd apply --no-restart");
 }
 
-/* Of a file that somebody else may have put there; NULL: it has no end, or cannot be read. */
-static char *read_text(const char *path) {
-        _cleanup_close_ int fd = -1;
-        char *text = NULL;
-        ForeignFile file;
-        size_t size;
-
-        if (foreign_file_open(path, &fd, &file, NULL) < 0 || secret_read_fd(fd, TEXT_MAX, &text, &size) < 0)
-                return NULL;
-        return text;
-}
-
-static bool mentions(const char *path, const char *what) {
-        _cleanup_free_ char *text = read_text(path);
-        char *rest = text, *line;
-
-        while ((line = strsep(&rest, "\n")))
-                if (line[strspn(line, " \t")] != '#' && strstr(line, what))
-                        return true;
-        return false;
-}
-
 /* Reports credentials in the agent's own settings. Ignores case, as Go does for names of members. */
 static void check_agent_json(Check *c) {
-        _cleanup_free_ char *settings = read_text("/etc/ecs/ecs.config.json");
+        _cleanup_secret_ char *settings = read_text("/etc/ecs/ecs.config.json");
 
         if (settings && strcasestr(settings, "\"EngineAuth"))
                 say(c, "agent-settings-file", "/etc/ecs/ecs.config.json", WARNING,

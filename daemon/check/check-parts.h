@@ -18,8 +18,9 @@ typedef struct Check {
         bool service_runs; /* ecs-authd.service restarts the agent if a restart is due */
 } Check;
 
-/* The content that the environment file should have. */
+/* The content that the environment file has, and that it should have. */
 typedef struct Plan {
+        SyncReport current; /* as sync_look() reports it */
         Credentials credentials;
         char *type, *data; /* secrets; NULL: the lines would be removed */
         bool known;        /* false: the credential files or the environment file cannot be used */

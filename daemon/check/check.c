@@ -92,24 +92,27 @@ static void plan_done(Plan *p) {
         secret_free(p->data);
 }
 
-static void check_agent_and_units(Check *c, const DigestKey *key) {
-        SyncReport file;
+static int check_agent_and_units(Check *c, const DigestKey *key, const SyncReport *current) {
+        SyncReport file = *current;
         Judgement j;
+        int r;
 
-        if (sync_look(&c->settings->ecsconfig, key, &file) < 0)
-                file = (SyncReport){.outcome = SYNC_UNCHANGED};
-        file.no_login_yet = c->no_login_yet;
         announce(c, "asking systemd, the Docker Engine and the agent");
-        if (judge_agent(c->settings, key, &file, &j) < 0)
-                return;
+        file.outcome = SYNC_UNCHANGED; /* another finding reports a file that should change */
+        file.no_login_yet = c->no_login_yet;
+        r = judge_agent(c->settings, key, &file, &j);
+        if (r < 0)
+                return r;
         check_units(c, &j.facts.unit);
         check_agent(c, &j);
+        return 0;
 }
 
 static int run_checks(Check *c, bool login) {
         const Settings *s = c->settings;
         _cleanup_(plan_done) Plan plan = {0};
         Problems problems = {0};
+        bool readable;
         DigestKey key;
         int r;
 
@@ -121,11 +124,16 @@ static int run_checks(Check *c, bool login) {
                     "this is not root, and most files here are for root alone: not all that follows is so for the service",
                     "sudo ecs-authd check");
         check_credential_files(c);
+        readable =
+                sync_look(&s->ecsconfig, &key, &plan.current) >= 0 || access(s->ecsconfig.environment_file, F_OK) < 0;
         announce(c, "asking credential stores and helpers");
         r = sync_render(&s->credentials, &s->ecsconfig, &key, &plan.credentials, &plan.type, &plan.data, &problems);
         plan.known = r >= 0;
         c->no_login_yet = r == -ENOENT && problems_worst_level(&problems) > LOG_ERR;
-        say_problems(c, "credentials", &problems);
+        if (readable)
+                say_problems(c, "credentials", &problems);
+        else /* sync_render() reports nothing else */
+                say_problems(c, "environment-file", &problems);
         check_registries(c, &plan.credentials, login);
         /* Before the first login as after the last logout. */
         if ((plan.known && !plan.data) || c->no_login_yet)
@@ -135,9 +143,8 @@ static int run_checks(Check *c, bool login) {
 
         check_environment_file(c, &key, &plan);
         check_other_places(c);
-        check_agent_and_units(c, &key);
         check_inotify(c);
-        return 0;
+        return check_agent_and_units(c, &key, &plan.current);
 }
 
 static int print_counts(const Check *c) {

@@ -207,6 +207,16 @@ def test_a_unit_that_reads_another_file(sound):
     assert any("reads other environment files" in line for line in check(sound)[1]["warning"])
 
 
+def test_an_environment_file_that_cannot_be_read(sound):
+    """Its problem is one finding, and the agent is examined."""
+    sound.environment_file.unlink()
+    sound.environment_file.mkdir()
+    findings = json.loads(sound.run_verb("check", "--json").stdout)["findings"]
+    found, = [f for f in findings if "cannot read it: Is a directory" in f["text"]]
+    assert found["id"] == "environment-file" and found["verdict"] == "problem"
+    assert [f["verdict"] for f in findings if f["id"] == "docker-engine"] == ["ok"]
+
+
 def test_before_anything_is_there(host):
     host.engine.stop()
     host.environment_file.unlink()
