@@ -22,11 +22,9 @@ NO_FIX = "names no fix: "
 NO_TEST = "no test: "
 
 FIXES = {
-    "common/agent/container-swap-steps.c": [
+    "common/agent/container-swap.c": [
         ("it was started with --rm", "start it without --rm", "tests/host/test_method_docker.py::test_one_that_removes_itself"),
-        ("cannot be put back: see docker ps -a", "docker ps -a", SHOWS),
         ("could not be put back yet: see docker ps -a", "docker ps -a", SHOWS),
-        ("what is kept of it stays: see docker ps -a", "docker ps -a", SHOWS),
     ],
     "common/base/foreign-file.c": [
         ("belongs to user %u; run 'chown", "chown root, or chown -h root", BUS + "test_a_file_that_others_can_change"),

@@ -4,65 +4,54 @@
 #include <arpa/inet.h>
 #include <strings.h>
 
+#include "base/memory.h"
 #include "ecsconfig/auth-data.h"
 
 enum {
         SHORT_ID = 12,
 };
 
-/* These two take the value over, also when they fail. */
-static int set(json_object *o, const char *key, json_object *value) {
-        if (value && json_object_object_add(o, key, value) >= 0)
-                return 0;
-        json_object_put(value);
-        return -ENOMEM;
+/* Takes ownership of value. */
+static void add(json_object *array, json_object *value) {
+        if (!value || json_object_array_add(array, value) < 0)
+                memory_exhausted();
 }
 
-static int add(json_object *array, json_object *value) {
-        if (value && json_object_array_add(array, value) >= 0)
-                return 0;
-        json_object_put(value);
-        return -ENOMEM;
-}
+static json_object *copy(json_object *o) {
+        json_object *result = NULL;
 
-static int copy(json_object *o, json_object **ret) {
-        return json_object_deep_copy(o, ret, NULL) < 0 ? -ENOMEM : 0;
+        if (json_object_deep_copy(o, &result, NULL) < 0)
+                memory_exhausted();
+        return result;
 }
 
 static bool sets(const char *variable, const char *key, size_t length) {
         return variable && strncmp(variable, key, length) == 0 && variable[length] == '=';
 }
 
-static int set_variable(json_object *env, const char *line, size_t length, size_t key_length) {
-        json_object *value = json_object_new_string_len(line, (int) length);
+static void set_variable(json_object *env, const char *line, size_t length, size_t key_length) {
+        json_object *value = xmemory(json_object_new_string_len(line, (int) length));
         size_t n = json_object_array_length(env), i = 0;
 
-        if (!value)
-                return -ENOMEM;
         while (i < n && !sets(json_object_get_string(json_object_array_get_idx(env, i)), line, key_length))
                 i++;
-        if (json_object_array_put_idx(env, i, value) >= 0)
-                return 0;
-        json_object_put(value);
-        return -ENOMEM;
+        if (json_object_array_put_idx(env, i, value) < 0)
+                memory_exhausted();
 }
 
-static int remove_variable(json_object *env, const char *key) {
+static void remove_variable(json_object *env, const char *key) {
         for (size_t i = json_object_array_length(env); i-- > 0;)
-                if (sets(json_object_get_string(json_object_array_get_idx(env, i)), key, strlen(key)) &&
-                    json_object_array_del_idx(env, i, 1) < 0)
-                        return -ENOMEM;
-        return 0;
+                if (sets(json_object_get_string(json_object_array_get_idx(env, i)), key, strlen(key)))
+                        (void) json_object_array_del_idx(env, i, 1);
 }
 
-/* As docker run --env-file (docker/cli, opts/file.go): comments, blanks before a line; no quotes, no escapes. */
-static int read_environment(json_object *env, const char *text) {
-        int r = remove_variable(env, AUTHDATA_TYPE_KEY);
+/* Parses like docker run --env-file (docker/cli, opts/file.go): comments, blanks before a line; no quotes, no escapes.
+ */
+static void read_environment(json_object *env, const char *text) {
+        remove_variable(env, AUTHDATA_TYPE_KEY);
+        remove_variable(env, AUTHDATA_DATA_KEY);
 
-        if (r >= 0)
-                r = remove_variable(env, AUTHDATA_DATA_KEY);
-
-        while (r >= 0 && *text) {
+        while (*text) {
                 size_t length = strcspn(text, "\n"), key_length;
                 const char *line = text + strspn(text, " \t\r\v\f"), *end = text + length;
 
@@ -72,11 +61,9 @@ static int read_environment(json_object *env, const char *text) {
                 if (end[-1] == '\r')
                         end--;
                 key_length = strcspn(line, "=\n");
-                if (line[key_length] != '=' || key_length == 0)
-                        continue;
-                r = set_variable(env, line, (size_t) (end - line), key_length);
+                if (line[key_length] == '=' && key_length > 0)
+                        set_variable(env, line, (size_t) (end - line), key_length);
         }
-        return r;
 }
 
 static bool is_bound(json_object *binds, const char *destination) {
@@ -107,24 +94,21 @@ static json_object *find_mount(json_object *mounts, const char *target) {
         return NULL;
 }
 
-static int bind_volume(json_object *host, const char *name, const char *destination, bool writable) {
+static void bind_volume(json_object *host, const char *name, const char *destination, bool writable) {
         json_object *binds = json_get(host, "Binds", json_type_array);
-        _cleanup_free_ char *bind = NULL;
+        _cleanup_free_ char *bind = xasprintf("%s:%s%s", name, destination, writable ? "" : ":ro");
 
-        if (!binds && set(host, "Binds", binds = json_object_new_array()) < 0)
-                return -ENOMEM;
-        if (asprintf(&bind, "%s:%s%s", name, destination, writable ? "" : ":ro") < 0)
-                return -ENOMEM;
-        return add(binds, json_object_new_string(bind));
+        if (!binds)
+                xjson_set(host, "Binds", binds = json_object_new_array());
+        add(binds, json_object_new_string(bind));
 }
 
-/* A volume without a name would be another one for a new container: it goes along by the name that Docker gave it. */
-static int keep_volumes(json_object *container, json_object *host) {
+/* Keeps volumes without a name by the name that Docker gave them: a new container would get new volumes. */
+static void keep_volumes(json_object *container, json_object *host) {
         json_object *mounts = json_get(container, "Mounts", json_type_array);
         size_t n = mounts ? json_object_array_length(mounts) : 0;
-        int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < n; i++) {
+        for (size_t i = 0; i < n; i++) {
                 json_object *mount = json_object_array_get_idx(mounts, i), *asked;
                 const char *type = json_get_string(mount, "Type"), *name = json_get_string(mount, "Name");
                 const char *destination = json_get_string(mount, "Destination");
@@ -134,12 +118,11 @@ static int keep_volumes(json_object *container, json_object *host) {
                         continue;
                 asked = find_mount(json_get(host, "Mounts", json_type_array), destination);
                 if (!asked)
-                        r = bind_volume(host, name, destination,
-                                        json_object_get_boolean(json_get(mount, "RW", json_type_boolean)));
+                        bind_volume(host, name, destination,
+                                    json_object_get_boolean(json_get(mount, "RW", json_type_boolean)));
                 else if (!json_get_string(asked, "Source"))
-                        r = set(asked, "Source", json_object_new_string(name));
+                        xjson_set_string(asked, "Source", name);
         }
-        return r;
 }
 
 /* What Docker makes of an address, where nobody asked for another: a new container gets its own, and one that somebody
@@ -155,43 +138,37 @@ static bool is_made_of_address(json_object *network, const char *mac) {
         return strcasecmp(mac, made) == 0;
 }
 
-static int keep_aliases(json_object *network, const char *short_id, json_object *result) {
+static void keep_aliases(json_object *network, const char *short_id, json_object *result) {
         json_object *aliases = json_object_new_array(), *had = json_get(network, "Aliases", json_type_array);
         size_t n = had ? json_object_array_length(had) : 0;
-        int r = set(result, "Aliases", aliases);
 
-        for (size_t i = 0; r >= 0 && i < n; i++) {
+        xjson_set(result, "Aliases", aliases);
+        for (size_t i = 0; i < n; i++) {
                 json_object *alias = json_object_array_get_idx(had, i);
                 const char *s = json_object_get_string(alias);
 
                 if (s && !streq(s, short_id))
-                        r = add(aliases, json_object_get(alias));
+                        add(aliases, json_object_get(alias));
         }
-        return r;
 }
 
-/* What somebody asked for, and nothing of what Docker made of it. */
-static int endpoint(json_object *network, const char *short_id, json_object **ret) {
+/* Copies the endpoint settings that the user chose, not those that Docker assigned. */
+static json_object *endpoint(json_object *network, const char *short_id) {
         /* GwPriority: since API 1.48. MacAddress: here since 1.44, before that in Config. */
         static const char *const settings[] = {"IPAMConfig", "Links", "DriverOpts", "GwPriority"};
-        _cleanup_json_ json_object *result = json_object_new_object();
+        json_object *result = xmemory(json_object_new_object());
         const char *mac = json_get_string(network, "MacAddress");
-        int r = result ? 0 : -ENOMEM;
 
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(settings); i++) {
+        for (size_t i = 0; i < ELEMENTSOF(settings); i++) {
                 json_object *value = NULL;
 
                 if (json_object_object_get_ex(network, settings[i], &value) && value)
-                        r = set(result, settings[i], json_object_get(value));
+                        xjson_set(result, settings[i], json_object_get(value));
         }
-        if (r >= 0 && mac && !is_made_of_address(network, mac))
-                r = set(result, "MacAddress", json_object_new_string(mac));
-        if (r >= 0)
-                r = keep_aliases(network, short_id, result);
-        if (r < 0)
-                return r;
-        *ret = json_object_get(result);
-        return 0;
+        if (mac && !is_made_of_address(network, mac))
+                xjson_set_string(result, "MacAddress", mac);
+        keep_aliases(network, short_id, result);
+        return result;
 }
 
 /* Networks of Docker's own need no settings, and take none. */
@@ -201,7 +178,7 @@ static bool has_settings(const char *network) {
 }
 
 static void get_short_id(json_object *container, char *ret) {
-        (void) snprintf(ret, SHORT_ID + 1, "%s", json_get_string(container, "Id"));
+        (void) snprintf(ret, SHORT_ID + 1, "%s", container_id(container));
 }
 
 /* Before API 1.44 a container can be created with one network only; since then, a MacAddress that comes with another
@@ -210,34 +187,25 @@ static bool is_given_at_creation(const char *network, const char *mode, bool all
         return mode && has_settings(mode) && has_settings(network) && (all_networks || streq(network, mode));
 }
 
-static json_object *networks_of(json_object *container) {
+json_object *container_networks(json_object *container) {
         return json_get(json_get(container, "NetworkSettings", json_type_object), "Networks", json_type_object);
 }
 
-static int keep_networks(json_object *container, const char *mode, bool all_networks, json_object *body) {
-        _cleanup_json_ json_object *config = json_object_new_object(), *endpoints = json_object_new_object();
-        json_object *networks = networks_of(container);
-        char short_id[SHORT_ID + 1];
-        int r = config && endpoints ? 0 : -ENOMEM;
+static void keep_networks(json_object *container, const char *mode, bool all_networks, const char *short_id,
+                          json_object *body) {
+        json_object *networks = container_networks(container), *config, *endpoints;
 
-        if (!networks || r < 0)
-                return r;
-        get_short_id(container, short_id);
-        json_object_object_foreach(networks, name, network) {
-                json_object *one = NULL;
-
-                if (!is_given_at_creation(name, mode, all_networks))
-                        continue;
-                r = endpoint(network, short_id, &one);
-                if (r >= 0)
-                        r = set(endpoints, name, one);
-                if (r < 0)
-                        return r;
+        if (!networks)
+                return;
+        endpoints = xmemory(json_object_new_object());
+        json_object_object_foreach(networks, name, network) if (is_given_at_creation(name, mode, all_networks))
+                xjson_set(endpoints, name, endpoint(network, short_id));
+        if (json_object_object_length(endpoints) == 0) {
+                json_object_put(endpoints);
+                return;
         }
-        if (json_object_object_length(endpoints) == 0)
-                return 0;
-        r = set(config, "EndpointsConfig", json_object_get(endpoints));
-        return r < 0 ? r : set(body, "NetworkingConfig", json_object_get(config));
+        xjson_set(body, "NetworkingConfig", config = json_object_new_object());
+        xjson_set(config, "EndpointsConfig", endpoints);
 }
 
 /* What "docker inspect" shows of the machine or of another container is not what somebody asked for, and "docker
@@ -256,63 +224,39 @@ static void leave_out_what_is_shared(json_object *body, json_object *host, const
         }
 }
 
-int container_body(json_object *container, const char *environment, const char *image, bool all_networks,
-                   json_object **ret) {
-        _cleanup_json_ json_object *body = NULL, *host = NULL;
+json_object *container_body(json_object *container, const char *environment, const char *image, bool all_networks) {
+        json_object *config = json_get(container, "Config", json_type_object), *body, *host, *env;
         char short_id[SHORT_ID + 1];
-        json_object *env;
-        int r;
 
-        if (!json_get(container, "Config", json_type_object) || !json_get(container, "HostConfig", json_type_object) ||
-            !json_get_string(container, "Id"))
-                return -EBADMSG;
+        if (!config || !container_host_config(container) || !container_id(container))
+                return NULL;
         get_short_id(container, short_id);
-
-        if (copy(json_get(container, "Config", json_type_object), &body) < 0 ||
-            copy(json_get(container, "HostConfig", json_type_object), &host) < 0)
-                return -ENOMEM;
+        body = copy(config);
+        host = copy(container_host_config(container));
         leave_out_what_is_shared(body, host, short_id);
 
         env = json_get(body, "Env", json_type_array);
-        if (!env && set(body, "Env", env = json_object_new_array()) < 0)
-                return -ENOMEM;
-        r = read_environment(env, environment);
-        if (r >= 0)
-                r = set(body, "Image", json_object_new_string(image));
-        if (r >= 0)
-                r = keep_volumes(container, host);
-        if (r >= 0)
-                r = keep_networks(container, json_get_string(host, "NetworkMode"), all_networks, body);
-        if (r >= 0)
-                r = set(body, "HostConfig", json_object_get(host));
-        if (r < 0)
-                return r;
-
-        *ret = json_object_get(body);
-        return 0;
+        if (!env)
+                xjson_set(body, "Env", env = json_object_new_array());
+        read_environment(env, environment);
+        xjson_set_string(body, "Image", image);
+        keep_volumes(container, host);
+        keep_networks(container, json_get_string(host, "NetworkMode"), all_networks, short_id, body);
+        xjson_set(body, "HostConfig", host);
+        return body;
 }
 
-int container_connection(json_object *container, const char *network, const char *new_id, bool all_networks,
-                         json_object **ret) {
-        const char *mode = json_get_string(json_get(container, "HostConfig", json_type_object), "NetworkMode");
-        json_object *settings = json_get(networks_of(container), network, json_type_object), *one;
-        _cleanup_json_ json_object *body = NULL;
+json_object *container_connection(json_object *container, const char *name, json_object *network, const char *new_id,
+                                  bool all_networks) {
+        const char *mode = json_get_string(container_host_config(container), "NetworkMode");
         char short_id[SHORT_ID + 1];
-        int r;
+        json_object *body;
 
-        if (!settings || !json_get_string(container, "Id"))
-                return -EBADMSG;
-        if (!has_settings(network) || is_given_at_creation(network, mode, all_networks))
-                return 0;
+        if (!has_settings(name) || is_given_at_creation(name, mode, all_networks))
+                return NULL;
         get_short_id(container, short_id);
-        body = json_object_new_object();
-        r = body ? endpoint(settings, short_id, &one) : -ENOMEM;
-        if (r >= 0)
-                r = set(body, "EndpointConfig", one);
-        if (r >= 0)
-                r = set(body, "Container", json_object_new_string(new_id));
-        if (r < 0)
-                return r;
-        *ret = json_object_get(body);
-        return 1;
+        body = xmemory(json_object_new_object());
+        xjson_set(body, "EndpointConfig", endpoint(network, short_id));
+        xjson_set_string(body, "Container", new_id);
+        return body;
 }

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "base/json.h"
+#include "agent/engine-connection.h"
 
-/* What is sent to the Docker Engine for a container like another one. Pure. container: the answer of "GET
- * /containers/NAME/json" for the old one, which stays as it is. -EBADMSG: it is not such an answer. */
+/* Builds the requests for a container like another one. Pure. container: the answer of container_inspect() for the old
+ * container, which does not change. For a child: see base/memory.h. */
 
-/* The body of "POST /containers/create". environment: the file, read as docker run --env-file does; its two auth
- * entries go where it does not have them, everything else that the container has stays. image: what to make it from.
- * all_networks: the engine takes more than one (API 1.44). */
-int container_body(json_object *container, const char *environment, const char *image, bool all_networks,
-                   json_object **ret);
+/* Returns the body of "POST /containers/create", or NULL if container has not the members of Docker's answers.
+ * environment: the content of the file, parsed like docker run --env-file does. The two variables of the credentials
+ * are removed if the file does not have them; all other variables of the container stay. image: its name or ID.
+ * all_networks: the engine accepts more than one network (API 1.44). */
+json_object *container_body(json_object *container, const char *environment, const char *image, bool all_networks);
 
-/* The body of "POST /networks/NETWORK/connect" that gives new_id the same place in a network in which the old one is.
- * Gives 0 and no body where it has that from its creation. */
-int container_connection(json_object *container, const char *network, const char *new_id, bool all_networks,
-                         json_object **ret);
+/* Returns the body of "POST /networks/NAME/connect" that gives new_id the same place in a network of the old container,
+ * or NULL if new_id has been created in this network. */
+json_object *container_connection(json_object *container, const char *name, json_object *network, const char *new_id,
+                                  bool all_networks);
+
+/* Returns the networks of the container by name; NULL: none. */
+json_object *container_networks(json_object *container);

@@ -1,47 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "agent/container-swap-requests.h"
+#include "agent/engine-connection.h"
 #include "agent/observe.h"
 
-/* The agent's container made anew from its own configuration, with the variables of the environment file, for an agent
- * that somebody started with "docker run --env-file". The one of before is stopped, renamed to NAME.ecs-authd-previous
- * and kept until the new one is confirmed.
+/* Replaces the container of an agent that was started with "docker run --env-file" by a new one: the same
+ * configuration, with the variables of the environment file.
  *
- * Each step (agent/container-swap-steps.h, in their order) is written down before it is done
- * (agent/container-swap-record.h), looks at what there is and goes on from there: one that was cut off at any point is
- * brought to its end by the next (agent/container-swap-recovery.h). In the end there is one container under the name,
- * with the restart policy that it had, and it runs.
+ * The names of the containers are the state of a swap. Nothing else records it, so a swap that was cut off at any point
+ * can be recovered:
  *
- * Only who holds the restart lock may run one. Blocks; the requests carry secrets, so it belongs into a worker. */
+ *   NAME        -new    -previous
+ *   old                            no swap, or not begun
+ *   old         new                the new container is created: undo
+ *               new     old        the old container loses its restart policy and is stopped: continue
+ *   new                 old        the new container is started: continue, if it has never run; else remove the old
+ *
+ * If Docker refuses a step, the swap is undone: first the new container gives up NAME, then the old one gets its
+ * restart policy back and is started under its name "-previous", and last it gets NAME back. The new container carries
+ * the restart policy of the old one and, as a label, the ID of the old one.
+ *
+ * The caller must hold the restart lock, except for container_swap_observe(). Requests block and carry secrets: call
+ * these functions only in a child. */
 
 typedef enum ContainerSwapGoal {
-        /* Of an agent that is down: brings to its end what was left half done. */
-        CONTAINER_SWAP_FINISH,
-        /* Of one that is down with nothing half done. */
-        CONTAINER_SWAP_START,
-        /* Of one that runs: another one; what fails half way is undone. What was left half done is brought to its end
-         * first, and if the agent was started for that, that is all (-EALREADY). */
-        CONTAINER_SWAP_REPLACE,
-        /* Of one that runs, and is to: the other container is removed. Does nothing where the old one may be about to
-         * end. */
-        CONTAINER_SWAP_CONFIRM,
+        CONTAINER_SWAP_START,   /* the agent is down: continue a swap that was cut off, or start the container */
+        CONTAINER_SWAP_REPLACE, /* the agent runs */
+        CONTAINER_SWAP_CONFIRM, /* the agent runs, and no restart is pending: remove the other containers */
 } ContainerSwapGoal;
 
-/* The longest that a step takes: the end of a container, and each other request at its slowest. */
+/* Limit for one goal: a stop, and every other request at its slowest. */
 #define CONTAINER_SWAP_TIMEOUT_USEC (CONTAINER_STOP_MAX_USEC + 30 * CONTAINER_REQUEST_USEC)
 
-/* Without pointers and without secrets, so that a worker can send it as it is. */
+/* Contains no pointers and no secrets: a message of a worker. */
 typedef struct ContainerSwapReport {
-        int error; /* negative errno. -ESTALE: there is no running container to replace, or to confirm */
+        int error; /* negative errno; -ESTALE: no running container to replace or to confirm; -EAGAIN: confirm later */
         Problems problems;
 } ContainerSwapReport;
 
 void container_swap_run(const AgentSettings *settings, const char *environment_file, ContainerSwapGoal goal,
                         ContainerSwapReport *ret);
 
-/* Something is half done: CONTAINER_SWAP_FINISH is needed. Asks nobody but the state directory. */
-bool container_swap_is_pending(void);
-
-/* Something is to be finished, confirmed or removed. */
-bool container_swap_is_on_record(void);
+/* Finds the agent's container: the one of this name, or the old container of a swap that still runs. Returns 1, or 0 if
+ * there is none. */
+int container_swap_observe(const Engine *e, const char *name, json_object **ret_container, SwapState *ret_state);

@@ -13,6 +13,7 @@ typedef struct AgentSettings {
         char *container;
         char *docker_socket;
         char *introspection_url; /* without a slash at its end */
+        bool swapped;            /* Method=docker: ecs-authd replaces the container itself */
 } AgentSettings;
 
 typedef enum AgentState {
@@ -29,10 +30,18 @@ typedef enum StateKept {
         STATE_NO_MOUNT,      /* the directory dies with the container */
 } StateKept;
 
+/* The state of a swap (agent/container-swap.h); SWAP_NONE unless AgentSettings.swapped. */
+typedef enum SwapState {
+        SWAP_NONE,
+        SWAP_LEFTOVER,  /* the old container of a finished swap has not been removed */
+        SWAP_HALF_DONE, /* was cut off */
+} SwapState;
+
 typedef struct ObserveReport {
         AgentState agent;
         int engine_error;     /* negative errno; -EBADMSG: an answer that is not Docker's; -EFBIG: it is too long */
         char api_version[16]; /* of the Docker Engine; "": unknown */
+        SwapState swap;
         char container_id[65];
         Digest digest; /* of the credentials in the container's environment (authdata_digest) */
         StateKept state_kept;
@@ -58,9 +67,16 @@ typedef struct ObserveReport {
 #define OBSERVE_TIMEOUT_USEC (20 * USEC_PER_SEC)
 void observe_run(const AgentSettings *settings, const DigestKey *key, ObserveReport *ret);
 
-/* The answer of "GET /containers/NAME/json" put into the report. -EBADMSG: not such an answer; others as
- * json_parse_answer(). */
-int observe_parse_container(const char *json, const DigestKey *key, ObserveReport *report);
+/* Fills in the report from an inspected container. -EBADMSG: not an answer of Docker's. */
+int observe_parse_container(json_object *container, const DigestKey *key, ObserveReport *report);
 
-/* The same for "GET /v1/metadata". */
-int observe_parse_metadata(const char *json, ObserveReport *report);
+/* Fills in the report from the answer to "GET /v1/metadata". -EBADMSG: not an answer of the agent's. */
+int observe_parse_metadata(json_object *metadata, ObserveReport *report);
+
+/* Fills in the report from the list of the tasks' containers. *ret_tasks: the ARNs of their tasks, an array; null where
+ * a container has none. -EBADMSG: not an answer of Docker's. */
+int tasks_parse_containers(json_object *list, ObserveReport *report, json_object **ret_tasks);
+
+/* Fills in the report from the answer to "GET /v1/tasks"; tasks: the result of tasks_parse_containers(). -EBADMSG: not
+ * an answer of the agent's. */
+int tasks_parse(json_object *answer, json_object *tasks, ObserveReport *report);

@@ -35,6 +35,8 @@ UnitEnd facts_judge_end(const UnitRun *run) {
 }
 
 UnitState facts_unit_of_container(const ObserveReport *agent) {
+        if (agent->swap == SWAP_HALF_DONE)
+                return UNIT_HALF_DONE;
         if (agent->agent == AGENT_RUNNING || agent->agent == AGENT_UNKNOWN)
                 return UNIT_ACTIVE;
         if (agent->agent == AGENT_STOPPED && agent->exit_status == AGENT_EXIT_TERMINAL)
@@ -43,9 +45,9 @@ UnitState facts_unit_of_container(const ObserveReport *agent) {
 }
 
 bool facts_swap_can_end(const Facts *f) {
-        if (f->record.open || f->job || f->agent.agent != AGENT_RUNNING)
+        if (f->record.open || f->job || f->observing || f->agent_stale || f->agent.agent != AGENT_RUNNING)
                 return false;
-        return f->unit.state == UNIT_HALF_DONE || facts_agent_has_credentials(f);
+        return f->unit.state == UNIT_HALF_DONE || (f->agent.swap == SWAP_LEFTOVER && facts_agent_has_credentials(f));
 }
 
 void facts_wake_file(Facts *f) {

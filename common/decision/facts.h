@@ -200,7 +200,7 @@ UnitEnd facts_judge_end(const UnitRun *run);
 /* Where no unit runs the agent, its container stands for it (Method=docker). */
 UnitState facts_unit_of_container(const ObserveReport *agent);
 
-/* Method=docker: the agent runs, so that of two containers one is not needed any more. */
+/* Method=docker: returns true if the agent runs and the other containers of a swap can be removed. */
 bool facts_swap_can_end(const Facts *f);
 
 /* The running container has what stands in the file. */

@@ -307,6 +307,7 @@ static int derive(Settings *s, Problems *problems) {
 
         /* Where nothing restarts the agent for us, nobody knows who reads the file, and the strictest reader counts. */
         s->ecsconfig.line_max = unit ? ENVFILE_LINE_MAX_EXEC : ENVFILE_LINE_MAX_DOCKER;
+        s->agent.swapped = s->restart.method == RESTART_METHOD_DOCKER;
         return 0;
 }
 

@@ -4,50 +4,41 @@
 #include "process/worker.h"
 #include "service/restart-method.h"
 
-/* The agent of somebody who started it with "docker run --env-file": there is no unit, and its container is made anew.
- * The requests to the Docker Engine carry the container's environment, so a child makes them. */
+/* An agent that was started with "docker run --env-file": no unit runs it, and its container is replaced. The requests
+ * to the Docker Engine carry the container's environment, so a child makes them. */
 
-/* A previous container that cannot be removed is tried again after this, which doubles. */
-#define CONFIRM_RETRY_MIN_USEC (60 * USEC_PER_SEC)
-#define CONFIRM_RETRY_MAX_USEC (3600 * USEC_PER_SEC)
+/* Pause after a confirmation that failed. */
+#define CONFIRM_RETRY_USEC (600 * USEC_PER_SEC)
 
 typedef struct DockerService {
         Service service;
         Worker *worker;
-        ContainerSwapGoal step; /* the one that the worker does */
-        bool restarting;
-        bool waiting; /* for the end of a confirmation; then this is done: */
-        ContainerSwapGoal next;
+        ContainerSwapGoal goal; /* of the worker */
+        ContainerSwapGoal job;  /* of the restart or start */
+        bool has_job;           /* finished() will be called */
         sd_event_source *answer;
 
-        bool confirmed; /* the previous container is gone */
-        unsigned confirm_failures;
-        uint64_t confirm_after_usec;
-        char confirm_why[PROBLEM_TEXT_MAX]; /* what was said of the last failure */
-        sd_event_source *confirm_again;
+        uint64_t confirm_after_usec;        /* no confirmation before this time */
+        char confirm_why[PROBLEM_TEXT_MAX]; /* the last failure that was logged */
 } DockerService;
 
-/* By what is done to the container; what it is itself, the loop sees. */
+/* Reports only whether a child changes the container; the loop observes the container itself. */
 static int on_answer(sd_event_source *source _unused_, void *userdata) {
         DockerService *s = userdata;
-        UnitReport unit = {.state = UNIT_ACTIVE};
-
-        if (worker_is_running(s->worker))
-                unit.state = UNIT_CHANGING;
-        else if (container_swap_is_pending())
-                unit.state = UNIT_HALF_DONE;
+        const UnitReport unit = {.state = worker_is_running(s->worker) ? UNIT_CHANGING : UNIT_ACTIVE};
 
         s->answer = sd_event_source_disable_unref(s->answer);
         s->service.handlers->queried(s->service.userdata, &unit);
         return 0;
 }
 
-static void run_step(const void *context, void *report) {
+static void run_goal(const void *context, void *report) {
         const DockerService *s = context;
 
-        container_swap_run(s->service.settings.agent, s->service.settings.environment_file, s->step, report);
+        container_swap_run(s->service.settings.agent, s->service.settings.environment_file, s->goal, report);
 }
 
+/* Returns why the goal was not reached; NULL: it was. */
 static const char *describe(int error, const ContainerSwapReport *report) {
         if (error == -ETIMEDOUT)
                 return "it hung and was killed at its time limit";
@@ -55,115 +46,67 @@ static const char *describe(int error, const ContainerSwapReport *report) {
                 return "it was killed, or crashed";
         if (error < 0)
                 return strerror(-error);
-        if (report->error == -ESTALE && report->problems.n_items == 0)
-                return "there is no running container";
-        if (report->error < 0)
-                return report->problems.n_items > 0 ? report->problems.items[0].text : strerror(-report->error);
-        return NULL;
+        if (report->error >= 0)
+                return NULL;
+        if (report->problems.n_items > 0)
+                return report->problems.items[0].text;
+        return report->error == -ESTALE ? "there is no running container" : strerror(-report->error);
 }
 
-/* But the one that the outcome is told with. */
-static void log_problems(const Problems *problems, bool skip_first) {
-        for (unsigned i = skip_first ? 1 : 0; i < problems->n_items; i++)
+static void finish_job(DockerService *s, const char *why, const Problems *problems) {
+        /* The first problem is the reason, and is logged with the outcome. */
+        for (unsigned i = why ? 1 : 0; problems && i < problems->n_items; i++)
                 log_event(problems->items[i].level, MESSAGE_PROBLEM, NULL, "%s", problems->items[i].text);
-}
-
-static void docker_finish_restart(DockerService *s, int error, const ContainerSwapReport *report) {
-        const char *why = describe(error, report);
-
-        if (error >= 0)
-                log_problems(&report->problems, why && report->problems.n_items > 0);
-        if (!s->restarting)
+        if (!s->has_job)
                 return;
-        s->restarting = false;
-
-        /* What could not be done was undone, or is still to be. */
+        s->has_job = false;
         s->service.handlers->finished(s->service.userdata, why ? JOB_REFUSED : JOB_DONE, why ? NULL : "done", why);
 }
 
-static int on_confirm_again(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata) {
-        DockerService *s = userdata;
-
-        s->confirm_again = sd_event_source_disable_unref(s->confirm_again);
-        s->service.handlers->changed(s->service.userdata);
-        return 0;
-}
-
-static void docker_confirm_later(DockerService *s) {
-        uint64_t pause = CONFIRM_RETRY_MIN_USEC, now = 0;
-
-        for (unsigned i = 0; i < s->confirm_failures && pause < CONFIRM_RETRY_MAX_USEC; i++)
-                pause *= 2;
-        if (pause > CONFIRM_RETRY_MAX_USEC)
-                pause = CONFIRM_RETRY_MAX_USEC;
-        s->confirm_failures++;
+static void finish_confirm(DockerService *s, const char *why, bool quiet) {
+        uint64_t now = 0;
 
         (void) sd_event_now(s->service.event, CLOCK_MONOTONIC, &now);
-        s->confirm_after_usec = now + pause;
-        s->confirm_again = sd_event_source_disable_unref(s->confirm_again);
-        /* Without it the next look after that time does. */
-        (void) sd_event_add_time(s->service.event, &s->confirm_again, CLOCK_MONOTONIC, s->confirm_after_usec, 0,
-                                 on_confirm_again, s);
-}
-
-static void docker_finish_confirm(DockerService *s, int error, const ContainerSwapReport *report) {
-        const char *why = describe(error, report);
-
-        s->confirmed = !why && !container_swap_is_on_record();
-        if (s->confirmed) {
-                s->confirm_failures = 0;
-                s->confirm_after_usec = 0;
-                s->confirm_why[0] = 0;
+        s->confirm_after_usec = why ? now + CONFIRM_RETRY_USEC : 0;
+        if (quiet || streq(s->confirm_why, why ? why : ""))
                 return;
-        }
-        docker_confirm_later(s);
-        if (!why || streq(s->confirm_why, why)) /* NULL: the old one may be ending */
-                return;
-        (void) snprintf(s->confirm_why, sizeof(s->confirm_why), "%s", why);
-        log_event(LOG_WARNING, MESSAGE_PROBLEM, NULL,
-                  "The agent's previous container is kept until it can be removed; it is tried again: %s", why);
+        (void) snprintf(s->confirm_why, sizeof(s->confirm_why), "%s", why ? why : "");
+        if (why)
+                log_event(LOG_WARNING, MESSAGE_PROBLEM, NULL,
+                          "The agent's previous container is kept until it can be removed; it is tried again: %s", why);
 }
 
-static int docker_step(DockerService *s, ContainerSwapGoal step);
+static int docker_run(DockerService *s, ContainerSwapGoal goal);
 
-/* There is something else to confirm from now on. */
-static void docker_forget_confirmation(DockerService *s) {
-        s->confirmed = false;
-        s->confirm_failures = 0;
-        s->confirm_after_usec = 0;
-}
-
-/* What had to wait for a confirmation. */
-static void docker_begin_waiting(DockerService *s) {
+/* Runs the job that waited for the end of a confirmation. */
+static void run_waiting_job(DockerService *s) {
         int r;
 
-        s->waiting = false;
-        docker_forget_confirmation(s);
-        r = docker_step(s, s->next);
-        if (r >= 0)
+        if (!s->has_job)
                 return;
-        s->restarting = false;
-        s->service.handlers->finished(s->service.userdata, JOB_REFUSED, NULL, strerror(-r));
+        r = docker_run(s, s->job);
+        if (r < 0)
+                finish_job(s, strerror(-r), NULL);
 }
 
-static void on_step_done(void *userdata, int error, const void *report) {
+static void on_goal_done(void *userdata, int error, const void *message) {
+        const ContainerSwapReport *report = message;
+        const char *why = describe(error, report);
         DockerService *s = userdata;
 
-        if (s->step == CONTAINER_SWAP_CONFIRM)
-                docker_finish_confirm(s, error, report);
-        else
-                docker_finish_restart(s, error, report);
-        if (s->waiting)
-                docker_begin_waiting(s);
+        if (s->goal == CONTAINER_SWAP_CONFIRM) {
+                finish_confirm(s, why, report && report->error == -EAGAIN);
+                run_waiting_job(s);
+        } else {
+                finish_job(s, why, report ? &report->problems : NULL);
+        }
         s->service.handlers->changed(s->service.userdata);
 }
 
-static int docker_step(DockerService *s, ContainerSwapGoal step) {
-        if (worker_is_running(s->worker))
-                return -EBUSY;
-        s->step = step;
-        return worker_run(s->worker, run_step, s, sizeof(ContainerSwapReport), CONTAINER_SWAP_TIMEOUT_USEC,
-                          on_step_done, s);
+static int docker_run(DockerService *s, ContainerSwapGoal goal) {
+        s->goal = goal;
+        return worker_run(s->worker, run_goal, s, sizeof(ContainerSwapReport), CONTAINER_SWAP_TIMEOUT_USEC,
+                          on_goal_done, s);
 }
 
 static int docker_query(Service *service) {
@@ -174,16 +117,18 @@ static int docker_query(Service *service) {
         return sd_event_add_defer(s->service.event, &s->answer, on_answer, s);
 }
 
-static int docker_begin(DockerService *s, ContainerSwapGoal step) {
+static int docker_begin(DockerService *s, ContainerSwapGoal goal) {
+        bool running = worker_is_running(s->worker);
         int r;
 
-        s->waiting = worker_is_running(s->worker) && s->step == CONTAINER_SWAP_CONFIRM;
-        s->next = step;
-        r = s->waiting ? 0 : docker_step(s, step);
+        if (running && s->goal != CONTAINER_SWAP_CONFIRM)
+                return -EBUSY;
+        r = running ? 0 : docker_run(s, goal);
         if (r < 0)
                 return r;
-        s->restarting = true;
-        docker_forget_confirmation(s);
+        s->job = goal;
+        s->has_job = true;
+        s->confirm_after_usec = 0;
         return 0;
 }
 
@@ -192,14 +137,13 @@ static int docker_restart(Service *service) {
 }
 
 static int docker_start(Service *service) {
-        return docker_begin((DockerService *) service,
-                            container_swap_is_pending() ? CONTAINER_SWAP_FINISH : CONTAINER_SWAP_START);
+        return docker_begin((DockerService *) service, CONTAINER_SWAP_START);
 }
 
 static void docker_abandon_job(Service *service) {
         DockerService *s = (DockerService *) service;
 
-        s->restarting = s->waiting = false;
+        s->has_job = false;
 }
 
 static void docker_confirm(Service *service) {
@@ -207,9 +151,8 @@ static void docker_confirm(Service *service) {
         uint64_t now = 0;
 
         (void) sd_event_now(s->service.event, CLOCK_MONOTONIC, &now);
-        /* Another ecs-authd may have left something, too. */
-        if ((!s->confirmed || container_swap_is_on_record()) && now >= s->confirm_after_usec)
-                (void) docker_step(s, CONTAINER_SWAP_CONFIRM);
+        if (now >= s->confirm_after_usec && !worker_is_running(s->worker))
+                (void) docker_run(s, CONTAINER_SWAP_CONFIRM);
 }
 
 static bool docker_is_busy(const Service *service) {
@@ -221,7 +164,6 @@ static Service *docker_free(Service *service) {
 
         worker_free(s->worker);
         sd_event_source_disable_unref(s->answer);
-        sd_event_source_disable_unref(s->confirm_again);
         sd_event_unref(s->service.event);
         free(s);
         return NULL;
@@ -248,7 +190,6 @@ int service_docker_new(Service **ret, const Service *common) {
         s->service.method = &docker_method;
         sd_event_ref(s->service.event);
 
-        /* What an instance before us was killed over is not touched here: another one may be at it. */
         r = worker_new(&s->worker, s->service.event);
         if (r < 0) {
                 docker_free(&s->service);

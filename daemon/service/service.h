@@ -52,8 +52,8 @@ int service_start(Service *s);
 /* finished() will not be called any more: nobody knows what became of the job, and its effect is looked at instead. */
 void service_abandon_job(Service *s);
 
-/* The new agent runs with the variables: what was kept until then is removed. May be called at each pass by who holds
- * the lock of restarts; keeps its own pace where that fails, and says why. */
+/* Removes the containers that a swap has left, once facts_swap_can_end() is true. The caller must hold the restart lock
+ * and may call this function at each pass: it is rate-limited internally. Logs failures. */
 void service_confirm(Service *s);
 
 /* At work on something that is better not cut off; changed() tells when that is over. */

@@ -48,6 +48,8 @@ def test_another_kind_of_file_changes_nothing(host, put, why):
     assert host.environment_file.read_bytes() == before
     if path.is_dir():
         path.rmdir()
+    else:
+        path.unlink()
     host.login()
     host.wait_live()
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include "agent/observe-tasks.h"
+#include "agent/observe.h"
 #include "credentials/registry-name.h"
 #include "credentials/run-helpers.h"
 #include "ecsconfig/auth-data.h"
@@ -52,9 +52,18 @@ static int read_masked(const char *type _unused_, const char *text, FuzzWords *w
         return r;
 }
 
+/* Parses an answer as the requests do. */
+static json_object *parse(const char *text) {
+        json_object *o = NULL;
+
+        (void) json_parse_answer(text, &o);
+        return o;
+}
+
 static int read_container(const char *type _unused_, const char *text, FuzzWords *words) {
+        _cleanup_json_ json_object *container = parse(text);
         ObserveReport report = {0};
-        int r = observe_parse_container(text, &key, &report);
+        int r = observe_parse_container(container, &key, &report);
 
         check(memchr(report.container_id, 0, sizeof(report.container_id)));
         fuzz_say_digest(words, &report.digest);
@@ -63,8 +72,9 @@ static int read_container(const char *type _unused_, const char *text, FuzzWords
 }
 
 static int read_metadata(const char *type _unused_, const char *text, FuzzWords *words) {
+        _cleanup_json_ json_object *metadata = parse(text);
         ObserveReport report = {0};
-        int r = observe_parse_metadata(text, &report);
+        int r = observe_parse_metadata(metadata, &report);
 
         check(memchr(report.cluster, 0, sizeof(report.cluster)) && memchr(report.version, 0, sizeof(report.version)));
         fuzz_say(words, "%d %s %s", report.answers, report.cluster, report.version);
@@ -72,9 +82,13 @@ static int read_metadata(const char *type _unused_, const char *text, FuzzWords 
 }
 
 static int read_containers(const char *type _unused_, const char *text, FuzzWords *words) {
-        _cleanup_json_ json_object *arns = NULL;
+        _cleanup_json_ json_object *list = parse(text), *arns = NULL;
         ObserveReport report = {0};
-        int r = tasks_parse_containers(text, &report, &arns);
+        int r;
+
+        fuzz_pause(true); /* ends the process if no memory is left */
+        r = tasks_parse_containers(list, &report, &arns);
+        fuzz_pause(false);
 
         check(memchr(report.families, 0, sizeof(report.families)));
         check(r < 0 ? !arns : json_object_array_length(arns) == report.n_containers);
@@ -98,9 +112,13 @@ static json_object *some_containers(void) {
 }
 
 static int read_tasks(const char *type _unused_, const char *text, FuzzWords *words) {
-        _cleanup_json_ json_object *arns = some_containers();
+        _cleanup_json_ json_object *arns = some_containers(), *answer = parse(text);
         ObserveReport report = {0};
-        int r = tasks_parse(text, arns, &report);
+        int r;
+
+        fuzz_pause(true); /* ends the process if no memory is left */
+        r = tasks_parse(answer, arns, &report);
+        fuzz_pause(false);
 
         check(memchr(report.families, 0, sizeof(report.families)) && report.n_unknown <= 2);
         fuzz_say(words, "%u %u %s", report.n_tasks, report.n_unknown, report.families);

@@ -1,55 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include "agent/container-swap-record.h"
 #include "base/clock.h"
 #include "service/restart-lock-and-record.h"
 
-/* The small files of the state directory that say what was begun: a restart, and a swap of the container. */
-
-static bool same_swap(const SwapRecord *a, const SwapRecord *b) {
-        return a->stage == b->stage && streq(a->container, b->container) && streq(a->old_id, b->old_id) &&
-               streq(a->new_id, b->new_id) && streq(a->restart_policy, b->restart_policy) && a->retries == b->retries &&
-               a->since_usec == b->since_usec;
-}
-
-static void check_swap(const uint8_t *bytes, size_t size) {
-        SwapRecord record = {.since_usec = 7}, again;
-        int r;
-
-        fuzz_put("swap", bytes, size);
-        fuzz_count();
-        r = swap_record_load(&record);
-        (void) fuzz_stop();
-        check(swap_record_exists() && (r >= 0 || swap_record_is_pending()));
-        while (fuzz_fail(bytes, size)) {
-                int s = swap_record_load(&again);
-
-                (void) fuzz_stop();
-                check(s < 0 || (r > 0 && s > 0 && same_swap(&record, &again)));
-        }
-
-        if (r < 0) {
-                check(record.since_usec == 7);
-                return;
-        }
-        check(r == 1 && *record.container && record.stage < _SWAP_STAGE_MAX && record.since_usec >= 0);
-        fuzz_count();
-        check(swap_record_save(&record) == 0 && swap_record_load(&again) == 1 && same_swap(&record, &again));
-        (void) fuzz_stop();
-        while (fuzz_fail(bytes, size)) {
-                SwapRecord other = record, kept;
-                int s;
-
-                other.stage = record.stage == SWAP_UNDONE ? SWAP_CREATING : SWAP_UNDONE;
-                s = swap_record_save(&other);
-                (void) fuzz_stop();
-                check(swap_record_load(&kept) == 1 &&
-                      (same_swap(&kept, &other) || (s < 0 && same_swap(&kept, &record))));
-                check(swap_record_save(&record) == 0);
-        }
-        check(swap_record_remove() == 0 && !swap_record_exists() && !swap_record_is_pending());
-}
+/* The file of the state directory that records a restart. */
 
 static bool same_restart(const RestartRecord *a, const RestartRecord *b) {
         return a->restart_usec == b->restart_usec && a->tried_usec == b->tried_usec && a->failures == b->failures &&
@@ -95,7 +50,6 @@ static void check_restart(const uint8_t *bytes, size_t size) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         (void) setenv("STATE_DIRECTORY", fuzz_path(NULL), 1);
-        check_swap(bytes, size);
         check_restart(bytes, size);
         return 0;
 }

@@ -100,6 +100,7 @@ def make_hand(engine):
 def comparable(agent):
     """What somebody chose when the container was started; not its identity, nor what changes by intention."""
     config = {k: v for k, v in agent["Config"].items() if k != "Env"}
+    config["Labels"] = {k: v for k, v in (config["Labels"] or {}).items() if k != "ecs-authd.replaces"}
     others = {v for v in agent["Config"]["Env"] if not v.startswith("ECS_ENGINE_AUTH_")}
     mounts = sorted((m["Type"], m.get("Name", m["Source"]), m["Destination"], m["RW"]) for m in agent["Mounts"])
     host = {k: v for k, v in agent["HostConfig"].items() if k != "Binds"}
@@ -269,7 +270,7 @@ def test_killed_while_the_old_one_ends(hand):
     old = hand.agent()
     hand.login()
     process = hand.popen("apply")
-    wait_for(lambda: hand.agent()["HostConfig"]["RestartPolicy"]["Name"] == "no", 20, "it is about to be stopped", hand.names)
+    wait_for(lambda: "ecs-agent.ecs-authd-previous" in hand.names(), 20, "it is about to be stopped", hand.names)
     time.sleep(0.3)  # the request that follows is on its way
     process.kill()
     process.wait()

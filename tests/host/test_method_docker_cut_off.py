@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Method=docker on a real engine, cut off at each step of a swap: there is one agent in the end, and it runs."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,13 +16,24 @@ from test_method_docker import IMAGE, ByHand, comparable, make_hand  # noqa: F40
 # Each request of a swap that changes something, in order.
 STEPS = {
     "create": r"POST /containers/create",
+    "rename-old": r"POST /containers/\w+/rename\?name=.*previous",
     "forbid": r"POST /containers/\w+/update",
     "stop": r"POST /containers/\w+/stop",
-    "rename-old": r"POST /containers/\w+/rename\?name=.*previous",
     "rename-new": r"POST /containers/\w+/rename\?name=ecs-agent$",
     "start": r"POST /containers/\w+/start",
 }
 MOMENTS = [(step, answered) for step in STEPS for answered in (False, True)]
+
+
+FRESH, PREVIOUS = "ecs-agent.ecs-authd-new", "ecs-agent.ecs-authd-previous"
+
+
+def inspect(hand, name):
+    return json.loads(hand.docker("inspect", name))[0]
+
+
+def runs(hand, name):
+    return name in hand.names() and inspect(hand, name)["State"]["Running"]
 
 
 @pytest.fixture(name="proxied")
@@ -35,13 +47,9 @@ def proxied_settings(hand):
     return {"Agent_DockerSocket": hand.proxy.path}
 
 
-def record(hand):
-    return hand.directory / "state" / "swap"
-
-
 def state(hand):
     """Everything that a verb which may not restart must leave alone."""
-    return hand.docker("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.State}}"), hand.agent() and {
+    return hand.docker("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.State}}"), {
         name: hand.docker("inspect", "--format", "{{.HostConfig.RestartPolicy.Name}}", name) for name in hand.names()}
 
 
@@ -71,7 +79,6 @@ def assert_one_agent(hand, like):
     wait_for(hand.is_live, 30, "it runs with the new credentials", lambda: state(hand))
     wait_for(lambda: hand.names() == ["ecs-agent"], 30, "one agent is left", hand.names)
     assert comparable(hand.agent()) == comparable(like)
-    wait_for(lambda: not record(hand).exists(), 5, "nothing is left to be done")
 
 
 @pytest.mark.parametrize(("step", "answered"), MOMENTS)
@@ -83,7 +90,7 @@ def test_killed_at_each_step(proxied, step, answered):
     cut_off(proxied, step, answered)
     # The engine goes on with a stop that it was asked for.
     if step == "stop" and answered:
-        wait_for(lambda: not proxied.engine.running_agent(), 20, "the engine has stopped it")
+        wait_for(lambda: not runs(proxied, PREVIOUS), 20, "the engine has stopped it")
     before, asked = state(proxied), len(proxied.proxy.changes())
     apply_without_restart(proxied)
     assert state(proxied) == before and len(proxied.proxy.changes()) == asked
@@ -131,13 +138,13 @@ def test_undone_when_it_cannot_be_finished(proxied):
     proxied.start("--restart", "always")
     old = proxied.agent()
     proxied.login()
-    cut_off(proxied, "rename-old")
+    cut_off(proxied, "rename-new")
     assert not proxied.engine.running_agent()
     proxied.proxy.refuse(rf"POST /containers/(?!{old['Id']})\w+/start", "no such device")
     said = proxied.apply(expected=1, **proxied_settings(proxied))
     assert "no such device" in said and "was put back as it was" in said
     assert proxied.names() == ["ecs-agent"] and proxied.engine.running_agent()["Id"] == old["Id"]
-    assert comparable(proxied.agent()) == comparable(old) and not record(proxied).exists()
+    assert comparable(proxied.agent()) == comparable(old)
 
 
 def test_tried_until_one_of_both_runs(proxied):
@@ -146,7 +153,7 @@ def test_tried_until_one_of_both_runs(proxied):
     source.mkdir()
     proxied.start("--mount", f"type=bind,source={source},target=/mnt/x", "--restart", "always")
     proxied.login()
-    hold = proxied.proxy.hold(STEPS["rename-old"])
+    hold = proxied.proxy.hold(STEPS["rename-new"])
     with proxied.daemon(**proxied_settings(proxied)):
         assert hold.reached.wait(30), proxied.proxy.requests
         source.rmdir()
@@ -235,7 +242,6 @@ def test_a_previous_one_that_cannot_be_removed(proxied):
     proxied.docker("start", "ecs-agent")
     proxied.apply(**proxied_settings(proxied))
     wait_for(lambda: proxied.names() == ["ecs-agent"], 10, "one agent is left", proxied.names)
-    assert not record(proxied).exists()
 
 
 def test_a_stopped_one_is_not_started_after_a_swap(hand):
@@ -247,27 +253,72 @@ def test_a_stopped_one_is_not_started_after_a_swap(hand):
         never(hand.engine.running_agent, 3, "what an operator stopped is started")
 
 
-def test_a_record_that_cannot_be_written(hand):
-    """Then nothing begins."""
+def half_done(hand, named, fresh, previous):
+    """The containers of a swap that an ecs-authd without labels was killed in; gives the one that stays."""
     hand.start("--restart", "always")
-    before = hand.agent()
+    stays = hand.agent()
+    hand.docker("create", "--name", FRESH, "--network", "host", "--env-file", str(hand.env_file), "--restart", "always", IMAGE,
+                "/agent")
+    hand.docker("update", "--restart", "no", "ecs-agent")
+    if not named:
+        hand.docker("stop", "ecs-agent")
+        stays = inspect(hand, FRESH)
+    if previous:
+        hand.docker("rename", "ecs-agent", PREVIOUS)
+    if not fresh:
+        hand.docker("rename", FRESH, "ecs-agent")
+    (hand.directory / "state").mkdir()
+    (hand.directory / "state" / "swap").write_text('{"stage":"renaming","container":"ecs-agent"}')
+    (hand.directory / "state" / "swap").chmod(0o600)
+    return stays
+
+
+@pytest.mark.parametrize(("named", "fresh", "previous"), [(True, True, False), (False, True, True), (False, False, True)])
+def test_cut_off_in_an_older_version(hand, named, fresh, previous):
+    """Its record of a swap is not needed, and is removed."""
+    stays = half_done(hand, named, fresh, previous)
     hand.login()
-    record(hand).mkdir(parents=True)
-    (record(hand) / "in-the-way").touch()
-    said = hand.apply(expected=1)
-    assert str(record(hand)) in said
-    after = hand.engine.running_agent()
-    assert after["Id"] == before["Id"] and comparable(after) == comparable(before) and hand.names() == ["ecs-agent"]
+    with hand.daemon():
+        assert_one_agent(hand, stays)
+        wait_for(lambda: not (hand.directory / "state" / "swap").exists(), 20, "the old record is removed")
 
 
-def test_the_record_has_no_secret(proxied):
-    proxied.start("--env", "SECRET=shibboleth")
-    auth = proxied.login()
-    cut_off(proxied, "start")
-    text = record(proxied).read_text()
-    assert record(proxied).stat().st_mode & 0o777 == 0o600
-    assert auth not in text and proxied.password not in text and "shibboleth" not in text
-    proxied.apply()
+def test_a_stop_beside_a_swap_that_was_not_begun(hand):
+    """The new container is created, and the operator stops the old one: it stays stopped."""
+    hand.start()
+    hand.docker("create", "--name", FRESH, IMAGE, "/agent")
+    hand.docker("stop", "ecs-agent")
+    hand.login()
+    with hand.daemon():
+        never(hand.engine.running_agent, 3, "what an operator stopped is started")
+
+
+@pytest.mark.parametrize("step", ["rename-new", "start"])
+def test_another_container_with_the_name(proxied, step):
+    """An operator recreates the agent by hand while a swap is cut off: this container stays, whether it runs or not."""
+    proxied.start("--restart", "always")
+    proxied.login()
+    cut_off(proxied, step)
+    if "ecs-agent" in proxied.names():
+        proxied.docker("rm", "-f", "ecs-agent")
+    made = proxied.docker("create", "--name", "ecs-agent", "--network", "host", IMAGE, "/agent")
+    with proxied.daemon(Restart_UnsavedState="never", **proxied_settings(proxied)):
+        never(proxied.engine.running_agent, 3, "a container that was not started is started")
+        proxied.docker("start", "ecs-agent")
+        wait_for(lambda: FRESH not in proxied.names(), 20, "the new one is removed", proxied.names)
+    assert proxied.engine.running_agent()["Id"] == made
+
+
+def test_the_old_container_runs_on(proxied):
+    """Cut off before the stop, and a task has come that a restart would lose: the agent that runs is the old container."""
+    proxied.start("--restart", "always")
+    old = proxied.agent()
+    proxied.login()
+    cut_off(proxied, "stop")
+    assert runs(proxied, PREVIOUS)
+    with proxied.engine.task("arn:aws:ecs:eu-west-1:111122223333:task/demo/1"):
+        assert "task" in proxied.apply(expected=3, **proxied_settings(proxied))
+        assert runs(proxied, PREVIOUS) and old["State"]["StartedAt"] == inspect(proxied, PREVIOUS)["State"]["StartedAt"]
 
 
 @pytest.mark.parametrize("options", [("--uts", "host"), ("--network", "container:neighbour"),

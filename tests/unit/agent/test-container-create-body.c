@@ -24,7 +24,7 @@ static void expect(const char *config, const char *host, const char *more, const
         _cleanup_json_ json_object *old = container(config, host, more), *body = NULL;
         _cleanup_free_ char *before = strdup(json_object_to_json_string_ext(old, JSON_C_TO_STRING_PLAIN));
 
-        assert_int_equal(container_body(old, environment, "image", false, &body), 0);
+        body = container_body(old, environment, "image", false);
         assert_string_equal(
                 json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE),
                 expected);
@@ -79,12 +79,12 @@ static void test_connection(void **state _unused_) {
         _cleanup_json_ json_object *old = container("", "\"NetworkMode\":\"own\"",
                                                     ",\"NetworkSettings\":{\"Networks\":{\"own\":{},\"bridge\":{},"
                                                     "\"second\":{\"GwPriority\":7,\"Aliases\":[\"a\"]}}}");
+        json_object *networks = container_networks(old), *second = json_get(networks, "second", json_type_object);
         _cleanup_json_ json_object *body = NULL;
 
-        assert_int_equal(container_connection(old, "own", "new", false, &body), 0);
-        assert_int_equal(container_connection(old, "bridge", "new", false, &body), 0);
-        assert_int_equal(container_connection(old, "third", "new", false, &body), -EBADMSG);
-        assert_int_equal(container_connection(old, "second", "new", false, &body), 1);
+        assert_null(container_connection(old, "own", json_get(networks, "own", json_type_object), "new", false));
+        assert_null(container_connection(old, "bridge", json_get(networks, "bridge", json_type_object), "new", false));
+        body = container_connection(old, "second", second, "new", false);
         assert_string_equal(json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN),
                             "{\"EndpointConfig\":{\"GwPriority\":7,\"Aliases\":[\"a\"]},\"Container\":\"new\"}");
 }
@@ -95,17 +95,21 @@ static void test_all_networks(void **state _unused_) {
         _cleanup_json_ json_object *old = container("\"Env\":[]", "\"NetworkMode\":\"own\"", networks), *body = NULL;
         _cleanup_json_ json_object *bridged = container("\"Env\":[]", "\"NetworkMode\":\"bridge\"", networks);
         _cleanup_json_ json_object *plain = NULL, *connection = NULL;
+        json_object *second;
 
-        assert_int_equal(container_body(old, "", "image", true, &body), 0);
+        body = container_body(old, "", "image", true);
         assert_string_equal(json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN),
                             "{\"Env\":[],\"Image\":\"image\",\"NetworkingConfig\":{\"EndpointsConfig\":{\"own\":{"
                             "\"Aliases\":[]},\"second\":{\"GwPriority\":7,\"Aliases\":[]}}},\"HostConfig\":{"
                             "\"NetworkMode\":\"own\"}}");
-        assert_int_equal(container_connection(old, "second", "new", true, &connection), 0);
+        second = json_get(container_networks(old), "second", json_type_object);
+        assert_null(container_connection(old, "second", second, "new", true));
 
-        assert_int_equal(container_body(bridged, "", "image", true, &plain), 0);
+        plain = container_body(bridged, "", "image", true);
         assert_null(json_get(plain, "NetworkingConfig", json_type_object));
-        assert_int_equal(container_connection(bridged, "second", "new", true, &connection), 1);
+        second = json_get(container_networks(bridged), "second", json_type_object);
+        connection = container_connection(bridged, "second", second, "new", true);
+        assert_non_null(connection);
 }
 
 static void test_environment(void **state _unused_) {
@@ -167,10 +171,8 @@ static void test_not_a_container(void **state _unused_) {
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 _cleanup_json_ json_object *o = json_tokener_parse(table[i]);
-                json_object *body = NULL;
 
-                assert_int_equal(container_body(o, "", "image", false, &body), -EBADMSG);
-                assert_null(body);
+                assert_null(container_body(o, "", "image", false));
         }
 }
 

@@ -27,7 +27,7 @@ static void test_asked_in_its_own_version(void **state) {
         pid_t server = server_start(path, script);
         Engine engine = {0};
 
-        assert_int_equal(engine_open(path, TIMEOUT, &engine), 0);
+        assert_int_equal(engine_open(path, TIMEOUT, NULL, &engine), 0);
         assert_string_equal(engine.api_version, "1.41");
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 _cleanup_http_ HttpResponse response = {0};
@@ -44,9 +44,9 @@ static void test_no_engine(void **state) {
         Engine engine = {0};
         pid_t server;
 
-        assert_int_equal(engine_open(path, TIMEOUT, &engine), -ENOENT);
+        assert_int_equal(engine_open(path, TIMEOUT, NULL, &engine), -ENOENT);
         server = server_start(path, script);
-        assert_int_equal(engine_open(path, TIMEOUT, &engine), -EBADMSG);
+        assert_int_equal(engine_open(path, TIMEOUT, NULL, &engine), -EBADMSG);
         assert_null(engine.socket);
         server_assert_done(server);
 }

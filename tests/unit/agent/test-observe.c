@@ -1,10 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "agent/observe-tasks.h"
+#include "agent/observe.h"
 #include "ecsconfig/auth-data.h"
 
 static const DigestKey key = {{7}};
+
+static int parse_container(const char *text, ObserveReport *report) {
+        _cleanup_json_ json_object *o = json_tokener_parse(text);
+
+        return observe_parse_container(o, &key, report);
+}
+
+static int parse_metadata(const char *text, ObserveReport *report) {
+        _cleanup_json_ json_object *o = json_tokener_parse(text);
+
+        return observe_parse_metadata(o, report);
+}
+
+static int parse_containers(const char *text, ObserveReport *report, json_object **ret_tasks) {
+        _cleanup_json_ json_object *o = json_tokener_parse(text);
+
+        return tasks_parse_containers(o, report, ret_tasks);
+}
+
+static int parse_tasks(const char *text, json_object *tasks, ObserveReport *report) {
+        _cleanup_json_ json_object *o = json_tokener_parse(text);
+
+        return tasks_parse(o, tasks, report);
+}
 
 #define AGENT(running, env, mounts)                                                                      \
         "{\"Id\":\"0123456789abcdef\",\"State\":{\"Running\":" running "},\"Config\":{\"Env\":" env "}," \
@@ -27,7 +51,7 @@ static void test_agent_with_credentials(void **state _unused_) {
                                   "\"ECS_ENGINE_AUTH_DATA={\\\"registry.example\\\":{\\\"auth\\\":\\\"dTpw\\\"}}\"]",
                                   DATA_MOUNT);
 
-        assert_int_equal(observe_parse_container(json, &key, &report), 0);
+        assert_int_equal(parse_container(json, &report), 0);
         assert_int_equal(report.agent, AGENT_RUNNING);
         assert_string_equal(report.container_id, "0123456789abcdef");
         assert_int_equal(report.state_kept, STATE_KEPT);
@@ -37,12 +61,12 @@ static void test_agent_with_credentials(void **state _unused_) {
 static void test_agent_without_credentials(void **state _unused_) {
         ObserveReport report = {0};
 
-        assert_int_equal(observe_parse_container(AGENT("true", "null", "[]"), &key, &report), 0);
+        assert_int_equal(parse_container(AGENT("true", "null", "[]"), &report), 0);
         assert_int_equal(report.agent, AGENT_RUNNING);
         assert_int_equal(report.state_kept, STATE_NO_DATADIR);
         assert_digest(&report, NULL, NULL);
 
-        assert_int_equal(observe_parse_container(AGENT("false", "[\"A=b\"]", "null"), &key, &report), 0);
+        assert_int_equal(parse_container(AGENT("false", "[\"A=b\"]", "null"), &report), 0);
         assert_int_equal(report.agent, AGENT_STOPPED);
         assert_digest(&report, NULL, NULL);
 }
@@ -83,7 +107,7 @@ static void test_state_kept(void **state _unused_) {
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 ObserveReport report = {0};
 
-                assert_int_equal(observe_parse_container(table[i].json, &key, &report), 0);
+                assert_int_equal(parse_container(table[i].json, &report), 0);
                 assert_int_equal(report.state_kept, table[i].kept);
         }
 }
@@ -104,7 +128,7 @@ static void test_not_a_container(void **state _unused_) {
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 ObserveReport report = {0};
 
-                assert_int_equal(observe_parse_container(table[i], &key, &report), -EBADMSG);
+                assert_int_equal(parse_container(table[i], &report), -EBADMSG);
                 assert_int_equal(report.agent, AGENT_UNKNOWN);
         }
 }
@@ -112,9 +136,9 @@ static void test_not_a_container(void **state _unused_) {
 static void test_metadata(void **state _unused_) {
         ObserveReport report = {0};
 
-        assert_int_equal(observe_parse_metadata("{\"Cluster\":\"default\",\"ContainerInstanceArn\":\"arn:x\","
-                                                "\"Version\":\"Amazon ECS Agent - v1.2.3\"}",
-                                                &report),
+        assert_int_equal(parse_metadata("{\"Cluster\":\"default\",\"ContainerInstanceArn\":\"arn:x\","
+                                        "\"Version\":\"Amazon ECS Agent - v1.2.3\"}",
+                                        &report),
                          0);
         assert_true(report.answers);
         assert_string_equal(report.cluster, "default");
@@ -129,7 +153,7 @@ static void test_metadata_of_an_agent_that_has_not_registered(void **state _unus
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 ObserveReport report = {0};
 
-                assert_int_equal(observe_parse_metadata(table[i], &report), -EBADMSG);
+                assert_int_equal(parse_metadata(table[i], &report), -EBADMSG);
                 assert_false(report.answers);
         }
 }
@@ -137,9 +161,8 @@ static void test_metadata_of_an_agent_that_has_not_registered(void **state _unus
 static void test_foreign_text_cannot_forge_a_line(void **state _unused_) {
         ObserveReport report = {0};
 
-        assert_int_equal(
-                observe_parse_metadata("{\"Cluster\":\"a\\nSTATUS=b\",\"ContainerInstanceArn\":\"arn:x\"}", &report),
-                0);
+        assert_int_equal(parse_metadata("{\"Cluster\":\"a\\nSTATUS=b\",\"ContainerInstanceArn\":\"arn:x\"}", &report),
+                         0);
         assert_string_equal(report.cluster, "a?STATUS=b");
         assert_string_equal(report.version, "");
 }
@@ -154,9 +177,9 @@ static void look_at_tasks(const char *containers, const char *tasks, ObserveRepo
         _cleanup_json_ json_object *arns = NULL;
 
         *ret = (ObserveReport){0};
-        assert_int_equal(tasks_parse_containers(containers, ret, &arns), 0);
+        assert_int_equal(parse_containers(containers, ret, &arns), 0);
         assert_int_equal(json_object_array_length(arns), ret->n_containers);
-        assert_int_equal(tasks_parse(tasks, arns, ret), 0);
+        assert_int_equal(parse_tasks(tasks, arns, ret), 0);
 }
 
 static void test_tasks(void **state _unused_) {
@@ -208,12 +231,12 @@ static void test_not_tasks(void **state _unused_) {
         json_object *none = NULL;
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                assert_int_equal(tasks_parse_containers(table[i], &report, &none), -EBADMSG);
+                assert_int_equal(parse_containers(table[i], &report, &none), -EBADMSG);
                 assert_null(none);
-                assert_int_equal(tasks_parse(table[i], arns, &report), -EBADMSG);
+                assert_int_equal(parse_tasks(table[i], arns, &report), -EBADMSG);
         }
-        assert_int_equal(tasks_parse_containers("{}", &report, &none), -EBADMSG);
-        assert_int_equal(tasks_parse("[]", arns, &report), -EBADMSG);
+        assert_int_equal(parse_containers("{}", &report, &none), -EBADMSG);
+        assert_int_equal(parse_tasks("[]", arns, &report), -EBADMSG);
 }
 
 static void test_families(void **state _unused_) {
@@ -242,7 +265,7 @@ static void test_exit_status(void **state _unused_) {
         static const char stopped[] = "{\"Id\":\"1\",\"State\":{\"Running\":false,\"ExitCode\":5},\"Config\":{}}";
         ObserveReport report = {0};
 
-        assert_int_equal(observe_parse_container(stopped, &key, &report), 0);
+        assert_int_equal(parse_container(stopped, &report), 0);
         assert_int_equal(report.agent, AGENT_STOPPED);
         assert_int_equal(report.exit_status, 5);
 }

@@ -497,21 +497,23 @@ static void test_swap_can_end(void **state _unused_) {
                 bool open, job;
                 AgentState agent;
                 UnitState unit;
+                SwapState swap;
                 const Digest *has;
                 bool can;
         } table[] = {
-                {false, false, AGENT_RUNNING, UNIT_HALF_DONE, &B, true},
-                {false, false, AGENT_RUNNING, UNIT_ACTIVE, &A, true},
-                {false, false, AGENT_RUNNING, UNIT_ACTIVE, &B, false},
-                {true, false, AGENT_RUNNING, UNIT_HALF_DONE, &A, false},
-                {false, true, AGENT_RUNNING, UNIT_HALF_DONE, &A, false},
-                {false, false, AGENT_STOPPED, UNIT_HALF_DONE, &A, false},
+                {false, false, AGENT_RUNNING, UNIT_HALF_DONE, SWAP_HALF_DONE, &B, true},
+                {false, false, AGENT_RUNNING, UNIT_ACTIVE, SWAP_LEFTOVER, &A, true},
+                {false, false, AGENT_RUNNING, UNIT_ACTIVE, SWAP_LEFTOVER, &B, false},
+                {false, false, AGENT_RUNNING, UNIT_ACTIVE, SWAP_NONE, &A, false},
+                {true, false, AGENT_RUNNING, UNIT_HALF_DONE, SWAP_HALF_DONE, &A, false},
+                {false, true, AGENT_RUNNING, UNIT_HALF_DONE, SWAP_HALF_DONE, &A, false},
+                {false, false, AGENT_STOPPED, UNIT_HALF_DONE, SWAP_HALF_DONE, &A, false},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 const Facts f = {.job = table[i].job,
                                  .record.open = table[i].open,
-                                 .agent = {.agent = table[i].agent, .digest = *table[i].has},
+                                 .agent = {.agent = table[i].agent, .swap = table[i].swap, .digest = *table[i].has},
                                  .unit.state = table[i].unit,
                                  .file.sync = {.digest_known = true, .digest = A}};
 
