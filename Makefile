@@ -229,7 +229,7 @@ $(BUILD)/fuzzer/%: $(BUILD)/tests/fuzz/fuzz-%.o $(FUZZ_PARTS) $(COMMON_OBJECTS) 
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/fuzzer/bus: FUZZ_WRAPPED += sd_bus_open_system sd_event_add_time_relative
+$(BUILD)/fuzzer/bus: FUZZ_WRAPPED += sd_bus_open_system sd_event_add_time
 
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzzer/%)
 

@@ -137,7 +137,7 @@ static void manager_load_record(Manager *m) {
 static bool manager_claim_record(Manager *m) {
         if (m->holds_lock)
                 return true;
-        if (!restart_lock_claim(m->restart_lock))
+        if (!restart_lock_claim(&m->restart_lock))
                 return false;
         manager_load_record(m);
         m->holds_lock = true;
@@ -165,7 +165,7 @@ static void manager_settle_record(Manager *m) {
                 return;
         if (m->facts.record.open && m->settings->restart.method != RESTART_METHOD_NONE)
                 return;
-        restart_lock_release(m->restart_lock);
+        restart_lock_release(&m->restart_lock);
         m->holds_lock = false;
 }
 

@@ -36,7 +36,7 @@ struct Manager {
         Watch *watch;
         DockerEvents *docker_events;
         ClockChange *clock_change;
-        RestartLock *restart_lock;
+        int restart_lock; /* a descriptor; -1: not held */
         Announcer *announcer;
 
         Facts facts;

@@ -340,6 +340,7 @@ static int manager_start_apply(Manager *m) {
 static int manager_build(Manager *m) {
         int r;
 
+        m->restart_lock = -1;
         m->write = (WriteJob){.manager = m, .done = manager_on_written};
         m->ask = (WriteJob){.manager = m, .done = manager_on_asked};
         digest_prepare();
@@ -348,8 +349,6 @@ static int manager_build(Manager *m) {
                 r = sd_event_new(&m->event);
         if (r >= 0)
                 r = manager_handle_signals(m);
-        if (r >= 0)
-                r = restart_lock_new(&m->restart_lock);
         if (r >= 0)
                 r = worker_new(&m->write.worker, m->event);
         if (r >= 0)
@@ -405,7 +404,7 @@ Manager *manager_free(Manager *m) {
         docker_events_free(m->docker_events);
         clock_change_free(m->clock_change);
         service_free(m->service);
-        restart_lock_free(m->restart_lock);
+        restart_lock_release(&m->restart_lock);
         announcer_free(m->announcer);
         sd_event_source_disable_unref(m->pass);
         sd_event_source_disable_unref(m->write_again);

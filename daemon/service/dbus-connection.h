@@ -3,34 +3,67 @@
 
 #include <systemd/sd-bus.h>
 
-#include "base/macro.h"
+#include "process/retry.h"
+#include "service/restart-method.h"
 
-/* A connection to the system bus that comes back by itself. */
+#define DBUS_PROPERTIES "org.freedesktop.DBus.Properties"
 
-typedef struct DBusConnection DBusConnection;
+/* The part that the methods on the system bus share: a connection that is restored automatically, and at most one query
+ * and one job at a time. A failed connection fails the query, and ends the job with JOB_UNKNOWN. */
 
-typedef struct DBusConnectionHandlers {
-        /* There is a new connection: ask for the signals. A negative errno has it tried again later. */
-        int (*connected)(void *userdata, sd_bus *bus);
+typedef struct DBusService DBusService;
 
-        /* It is gone, and dbus_connection_get() gives NULL: what was asked on it is not answered. Slots have to go. */
-        void (*lost)(void *userdata);
-} DBusConnectionHandlers;
+typedef struct DBusPeer {
+        const char *name;      /* on the bus */
+        uint64_t timeout_usec; /* of each call */
 
-/* A bus that is not there yet is no error. */
-int dbus_connection_new(DBusConnection **ret, sd_event *event, const DBusConnectionHandlers *handlers, void *userdata);
-DBusConnection *dbus_connection_free(DBusConnection *b);
+        /* Adds matches for signals to a new connection. An error closes the connection; it is tried again later. */
+        int (*connected)(DBusService *s);
 
-/* NULL: there is no connection. */
-sd_bus *dbus_connection_get(const DBusConnection *b);
+        /* Tells the peer that signals are wanted; called again when another process takes the name. NULL: no need. */
+        int (*subscribe)(DBusService *s);
 
-/* Somebody has answered: the next loss is not one more of a row. */
-void dbus_connection_works(DBusConnection *b);
+        /* Sends the first call of a query, whose last callback calls dbus_service_finish_query(). */
+        int (*query)(DBusService *s);
+} DBusPeer;
 
-/* A call with up to two strings; the slot before it is given up. -ENOTCONN: no connection. */
-int dbus_connection_call(const DBusConnection *b, sd_bus_slot **slot, const char *destination, const char *path,
-                         const char *interface, const char *member, sd_bus_message_handler_t handler, void *userdata,
-                         const char *first, const char *second);
+/* The first member of each such method's own struct. */
+struct DBusService {
+        Service service;
+        const DBusPeer *peer;
+        sd_bus *bus; /* NULL: not connected */
+        sd_bus_slot *call;
+        Retry retry;
+        bool querying, working;
+};
 
-/* Calls when the owner of a name on the bus comes or goes, which it does with a message (sss). */
-int dbus_connection_watch_owner(sd_bus *bus, const char *name, sd_bus_message_handler_t handler, void *userdata);
+/* Allocates size bytes for the method's struct, and connects. A missing bus is no error. */
+int dbus_service_new(Service **ret, const Service *common, size_t size, const ServiceMethod *method,
+                     const DBusPeer *peer);
+
+/* Members of ServiceMethod. */
+Service *dbus_service_free(Service *service);
+int dbus_service_query(Service *service);
+void dbus_service_abandon_job(Service *service);
+
+void dbus_service_finish_query(DBusService *s, const UnitReport *report);
+
+/* Calls a method of the peer that begins a job. -EBUSY: a job is running; -ENOTCONN: no connection. */
+int dbus_service_begin_job(DBusService *s, const char *path, const char *interface, const char *member,
+                           sd_bus_message_handler_t handler, const char *types, ...);
+void dbus_service_finish_job(DBusService *s, JobOutcome outcome, const char *result, const char *message);
+
+/* True if m is an error that does not exclude that the peer carries out the call. */
+bool dbus_is_without_answer(sd_bus_message *m);
+
+/* A callback: reports that the unit may have changed. */
+int dbus_on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/* A property to read, at offset in a struct of the caller. */
+typedef struct DBusProperty {
+        const char *name, *type;
+        size_t offset;
+} DBusProperty;
+
+/* Reads the answer of GetAll; strings are those of m. The table ends with a name of NULL. */
+int dbus_read_properties(sd_bus_message *m, const DBusProperty *table, void *ret);

@@ -17,46 +17,23 @@ enum {
         "ecs-authd restart 1\nboot=%s\nrestart=%" PRIu64 "\ntried=%" PRIu64 "\nrealtime=%" PRId64 "\n" \
         "failures=%u\nopen=%u\ndone=%u\nfruitless=%u\ncontainer=%s\ndigest=%s\n"
 
-struct RestartLock {
-        int lock_fd; /* -1: not held */
-};
-
-int restart_lock_new(RestartLock **ret) {
-        RestartLock *r = calloc(1, sizeof(RestartLock));
-
-        if (!r)
-                return -ENOMEM;
-        r->lock_fd = -1;
-        *ret = r;
-        return 0;
-}
-
-RestartLock *restart_lock_free(RestartLock *r) {
-        if (!r)
-                return NULL;
-
-        closep(&r->lock_fd);
-        free(r);
-        return NULL;
-}
-
-bool restart_lock_claim(RestartLock *r) {
+bool restart_lock_claim(int *lock) {
         _cleanup_close_ int fd = -1;
 
-        if (r->lock_fd >= 0)
+        if (*lock >= 0)
                 return true;
         fd = state_file_open_lock("restart.lock");
         if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
                 return false;
         /* Without the file there is no lock: this process is not root and shares the agent with no other, or other
          * users may write into the state directory. Then restart_record_save() fails, too, and no restart begins. */
-        r->lock_fd = fd >= 0 ? steal_fd(&fd) : -1;
+        *lock = steal_fd(&fd);
         return true;
 }
 
-void restart_lock_release(RestartLock *r) {
-        closep(&r->lock_fd);
-        r->lock_fd = -1;
+void restart_lock_release(int *lock) {
+        closep(lock);
+        *lock = -1;
 }
 
 /* --- the record --- */

@@ -7,15 +7,10 @@
  * restarts, in the state directory: a lock, which one of them holds from before a restart until its effect is seen, and
  * the record of the last one, which outlives them. Files are written by all: they write the same. */
 
-typedef struct RestartLock RestartLock;
-
-int restart_lock_new(RestartLock **ret);
-RestartLock *restart_lock_free(RestartLock *r);
-DEFINE_CLEANUP_FUNC(RestartLock *, restart_lock_free)
-
-/* True: we hold the lock, from now until it is released. False: another one does; ask again later. */
-bool restart_lock_claim(RestartLock *r);
-void restart_lock_release(RestartLock *r);
+/* Returns true if this process may begin a restart: it holds the lock until it releases it. lock: a descriptor, or -1
+ * if the lock is not held. False: another process holds the lock; try again later. */
+bool restart_lock_claim(int *lock);
+void restart_lock_release(int *lock);
 
 /* What stands there; all zero where nothing does, or nothing that could be read. Of another boot only what is still so.
  */

@@ -4,21 +4,18 @@
 import os
 import time
 
-import dbus
 import pytest
 from bus_host import LIVE, OTHERS, REGISTRY
 from standin.credential_file import CredentialFile, encode
-from standin.systemd1 import unit_path
 from standin.wait import wait_for
 
 
 def test_unit_under_an_alias(host):
-    """LoadUnit gives the real unit's object, and signals carry its name."""
-    real = "amazon-ecs.service"
+    """Signals carry the real name, which is the property Id under both names."""
     systemd1 = host.systemd1
     systemd1.disconnect()
-    systemd1.unit = real
-    systemd1._load_unit = lambda name: dbus.ObjectPath(unit_path(real))
+    systemd1.unit = systemd1.properties["Id"] = "amazon-ecs.service"
+    systemd1.alias = "ecs.service"
     systemd1.connect()
     host.login()
     daemon = host.run(Restart_Unit="ecs.service", Restart_VerifySec="1h")
@@ -28,6 +25,7 @@ def test_unit_under_an_alias(host):
     host.login()
     daemon.wait_said("Restart job", since, JOB_RESULT="done")
     host.wait_live()
+    host.look_again()
 
 
 def test_apply_does_not_wait_for_the_boot(host):

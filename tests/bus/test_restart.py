@@ -220,19 +220,6 @@ def test_a_canceled_job_is_tried_again(host):
     host.wait_live(seconds=20)
 
 
-@pytest.mark.parametrize("result", ["done", "failed"])
-def test_the_signal_comes_before_the_reply(host, result):
-    # Without the signal it would take VerifySec= to see that the job is over.
-    daemon = host.run(Restart_VerifySec="1h")
-    host.systemd1.signal = "before"
-    host.systemd1.job_result = result
-    host.login()
-    daemon.wait_said("Restart job", JOB_RESULT=result)
-    if result == "done":
-        host.wait_live()
-    assert host.restarts() == 1
-
-
 def test_the_signal_never_comes(host):
     """Lost, as when PID 1 executes itself anew: the container tells."""
     host.run_live(Restart_VerifySec="1s")

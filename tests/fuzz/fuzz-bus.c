@@ -87,14 +87,14 @@ int __wrap_sd_bus_open_system(sd_bus **ret) {
         return 0;
 }
 
-/* It connects again at once, and not a second later. */
-int __real_sd_event_add_time_relative(sd_event *e, sd_event_source **ret, clockid_t clock, uint64_t usec,
-                                      uint64_t accuracy, sd_event_time_handler_t handler, void *userdata);
-int __wrap_sd_event_add_time_relative(sd_event *e, sd_event_source **ret, clockid_t clock, uint64_t usec,
-                                      uint64_t accuracy, sd_event_time_handler_t handler, void *userdata);
-int __wrap_sd_event_add_time_relative(sd_event *e, sd_event_source **ret, clockid_t clock, uint64_t usec _unused_,
-                                      uint64_t accuracy, sd_event_time_handler_t handler, void *userdata) {
-        return __real_sd_event_add_time_relative(e, ret, clock, 0, accuracy, handler, userdata);
+/* Restores the connection at once, without the pause. */
+int __real_sd_event_add_time(sd_event *e, sd_event_source **ret, clockid_t clock, uint64_t usec, uint64_t accuracy,
+                             sd_event_time_handler_t handler, void *userdata);
+int __wrap_sd_event_add_time(sd_event *e, sd_event_source **ret, clockid_t clock, uint64_t usec, uint64_t accuracy,
+                             sd_event_time_handler_t handler, void *userdata);
+int __wrap_sd_event_add_time(sd_event *e, sd_event_source **ret, clockid_t clock, uint64_t usec _unused_,
+                             uint64_t accuracy, sd_event_time_handler_t handler, void *userdata) {
+        return __real_sd_event_add_time(e, ret, clock, 0, accuracy, handler, userdata);
 }
 
 /* Until neither end has anything to do. Only ours is under test. Without memory sd-event may try the same again and

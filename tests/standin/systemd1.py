@@ -8,6 +8,7 @@ import time
 
 import dbus
 import dbus.bus
+import dbus.service
 from dbus.mainloop.glib import DBusGMainLoop, threads_init
 from dbusmock.mockobject import DBusMockObject
 from gi.repository import GLib
@@ -22,6 +23,38 @@ NO_JOB = dbus.Struct((dbus.UInt32(0), dbus.ObjectPath("/")), signature="uo")
 
 def unit_path(name):
     return f"{PATH}/unit/" + re.sub("[^A-Za-z0-9]", lambda m: f"_{ord(m.group()):02x}", name)
+
+
+def unit_name(path):
+    return re.sub("_(..)", lambda m: chr(int(m.group(1), 16)), path.rsplit("/", 1)[1])
+
+
+class UnitObject(DBusMockObject):
+    """Returns the properties of all interfaces together if GetAll names none, as systemd does."""
+
+    @dbus.service.method(dbus.PROPERTIES_IFACE, in_signature="s", out_signature="a{sv}")
+    def GetAll(self, interface_name, *_, **__):
+        if interface_name:
+            return super().GetAll(interface_name)
+        self.owner.looks += 1
+        return self.all_properties()
+
+    def all_properties(self):
+        return {name: value for properties in self.props.values() for name, value in properties.items()}
+
+
+class NoUnits(dbus.service.FallbackObject):
+    """All units without an object of their own: the alias, and units without a unit file."""
+
+    owner = None
+    methods = {}  # for dbusmock, which looks there first
+
+    @dbus.service.method(dbus.PROPERTIES_IFACE, in_signature="s", out_signature="a{sv}", rel_path_keyword="path")
+    def GetAll(self, _interface_name, path):
+        self.owner.looks += 1
+        if unit_name(path) == self.owner.alias:
+            return self.owner.unit_object.all_properties()
+        return {"Id": unit_name(path), "LoadState": "not-found", "ActiveState": "inactive", "SubState": "dead", "Job": NO_JOB}
 
 
 class LoopThread:
@@ -62,8 +95,8 @@ class Systemd1:
     job_result    the word in JobRemoved: "done" restarts the agent; with "failed" and "dependency" it is down, and the
                   unit failed or inactive; any other leaves it alone
     start_result  the same for StartUnit
-    signal        JobRemoved comes "after" the reply, "before" it, or "never"
-    job_seconds   how long a job takes (not with "before")
+    signal        JobRemoved comes "after" the reply, or "never"
+    job_seconds   how long a job takes
     refusal       None, or (name, message) of the D-Bus error that is the answer
     """
 
@@ -73,6 +106,7 @@ class Systemd1:
         Systemd1.loop = Systemd1.loop or LoopThread()
         self.address = address
         self.unit = unit
+        self.alias = None  # another name of the unit
         self.agent = agent
         self.job_result = "done"
         self.start_result = "done"
@@ -92,7 +126,8 @@ class Systemd1:
         self.own_service_properties = {}
         self.environment_files = []
         self.service_properties = {"Result": "success", "ExecMainStatus": dbus.Int32(0)}
-        self.connection = self.manager_object = self.unit_object = None
+        self.connection = self.manager_object = self.unit_object = self.no_units = None
+        self.looks = 0  # how often the properties of a unit were read
         self.others = {}  # units that do not exist, by path
 
     # --- its place on the bus ---
@@ -113,9 +148,11 @@ class Systemd1:
         self.unit_object = self._export(unit_path(self.unit), UNIT, dict(self.properties))
         files = dbus.Array([dbus.Struct((str(f), False), signature="sb") for f in self.environment_files], signature="(sb)")
         self.unit_object.AddProperties(SERVICE, {**self.service_properties, "EnvironmentFiles": files})
+        self.no_units = NoUnits(self.connection, f"{PATH}/unit")
+        self.no_units.owner = self
 
     def _export(self, path, interface, properties):
-        mock = DBusMockObject(self.connection, path, interface, properties, os.devnull)
+        mock = UnitObject(self.connection, path, interface, properties, os.devnull)
         mock.owner = self
         return mock
 
@@ -127,7 +164,7 @@ class Systemd1:
         if not self.connection:
             return
         self.subscribed = False
-        for mock in (self.manager_object, self.unit_object, *self.others.values()):
+        for mock in (self.manager_object, self.unit_object, self.no_units, *self.others.values()):
             mock.remove_from_connection()
         self.others = {}
         self.connection.close()
@@ -227,10 +264,7 @@ class Systemd1:
 
         job = self._next_job()
         self._set_unit({"Job": job})
-        if self.signal == "before":
-            self._run_job(job, start)
-        else:
-            GLib.timeout_add(int(self.job_seconds * 1000), self._run_job, job, start)
+        GLib.timeout_add(int(self.job_seconds * 1000), self._run_job, job, start)
         return job[1]
 
     def _run_job(self, job, start):

@@ -47,8 +47,7 @@ class Upstart:
         self.connection.set_exit_on_disconnect(False)
         self.connection.request_name(NAME, dbus.bus.NAME_FLAG_DO_NOT_QUEUE)
         self.objects = []
-        self._export(PATH, MANAGER, {}, ("GetJobByName", "s", "o"))
-        self._export(f"{PATH}/jobs/{self.job}", JOB, {}, ("GetAllInstances", "", "ao"), ("Start", "asb", "o"))
+        self._export(f"{PATH}/jobs/{self.job}", JOB, {}, ("GetInstanceByName", "s", "o"), ("Start", "asb", "o"))
         # Stop answers when it is done.
         self.objects[-1].AddMethod(JOB, "Stop", "asb", "", "ret = self.owner.answer('Stop', *args)")
         self._export(f"{PATH}/jobs/{self.job}/_", INSTANCE, self._state())
@@ -80,14 +79,10 @@ class Upstart:
             raise dbus.exceptions.DBusException(message, name=f"{MANAGER}.Error.{name}")
         return getattr(self, f"_{method}")(*args)
 
-    def _GetJobByName(self, name):
-        if name != self.job:
-            raise dbus.exceptions.DBusException(f"Unknown job: {name}", name=f"{MANAGER}.Error.UnknownJob")
-        return dbus.ObjectPath(f"{PATH}/jobs/{name}")
-
-    def _GetAllInstances(self):
-        paths = [dbus.ObjectPath(f"{PATH}/jobs/{self.job}/_")] if self.running else []
-        return dbus.Array(paths, signature="o")
+    def _GetInstanceByName(self, name):
+        if not self.running:
+            raise dbus.exceptions.DBusException(f"Unknown instance: {name}", name=f"{MANAGER}.Error.UnknownInstance")
+        return dbus.ObjectPath(f"{PATH}/jobs/{self.job}/_")
 
     def _Stop(self, _env, _wait):
         if not self.running:
@@ -114,7 +109,7 @@ class Upstart:
 
     def _tell(self):
         if self.connection:
-            self.objects[1].EmitSignal(JOB, "InstanceAdded" if self.running else "InstanceRemoved", "o",
+            self.objects[0].EmitSignal(JOB, "InstanceAdded" if self.running else "InstanceRemoved", "o",
                                        [dbus.ObjectPath(f"{PATH}/jobs/{self.job}/_")])
         return False
 
