@@ -122,10 +122,15 @@ static int take_list(const CredentialSettings *settings, HelperRound *round, con
                 r = credfile_parse_list(c, store, call->output, settings->exclude, problems);
         if (r == -ENOMEM)
                 return r;
-        if (r < 0)
+        if (r < 0) {
                 fail(round, lease, r);
-        else
-                answered(settings, round, lease, &none, 0);
+                return 0;
+        }
+        /* ask_helpers() marks the entries of the new list again. */
+        for (size_t i = 0; i < round->leases->n_items; i++)
+                if (streq(round->leases->items[i]->helper, store->helper))
+                        round->leases->items[i]->listed = false;
+        answered(settings, round, lease, &none, 0);
         return 0;
 }
 
@@ -231,7 +236,7 @@ static void warn_of_short_lease(const Credential *c, const Lease *lease, Problem
                 c->source, c->helper, c->key, every);
 }
 
-/* The answer of "get" in place of what the file itself has. */
+/* Sets the secrets of c, which is empty, to the answer of "get". */
 static int take_answer(Credential *c, const HelperCall *call, int64_t now, int64_t *ret_end) {
         _cleanup_secret_ char *username = NULL, *secret = NULL;
         int64_t end = 0;
@@ -250,7 +255,6 @@ static int take_answer(Credential *c, const HelperCall *call, int64_t now, int64
         if (end > 0 && end <= now)
                 return -EKEYEXPIRED;
 
-        credential_forget_secrets(c);
         if (streq(username, "<token>")) {
                 c->identity_token = STEAL_POINTER(secret);
         } else {
@@ -262,15 +266,16 @@ static int take_answer(Credential *c, const HelperCall *call, int64_t now, int64
 }
 
 /* An answer, or that there is none (any more), or a failure. */
-static int conclude(const CredentialSettings *settings, const HelperRound *round, Credential *c, Lease *lease,
+static int conclude(const CredentialSettings *settings, const HelperRound *round, Lease *lease,
                     const HelperCall *call) {
         static const Digest none;
         int64_t end = 0, lifetime;
+        Credential answer;
         Digest digest;
         int r;
 
         lease_begin(lease);
-        r = take_answer(c, call, round->now, &end);
+        r = take_answer(&lease->answer, call, round->now, &end);
         if (r == -ENOMEM)
                 return r;
         if (r == -ENOKEY) {
@@ -283,10 +288,12 @@ static int conclude(const CredentialSettings *settings, const HelperRound *round
                 return 0;
         }
 
-        r = credential_digest(c, round->key, &digest);
+        answer = lease->answer;
+        answer.registry = lease->registry;
+        r = credential_digest(&answer, round->key, &digest);
         if (r < 0)
                 return r;
-        lifetime = (int64_t) helper_lifetime_usec(settings, c->registry);
+        lifetime = (int64_t) helper_lifetime_usec(settings, lease->registry);
         if (end == 0 && lifetime > 0)
                 end = round->now + lifetime;
         answered(settings, round, lease, &digest, end);
@@ -410,15 +417,6 @@ static int collect_questions(const CredentialSettings *settings, HelperRound *ro
         return 0;
 }
 
-/* What it said in the round before. */
-static int take_earlier_answer(const HelperRound *round, Credential *c, const Lease *lease) {
-        const Credential *answer = round->answers ? credentials_find(round->answers, c->registry) : NULL;
-
-        if (!lease->fresh || !answered_with(round, lease, answer))
-                return 0;
-        return credential_copy_secrets(c, answer);
-}
-
 static void explain_lost(const Credential *c, const Lease *lease, Problems *problems) {
         problems_add(problems, LOG_ERR,
                      "%s: what docker-credential-%s gave for %s was taken out of the environment file by somebody; it "
@@ -433,12 +431,12 @@ static int take_one(const CredentialSettings *settings, HelperRound *round, Cred
         int r = 0;
 
         if (call)
-                r = conclude(settings, round, item, lease, call);
+                r = conclude(settings, round, lease, call);
         /* The secret that stands beside a helper in the file is older than what that has given, or is about to give. */
         if (r >= 0 && ((q->due && !call) || ((!call || lease->failures > 0) && lease_has_answered(lease))))
                 credential_forget_secrets(item);
-        if (r >= 0 && !call && has_answer(lease))
-                r = take_earlier_answer(round, item, lease);
+        if (r >= 0 && lease->fresh && has_answer(lease))
+                r = credential_copy_secrets(item, &lease->answer);
         if (r < 0)
                 return r;
 

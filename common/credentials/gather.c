@@ -123,6 +123,8 @@ int gather_credentials(const CredentialSettings *settings, HelperRound *round, C
         _cleanup_(credentials_done) Credentials c = {0};
         int r;
 
+        for (size_t i = 0; i < round->leases->n_items; i++)
+                round->leases->items[i]->named = false;
         r = load_files(settings, round, &c, problems);
         if (r >= 0)
                 r = ask_stores(settings, round, &c, problems);

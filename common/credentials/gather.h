@@ -40,7 +40,6 @@ typedef struct HelperRound {
         const DigestKey *key;
         const Credentials *current; /* what stands in the environment file; NULL: nobody can tell */
         bool owned;                 /* ecs-authd wrote at least one entry of `current` */
-        const Credentials *answers; /* of a round before, whose leases are fresh; or NULL */
         int64_t now;                /* CLOCK_REALTIME in microseconds, when it begins */
         int64_t took;               /* helpers, so far */
         Asking ask;

@@ -15,6 +15,7 @@ static Lease *lease_free(Lease *l) {
         free(l->key);
         free(l->helper);
         free(l->source);
+        credential_done(&l->answer);
         free(l);
         return NULL;
 }
@@ -121,67 +122,6 @@ static int replace(char **target, const char *value) {
         return 1;
 }
 
-static int copy_lease(Lease *target, const Lease *l) {
-        Lease copy = *l;
-
-        copy.registry = target->registry;
-        copy.helper = target->helper;
-        copy.key = target->key;
-        copy.source = target->source;
-        copy.named = false;
-        *target = copy;
-        return replace(&target->key, l->key) < 0 || replace(&target->source, l->source) < 0 ? -ENOMEM : 0;
-}
-
-/* One that is ahead of the clock was asked before that was set back. */
-static bool is_overtaken(const Lease *ours, const Lease *fresh, int64_t now) {
-        bool others = ours->given > fresh->before.given && ours->given <= now;
-
-        if (fresh->failures > 0)
-                return others && ours->failures == 0;
-        return ours->failures == 0 && ours->asked > fresh->asked && ours->asked <= now;
-}
-
-static int take_lease(Leases *l, const Lease *fresh, int64_t now) {
-        Lease *lease = leases_add(l, fresh->registry, fresh->helper);
-        int64_t due, login;
-        int r;
-
-        if (!lease || is_overtaken(lease, fresh, now))
-                return lease ? 0 : -ENOMEM;
-        due = lease->due;
-        login = lease->login;
-        r = copy_lease(lease, fresh);
-        if (r >= 0 && login > fresh->asked && login <= now)
-                lease_bring_forward(lease, due, login);
-        return r;
-}
-
-/* The store of a lease that it listed was asked in that round. */
-static bool was_listed(const Leases *round, const Lease *lease) {
-        const Lease *store = lease->listed ? leases_find(round, "", lease->helper) : NULL;
-
-        return store && store->fresh && store->failures == 0;
-}
-
-static bool is_still_listed(const Lease *lease, void *userdata) {
-        const Leases *round = userdata;
-        const Lease *other = leases_find(round, lease->registry, lease->helper);
-
-        return !was_listed(round, lease) || (other && other->listed);
-}
-
-int leases_take_fresh(Leases *l, const Leases *round, int64_t now) {
-        Leases asked = *round;
-        int r = 0;
-
-        leases_prune(l, is_still_listed, &asked);
-        for (size_t i = 0; r >= 0 && i < round->n_items; i++)
-                if (round->items[i]->fresh || was_listed(round, round->items[i]))
-                        r = take_lease(l, round->items[i], now);
-        return r;
-}
-
 /* --- one lease --- */
 
 int lease_describe(Lease *lease, const LeaseTerms *terms) {
@@ -210,6 +150,7 @@ bool lease_has_answered(const Lease *lease) {
 
 void lease_begin(Lease *lease) {
         lease->fresh = true;
+        credential_forget_secrets(&lease->answer);
         lease->before.failures = lease->failures;
         lease->before.answered = lease_has_answered(lease);
         lease->before.digest = lease->digest;

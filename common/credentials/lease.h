@@ -39,8 +39,9 @@ typedef struct Lease {
         int64_t login;     /* when somebody last logged in, as far as it was not asked since */
         Digest digest;     /* of the credentials that it gave (credential_digest) */
 
-        /* Of this round, and not kept. */
-        bool fresh; /* it was asked; before: as it was */
+        /* Of this process, and not saved. */
+        Credential answer; /* secrets of a new answer; unused: the rest */
+        bool fresh;        /* it was asked; before: as it was */
         struct {
                 unsigned failures;
                 bool answered;
@@ -79,10 +80,6 @@ FileMark *leases_mark(Leases *l, const char *path);
 
 /* Those of helpers that nobody names any more: keep() says of which that is not so. */
 void leases_prune(Leases *l, bool (*keep)(const Lease *lease, void *userdata), void *userdata);
-
-/* Those that were asked in another round, and what a store listed in it; but where somebody else has asked later, or
- * had an answer where that one failed, that counts, and a login since is not forgotten. -ENOMEM. */
-int leases_take_fresh(Leases *l, const Leases *round, int64_t now);
 
 /* It is asked in this round. */
 void lease_begin(Lease *lease);

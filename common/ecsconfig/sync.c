@@ -214,9 +214,9 @@ static bool try_read_current(const EcsConfigSettings *settings, const DigestKey 
                read_current(file, settings, key, ret, &ignored) >= 0 && envfile_is_whole(file);
 }
 
-/* Before the environment file is opened for a change: that takes long. */
+/* Runs helpers. Call before the environment file is locked for a change: helpers take long. */
 static void ask(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
-                Asking asking, Gathered *ret) {
+                Asking asking, Gathered *g) {
         _cleanup_(current_done) Current current = {0};
         HelperRound round = {.key = key, .ask = asking};
 
@@ -224,7 +224,7 @@ static void ask(const CredentialSettings *sources, const EcsConfigSettings *sett
                 round.current = &current.data.entries;
                 round.owned = current.owned;
         }
-        gathered_fill(ret, sources, &round, NULL);
+        gathered_fill(g, sources, &round);
 }
 
 static void explain_ignored(const EcsConfigSettings *settings, const AuthData *current, bool replaced,
@@ -456,18 +456,14 @@ static void find_other_login(const CredentialSettings *sources, SyncReport *repo
                 memcpy(report->other_login, l->items[0].path, strlen(l->items[0].path) + 1);
 }
 
-/* answers: of helpers that were asked; or NULL. -EAGAIN: another program is writing it. patient: also where there would
- * be nothing to write, since what was read may be half of what it will be. */
+/* Brings the credentials of the files and the answers in g->leases into the environment file. -EAGAIN: another program
+ * is writing the file. patient: also if nothing would change, because the file may be half written. */
 static int sync_once(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
-                     const Gathered *answers, bool patient, SyncReport *report) {
-        _cleanup_(gathered_done) Gathered gathered = {0};
+                     Gathered *g, bool patient, SyncReport *report) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_(current_done) Current current = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
-        HelperRound round = {.key = key,
-                             .current = &current.data.entries,
-                             .answers = answers ? &answers->credentials : NULL,
-                             .ask = ASK_NOBODY};
+        HelperRound round = {.key = key, .current = &current.data.entries, .ask = ASK_NOBODY};
         int r;
 
         r = envfile_open_for_change(settings->environment_file, &file, &report->problems);
@@ -485,33 +481,31 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         explain_idle(settings, file, &current.data, &report->problems);
         round.owned = current.owned;
 
-        gathered_fill(&gathered, sources, &round, answers ? &answers->leases : NULL);
-        problems_append(&report->problems, &gathered.problems);
-        r = answers && answers->error < 0 ? answers->error : gathered.error;
+        gathered_fill(g, sources, &round);
+        problems_append(&report->problems, &g->problems);
+        r = g->error;
         report->no_login_yet = r == -ENOENT && !current.owned;
         if (report->no_login_yet) {
                 explain_current(settings, &current, &report->problems);
                 find_other_login(sources, report);
                 report->outcome = SYNC_UNCHANGED;
-                report->asked = answers != NULL;
                 return 0;
         }
         if (r >= 0)
-                r = claim_entries(&gathered, key, &current);
+                r = claim_entries(g, key, &current);
         if (r >= 0)
-                r = prepare(&gathered, &current, settings, key, file, &credentials, report);
+                r = prepare(g, &current, settings, key, file, &credentials, report);
         if (r >= 0)
-                r = save(&gathered, settings, key, &current, &credentials, file, (SyncOutcome) r, report);
+                r = save(g, settings, key, &current, &credentials, file, (SyncOutcome) r, report);
         if (r >= 0 && report->n_registries > 0)
                 warn_if_exposed(settings->environment_file, &report->problems);
         if (r == -EAGAIN)
                 return r;
-        if (r < 0 && gathered.error >= 0)
-                gathered_give_back(&gathered, NULL, key);
-        report->asked = answers != NULL;
-        if (gathered.error >= 0)
-                gathered_keep(&gathered, report);
-        report->ask_in_usec = until(gathered.next);
+        if (r < 0 && g->error >= 0)
+                gathered_give_back(g, NULL, key);
+        if (g->error >= 0)
+                gathered_keep(g, report);
+        report->ask_in_usec = until(g->next);
         return r;
 }
 
@@ -521,28 +515,36 @@ static void explain_failure(const EcsConfigSettings *settings, int error, const 
                 problems_add(problems, LOG_ERR, "%s: %s: %s", settings->environment_file, what, strerror(-error));
 }
 
+static void explain_lock(Problems *problems) {
+        problems_add(problems, LOG_WARNING,
+                     "%s/leases.lock: another process has locked the leases for longer than credential helpers may "
+                     "take; no helper was asked. It is tried again",
+                     state_directory());
+}
+
 void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key, Asking asking,
               SyncReport *ret) {
         const struct timespec pause = {.tv_nsec = BUSY_WAIT_MSEC * 1000000L};
-        _cleanup_(gathered_done) Gathered answers = {0};
+        _cleanup_close_ int lock = gathered_lock(asking == ASK_NOBODY ? 0 : helpers_timeout_usec(sources));
+        const bool locked = lock == -EWOULDBLOCK, asked = asking != ASK_NOBODY && !locked;
+        _cleanup_(gathered_done) Gathered gathered = {.leases_locked = locked};
         SyncReport report = {0};
         unsigned n_failed;
         int r = -EAGAIN;
 
-        if (asking != ASK_NOBODY)
-                ask(sources, settings, key, asking, &answers);
-        n_failed = gathered_count_failed(&answers);
+        if (asked)
+                ask(sources, settings, key, asking, &gathered);
+        n_failed = gathered_count_failed(&gathered);
         for (unsigned tries = 0; r == -EAGAIN && tries < BUSY_TRIES; tries++) {
                 if (tries > 0)
                         (void) nanosleep(&pause, NULL);
                 report = (SyncReport){.outcome = SYNC_FAILED};
                 /* One that is kept open for good, as by an editor, is read as it is in the end. */
-                r = sync_once(sources, settings, key, asking != ASK_NOBODY ? &answers : NULL, tries + 1 < BUSY_TRIES,
-                              &report);
+                r = sync_once(sources, settings, key, &gathered, tries + 1 < BUSY_TRIES, &report);
         }
 
-        if (r == -EAGAIN)
-                report.asked = asking != ASK_NOBODY;
+        if (asking != ASK_NOBODY && locked)
+                explain_lock(&report.problems);
         if (r < 0) {
                 report.outcome = SYNC_FAILED;
                 if (r == -EAGAIN)
@@ -553,6 +555,7 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                 else
                         explain_failure(settings, r, "nothing was written", &report.problems);
         }
+        report.asked = asked;
         report.n_failed = n_failed;
         *ret = report;
 }
@@ -625,7 +628,7 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
                 return r;
         explain_idle(settings, file, &current.data, problems);
         round.owned = current.owned;
-        gathered_fill(&gathered, sources, &round, NULL);
+        gathered_fill(&gathered, sources, &round);
         problems_append(problems, &gathered.problems);
         r = gathered.error;
         if (r == -ENOENT && !current.owned)
@@ -657,7 +660,7 @@ static int forecast_content(const CredentialSettings *sources, const EcsConfigSe
         _cleanup_(gathered_done) Gathered gathered = {0};
         int r, outcome;
 
-        gathered_fill(&gathered, sources, &round, NULL);
+        gathered_fill(&gathered, sources, &round);
         problems_append(&f->report.problems, &gathered.problems);
         outcome = gathered.error;
         f->report.no_login_yet = outcome == -ENOENT && !current->owned;

@@ -183,93 +183,6 @@ static void test_slow_helper(void **state _unused_) {
 
 /* --- two rounds at once --- */
 
-static Lease *fresh_lease(Leases *l, int64_t asked) {
-        Lease *lease = new_lease(l);
-
-        lease_answered(lease, &digest, 0, SECONDS(3600), asked, asked);
-        lease->fresh = true;
-        return lease;
-}
-
-static void test_later_answer_counts(void **state _unused_) {
-        static const struct {
-                int64_t on_record; /* asked, in seconds from NOW; the round's was at NOW */
-                bool taken;
-        } table[] = {{-1, true}, {0, true}, {1, false}, {2999, false}, {3000, false}, {3001, true}};
-
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                _cleanup_(leases_done) Leases l = {0}, round = {0};
-                const Digest other = {{8}};
-                Lease *lease = new_lease(&l);
-
-                fresh_lease(&round, NOW)->named = true;
-                lease_answered(lease, &other, 0, SECONDS(3600), NOW + SECONDS(table[i].on_record),
-                               NOW + SECONDS(table[i].on_record));
-                assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(3000)), 0);
-                assert_int_equal(l.n_items, 1);
-                assert_int_equal(l.items[0]->fresh, table[i].taken);
-                assert_int_equal(digest_equal(&l.items[0]->digest, &digest), table[i].taken);
-                assert_false(l.items[0]->named); /* a file may not name it any more */
-        }
-}
-
-/* Also where it was due, so that the time when it is to be asked tells nothing. */
-static void test_login_during_a_round(void **state _unused_) {
-        static const struct {
-                int64_t due, login, expected; /* in seconds from NOW, when the round asked */
-        } table[] = {{1, 1, 1}, {-50, 1, -50}, {-50, -1, 2400}, {30, 2, 30}, {5000, 9, 2400}};
-
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                _cleanup_(leases_done) Leases l = {0}, round = {0};
-                Lease *lease = new_lease(&l);
-
-                (void) fresh_lease(&round, NOW);
-                lease_answered(lease, &digest, 0, SECONDS(3600), NOW - SECONDS(100), NOW - SECONDS(100));
-                lease->due = NOW + SECONDS(table[i].due);
-                lease->login = NOW + SECONDS(table[i].login);
-                assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
-                assert_int_equal(l.items[0]->due, NOW + SECONDS(table[i].expected));
-                assert_int_equal(l.items[0]->asked, NOW);
-        }
-}
-
-/* What could not be had, or not be written, is no reason to forget what somebody else had. */
-static void test_failure_beside_an_answer(void **state _unused_) {
-        _cleanup_(leases_done) Leases l = {0}, round = {0};
-        Lease *lease = new_lease(&l), *other = new_lease(&round);
-
-        lease_begin(other);
-        lease_failed(other, -EIO, NOW + 1);
-        lease_answered(lease, &digest, 0, SECONDS(3600), NOW, NOW);
-        assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
-        assert_int_equal(l.items[0]->failures, 0);
-        /* And the other way round. */
-        lease_answered(other, &digest, 0, SECONDS(3600), NOW, NOW);
-        lease_failed(l.items[0], -EIO, NOW + 2);
-        assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
-        assert_int_equal(l.items[0]->failures, 0);
-}
-
-/* Nobody has anything newer: the pause after it counts. */
-static void test_failure_alone(void **state _unused_) {
-        static const int64_t given[] = {0, NOW - SECONDS(100)}; /* 0: never */
-
-        for (size_t i = 0; i < ELEMENTSOF(given); i++) {
-                _cleanup_(leases_done) Leases l = {0}, round = {0};
-                Lease *lease = new_lease(&l), *failing = new_lease(&round);
-
-                if (given[i] > 0) {
-                        lease_answered(lease, &digest, 0, SECONDS(3600), given[i], given[i]);
-                        lease_answered(failing, &digest, 0, SECONDS(3600), given[i], given[i]);
-                }
-                lease_begin(failing);
-                lease_failed(failing, -EIO, NOW);
-                assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
-                assert_int_equal(l.items[0]->failures, 1);
-                assert_int_equal(l.items[0]->due, failing->due);
-        }
-}
-
 static void test_not_written(void **state _unused_) {
         _cleanup_(leases_done) Leases l = {0};
         const Digest other = {{8}};
@@ -293,31 +206,6 @@ static void test_not_written(void **state _unused_) {
         lease_not_written(lease, NOW + SECONDS(8));
         assert_int_equal(lease->failures, 2);
         unit_assert_in_range(lease->due, NOW + SECONDS(15), NOW + SECONDS(18));
-}
-
-static void test_list_of_a_round(void **state _unused_) {
-        static const char *const names[] = {"a.example", "b.example", "c.example"};
-        _cleanup_(leases_done) Leases l = {0}, round = {0};
-
-        for (unsigned i = 0; i < 3; i++) {
-                if (i != 2) {
-                        assert_non_null(leases_add(&l, names[i], "vault"));
-                        l.items[l.n_items - 1]->listed = true;
-                }
-                if (i != 1) {
-                        assert_non_null(leases_add(&round, names[i], "vault"));
-                        round.items[round.n_items - 1]->listed = true;
-                }
-        }
-        assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
-        assert_int_equal(l.n_items, 2);
-        /* Its store was asked, so that what it does not name is no more. */
-        assert_non_null(leases_add(&round, "", "vault"));
-        round.items[round.n_items - 1]->fresh = true;
-        assert_int_equal(leases_take_fresh(&l, &round, NOW + SECONDS(10)), 0);
-        assert_non_null(leases_find(&l, "a.example", "vault"));
-        assert_null(leases_find(&l, "b.example", "vault"));
-        assert_non_null(leases_find(&l, "c.example", "vault"));
 }
 
 static void test_brought_forward(void **state _unused_) {
@@ -583,12 +471,7 @@ int main(void) {
                 cmocka_unit_test(test_described_anew),
                 cmocka_unit_test(test_described_anew_after_a_failure),
                 cmocka_unit_test(test_slow_helper),
-                cmocka_unit_test(test_later_answer_counts),
-                cmocka_unit_test(test_login_during_a_round),
-                cmocka_unit_test(test_failure_beside_an_answer),
-                cmocka_unit_test(test_failure_alone),
                 cmocka_unit_test(test_not_written),
-                cmocka_unit_test(test_list_of_a_round),
                 cmocka_unit_test(test_brought_forward),
                 cmocka_unit_test(test_login_that_was_asked_for),
                 cmocka_unit_test(test_marks_of_several_files),

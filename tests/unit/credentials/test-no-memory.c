@@ -328,27 +328,6 @@ static void test_leases_are_saved(void **state _unused_) {
         failing_each(save);
 }
 
-static int take_fresh(unsigned n, char *ret, size_t size) {
-        _cleanup_(leases_done) Leases l = {0}, round = {0};
-        int r;
-
-        fill(&l, false);
-        fill(&round, true);
-        assert_non_null(leases_add(&round, "new.example", "helper"));
-        lease_begin(round.items[round.n_items - 1]);
-        failing_begin(n);
-        r = leases_take_fresh(&l, &round, 3000);
-        if (r >= 0)
-                r = leases_mark(&l, "other.json") ? 0 : -ENOMEM;
-        failing_end();
-        describe_leases(&l, ret, size);
-        return r;
-}
-
-static void test_leases_are_taken(void **state _unused_) {
-        failing_each(take_fresh);
-}
-
 /* --- all of it --- */
 
 static int gather_with(Asking asking, Leases *leases, unsigned n, char *ret, size_t size) {
@@ -432,7 +411,6 @@ int main(void) {
                                                 unit_remove_state_directory),
                 cmocka_unit_test_setup_teardown(test_leases_are_saved, unit_make_state_directory,
                                                 unit_remove_state_directory),
-                cmocka_unit_test(test_leases_are_taken),
                 cmocka_unit_test_teardown(test_gather_from_store, take_away),
                 cmocka_unit_test_teardown(test_gather, take_away),
         };
