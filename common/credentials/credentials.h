@@ -52,8 +52,8 @@ const Credential *credentials_find(const Credentials *c, const char *registry);
 Credential *credentials_find_item(const Credentials *c, const char *registry);
 
 /* Takes over what *credential holds, replacing an entry for the same registry. */
-int credentials_put(Credentials *c, Credential *credential);
-int credentials_put_copy(Credentials *c, const Credential *credential);
+void credentials_put(Credentials *c, Credential *credential);
+void credentials_put_copy(Credentials *c, const Credential *credential);
 
 /* The last one takes its place. */
 void credentials_remove(Credentials *c, size_t i);
@@ -61,17 +61,17 @@ void credentials_remove(Credentials *c, size_t i);
 /* By registry (strcmp): as they are asked for, written and shown. */
 void credentials_sort(Credentials *c);
 
-/* User name, password and token of another one in place of its own. -ENOMEM: it has none then. */
-int credential_copy_secrets(Credential *c, const Credential *other);
+/* Replaces the user name, password and token of c by copies of those of other. */
+void credential_copy_secrets(Credential *c, const Credential *other);
 void credential_forget_secrets(Credential *c);
 
 /* Another list with the same entries; without the stores, which have been asked by then. */
-int credentials_copy(const Credentials *c, Credentials *ret);
+void credentials_copy(const Credentials *c, Credentials *ret);
 
 /* Computes a digest that is equal if and only if all registries, user names, passwords and tokens are equal. The two
  * forms of acr_token() count as equal. */
-int credentials_digest(const Credentials *c, const DigestKey *key, Digest *ret);
-int credential_digest(const Credential *c, const DigestKey *key, Digest *ret);
+void credentials_digest(const Credentials *c, const DigestKey *key, Digest *ret);
+void credential_digest(const Credential *c, const DigestKey *key, Digest *ret);
 
 /* One that several files name is one, of the last of them. */
-int credentials_add_store(Credentials *c, const char *helper, const char *source);
+void credentials_add_store(Credentials *c, const char *helper, const char *source);

@@ -32,7 +32,7 @@ uint64_t helper_lifetime_usec(const CredentialSettings *settings, const char *re
                 /* Less than any pattern. */
                 if (!item->pattern)
                         wild = SIZE_MAX;
-                else if (registry_matches(registry, item->pattern) <= 0)
+                else if (!registry_matches(registry, item->pattern))
                         continue;
                 else
                         weigh(item->pattern, &literal, &wild);

@@ -229,9 +229,8 @@ static void explain_useless(const Credential *c, Problems *problems) {
                                                       : "its host has only letters, digits, dots and hyphens");
 }
 
-int key_coverage_remove_useless(Credentials *c, Credentials *ret_removed, Problems *problems) {
+void key_coverage_remove_useless(Credentials *c, Credentials *ret_removed, Problems *problems) {
         size_t i = 0;
-        int r = 0;
 
         while (i < c->n_items) {
                 if (!key_covers_nothing(c->items[i]->registry, c)) {
@@ -240,12 +239,9 @@ int key_coverage_remove_useless(Credentials *c, Credentials *ret_removed, Proble
                 }
                 explain_useless(c->items[i], problems);
                 if (ret_removed)
-                        r = credentials_put_copy(ret_removed, c->items[i]);
-                if (r < 0)
-                        return r;
+                        credentials_put_copy(ret_removed, c->items[i]);
                 credentials_remove(c, i);
         }
-        return 0;
 }
 
 static const char *source_of(const Credential *c) {

@@ -5,7 +5,7 @@
 #include <fnmatch.h>
 #include <strings.h>
 
-#include "base/json.h"
+#include "base/memory.h"
 
 /* The hosts that Docker's CLI takes for Docker Hub. */
 static const char *const docker_hub_hosts[] = {"index.docker.io", "docker.io", "registry-1.docker.io"};
@@ -67,10 +67,7 @@ int registry_normalize(const char *key, char **ret) {
         if (!is_carried_as_is(key))
                 return -EINVAL;
 
-        name = strdup(skip_scheme(key));
-        if (!name)
-                return -ENOMEM;
-
+        name = xstrdup(skip_scheme(key));
         for (char *c = name; *c && *c != '/'; c++)
                 *c = (char) tolower((unsigned char) *c);
 
@@ -83,9 +80,7 @@ int registry_normalize(const char *key, char **ret) {
 
         if (is_docker_hub(name)) {
                 free(STEAL_POINTER(name));
-                name = strdup(REGISTRY_DOCKER_HUB);
-                if (!name)
-                        return -ENOMEM;
+                name = xstrdup(REGISTRY_DOCKER_HUB);
         }
 
         *ret = STEAL_POINTER(name);
@@ -108,25 +103,19 @@ bool registry_is_docker_own(const char *registry) {
         return false;
 }
 
-int registry_matches(const char *registry, const char *pattern) {
+bool registry_matches(const char *registry, const char *pattern) {
         const char *scheme = strstr(registry, "://"), *name = scheme ? scheme + strlen("://") : registry;
-        _cleanup_free_ char *normalized = NULL, *host = strndup(name, strcspn(name, "/"));
-        int r;
+        _cleanup_free_ char *normalized = NULL, *host = xstrndup(name, strcspn(name, "/"));
 
-        if (!host)
-                return -ENOMEM;
         if (fnmatch(pattern, strchr(pattern, '/') ? name : host, FNM_CASEFOLD) == 0)
-                return 1;
-        r = registry_normalize(pattern, &normalized);
-        if (r < 0)
-                return r == -EINVAL ? 0 : r;
-        return fnmatch(normalized, strchr(normalized, '/') ? registry : host, FNM_CASEFOLD) == 0;
+                return true;
+        return registry_normalize(pattern, &normalized) >= 0 &&
+               fnmatch(normalized, strchr(normalized, '/') ? registry : host, FNM_CASEFOLD) == 0;
 }
 
-int registry_is_excluded(const char *registry, char *const *exclude) {
-        int r = 0;
-
-        for (; r == 0 && exclude && *exclude; exclude++)
-                r = registry_matches(registry, *exclude);
-        return r;
+bool registry_is_excluded(const char *registry, char *const *exclude) {
+        for (; exclude && *exclude; exclude++)
+                if (registry_matches(registry, *exclude))
+                        return true;
+        return false;
 }

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 
 #include "base/json.h"
+#include "base/memory.h"
 #include "base/secret.h"
 
 enum {
@@ -16,18 +17,11 @@ enum {
 /* base64url without padding (RFC 7515), decoded; the caller frees it with secret_free(). */
 static int decode(const char *text, size_t n, char **ret) {
         size_t padded = (n + 3) / 4 * 4;
-        _cleanup_secret_ char *standard = malloc(padded + 1), *plain = NULL;
+        _cleanup_secret_ char *standard = xcalloc(1, padded + 1), *plain = xcalloc(1, padded + 1);
         int length;
 
-        if (!standard)
-                return -ENOMEM;
         for (size_t i = 0; i < padded; i++)
                 standard[i] = i >= n ? '=' : text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
-        standard[padded] = 0;
-        plain = calloc(1, padded + 1);
-        if (!plain)
-                return -ENOMEM;
-
         length = EVP_DecodeBlock((unsigned char *) plain, (const unsigned char *) standard, (int) padded);
         if (length < 0)
                 return -ENODATA;
@@ -56,7 +50,7 @@ int jwt_expiry(const char *token, int64_t *ret_sec) {
                 return r;
         r = json_parse_strict(claims, strlen(claims), 0, &o, NULL, NULL);
         if (r < 0)
-                return r == -ENOMEM ? r : -ENODATA;
+                return -ENODATA;
         /* NumericDate: it may have a fraction. */
         exp = json_get(o, "exp", json_type_int);
         if (!exp)

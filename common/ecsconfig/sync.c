@@ -134,75 +134,59 @@ static const Credential *find_login(const Gathered *gathered, const char *regist
 
 /* An entry that equals a login or the answer of a helper is ours although it is not on record: version 0.2.0 kept no
  * record, and a person may have copied the login. */
-static int claim_entries(const Gathered *gathered, const DigestKey *key, Current *current) {
+static void claim_entries(const Gathered *gathered, const DigestKey *key, Current *current) {
         for (size_t i = 0; i < current->data.entries.n_items; i++) {
                 Credential *e = current->data.entries.items[i];
                 const Credential *login = find_login(gathered, e->registry);
                 Digest digest, other;
-                int r;
 
                 if (!e->foreign || !streq(e->key, e->registry))
                         continue;
-                r = credential_digest(e, key, &digest);
-                if (r >= 0 && login)
-                        r = credential_digest(login, key, &other);
-                if (r < 0)
-                        return r;
+                credential_digest(e, key, &digest);
+                if (login)
+                        credential_digest(login, key, &other);
                 e->foreign = !(login && digest_equal(&digest, &other)) &&
                              !has_answer(&gathered->leases, e->registry, &digest);
                 current->owned |= !e->foreign;
         }
-        return 0;
 }
 
 /* Somebody has logged in, and does not see why nothing comes of it. */
-static int explain_yielding(const Credential *c, const Credential *current, const DigestKey *key, Problems *problems) {
+static void explain_yielding(const Credential *c, const Credential *current, const DigestKey *key, Problems *problems) {
         Digest ours, theirs;
-        int r;
 
-        r = credential_digest(c, key, &ours);
-        if (r >= 0)
-                r = credential_digest(current, key, &theirs);
-        if (r < 0)
-                return r;
+        credential_digest(c, key, &ours);
+        credential_digest(current, key, &theirs);
         if (!digest_equal(&ours, &theirs))
                 problems_add(problems, LOG_ERR,
                              "%s: its credentials of %s are not used while a file that comes after it cannot be read; "
                              "the entry that the environment file has for it stays. Mend that file, or take it out of "
                              "[Credentials] File=",
                              c->source, c->key);
-        return 0;
 }
 
 /* Keeps the current entry of a registry whose login is unknown at present. A foreign entry needs no copy: it stays
  * unless a login replaces it. */
-static int keep_current(const Credential *current, const DigestKey *key, Credentials *credentials, Problems *problems) {
+static void keep_current(const Credential *current, const DigestKey *key, Credentials *credentials,
+                         Problems *problems) {
         Credential *c = credentials_find_item(credentials, current->registry);
-        int r;
 
         if (c ? credential_is_usable(c) && !c->yields : !credentials->incomplete)
-                return 0;
-        if (c && credential_is_usable(c)) {
-                r = explain_yielding(c, current, key, problems);
-                if (r < 0)
-                        return r;
-        }
+                return;
+        if (c && credential_is_usable(c))
+                explain_yielding(c, current, key, problems);
         if (!current->foreign)
-                return credentials_put_copy(credentials, current);
-        if (c)
+                credentials_put_copy(credentials, current);
+        else if (c)
                 credential_forget_secrets(c);
-        return 0;
 }
 
 /* Merges the gathered credentials with the current entries that stay. */
-static int merge(const DigestKey *key, const Current *current, const Credentials *gathered, Credentials *credentials,
-                 Problems *problems) {
-        int r;
-
-        r = credentials_copy(gathered, credentials);
-        for (size_t i = 0; r >= 0 && i < current->data.entries.n_items; i++)
-                r = keep_current(current->data.entries.items[i], key, credentials, problems);
-        return r;
+static void merge(const DigestKey *key, const Current *current, const Credentials *gathered, Credentials *credentials,
+                  Problems *problems) {
+        credentials_copy(gathered, credentials);
+        for (size_t i = 0; i < current->data.entries.n_items; i++)
+                keep_current(current->data.entries.items[i], key, credentials, problems);
 }
 
 /* Returns false if the entries cannot be read now, or another program is writing the file. */
@@ -297,9 +281,7 @@ static int prepare(const Gathered *gathered, const Current *current, const EcsCo
                    const DigestKey *key, EnvFile *file, Credentials *credentials, SyncReport *report) {
         int r;
 
-        r = merge(key, current, &gathered->credentials, credentials, &report->problems);
-        if (r < 0)
-                return r;
+        merge(key, current, &gathered->credentials, credentials, &report->problems);
         report->behind = true; /* until save() has succeeded */
 
         if (*current->data.ignored)
@@ -492,7 +474,7 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
                 return 0;
         }
         if (r >= 0)
-                r = claim_entries(g, key, &current);
+                claim_entries(g, key, &current);
         if (r >= 0)
                 r = prepare(g, &current, settings, key, file, &credentials, report);
         if (r >= 0)
@@ -633,12 +615,10 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
         r = gathered.error;
         if (r == -ENOENT && !current.owned)
                 explain_current(settings, &current, problems);
-        if (r >= 0)
-                r = claim_entries(&gathered, key, &current);
-        if (r >= 0)
-                r = merge(key, &current, &gathered.credentials, &credentials, problems);
         if (r < 0)
                 return r;
+        claim_entries(&gathered, key, &current);
+        merge(key, &current, &gathered.credentials, &credentials, problems);
 
         if (*current.data.ignored)
                 explain_ignored(settings, &current.data, has_ours(&credentials), problems);
@@ -668,10 +648,11 @@ static int forecast_content(const CredentialSettings *sources, const EcsConfigSe
                 explain_current(settings, current, &f->report.problems);
                 find_other_login(sources, &f->report);
                 f->report.outcome = SYNC_UNCHANGED;
-                return credentials_copy(&current->data.entries, &f->after);
+                credentials_copy(&current->data.entries, &f->after);
+                return 0;
         }
         if (outcome >= 0)
-                outcome = claim_entries(&gathered, key, current);
+                claim_entries(&gathered, key, current);
         if (outcome >= 0)
                 outcome = prepare(&gathered, current, settings, key, file, &f->sources, &f->report);
         if (outcome < 0)

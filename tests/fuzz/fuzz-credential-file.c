@@ -147,11 +147,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         (void) credfile_parse(&c, "/f", text, size, NULL, &problems);
         check_digests(&c);
         fuzz_put("file", bytes, size);
-        fuzz_read(read_file, NULL, text, bytes, size);
-        fuzz_read(read_list, NULL, text, bytes, size);
+        fuzz_read(read_file, NULL, text);
+        fuzz_read(read_list, NULL, text);
         for (AuthType t = AUTH_TYPE_AUTO; t <= AUTH_TYPE_DOCKER; t++) {
                 check_format(&c, t);
-                fuzz_read(read_format, auth_type_to_string(t), text, bytes, size);
+                fuzz_read(read_format, auth_type_to_string(t), text);
         }
         return 0;
 }
