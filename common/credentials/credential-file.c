@@ -58,8 +58,7 @@ void credfile_check_newline(const Credential *c, Problems *problems) {
                      c->source, c->key, advice);
 }
 
-/* Base64 as it is found: with or without padding, either alphabet, with line breaks. Returns the number of bytes. */
-static int decode_base64(const char *s, char **ret) {
+int credfile_decode_base64(const char *s, char **ret) {
         size_t length = strlen(s), n = 0, padding = 0;
         /* Zeroed: what is half done is wiped as a string. */
         _cleanup_secret_ char *clean = xcalloc(1, length + 4), *decoded = xcalloc(1, length + 4);
@@ -98,7 +97,7 @@ static int decode_auth(const char *auth, Credential *c) {
         const char *colon;
         int n;
 
-        n = decode_base64(auth, &plain);
+        n = credfile_decode_base64(auth, &plain);
         if (n < 0)
                 return n;
         while (n > 0 && plain[n - 1] == 0)
@@ -178,13 +177,8 @@ static bool has_source(const Credential *c) {
         return c->helper || credential_is_usable(c);
 }
 
-static bool same_string(const char *a, const char *b) {
-        return (!a && !b) || (a && b && streq(a, b));
-}
-
 static bool same_credentials(const Credential *a, const Credential *b) {
-        return same_string(a->username, b->username) && same_string(a->password, b->password) &&
-               same_string(a->identity_token, b->identity_token) && same_string(a->helper, b->helper);
+        return acr_same_login(a, b) && streq(a->helper ? a->helper : "", b->helper ? b->helper : "");
 }
 
 /* Of two keys for one registry, prefers the one that Docker's CLI writes and looks up first: the full name of Docker

@@ -34,6 +34,10 @@ int credfile_parse(Credentials *c, const char *path, const char *text, size_t si
 int credfile_parse_list(Credentials *c, const CredentialStore *store, const char *answer, char *const *exclude,
                         Problems *problems);
 
+/* Decodes base64 with or without padding, in either alphabet, with line breaks. Returns the number of bytes. The caller
+ * frees the result, which ends with a NUL, with secret_free(). -EBADMSG: it is not base64. */
+int credfile_decode_base64(const char *s, char **ret);
+
 /* Adds a problem if the password ends with a newline that is probably not part of it. */
 void credfile_check_newline(const Credential *c, Problems *problems);
 

@@ -5,7 +5,6 @@
 
 #include "base/memory.h"
 #include "base/secret.h"
-#include "credentials/acr-token.h"
 
 void credential_done(Credential *c) {
         free(c->registry);
@@ -46,15 +45,11 @@ static int compare_registries(const void *a, const void *b) {
         return strcmp(x->registry, y->registry);
 }
 
-Credential *credentials_find_item(const Credentials *c, const char *registry) {
+Credential *credentials_find(const Credentials *c, const char *registry) {
         const Credential wanted = {.registry = (char *) registry};
         Credential *const *node = tfind(&wanted, &c->by_registry, compare_registries);
 
         return node ? *node : NULL;
-}
-
-const Credential *credentials_find(const Credentials *c, const char *registry) {
-        return credentials_find_item(c, registry);
 }
 
 static int compare_items(const void *a, const void *b) {
@@ -78,7 +73,7 @@ static void append_item(Credentials *c, const Credential *credential) {
 }
 
 void credentials_put(Credentials *c, Credential *credential) {
-        Credential *item = credentials_find_item(c, credential->registry);
+        Credential *item = credentials_find(c, credential->registry);
         char *registry;
 
         if (!item) {
@@ -150,6 +145,55 @@ void credentials_add_store(Credentials *c, const char *helper, const char *sourc
         }
         c->stores[i] = store;
 }
+
+/* --- tokens of Azure --- */
+
+#define TOKEN_USER "00000000-0000-0000-0000-000000000000"
+
+static bool is_acr(const char *registry) {
+        static const char *const suffixes[] = {".azurecr.io", ".azurecr.cn", ".azurecr.us", ".azurecr.de"};
+        const size_t n = strcspn(registry, ":/");
+
+        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
+                const size_t length = strlen(suffixes[i]);
+
+                if (n > length && strncmp(registry + n - length, suffixes[i], length) == 0)
+                        return true;
+        }
+        return false;
+}
+
+const char *acr_token(const Credential *c) {
+        if (!is_acr(c->registry))
+                return NULL;
+        if (c->identity_token)
+                return c->identity_token;
+        return c->username && streq(c->username, TOKEN_USER) && !str_empty(c->password) ? c->password : NULL;
+}
+
+Credential acr_token_as_password(const Credential *c) {
+        Credential form = *c;
+
+        form.username = (char *) TOKEN_USER;
+        form.password = c->identity_token;
+        form.identity_token = NULL;
+        return form;
+}
+
+static bool same_field(const char *a, const char *b) {
+        return streq(a ? a : "", b ? b : "");
+}
+
+bool acr_same_login(const Credential *a, const Credential *b) {
+        const char *x = acr_token(a), *y = acr_token(b);
+
+        if (x || y)
+                return x && y && streq(x, y);
+        return same_field(a->username, b->username) && same_field(a->password, b->password) &&
+               same_field(a->identity_token, b->identity_token);
+}
+
+/* --- digests --- */
 
 /* Bytes that are the same exactly when the credentials are: each field with its length. */
 typedef struct Canonical {

@@ -48,8 +48,7 @@ static inline bool credential_is_usable(const Credential *c) {
         return (c->username && c->password) || c->identity_token;
 }
 
-const Credential *credentials_find(const Credentials *c, const char *registry);
-Credential *credentials_find_item(const Credentials *c, const char *registry);
+Credential *credentials_find(const Credentials *c, const char *registry);
 
 /* Takes over what *credential holds, replacing an entry for the same registry. */
 void credentials_put(Credentials *c, Credential *credential);
@@ -75,3 +74,19 @@ void credential_digest(const Credential *c, const DigestKey *key, Digest *ret);
 
 /* One that several files name is one, of the last of them. */
 void credentials_add_store(Credentials *c, const char *helper, const char *source);
+
+/* --- tokens of Azure --- */
+
+/* Azure Container Registry takes an identity token also as the password of the user
+ * 00000000-0000-0000-0000-000000000000 (Microsoft, "az acr login --expose-token"). In this form dockercfg can carry
+ * it. */
+
+/* Returns the identity token of an entry of Azure Container Registry, in either form; NULL: the entry has no token, or
+ * belongs to another registry. */
+const char *acr_token(const Credential *c);
+
+/* Returns the entry with its identity token as a password. Its strings still belong to c. */
+Credential acr_token_as_password(const Credential *c);
+
+/* Returns whether both entries log in with the same names and secrets; the two forms of a token are the same. */
+bool acr_same_login(const Credential *a, const Credential *b);

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/gather.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 #include "base/clock.h"
 #include "base/directories.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/secret.h"
 #include "base/timespan.h"
 #include "credentials/credential-file.h"
-#include "credentials/helper-lifetime.h"
-#include "credentials/helper-network.h"
 #include "credentials/key-coverage.h"
 #include "credentials/registry-name.h"
 #include "credentials/run-helpers.h"
-#include "credentials/token-expiry.h"
 
 /* A login to a registry whose secret a helper keeps writes the credential file anew, and nothing in it changes. The
  * first has the helper asked at once; of several within this time the last one counts, too. */
@@ -105,6 +106,116 @@ static int load_files(const CredentialSettings *settings, HelperRound *round, Cr
 
         c->incomplete = error < 0;
         return 0;
+}
+
+/* --- how long an answer is good --- */
+
+enum {
+        CLAIMS_MAX = 64 * 1024,
+};
+
+/* Later than anybody means (the year 33658), and still a number of microseconds. */
+#define SECONDS_MAX 1e12
+
+int jwt_expiry(const char *token, int64_t *ret_sec) {
+        static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        _cleanup_secret_ char *text = NULL, *claims = NULL;
+        _cleanup_json_ json_object *o = NULL;
+        const char *start = strchr(token, '.');
+        json_object *exp;
+        size_t n;
+        int r;
+
+        if (!start)
+                return -ENODATA;
+        n = strspn(++start, alphabet);
+        if (n == 0 || n > CLAIMS_MAX || n % 4 == 1 || start[n] != '.')
+                return -ENODATA;
+
+        text = xmemory(secret_dup(start, n));
+        if (credfile_decode_base64(text, &claims) < 0)
+                return -ENODATA;
+        r = json_parse_strict(claims, strlen(claims), 0, &o, NULL, NULL);
+        if (r < 0)
+                return -ENODATA;
+        /* NumericDate: it may have a fraction. */
+        exp = json_get(o, "exp", json_type_int);
+        if (!exp)
+                exp = json_get(o, "exp", json_type_double);
+        if (!exp || json_object_get_double(exp) < 1 || json_object_get_double(exp) > SECONDS_MAX)
+                return -ENODATA;
+        *ret_sec = json_object_get_int64(exp);
+        return 0;
+}
+
+/* How much a pattern says: counts characters that stand for themselves, and those that do not. */
+static void weigh(const char *pattern, size_t *literal, size_t *wild) {
+        for (const char *s = pattern; *s; s++) {
+                const char *end = *s == '[' && s[1] ? strchr(s + 2, ']') : NULL;
+
+                if (end)
+                        s = end;
+                if (end || *s == '*' || *s == '?') {
+                        (*wild)++;
+                        continue;
+                }
+                if (*s == '\\' && s[1])
+                        s++;
+                (*literal)++;
+        }
+}
+
+uint64_t helper_lifetime_usec(const CredentialSettings *settings, const char *registry) {
+        const HelperLifetimes *list = &settings->helper_lifetimes;
+        size_t best_literal = 0, best_wild = 0;
+        const HelperLifetime *best = NULL;
+
+        for (size_t i = 0; i < list->n_items; i++) {
+                const HelperLifetime *item = &list->items[i];
+                size_t literal = 0, wild = 0;
+
+                /* Less than any pattern. */
+                if (!item->pattern)
+                        wild = SIZE_MAX;
+                else if (!registry_matches(registry, item->pattern))
+                        continue;
+                else
+                        weigh(item->pattern, &literal, &wild);
+
+                if (best && (literal < best_literal || (literal == best_literal && wild > best_wild)))
+                        continue;
+                best = item;
+                best_literal = literal;
+                best_wild = wild;
+        }
+        return best ? best->usec : 0;
+}
+
+/* --- why a helper may fail --- */
+
+enum {
+        PORT_DISCARD = 9,
+};
+
+/* An empty packet to all hosts, by way of the loopback interface and with no hop to go: it never leaves this one. The
+ * filter of the unit's control group sees an address that is not localhost, and refuses it. */
+static bool is_denied(void) {
+        const struct sockaddr_in all_hosts = {.sin_family = AF_INET,
+                                              .sin_port = htons(PORT_DISCARD),
+                                              .sin_addr.s_addr = htonl(INADDR_ALLHOSTS_GROUP)};
+        const struct in_addr loopback = {.s_addr = htonl(INADDR_LOOPBACK)};
+        _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        const unsigned char no_hop = 0;
+
+        return fd >= 0 && setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &no_hop, sizeof(no_hop)) >= 0 &&
+               setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &loopback, sizeof(loopback)) >= 0 &&
+               sendto(fd, "", 0, 0, (const struct sockaddr *) &all_hosts, sizeof(all_hosts)) < 0 && errno == EPERM;
+}
+
+const char *helper_network_hint(int error) {
+        if ((error != -ETIMEDOUT && error != -EPROTO) || !is_denied())
+                return "";
+        return ". It has no network here but this host: ecs-authd(8), PRIVILEGES";
 }
 
 /* --- leases --- */

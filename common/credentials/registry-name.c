@@ -46,13 +46,17 @@ static void trim_slashes(char *s) {
                 s[n - 1] = 0;
 }
 
-static bool is_docker_hub(const char *name) {
+bool registry_has_host(const char *name, const char *const *hosts, size_t n_hosts) {
         size_t n = strcspn(name, "/");
 
-        for (size_t i = 0; i < ELEMENTSOF(docker_hub_hosts); i++)
-                if (strlen(docker_hub_hosts[i]) == n && strncmp(docker_hub_hosts[i], name, n) == 0)
-                        return name[n] == 0; /* a path below the host is a key of its own */
+        for (size_t i = 0; i < n_hosts; i++)
+                if (strlen(hosts[i]) == n && strncmp(hosts[i], name, n) == 0)
+                        return true;
         return false;
+}
+
+bool registry_is_hub_host(const char *name) {
+        return registry_has_host(name, docker_hub_hosts, ELEMENTSOF(docker_hub_hosts));
 }
 
 /* Refuses a second scheme, and a user name (and password) before the host. Refuses '@' behind a slash, too, because a
@@ -78,7 +82,8 @@ int registry_normalize(const char *key, char **ret) {
         if (!has_host(name))
                 return -EINVAL;
 
-        if (is_docker_hub(name)) {
+        /* A path below the host is a key of its own. */
+        if (!strchr(name, '/') && registry_is_hub_host(name)) {
                 free(STEAL_POINTER(name));
                 name = xstrdup(REGISTRY_DOCKER_HUB);
         }

@@ -27,6 +27,12 @@ bool registry_is_docker_own(const char *registry);
  * matches. */
 bool registry_matches(const char *registry, const char *pattern);
 
+/* Returns true if the host of the name, without its path, is one of these. */
+bool registry_has_host(const char *name, const char *const *hosts, size_t n_hosts);
+
+/* Returns true if Docker and the agent use Docker Hub for the host of the name, whatever its path. */
+bool registry_is_hub_host(const char *name);
+
 /* Returns the part of a key that may be shown: a key may contain a password (https://user:password@host). */
 const char *registry_showable(const char *key);
 

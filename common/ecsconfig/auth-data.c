@@ -7,7 +7,6 @@
 
 #include "base/json.h"
 #include "base/secret.h"
-#include "credentials/acr-token.h"
 #include "credentials/key-coverage.h"
 #include "credentials/registry-name.h"
 
@@ -338,7 +337,7 @@ static int add_twins(Credentials *c, const Credentials *back) {
                 if (known && credential_is_usable(known))
                         continue;
                 credentials_put_copy(c, back->items[i]);
-                credentials_find_item(c, back->items[i]->registry)->foreign = true;
+                credentials_find(c, back->items[i]->registry)->foreign = true;
         }
         credentials_sort(c);
         return 0;
@@ -723,7 +722,7 @@ static int settle_refused(Credentials *c, const AuthData *current, const Refusal
 int authdata_add_foreign(Credentials *c, const AuthData *current) {
         for (size_t i = 0; i < current->entries.n_items; i++) {
                 const Credential *entry = current->entries.items[i];
-                Credential *named = credentials_find_item(c, entry->registry);
+                Credential *named = credentials_find(c, entry->registry);
 
                 if (!entry->foreign || (named && credential_is_usable(named)) ||
                     registry_is_docker_own(entry->registry))

@@ -169,7 +169,7 @@ static void explain_yielding(const Credential *c, const Credential *current, con
  * unless a login replaces it. */
 static void keep_current(const Credential *current, const DigestKey *key, Credentials *credentials,
                          Problems *problems) {
-        Credential *c = credentials_find_item(credentials, current->registry);
+        Credential *c = credentials_find(credentials, current->registry);
 
         if (c ? credential_is_usable(c) && !c->yields : !credentials->incomplete)
                 return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "credentials/acr-token.h"
+#include "credentials/credentials.h"
 
 #define USER "00000000-0000-0000-0000-000000000000"
 #define WORD(s) ((char *) (s))
