@@ -7,7 +7,6 @@
 
 #include "base/json.h"
 #include "base/secret.h"
-#include "credentials/acr-token.h"
 #include "credentials/key-coverage.h"
 #include "credentials/registry-name.h"
 
@@ -263,7 +262,10 @@ static int parse_entry(const char *key, json_object *entry, AuthType type, Namin
         if (twin && streq(twin->key, twin->registry))
                 return 0;
         c.key = strdup(key);
-        return c.key ? credentials_put(list, &c) : -ENOMEM;
+        if (!c.key)
+                return -ENOMEM;
+        credentials_put(list, &c);
+        return 0;
 }
 
 /* The two values, read once. */
@@ -331,14 +333,11 @@ int authdata_parse(const char *type, const char *data, Credentials *ret) {
 static int add_twins(Credentials *c, const Credentials *back) {
         for (size_t i = 0; i < back->n_items; i++) {
                 const Credential *known = credentials_find(c, back->items[i]->registry);
-                int r;
 
                 if (known && credential_is_usable(known))
                         continue;
-                r = credentials_put_copy(c, back->items[i]);
-                if (r < 0)
-                        return r;
-                credentials_find_item(c, back->items[i]->registry)->foreign = true;
+                credentials_put_copy(c, back->items[i]);
+                credentials_find(c, back->items[i]->registry)->foreign = true;
         }
         credentials_sort(c);
         return 0;
@@ -704,7 +703,6 @@ static int describe_refusal(const Credentials *c, const AuthData *current, AuthT
 static int settle_refused(Credentials *c, const AuthData *current, const Refusal *refusal, Problems *problems) {
         for (size_t i = c->n_items; i-- > 0;) {
                 const Credential *login = c->items[i], *form;
-                int r = 0;
 
                 if (!credential_is_usable(login))
                         continue;
@@ -713,11 +711,9 @@ static int settle_refused(Credentials *c, const AuthData *current, const Refusal
                         continue;
                 explain_refused(login, refusal, form != NULL, problems);
                 if (form)
-                        r = credentials_put_copy(c, form);
+                        credentials_put_copy(c, form);
                 else
                         credentials_remove(c, i);
-                if (r < 0)
-                        return r;
         }
         credentials_sort(c);
         return 0;
@@ -726,17 +722,17 @@ static int settle_refused(Credentials *c, const AuthData *current, const Refusal
 int authdata_add_foreign(Credentials *c, const AuthData *current) {
         for (size_t i = 0; i < current->entries.n_items; i++) {
                 const Credential *entry = current->entries.items[i];
-                Credential *named = credentials_find_item(c, entry->registry);
-                int r;
+                Credential *named = credentials_find(c, entry->registry);
 
                 if (!entry->foreign || (named && credential_is_usable(named)) ||
                     registry_is_docker_own(entry->registry))
                         continue;
-                r = named ? credential_copy_secrets(named, entry) : credentials_put_copy(c, entry);
-                if (r < 0)
-                        return r;
-                if (named)
-                        named->foreign = true;
+                if (!named) {
+                        credentials_put_copy(c, entry);
+                        continue;
+                }
+                credential_copy_secrets(named, entry);
+                named->foreign = true;
         }
         credentials_sort(c);
         return 0;
@@ -808,7 +804,8 @@ static int digest_values(const AuthValues *v, const DigestKey *key, Digest *ret)
         for (size_t i = list.n_items; i-- > 0;)
                 if (key_covers_nothing(list.items[i]->registry, &list))
                         credentials_remove(&list, i);
-        return credentials_digest(&list, key, ret);
+        credentials_digest(&list, key, ret);
+        return 0;
 }
 
 static int digest_dropped(const DigestKey *key, Digest *ret) {

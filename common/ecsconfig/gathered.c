@@ -1,21 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ecsconfig/gathered.h"
 
+#include <sys/file.h>
+#include <time.h>
+
 #include "base/clock.h"
 #include "base/directories.h"
-#include "credentials/lease-file.h"
+#include "base/state-file.h"
 
-void gathered_fill(Gathered *ret, const CredentialSettings *sources, HelperRound *round, const Leases *fresh) {
-        *ret = (Gathered){0};
+#define LOCK_POLL_NSEC (20 * 1000000L)
+
+int gathered_lock(uint64_t wait_usec) {
+        const uint64_t deadline = clock_monotonic_usec() + wait_usec;
+        const struct timespec pause = {.tv_nsec = LOCK_POLL_NSEC};
+        _cleanup_close_ int fd = state_file_open_lock("leases.lock");
+
+        if (fd < 0)
+                return fd;
+        while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                if (errno != EWOULDBLOCK || clock_monotonic_usec() >= deadline)
+                        return negative_errno();
+                (void) nanosleep(&pause, NULL);
+        }
+        return steal_fd(&fd);
+}
+
+void gathered_fill(Gathered *g, const CredentialSettings *sources, HelperRound *round) {
+        credentials_done(&g->credentials);
+        credentials_done(&g->useless);
+        g->problems = (Problems){0};
+        if (!g->leases_loaded)
+                leases_load(&g->leases);
+        g->leases_loaded = true;
         round->now = clock_usec(CLOCK_REALTIME);
-        round->leases = &ret->leases;
-        round->useless = &ret->useless;
-        ret->error = leases_load(&ret->leases);
-        if (ret->error >= 0 && fresh)
-                ret->error = leases_take_fresh(&ret->leases, fresh, round->now);
-        if (ret->error >= 0)
-                ret->error = gather_credentials(sources, round, &ret->credentials, &ret->problems);
-        ret->next = round->next;
+        round->leases = &g->leases;
+        round->useless = &g->useless;
+        g->error = gather_credentials(sources, round, &g->credentials, &g->problems);
+        g->next = round->next;
 }
 
 void gathered_done(Gathered *g) {
@@ -49,8 +70,11 @@ void gathered_give_back(Gathered *g, const Credentials *current, const DigestKey
 
                 if (!l->fresh || l->error != 0 || !*l->registry)
                         continue;
-                if (c && (credential_digest(c, key, &digest) < 0 || digest_equal(&digest, &l->digest)))
-                        continue;
+                if (c) {
+                        credential_digest(c, key, &digest);
+                        if (digest_equal(&digest, &l->digest))
+                                continue;
+                }
                 lease_not_written(l, now);
                 if (g->next == 0 || l->due < g->next)
                         g->next = l->due;
@@ -58,7 +82,7 @@ void gathered_give_back(Gathered *g, const Credentials *current, const DigestKey
 }
 
 void gathered_keep(const Gathered *g, SyncReport *report) {
-        int r = leases_save(&g->leases);
+        int r = g->leases_locked ? 0 : leases_save(&g->leases);
 
         if (r >= 0 || report->forgotten || g->leases.n_items == 0)
                 return;

@@ -10,13 +10,20 @@ typedef struct Gathered {
         Credentials credentials;
         Credentials useless; /* logins that no image can use */
         Leases leases;
-        int64_t next; /* when a helper is due */
+        bool leases_loaded;
+        bool leases_locked; /* another process holds the lock on the leases, so they are not saved */
+        int64_t next;       /* when a helper is due */
         Problems problems;
 } Gathered;
 
-/* round: with what is asked, and what is known of the environment file and of answers before. fresh: of a round before,
- * or NULL. */
-void gathered_fill(Gathered *ret, const CredentialSettings *sources, HelperRound *round, const Leases *fresh);
+/* Locks the leases on disk: until the descriptor is closed, no other process runs a helper and saves its answer. Waits
+ * for at most wait_usec. -EWOULDBLOCK: another process holds the lock. Other errors: the state directory has no lock,
+ * and the leases cannot be saved there either. */
+int gathered_lock(uint64_t wait_usec);
+
+/* Gathers the credentials of files and helpers. round: which helpers are requested, and the content of the environment
+ * file. A second call on the same g reads the files again and keeps the leases with the answers of the first. */
+void gathered_fill(Gathered *g, const CredentialSettings *sources, HelperRound *round);
 void gathered_done(Gathered *g);
 
 /* Helpers have been, and how many of them failed. */

@@ -134,75 +134,59 @@ static const Credential *find_login(const Gathered *gathered, const char *regist
 
 /* An entry that equals a login or the answer of a helper is ours although it is not on record: version 0.2.0 kept no
  * record, and a person may have copied the login. */
-static int claim_entries(const Gathered *gathered, const DigestKey *key, Current *current) {
+static void claim_entries(const Gathered *gathered, const DigestKey *key, Current *current) {
         for (size_t i = 0; i < current->data.entries.n_items; i++) {
                 Credential *e = current->data.entries.items[i];
                 const Credential *login = find_login(gathered, e->registry);
                 Digest digest, other;
-                int r;
 
                 if (!e->foreign || !streq(e->key, e->registry))
                         continue;
-                r = credential_digest(e, key, &digest);
-                if (r >= 0 && login)
-                        r = credential_digest(login, key, &other);
-                if (r < 0)
-                        return r;
+                credential_digest(e, key, &digest);
+                if (login)
+                        credential_digest(login, key, &other);
                 e->foreign = !(login && digest_equal(&digest, &other)) &&
                              !has_answer(&gathered->leases, e->registry, &digest);
                 current->owned |= !e->foreign;
         }
-        return 0;
 }
 
 /* Somebody has logged in, and does not see why nothing comes of it. */
-static int explain_yielding(const Credential *c, const Credential *current, const DigestKey *key, Problems *problems) {
+static void explain_yielding(const Credential *c, const Credential *current, const DigestKey *key, Problems *problems) {
         Digest ours, theirs;
-        int r;
 
-        r = credential_digest(c, key, &ours);
-        if (r >= 0)
-                r = credential_digest(current, key, &theirs);
-        if (r < 0)
-                return r;
+        credential_digest(c, key, &ours);
+        credential_digest(current, key, &theirs);
         if (!digest_equal(&ours, &theirs))
                 problems_add(problems, LOG_ERR,
                              "%s: its credentials of %s are not used while a file that comes after it cannot be read; "
                              "the entry that the environment file has for it stays. Mend that file, or take it out of "
                              "[Credentials] File=",
                              c->source, c->key);
-        return 0;
 }
 
 /* Keeps the current entry of a registry whose login is unknown at present. A foreign entry needs no copy: it stays
  * unless a login replaces it. */
-static int keep_current(const Credential *current, const DigestKey *key, Credentials *credentials, Problems *problems) {
-        Credential *c = credentials_find_item(credentials, current->registry);
-        int r;
+static void keep_current(const Credential *current, const DigestKey *key, Credentials *credentials,
+                         Problems *problems) {
+        Credential *c = credentials_find(credentials, current->registry);
 
         if (c ? credential_is_usable(c) && !c->yields : !credentials->incomplete)
-                return 0;
-        if (c && credential_is_usable(c)) {
-                r = explain_yielding(c, current, key, problems);
-                if (r < 0)
-                        return r;
-        }
+                return;
+        if (c && credential_is_usable(c))
+                explain_yielding(c, current, key, problems);
         if (!current->foreign)
-                return credentials_put_copy(credentials, current);
-        if (c)
+                credentials_put_copy(credentials, current);
+        else if (c)
                 credential_forget_secrets(c);
-        return 0;
 }
 
 /* Merges the gathered credentials with the current entries that stay. */
-static int merge(const DigestKey *key, const Current *current, const Credentials *gathered, Credentials *credentials,
-                 Problems *problems) {
-        int r;
-
-        r = credentials_copy(gathered, credentials);
-        for (size_t i = 0; r >= 0 && i < current->data.entries.n_items; i++)
-                r = keep_current(current->data.entries.items[i], key, credentials, problems);
-        return r;
+static void merge(const DigestKey *key, const Current *current, const Credentials *gathered, Credentials *credentials,
+                  Problems *problems) {
+        credentials_copy(gathered, credentials);
+        for (size_t i = 0; i < current->data.entries.n_items; i++)
+                keep_current(current->data.entries.items[i], key, credentials, problems);
 }
 
 /* Returns false if the entries cannot be read now, or another program is writing the file. */
@@ -214,9 +198,9 @@ static bool try_read_current(const EcsConfigSettings *settings, const DigestKey 
                read_current(file, settings, key, ret, &ignored) >= 0 && envfile_is_whole(file);
 }
 
-/* Before the environment file is opened for a change: that takes long. */
+/* Runs helpers. Call before the environment file is locked for a change: helpers take long. */
 static void ask(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
-                Asking asking, Gathered *ret) {
+                Asking asking, Gathered *g) {
         _cleanup_(current_done) Current current = {0};
         HelperRound round = {.key = key, .ask = asking};
 
@@ -224,7 +208,7 @@ static void ask(const CredentialSettings *sources, const EcsConfigSettings *sett
                 round.current = &current.data.entries;
                 round.owned = current.owned;
         }
-        gathered_fill(ret, sources, &round, NULL);
+        gathered_fill(g, sources, &round);
 }
 
 static void explain_ignored(const EcsConfigSettings *settings, const AuthData *current, bool replaced,
@@ -297,9 +281,7 @@ static int prepare(const Gathered *gathered, const Current *current, const EcsCo
                    const DigestKey *key, EnvFile *file, Credentials *credentials, SyncReport *report) {
         int r;
 
-        r = merge(key, current, &gathered->credentials, credentials, &report->problems);
-        if (r < 0)
-                return r;
+        merge(key, current, &gathered->credentials, credentials, &report->problems);
         report->behind = true; /* until save() has succeeded */
 
         if (*current->data.ignored)
@@ -456,18 +438,14 @@ static void find_other_login(const CredentialSettings *sources, SyncReport *repo
                 memcpy(report->other_login, l->items[0].path, strlen(l->items[0].path) + 1);
 }
 
-/* answers: of helpers that were asked; or NULL. -EAGAIN: another program is writing it. patient: also where there would
- * be nothing to write, since what was read may be half of what it will be. */
+/* Brings the credentials of the files and the answers in g->leases into the environment file. -EAGAIN: another program
+ * is writing the file. patient: also if nothing would change, because the file may be half written. */
 static int sync_once(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key,
-                     const Gathered *answers, bool patient, SyncReport *report) {
-        _cleanup_(gathered_done) Gathered gathered = {0};
+                     Gathered *g, bool patient, SyncReport *report) {
         _cleanup_(credentials_done) Credentials credentials = {0};
         _cleanup_(current_done) Current current = {0};
         _cleanup_(envfile_freep) EnvFile *file = NULL;
-        HelperRound round = {.key = key,
-                             .current = &current.data.entries,
-                             .answers = answers ? &answers->credentials : NULL,
-                             .ask = ASK_NOBODY};
+        HelperRound round = {.key = key, .current = &current.data.entries, .ask = ASK_NOBODY};
         int r;
 
         r = envfile_open_for_change(settings->environment_file, &file, &report->problems);
@@ -485,33 +463,31 @@ static int sync_once(const CredentialSettings *sources, const EcsConfigSettings 
         explain_idle(settings, file, &current.data, &report->problems);
         round.owned = current.owned;
 
-        gathered_fill(&gathered, sources, &round, answers ? &answers->leases : NULL);
-        problems_append(&report->problems, &gathered.problems);
-        r = answers && answers->error < 0 ? answers->error : gathered.error;
+        gathered_fill(g, sources, &round);
+        problems_append(&report->problems, &g->problems);
+        r = g->error;
         report->no_login_yet = r == -ENOENT && !current.owned;
         if (report->no_login_yet) {
                 explain_current(settings, &current, &report->problems);
                 find_other_login(sources, report);
                 report->outcome = SYNC_UNCHANGED;
-                report->asked = answers != NULL;
                 return 0;
         }
         if (r >= 0)
-                r = claim_entries(&gathered, key, &current);
+                claim_entries(g, key, &current);
         if (r >= 0)
-                r = prepare(&gathered, &current, settings, key, file, &credentials, report);
+                r = prepare(g, &current, settings, key, file, &credentials, report);
         if (r >= 0)
-                r = save(&gathered, settings, key, &current, &credentials, file, (SyncOutcome) r, report);
+                r = save(g, settings, key, &current, &credentials, file, (SyncOutcome) r, report);
         if (r >= 0 && report->n_registries > 0)
                 warn_if_exposed(settings->environment_file, &report->problems);
         if (r == -EAGAIN)
                 return r;
-        if (r < 0 && gathered.error >= 0)
-                gathered_give_back(&gathered, NULL, key);
-        report->asked = answers != NULL;
-        if (gathered.error >= 0)
-                gathered_keep(&gathered, report);
-        report->ask_in_usec = until(gathered.next);
+        if (r < 0 && g->error >= 0)
+                gathered_give_back(g, NULL, key);
+        if (g->error >= 0)
+                gathered_keep(g, report);
+        report->ask_in_usec = until(g->next);
         return r;
 }
 
@@ -521,28 +497,36 @@ static void explain_failure(const EcsConfigSettings *settings, int error, const 
                 problems_add(problems, LOG_ERR, "%s: %s: %s", settings->environment_file, what, strerror(-error));
 }
 
+static void explain_lock(Problems *problems) {
+        problems_add(problems, LOG_WARNING,
+                     "%s/leases.lock: another process has locked the leases for longer than credential helpers may "
+                     "take; no helper was asked. It is tried again",
+                     state_directory());
+}
+
 void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key, Asking asking,
               SyncReport *ret) {
         const struct timespec pause = {.tv_nsec = BUSY_WAIT_MSEC * 1000000L};
-        _cleanup_(gathered_done) Gathered answers = {0};
+        _cleanup_close_ int lock = gathered_lock(asking == ASK_NOBODY ? 0 : helpers_timeout_usec(sources));
+        const bool locked = lock == -EWOULDBLOCK, asked = asking != ASK_NOBODY && !locked;
+        _cleanup_(gathered_done) Gathered gathered = {.leases_locked = locked};
         SyncReport report = {0};
         unsigned n_failed;
         int r = -EAGAIN;
 
-        if (asking != ASK_NOBODY)
-                ask(sources, settings, key, asking, &answers);
-        n_failed = gathered_count_failed(&answers);
+        if (asked)
+                ask(sources, settings, key, asking, &gathered);
+        n_failed = gathered_count_failed(&gathered);
         for (unsigned tries = 0; r == -EAGAIN && tries < BUSY_TRIES; tries++) {
                 if (tries > 0)
                         (void) nanosleep(&pause, NULL);
                 report = (SyncReport){.outcome = SYNC_FAILED};
                 /* One that is kept open for good, as by an editor, is read as it is in the end. */
-                r = sync_once(sources, settings, key, asking != ASK_NOBODY ? &answers : NULL, tries + 1 < BUSY_TRIES,
-                              &report);
+                r = sync_once(sources, settings, key, &gathered, tries + 1 < BUSY_TRIES, &report);
         }
 
-        if (r == -EAGAIN)
-                report.asked = asking != ASK_NOBODY;
+        if (asking != ASK_NOBODY && locked)
+                explain_lock(&report.problems);
         if (r < 0) {
                 report.outcome = SYNC_FAILED;
                 if (r == -EAGAIN)
@@ -553,6 +537,7 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                 else
                         explain_failure(settings, r, "nothing was written", &report.problems);
         }
+        report.asked = asked;
         report.n_failed = n_failed;
         *ret = report;
 }
@@ -625,17 +610,15 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
                 return r;
         explain_idle(settings, file, &current.data, problems);
         round.owned = current.owned;
-        gathered_fill(&gathered, sources, &round, NULL);
+        gathered_fill(&gathered, sources, &round);
         problems_append(problems, &gathered.problems);
         r = gathered.error;
         if (r == -ENOENT && !current.owned)
                 explain_current(settings, &current, problems);
-        if (r >= 0)
-                r = claim_entries(&gathered, key, &current);
-        if (r >= 0)
-                r = merge(key, &current, &gathered.credentials, &credentials, problems);
         if (r < 0)
                 return r;
+        claim_entries(&gathered, key, &current);
+        merge(key, &current, &gathered.credentials, &credentials, problems);
 
         if (*current.data.ignored)
                 explain_ignored(settings, &current.data, has_ours(&credentials), problems);
@@ -657,7 +640,7 @@ static int forecast_content(const CredentialSettings *sources, const EcsConfigSe
         _cleanup_(gathered_done) Gathered gathered = {0};
         int r, outcome;
 
-        gathered_fill(&gathered, sources, &round, NULL);
+        gathered_fill(&gathered, sources, &round);
         problems_append(&f->report.problems, &gathered.problems);
         outcome = gathered.error;
         f->report.no_login_yet = outcome == -ENOENT && !current->owned;
@@ -665,10 +648,11 @@ static int forecast_content(const CredentialSettings *sources, const EcsConfigSe
                 explain_current(settings, current, &f->report.problems);
                 find_other_login(sources, &f->report);
                 f->report.outcome = SYNC_UNCHANGED;
-                return credentials_copy(&current->data.entries, &f->after);
+                credentials_copy(&current->data.entries, &f->after);
+                return 0;
         }
         if (outcome >= 0)
-                outcome = claim_entries(&gathered, key, current);
+                claim_entries(&gathered, key, current);
         if (outcome >= 0)
                 outcome = prepare(&gathered, current, settings, key, file, &f->sources, &f->report);
         if (outcome < 0)

@@ -7,16 +7,22 @@
 
 /* The first job: credential files -> the auth entries of the environment file. */
 
-/* Longer than that, and something on the way hangs (a file system, a lock): beside the time that the helpers have,
- * twice (list and get), each as helper_run() bounds it. */
+/* Returns the longest time that helpers take in one job: helper_run() for "list", and for "get". */
+static inline uint64_t helpers_timeout_usec(const CredentialSettings *sources) {
+        return 2 * (HELPER_RUN_TIMEOUTS * sources->helper_timeout_usec + 2 * USEC_PER_SEC);
+}
+
+/* Returns the longest time that sync_run() takes, unless something hangs (a file system, a lock): the time of the
+ * helpers of another process, then that of its own, and 30 s. */
 static inline uint64_t sync_timeout_usec(const CredentialSettings *sources) {
-        return 30 * USEC_PER_SEC + 2 * HELPER_RUN_TIMEOUTS * sources->helper_timeout_usec;
+        return 30 * USEC_PER_SEC + 2 * helpers_timeout_usec(sources);
 }
 
 /* Always gives a report. With ASK_NOBODY it takes no longer than the disk does: what a helper is due for stays as it
- * is, and ask_in_usec says so. Several may run at once, also of other instances: helpers are asked before the
- * environment file is opened, what they say and the credential files are brought together behind one lock, and of two
- * answers the one that was asked for later counts. */
+ * is, and ask_in_usec says so. Several may run at once, also of other instances: one of them at a time runs helpers, up
+ * to the write of their answers. The environment file is locked after the helpers have answered, and the credential
+ * files are read behind that lock. If another process runs helpers for too long, none is run, asked is false, and the
+ * logins of the files are written. */
 void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key, Asking ask,
               SyncReport *ret);
 

@@ -39,17 +39,11 @@ static void say_written(const char *registry, const char *what, const Credential
                 say("%s: would be %s, from %s", registry, what, source->source);
 }
 
-static Digest digest_of(const Credential *c, const DigestKey *key) {
-        Digest digest;
-
-        if (credential_digest(c, key, &digest) < 0)
-                memory_exhausted();
-        return digest;
-}
-
 static bool is_same(const Credential *a, const Credential *b, const DigestKey *key) {
-        const Digest one = digest_of(a, key), other = digest_of(b, key);
+        Digest one, other;
 
+        credential_digest(a, key, &one);
+        credential_digest(b, key, &other);
         return digest_equal(&one, &other);
 }
 

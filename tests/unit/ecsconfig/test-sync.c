@@ -7,8 +7,9 @@
 #include <time.h>
 
 #include "base/secret.h"
-#include "credentials/lease-file.h"
+#include "credentials/lease.h"
 #include "ecsconfig/environment-file.h"
+#include "ecsconfig/gathered.h"
 #include "sync-host.h"
 
 /* Another program's file, which takes the place of the environment file at the moment at which ours would. */
@@ -479,7 +480,7 @@ static void test_answer_that_makes_the_line_too_long(void **state) {
 static void let_a_minute_pass(void) {
         _cleanup_(leases_done) Leases leases = {0};
 
-        assert_int_equal(leases_load(&leases), 0);
+        leases_load(&leases);
         assert_int_equal(leases.n_items, 1);
         leases.items[0]->asked -= 60 * (int64_t) USEC_PER_SEC;
         assert_int_equal(leases_save(&leases), 0);
@@ -567,13 +568,63 @@ static void test_busy_environment_file_asks_no_helper_again(void **state) {
         unit_assert_problem(&report.problems, "another program has it open for writing");
         unit_assert_file(log, "asked\nfree\n");
         /* That is on record: whoever comes next does not do it at once either. */
-        assert_int_equal(leases_load(&leases), 0);
+        leases_load(&leases);
         assert_int_equal(leases.n_items, 1);
         assert_true(leases.items[0]->answered);
 
         assert_int_equal(close(steal_fd(&fd)), 0);
         expect(&sources, SYNC_WRITTEN, 1, &report);
         unit_assert_file(h->environment, LINES);
+}
+
+/* Two instances reach the same due lease: the second waits for the first, and finds its answer. */
+static void test_two_at_once_ask_once(void **state) {
+        Host *h = *state;
+        _cleanup_free_ char *log = unit_path(h->directory, "log"), *script = NULL;
+        pid_t pids[2];
+
+        assert_true(asprintf(&script,
+                             "echo asked >> %s\nsleep 0.5\necho '{\"Username\":\"user\",\"Secret\":\"password\"}'",
+                             log) > 0);
+        set_up_helper(h, script);
+        for (size_t i = 0; i < ELEMENTSOF(pids); i++) {
+                pids[i] = fork();
+                assert_true(pids[i] >= 0);
+                if (pids[i] == 0) {
+                        SyncReport report;
+
+                        sync_run(&h->sources, &h->settings, &key, ASK_DUE, &report);
+                        _exit(report.asked && sync_is_well(&report) ? 0 : 1);
+                }
+        }
+        for (size_t i = 0; i < ELEMENTSOF(pids); i++) {
+                int status;
+
+                assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+                assert_int_equal(status, 0);
+        }
+        unit_assert_file(log, "asked\n");
+        unit_assert_file(h->environment, LINES);
+}
+
+/* Another process holds the lock for too long: no helper runs, but the logins of the files are written. */
+static void test_leases_that_stay_locked(void **state) {
+        Host *h = *state;
+        _cleanup_close_ int lock = -1;
+        SyncReport report;
+
+        set_up_helper(h, "echo '{\"Username\":\"user\",\"Secret\":\"password\"}'");
+        unit_write_file(h->credentials, "{\"auths\":{\"registry.example\":{\"auth\":\"" AUTH "\"}},"
+                                        "\"credHelpers\":{\"other.example\":\"unit-sync\"}}");
+        h->sources.helper_timeout_usec = 1;
+        lock = gathered_lock(0);
+        assert_true(lock >= 0);
+        assert_int_equal(gathered_lock(0), -EWOULDBLOCK);
+        expect(h, SYNC_WRITTEN, 1, &report);
+        unit_assert_file(h->environment, LINES);
+        unit_assert_problem(&report.problems, "another process has locked the leases");
+        assert_false(report.asked);
+        assert_int_equal(report.ask_in_usec, SYNC_ASK_NOW);
 }
 
 /* A registry that takes a name with an empty password. */
@@ -704,6 +755,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_answer_that_was_taken_out, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_answers_that_cannot_be_kept, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_busy_environment_file_asks_no_helper_again, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_two_at_once_ask_once, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_leases_that_stay_locked, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_empty_password, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_broken_file_among_others, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_login_before_a_broken_file, set_up, tear_down),
