@@ -23,7 +23,7 @@ static void on_queried(void *userdata, const UnitReport *unit) {
         (void) sd_event_exit(q->event, 0);
 }
 
-/* Queries the service manager. */
+/* Queries the service manager. The state stays UNIT_UNKNOWN if there is no connection to it. */
 static int query_unit(const Settings *s, UnitReport *ret) {
         static const ServiceHandlers handlers = {.changed = on_changed, .queried = on_queried};
         const ServiceSettings settings = {
@@ -41,8 +41,8 @@ static int query_unit(const Settings *s, UnitReport *ret) {
         q.event = event;
         if (r >= 0)
                 r = service_new(&service, event, &settings, &handlers, &q);
-        if (r >= 0)
-                r = service_query(service);
+        if (r >= 0 && service_query(service) < 0)
+                return 0;
         /* Without a handler the timer ends the loop. */
         if (r >= 0)
                 r = sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, UNIT_TIMEOUT_USEC, 0, NULL, NULL);
@@ -55,7 +55,7 @@ static int query_unit(const Settings *s, UnitReport *ret) {
 
 int judge_agent(const Settings *s, const DigestKey *key, const SyncReport *file, Judgement *ret) {
         Policy policy = {.settings = s->restart};
-        UnitReport unit = {.state = UNIT_ACTIVE};
+        UnitReport unit = {.state = s->restart.method == RESTART_METHOD_NONE ? UNIT_ACTIVE : UNIT_UNKNOWN};
         Judgement j = {.now = clock_monotonic_usec()};
         ObserveReport agent;
         RestartRecord record;
