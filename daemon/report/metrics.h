@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "base/file-identity.h"
 #include "decision/when-to-restart.h"
 
-/* A text file for the Prometheus node exporter (textfile collector), replaced as a whole: names and units by
- * Prometheus' conventions; ecs-authd.conf(5) lists them. state: the word of reason-texts.h. start_usec: of the
- * service. */
-int metrics_write(const char *path, const Facts *facts, const char *state, uint64_t start_usec, FileIdentity *ret);
+/* Returns the text for the Prometheus node exporter (textfile collector), which the caller frees, or NULL if no memory
+ * is left. Names and units follow Prometheus' conventions; ecs-authd.conf(5) lists them. state: the word of
+ * reason-texts.h. start_usec: start of the service. clock_offset: from clock_measure_offset(). */
+char *metrics_text(const Facts *facts, const char *state, uint64_t start_usec, int64_t clock_offset);

@@ -23,9 +23,14 @@ typedef struct StatusReport {
         const char *metrics_error; /* why the file of metrics is not what it should be, or "" */
 } StatusReport;
 
-/* The same text is not written again. */
-int status_file_write(const StatusReport *report, FileIdentity *ret);
+/* The file as last written. */
+typedef struct StatusFile {
+        char *text; /* NULL: not written yet */
+        FileIdentity identity;
+} StatusFile;
 
-/* The service ends: there is nothing to see any more. ours: what it wrote last, or 0 where nobody can tell; that of
- * another one stays. */
-void status_file_remove(const FileIdentity *ours);
+/* Writes the file unless it already has this text. Runs in the event loop: the runtime directory is on tmpfs. */
+int status_file_write(StatusFile *f, const StatusReport *report);
+
+/* Removes the file when the service ends, unless another instance has replaced it, and frees the text. */
+void status_file_remove(StatusFile *f);
