@@ -58,10 +58,14 @@ static uint64_t last_look(const Facts *facts) {
         return facts->observed_usec > facts->file.written_usec ? facts->observed_usec : facts->file.written_usec;
 }
 
-static void write_metrics(FILE *f, const Facts *facts, const char *state, uint64_t start_usec, int64_t clock_offset) {
+void metrics_print(FILE *f, const StatusReport *report) {
+        const char *state = reason_text(report->facts, report->decision)->state;
+        const int64_t clock_offset = report->clock_offset;
+        const Facts *facts = report->facts;
+
         begin(f, "gauge", "build_info", "Version of ecs-authd, as a label.");
         (void) fprintf(f, "ecs_authd_build_info{version=\"" VERSION "\"} 1\n");
-        gauge(f, "start_time_seconds", "When ecs-authd started.", moment(start_usec, clock_offset));
+        gauge(f, "start_time_seconds", "When ecs-authd started.", moment(report->start_usec, clock_offset));
         gauge(f, "last_look_timestamp_seconds",
               "When ecs-authd last looked at the files or the agent: at least every RefreshSec=.",
               moment(last_look(facts), clock_offset));
@@ -87,17 +91,4 @@ static void write_metrics(FILE *f, const Facts *facts, const char *state, uint64
               moment(facts->file.changed_usec, clock_offset));
         gauge(f, "last_restart_timestamp_seconds", "When the agent was last restarted by ecs-authd, or 0.",
               moment(facts->record.restart_usec, clock_offset));
-}
-
-char *metrics_text(const Facts *facts, const char *state, uint64_t start_usec, int64_t clock_offset) {
-        _cleanup_free_ char *text = NULL;
-        size_t size = 0;
-        FILE *f = open_memstream(&text, &size);
-        bool complete;
-
-        if (!f)
-                return NULL;
-        write_metrics(f, facts, state, start_usec, clock_offset);
-        complete = !ferror(f);
-        return fclose(f) == 0 && complete ? STEAL_POINTER(text) : NULL;
 }

@@ -6,7 +6,6 @@
 #include "process/worker.h"
 #include "report/metrics.h"
 #include "report/public-file.h"
-#include "report/reason-texts.h"
 #include "report/status-file.h"
 
 #define WRITE_TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -139,19 +138,6 @@ void publisher_tell_again(Publisher *p) {
         p->metrics = NULL;
 }
 
-static void tell_status(Publisher *p, const Settings *settings, const Facts *facts, const Decision *d,
-                        const char *sentence) {
-        const StatusReport report = {.settings = settings,
-                                     .facts = facts,
-                                     .decision = d,
-                                     .sentence = sentence,
-                                     .pid = p->pid,
-                                     .clock_offset = p->clock_offset,
-                                     .metrics_error = p->metrics_error};
-
-        (void) status_file_write(&p->status, &report); /* after an error, the next pass tries again */
-}
-
 /* Called only while no child runs. */
 static int take_metrics_file(Publisher *p, const char *path) {
         char *copy;
@@ -170,14 +156,14 @@ static int take_metrics_file(Publisher *p, const char *path) {
 }
 
 /* Starts the child if the text has changed, or another file is to be written or removed. */
-static void tell_metrics(Publisher *p, const Settings *settings, const Facts *facts, const Decision *d) {
+static void tell_metrics(Publisher *p, const StatusReport *report) {
         _cleanup_free_ char *text = NULL;
 
         p->overrun = worker_is_running(p->worker);
-        if (p->overrun || take_metrics_file(p, settings->metrics_file) < 0 || worker_has_hung(p->worker))
+        if (p->overrun || take_metrics_file(p, report->settings->metrics_file) < 0 || worker_has_hung(p->worker))
                 return;
         if (p->metrics_file) {
-                text = metrics_text(facts, reason_text(facts, d)->state, p->start_usec, p->clock_offset);
+                text = status_report_print(report, metrics_print);
                 if (!text || (p->metrics && streq(p->metrics, text)))
                         return;
         } else if (!p->left_file)
@@ -191,7 +177,18 @@ static void tell_metrics(Publisher *p, const Settings *settings, const Facts *fa
 
 void publisher_tell(Publisher *p, const Settings *settings, const Facts *facts, const Decision *d,
                     const char *sentence) {
+        StatusReport report;
+
         clock_measure_offset(&p->clock_offset);
-        tell_metrics(p, settings, facts, d);
-        tell_status(p, settings, facts, d, sentence);
+        report = (StatusReport){.settings = settings,
+                                .facts = facts,
+                                .decision = d,
+                                .sentence = sentence,
+                                .pid = p->pid,
+                                .start_usec = p->start_usec,
+                                .clock_offset = p->clock_offset,
+                                .metrics_error = p->metrics_error};
+
+        tell_metrics(p, &report);
+        (void) status_file_write(&p->status, &report); /* after an error, the next pass tries again */
 }

@@ -229,8 +229,7 @@ static void print_status(FILE *file, const StatusReport *s) {
         (void) fputc('\n', file);
 }
 
-/* Returns NULL if no memory is left. */
-static char *make_text(const StatusReport *report) {
+char *status_report_print(const StatusReport *report, void (*print)(FILE *f, const StatusReport *report)) {
         _cleanup_free_ char *text = NULL;
         size_t size = 0;
         FILE *f = open_memstream(&text, &size);
@@ -238,7 +237,7 @@ static char *make_text(const StatusReport *report) {
 
         if (!f)
                 return NULL;
-        print_status(f, report);
+        print(f, report);
         complete = !ferror(f);
         return fclose(f) == 0 && complete ? STEAL_POINTER(text) : NULL;
 }
@@ -246,7 +245,7 @@ static char *make_text(const StatusReport *report) {
 /* --- the file --- */
 
 int status_file_write(StatusFile *f, const StatusReport *report) {
-        _cleanup_free_ char *text = make_text(report);
+        _cleanup_free_ char *text = status_report_print(report, print_status);
         char path[PATH_MAX];
         FileIdentity there;
         int r;

@@ -12,16 +12,20 @@
 /* Where it stands. */
 void status_file_path(char *ret, size_t size);
 
-/* What it says. */
+/* Contents of the status file and of the metrics. */
 typedef struct StatusReport {
         const Settings *settings;
         const Facts *facts;
         const Decision *decision;
         const char *sentence;
         pid_t pid;                 /* of the service */
+        uint64_t start_usec;       /* of the service */
         int64_t clock_offset;      /* as clock_measure_offset() */
         const char *metrics_error; /* why the file of metrics is not what it should be, or "" */
 } StatusReport;
+
+/* Returns the text that print() writes, which the caller frees, or NULL if no memory is left. */
+char *status_report_print(const StatusReport *report, void (*print)(FILE *f, const StatusReport *report));
 
 /* The file as last written. */
 typedef struct StatusFile {
