@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <sys/file.h>
 #include <sys/random.h>
 
 #include "base/state-file.h"
@@ -40,22 +41,23 @@ int digest_key_look(DigestKey *ret) {
 }
 
 int digest_key_load(DigestKey *ret) {
+        _cleanup_close_ int lock = -1;
         char text[KEY_TEXT_MAX];
-        DigestKey key;
         Digest bytes;
         int r;
 
         if (read_key(ret) >= 0)
                 return 0;
-        r = digest_key_generate(&key);
+        /* Another instance may be writing one. */
+        lock = state_file_open_lock("digest.lock");
+        if (lock >= 0 && flock(lock, LOCK_EX) >= 0 && read_key(ret) >= 0)
+                return 0;
+        r = digest_key_generate(ret);
         if (r < 0)
                 return r;
-        memcpy(bytes.bytes, key.bytes, sizeof(bytes.bytes));
+        memcpy(bytes.bytes, ret->bytes, sizeof(bytes.bytes));
         digest_to_hex(&bytes, text);
-        /* That of another instance, if one was faster; ours for as long as we live, where none can be kept. */
-        if (state_file_write("digest.key", text) < 0 || read_key(&key) < 0)
-                memcpy(key.bytes, bytes.bytes, sizeof(key.bytes));
-        *ret = key;
+        (void) state_file_write("digest.key", text);
         return 0;
 }
 

@@ -2,7 +2,6 @@
 #include "base/directories.h"
 
 #include <pwd.h>
-#include <sys/stat.h>
 
 #include "base/macro.h"
 
@@ -33,8 +32,4 @@ const char *state_directory(void) {
 
 const char *runtime_directory(void) {
         return directory_of("RUNTIME_DIRECTORY", RUNTIME_DIRECTORY_DEFAULT);
-}
-
-void make_state_directory(void) {
-        (void) mkdir(state_directory(), 0700);
 }

@@ -10,8 +10,5 @@ char *home_directory(void);
 /* Where state is kept: $STATE_DIRECTORY, or, where nobody sets it, the directory that systemd would. */
 const char *state_directory(void);
 
-/* If it is not there; what is wrong with it shows when something is to be written there. */
-void make_state_directory(void);
-
 /* For what lasts until the service ends: $RUNTIME_DIRECTORY, likewise. */
 const char *runtime_directory(void);

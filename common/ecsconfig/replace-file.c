@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/secret.h"
-#include "base/write-all.h"
+#include "base/state-file.h"
 #include "ecsconfig/temporary-file.h"
 
 /* How it goes. The old file and the new one change their names in one step (RENAME_EXCHANGE). Until then another

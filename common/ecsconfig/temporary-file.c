@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#include "base/write-all.h"
+#include "base/state-file.h"
 
 enum {
         MODE_NEW = 0600,

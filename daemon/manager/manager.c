@@ -6,7 +6,6 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/log.h"
-#include "base/state-file.h"
 #include "decision/apply-outcome.h"
 #include "manager/look-and-act.h"
 
@@ -343,7 +342,6 @@ static int manager_build(Manager *m) {
 
         m->write = (WriteJob){.manager = m, .done = manager_on_written};
         m->ask = (WriteJob){.manager = m, .done = manager_on_asked};
-        state_files_clean();
         digest_prepare();
         r = digest_key_load(&m->key);
         if (r >= 0)

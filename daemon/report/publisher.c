@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/publisher.h"
 
+#include <fcntl.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "process/worker.h"
 #include "report/metrics.h"
-#include "report/public-file.h"
 #include "report/status-file.h"
 
 #define WRITE_TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -93,9 +94,9 @@ static void publish_metrics(const void *context, void *report) {
 
         if (p->left_file)
                 (void) remove_metrics(p, p->left_file);
-        if (p->metrics_file)
+        if (p->metrics_file) /* the collector reads *.prom, not the temporary file */
                 published->error =
-                        public_file_replace(p->metrics_file, p->metrics, strlen(p->metrics), &published->metrics);
+                        file_replace(AT_FDCWD, p->metrics_file, p->metrics, 0644, false, &published->metrics);
 }
 
 /* Returns true if the error differs from the one in the status file. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/status-file.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -258,7 +259,7 @@ int status_file_write(StatusFile *f, const StatusReport *report) {
                 return 0;
 
         (void) mkdir(runtime_directory(), 0755);
-        r = public_file_replace(path, text, strlen(text), &f->identity);
+        r = file_replace(AT_FDCWD, path, text, 0644, false, &f->identity);
         if (r < 0)
                 return r;
         free(f->text);

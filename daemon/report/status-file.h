@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "report/public-file.h"
+#include "base/state-file.h"
 #include "settings/settings.h"
 
 /* What the service last saw and did, as JSON without secrets that everybody may read: $RUNTIME_DIRECTORY/status.json

@@ -39,7 +39,7 @@ PLACES = [
     Place("restart record", "", lambda host: host.directory / "state/restart"),
     Place("run directory", "", lambda host: host.directory / "run"),
     Place("status.json", "", lambda host: host.directory / "run/status.json"),
-    Place("new status.json", "", lambda host: host.directory / "run/.status.json.new"),
+    Place("new status.json", "", lambda host: host.directory / "run/status.json.new"),
     Place("metrics", "", lambda host: host.directory / "metrics/ecs-authd.prom"),
     Place("new metrics", "", lambda host: host.directory / "metrics/ecs-authd.prom.new"),
     Place("temporary name", "", lambda host: host.directory / "etc/ecs/.ecs.config.ecs-authd.aaaaaaaa"),

@@ -46,7 +46,7 @@ static void test_keys_are_random(void **state _unused_) {
 }
 
 static void test_looking_keeps_no_key(void **state) {
-        _cleanup_free_ char *path = unit_path(*state, "digest.key");
+        _cleanup_free_ char *path = unit_path(*state, "digest.key"), *lock = unit_path(*state, "digest.lock");
         static const DigestKey zero;
         DigestKey first = {{0}}, second = {{0}};
 
@@ -59,7 +59,7 @@ static void test_looking_keeps_no_key(void **state) {
 }
 
 static void test_key_outlives_us(void **state) {
-        _cleanup_free_ char *path = unit_path(*state, "digest.key");
+        _cleanup_free_ char *path = unit_path(*state, "digest.key"), *lock = unit_path(*state, "digest.lock");
         static const DigestKey zero;
         DigestKey first = {{0}}, second = {{0}};
         struct stat st;
@@ -71,8 +71,9 @@ static void test_key_outlives_us(void **state) {
         assert_int_equal(st.st_size, 2 * sizeof(first)); /* hexadecimal */
         assert_int_equal(digest_key_load(&second), 0);
         assert_memory_equal(&first, &second, sizeof(first));
-        /* Nothing is left beside it. */
+        /* Only the lock is beside it. */
         assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(lock), 0);
         assert_int_equal(rmdir(*state), 0);
         assert_int_equal(mkdir(*state, 0700), 0);
 }

@@ -2,9 +2,6 @@
 #include "unit.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
-#include <sys/syscall.h>
-#include <time.h>
 
 #include "base/state-file.h"
 
@@ -169,125 +166,44 @@ static void test_directory_of_others(void **state) {
         }
 }
 
-/* By chance the name of the temporary file is one that is there. */
-static bool is_taken;
+/* A killed process has left its temporary file, or another user has put one there. */
+static void test_leftover(void **state) {
+        _cleanup_free_ char *left = unit_path(*state, "some.new"), *path = unit_path(*state, "some");
 
-ssize_t getrandom(void *bytes, size_t size, unsigned flags) {
-        if (!is_taken)
-                return (ssize_t) syscall(SYS_getrandom, bytes, size, flags);
-        memset(bytes, 0, size);
-        return (ssize_t) size;
-}
-
-static int take_none(void **state) {
-        is_taken = false;
-        return unit_remove_state_directory(state);
-}
-
-/* Another instance writes it: it stays, and so does what it is to replace. */
-static void test_temporary_name_taken(void **state) {
-        _cleanup_free_ char *taken = unit_path(*state, ".some.0000000000000000"), *path = unit_path(*state, "some");
-
-        assert_int_equal(state_file_write("some", "x"), 0);
-        unit_write_file(taken, "theirs");
-        is_taken = true;
-        assert_int_equal(state_file_write("some", "y"), -EEXIST);
-        unit_assert_file(taken, "theirs");
-        unit_assert_file(path, "x");
-        is_taken = false;
+        unit_write_file(left, "x");
+        assert_int_equal(chmod(left, 0666), 0);
         assert_int_equal(state_file_write("some", "y"), 0);
         unit_assert_file(path, "y");
-        unit_assert_file(taken, "theirs");
+        assert_int_equal(symlink(path, left), 0);
+        assert_int_equal(state_file_write("some", "z"), 0);
+        unit_assert_file(path, "z");
+        assert_int_equal(access(left, F_OK), -1);
 }
 
-/* Changed so long ago. */
-static void make_older(const char *path, time_t seconds) {
-        struct timespec times[2];
-
-        assert_int_equal(clock_gettime(CLOCK_REALTIME, &times[0]), 0);
-        times[0].tv_sec -= seconds;
-        times[1] = times[0];
-        assert_int_equal(utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW), 0);
-}
-
-/* What an instance was writing when it was killed goes, and what one may still be writing stays. */
-static void test_leftovers(void **state) {
-        static const struct {
-                const char *name;
-                mode_t type;
-                time_t age;
-                bool stays;
-        } table[] = {
-                {".some.0123456789abcdef", S_IFREG, 120, false},
-                {".digest.key.0123456789abcdef", S_IFREG, 1 << 24, false},
-                {".some.1123456789abcdef", S_IFREG, 30, true},
-                {".some.2123456789abcdef", S_IFREG, 0, true},
-                {".some.3123456789abcdef", S_IFREG, -120, true}, /* the clock was set back */
-                {"some", S_IFREG, 120, true},
-                {"digest.key", S_IFREG, 120, true},
-                {".0123456789abcdef.0123456789abcdef", S_IFDIR, 120, true},
-                {".link.0123456789abcdef", S_IFLNK, 120, true},
-                /* None of ours. */
-                {".bashrc", S_IFREG, 120, true},
-                {"..0123456789abcdef", S_IFREG, 120, true},
-                {"some.0123456789abcdef", S_IFREG, 120, true},
-                {".some.0123456789abcde", S_IFREG, 120, true},
-                {".some.0123456789abcdef0", S_IFREG, 120, true},
-                {".some.0123456789abcdeg", S_IFREG, 120, true},
-        };
+/* The file has the mode that was asked for, whatever the umask is. */
+static void test_public(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "some");
+        const mode_t mask = umask(0077);
+        FileIdentity written, found;
         struct stat st;
 
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                _cleanup_free_ char *path = unit_path(*state, table[i].name);
-
-                if (table[i].type == S_IFREG)
-                        unit_write_file(path, "x");
-                else
-                        assert_int_equal(table[i].type == S_IFDIR ? mkdir(path, 0700) : symlink("some", path), 0);
-                make_older(path, table[i].age);
-        }
-        state_files_clean();
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                _cleanup_free_ char *path = unit_path(*state, table[i].name);
-
-                if ((lstat(path, &st) == 0) != table[i].stays)
-                        fail_msg("%s, %lld seconds old", table[i].name, (long long) table[i].age);
-        }
-}
-
-static void test_leftovers_of_others(void **state) {
-        _cleanup_free_ char *path = unit_path(*state, ".some.0123456789abcdef");
-
-        unit_write_file(path, "x");
-        make_older(path, 120);
-        assert_int_equal(chmod(*state, 0777), 0);
-        state_files_clean();
-        assert_int_equal(access(path, F_OK), 0);
-}
-
-static void test_leftovers_of_no_directory(void **state) {
-        _cleanup_free_ char *below = unit_path(*state, "below");
-
-        assert_int_equal(setenv("STATE_DIRECTORY", below, true), 0);
-        state_files_clean();
-        assert_int_equal(access(below, F_OK), -1);
+        assert_int_equal(file_replace(AT_FDCWD, path, "x", 0644, false, &written), 0);
+        (void) umask(mask);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode, S_IFREG | 0644);
+        found = file_identity_at(path);
+        assert_true(file_identity_equal(&written, &found));
+        unit_assert_file(path, "x");
 }
 
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, unit_make_state_directory, unit_remove_state_directory)
         const struct CMUnitTest tests[] = {
-                TEST(test_written_and_read),
-                TEST(test_longest),
-                TEST(test_lock_is_made),
-                TEST(test_not_ours),
-                TEST(test_holds_a_nul),
-                TEST(test_no_such_file),
-                TEST(test_cannot_be_replaced),
-                TEST(test_directory_of_others),
-                cmocka_unit_test_setup_teardown(test_temporary_name_taken, unit_make_state_directory, take_none),
-                TEST(test_leftovers),
-                TEST(test_leftovers_of_others),
-                TEST(test_leftovers_of_no_directory),
+                TEST(test_written_and_read),   TEST(test_longest),
+                TEST(test_lock_is_made),       TEST(test_not_ours),
+                TEST(test_holds_a_nul),        TEST(test_no_such_file),
+                TEST(test_cannot_be_replaced), TEST(test_directory_of_others),
+                TEST(test_leftover),           TEST(test_public),
         };
 
         return cmocka_run_group_tests_name("state file", tests, NULL, NULL);
