@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/announcer.h"
 
+#include <limits.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
@@ -9,12 +10,33 @@
 #include "report/publisher.h"
 #include "report/sentence.h"
 #include "report/reason-texts.h"
-#include "report/written-lines.h"
+
+/* Journal lines about the environment file: the first is logged at once. Of those within two seconds after it, as in a
+ * burst of logins, the last one is logged for all. */
+#define FOLD_USEC (2 * USEC_PER_SEC)
+
+typedef enum WrittenKind {
+        WRITTEN,
+        WRITTEN_BACK, /* restored after a change by another program */
+        REMOVED,
+} WrittenKind;
+
+typedef struct WrittenLine {
+        WrittenKind kind;
+        unsigned n_registries; /* number of registries whose entries ecs-authd wrote */
+        char registries[sizeof(((SyncReport *) NULL)->registries)];
+        char coverages[sizeof(((SyncReport *) NULL)->coverages)];
+        char file[PATH_MAX];
+} WrittenLine;
 
 struct Announcer {
-        bool notify;
+        sd_event *event; /* NULL: log each line at once, and publish nothing */
 
-        WrittenLines *written;
+        sd_event_source *fold_timer; /* armed when a line about the file was logged */
+        WrittenLine line;            /* the last one that is not logged yet */
+        unsigned n_folded;           /* number of changes it is logged for; 0: all are logged */
+        Digest file_digest;          /* of the credentials in the file when last known */
+        bool file_digest_known;
 
         /* What was said last, so that it is not said again. */
         Problems problems;
@@ -25,7 +47,7 @@ struct Announcer {
         const ReasonText *text;          /* one reason may have several */
         uint64_t told_usec[_REASON_MAX]; /* when each was last said */
         int record_error;
-        Publisher *publisher; /* NULL without notify */
+        Publisher *publisher; /* NULL without event */
 };
 
 int announcer_new(Announcer **ret, sd_event *event, void (*stale)(void *userdata), void *userdata) {
@@ -35,10 +57,7 @@ int announcer_new(Announcer **ret, sd_event *event, void (*stale)(void *userdata
         if (!s)
                 return -ENOMEM;
 
-        s->notify = event != NULL;
-        r = written_lines_new(&s->written, event);
-        if (r < 0)
-                return r;
+        s->event = event ? sd_event_ref(event) : NULL;
         r = event ? publisher_new(&s->publisher, event, stale, userdata) : 0;
         if (r < 0)
                 return r;
@@ -50,10 +69,101 @@ Announcer *announcer_free(Announcer *s) {
         if (!s)
                 return NULL;
 
-        written_lines_free(s->written);
+        announcer_flush(s);
+        sd_event_source_disable_unref(s->fold_timer);
+        sd_event_unref(s->event);
         publisher_free(s->publisher);
         free(s);
         return NULL;
+}
+
+static void log_line(const WrittenLine *line, unsigned n) {
+        char count[16], writes[16], of[48] = "";
+        const LogField *fields = LOG_FIELDS({"REGISTRY_COUNT", count}, {"REGISTRIES", line->registries},
+                                            {"WRITES", writes}, {"FILE", line->file});
+        const char *registries = sentence_plural(line->n_registries, "registry", "registries");
+
+        (void) snprintf(count, sizeof(count), "%u", line->n_registries);
+        (void) snprintf(writes, sizeof(writes), "%u", n);
+        if (n > 1)
+                (void) snprintf(of, sizeof(of), " (the last of %u changes)", n);
+        switch (line->kind) {
+        case WRITTEN:
+                log_event(LOG_INFO, MESSAGE_WRITTEN, fields, "Wrote the credentials of %s %s to %s%s: %s%s%s", count,
+                          registries, line->file, of, line->registries, str_empty(line->coverages) ? "" : ". ",
+                          line->coverages);
+                break;
+        case WRITTEN_BACK:
+                log_event(LOG_NOTICE, MESSAGE_WRITTEN, fields,
+                          "Something else took the credentials out of %s, or changed them: they are back%s, those of "
+                          "%s %s",
+                          line->file, of, count, registries);
+                break;
+        case REMOVED:
+                log_event(LOG_INFO, MESSAGE_REMOVED, fields,
+                          "Removed our auth entries from %s%s: the credential files name no registry any more",
+                          line->file, of);
+                break;
+        }
+}
+
+void announcer_flush(Announcer *s) {
+        if (s->n_folded > 0)
+                log_line(&s->line, s->n_folded);
+        s->n_folded = 0;
+}
+
+static int on_time(sd_event_source *timer, uint64_t usec, void *userdata) {
+        Announcer *s = userdata;
+
+        if (s->n_folded == 0)
+                return 0;
+        announcer_flush(s);
+        if (sd_event_source_set_time(timer, usec + FOLD_USEC) >= 0)
+                (void) sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+/* Holds back the lines of the next FOLD_USEC. */
+static int arm(Announcer *s) {
+        s->fold_timer = sd_event_source_disable_unref(s->fold_timer);
+        return sd_event_add_time_relative(s->event, &s->fold_timer, CLOCK_MONOTONIC, FOLD_USEC, 100 * USEC_PER_MSEC,
+                                          on_time, s);
+}
+
+static bool armed(const Announcer *s) {
+        int enabled = SD_EVENT_OFF;
+
+        return s->fold_timer && sd_event_source_get_enabled(s->fold_timer, &enabled) >= 0 && enabled != SD_EVENT_OFF;
+}
+
+/* Coalesces lines of the same kind about the same file. */
+static void tell_line(Announcer *s, const Settings *settings, const SyncReport *report, WrittenKind kind) {
+        const char *file = settings->ecsconfig.environment_file;
+
+        if (s->n_folded > 0 && (s->line.kind != kind || !streq(s->line.file, file)))
+                announcer_flush(s);
+        s->line.kind = kind;
+        s->line.n_registries = report->n_ours;
+        (void) snprintf(s->line.registries, sizeof(s->line.registries), "%s", report->registries);
+        (void) snprintf(s->line.coverages, sizeof(s->line.coverages), "%s", report->coverages);
+        (void) snprintf(s->line.file, sizeof(s->line.file), "%s", file);
+        s->n_folded++;
+        if (!s->event || (!armed(s) && (arm(s) < 0 || s->n_folded == 1)))
+                announcer_flush(s);
+}
+
+static void tell_file(Announcer *s, const Settings *settings, const SyncReport *report) {
+        const bool same = s->file_digest_known && digest_equal(&s->file_digest, &report->digest);
+
+        if (report->outcome == SYNC_WRITTEN)
+                tell_line(s, settings, report, same ? WRITTEN_BACK : WRITTEN);
+        else if (report->outcome == SYNC_REMOVED)
+                tell_line(s, settings, report, REMOVED);
+        if (report->outcome != SYNC_FAILED && report->digest_known) {
+                s->file_digest = report->digest;
+                s->file_digest_known = true;
+        }
 }
 
 static void tell_problems(Announcer *s, const Settings *settings, const SyncReport *report) {
@@ -66,7 +176,7 @@ static void tell_problems(Announcer *s, const Settings *settings, const SyncRepo
         if (better && !report->asked && report->ask_in_usec == SYNC_ASK_NOW)
                 return;
 
-        written_lines_flush(s->written);
+        announcer_flush(s);
         for (unsigned i = 0; i < problems->n_items; i++)
                 log_event(problems->items[i].level, MESSAGE_PROBLEM,
                           LOG_FIELDS({"FILE", settings->ecsconfig.environment_file}), "%s", problems->items[i].text);
@@ -80,7 +190,7 @@ static void tell_problems(Announcer *s, const Settings *settings, const SyncRepo
 
 void announcer_tell_sync(Announcer *s, const Settings *settings, const SyncReport *report) {
         tell_problems(s, settings, report);
-        written_lines_tell(s->written, settings, report);
+        tell_file(s, settings, report);
 }
 
 static void log_decision(const Settings *settings, const Facts *facts, const ReasonText *text, const char *sentence) {
@@ -105,7 +215,7 @@ static bool told_before(Announcer *s, const Facts *facts, const Decision *d, uin
         bool same = s->action == d->action && s->reason == d->reason;
 
         /* Of a burst of logins, too, each of which changes what is waited for. */
-        if (waits && same && s->told_usec[d->reason] > 0 && now < s->told_usec[d->reason] + WRITTEN_LINES_FOLD_USEC)
+        if (waits && same && s->told_usec[d->reason] > 0 && now < s->told_usec[d->reason] + FOLD_USEC)
                 return true;
         if (!digest_equal(&s->digest, &facts->file.sync.digest) || d->action == ACTION_DONE)
                 memset(s->told_usec, 0, sizeof(s->told_usec));
@@ -146,7 +256,7 @@ void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts
                 return;
 
         sentence_describe(settings, facts, d, now, sentence, sizeof(sentence));
-        if (s->notify) {
+        if (s->event) {
                 char brief[SENTENCE_MAX];
 
                 sentence_describe_briefly(settings, facts, d, now, brief, sizeof(brief));
@@ -154,10 +264,10 @@ void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts
                 publisher_tell(s->publisher, settings, facts, d, brief);
         }
         /* A person in front of it is told what is waited for. */
-        if (!text->message_id || (s->notify && d->reason == REASON_UNIT_CHANGING) || told_before(s, facts, d, now))
+        if (!text->message_id || (s->event && d->reason == REASON_UNIT_CHANGING) || told_before(s, facts, d, now))
                 return;
 
-        written_lines_flush(s->written);
+        announcer_flush(s);
         log_decision(settings, facts, text, sentence);
         s->action = d->action;
         s->reason = d->reason;
@@ -167,10 +277,6 @@ void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts
         s->text = text;
 }
 
-void announcer_flush(Announcer *s) {
-        written_lines_flush(s->written);
-}
-
 void announcer_tell_not_recorded(Announcer *s, int error) {
         if (s->record_error != error)
                 log_error("%s: a restart cannot be written down there: %s", state_directory(), strerror(-error));
@@ -178,9 +284,9 @@ void announcer_tell_not_recorded(Announcer *s, int error) {
 }
 
 void announcer_say_again(Announcer *s) {
-        written_lines_flush(s->written);
+        announcer_flush(s);
         memset(s->told_usec, 0, sizeof(s->told_usec));
-        written_lines_forget(s->written);
+        s->file_digest_known = false;
         if (s->action == ACTION_HOLD)
                 s->reason = REASON_NONE;
         if (s->publisher)

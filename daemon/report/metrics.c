@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/metrics.h"
 
-#include <fcntl.h>
-
-#include "base/clock.h"
 #include "report/reason-texts.h"
 
 static void begin(FILE *f, const char *type, const char *name, const char *help) {
@@ -20,8 +17,8 @@ static void gauge(FILE *f, const char *name, const char *help, unsigned long lon
 }
 
 /* Seconds since 1970; 0 where it has not happened. */
-static unsigned long long moment(uint64_t usec) {
-        return usec == 0 ? 0 : (unsigned long long) clock_realtime_of(usec) / USEC_PER_SEC;
+static unsigned long long moment(uint64_t usec, int64_t clock_offset) {
+        return usec == 0 ? 0 : (unsigned long long) ((int64_t) usec + clock_offset) / USEC_PER_SEC;
 }
 
 /* A quote, a backslash or a newline ends no label: registries have none (registry-name.h). */
@@ -61,20 +58,24 @@ static uint64_t last_look(const Facts *facts) {
         return facts->observed_usec > facts->file.written_usec ? facts->observed_usec : facts->file.written_usec;
 }
 
-static void write_metrics(FILE *f, const Facts *facts, const char *state, uint64_t start_usec) {
+void metrics_print(FILE *f, const StatusReport *report) {
+        const char *state = reason_text(report->facts, report->decision)->state;
+        const int64_t clock_offset = report->clock_offset;
+        const Facts *facts = report->facts;
+
         begin(f, "gauge", "build_info", "Version of ecs-authd, as a label.");
         (void) fprintf(f, "ecs_authd_build_info{version=\"" VERSION "\"} 1\n");
-        gauge(f, "start_time_seconds", "When ecs-authd started.", moment(start_usec));
+        gauge(f, "start_time_seconds", "When ecs-authd started.", moment(report->start_usec, clock_offset));
         gauge(f, "last_look_timestamp_seconds",
               "When ecs-authd last looked at the files or the agent: at least every RefreshSec=.",
-              moment(last_look(facts)));
+              moment(last_look(facts), clock_offset));
         counters(f, &facts->counters);
         begin(f, "gauge", "state", "Whether this is the state: see ecs-authd(8).");
         for (const char *const *s = reason_states; *s; s++)
                 (void) fprintf(f, "ecs_authd_state{state=\"%s\"} %d\n", *s, streq(*s, state));
 
         gauge(f, "held_since_timestamp_seconds", "Since when the restart is held for its present reason, or 0.",
-              streq(state, "held") ? moment(facts->waiting_since_usec) : 0);
+              streq(state, "held") ? moment(facts->waiting_since_usec, clock_offset) : 0);
         gauge(f, "registries", "Registries whose credentials stand in the environment file.",
               facts->file.sync.n_registries);
         ends(f, &facts->file.sync);
@@ -87,23 +88,7 @@ static void write_metrics(FILE *f, const Facts *facts, const char *state, uint64
               facts->agent.state_kept == STATE_KEPT);
         gauge(f, "task_containers", "Running containers of tasks.", facts->agent.n_containers);
         gauge(f, "last_change_timestamp_seconds", "When the credentials in the environment file last changed, or 0.",
-              moment(facts->file.changed_usec));
+              moment(facts->file.changed_usec, clock_offset));
         gauge(f, "last_restart_timestamp_seconds", "When the agent was last restarted by ecs-authd, or 0.",
-              moment(facts->record.restart_usec));
-}
-
-int metrics_write(const char *path, const Facts *facts, const char *state, uint64_t start_usec, FileIdentity *ret) {
-        _cleanup_free_ char *text = NULL;
-        size_t size = 0;
-        FILE *f = open_memstream(&text, &size);
-        bool complete;
-
-        if (!f)
-                return -ENOMEM;
-        write_metrics(f, facts, state, start_usec);
-        complete = !ferror(f);
-        if (fclose(f) != 0 || !complete)
-                return -ENOMEM;
-        /* The collector reads *.prom only. */
-        return file_replace(AT_FDCWD, path, text, 0644, false, ret);
+              moment(facts->record.restart_usec, clock_offset));
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/publisher.h"
 
+#include <fcntl.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "process/worker.h"
 #include "report/metrics.h"
-#include "report/reason-texts.h"
-#include "report/sentence.h"
 #include "report/status-file.h"
 
 #define WRITE_TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -16,34 +16,26 @@ enum {
 };
 
 struct Publisher {
-        Worker *worker;
+        Worker *worker; /* writes the metrics */
         void (*stale)(void *userdata);
         void *userdata;
 
-        /* What is written, or was written last. */
-        const Settings *settings;
-        Facts facts;
-        Decision decision;
-        char sentence[SENTENCE_MAX];
-        pid_t pid; /* of the service, */
+        StatusFile status;
+        pid_t pid; /* of the service, as its start */
         uint64_t start_usec;
         int64_t clock_offset;
-        char *metrics_file;       /* a reload may free the settings meanwhile */
-        char *left_file;          /* the one before, to be removed */
-        char metrics_error[1024]; /* why the metrics could not be written, as it was told; "": they can */
 
-        bool known;        /* there is something of that, and it did not fail */
-        bool written;      /* it was at least begun */
-        bool overrun;      /* there was more to tell meanwhile */
-        bool with_metrics; /* not while those of before hang */
-        FileIdentity status, metrics;
+        char *metrics_file;       /* a copy: a reload frees the settings */
+        char *left_file;          /* the previous metrics_file, to be removed */
+        char *metrics;            /* text that was written last, or is being written; NULL: write it again */
+        char metrics_error[1024]; /* as logged; "": the metrics were written */
+        FileIdentity metrics_identity;
+        bool overrun; /* the text has changed during a write */
 };
 
-/* What the child reports. */
+/* The child's report. */
 typedef struct Published {
-        int status_error;
-        FileIdentity status;
-        int metrics_error;
+        int error;
         FileIdentity metrics;
 } Published;
 
@@ -64,9 +56,9 @@ int publisher_new(Publisher **ret, sd_event *event, void (*stale)(void *userdata
         return 0;
 }
 
-/* What it says is not so any more; that of another instance, which has put its own there, is. */
+/* Removes the file unless another instance has replaced it. */
 static int remove_metrics(const Publisher *p, const char *path) {
-        if (p->metrics.inode > 0 && file_identity_at(path).inode != p->metrics.inode)
+        if (p->metrics_identity.inode > 0 && file_identity_at(path).inode != p->metrics_identity.inode)
                 return EXIT_SUCCESS;
         return unlink(path) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -81,47 +73,33 @@ Publisher *publisher_free(Publisher *p) {
         if (!p)
                 return NULL;
 
-        /* Of one that is killed nobody knows how far it has come. */
+        /* A killed child may have replaced the file or not. */
         if (p->worker && worker_is_running(p->worker))
-                p->status = p->metrics = (FileIdentity){0};
+                p->metrics_identity = (FileIdentity){0};
         worker_free(p->worker);
-        if (p->written)
-                status_file_remove(&p->status);
+        status_file_remove(&p->status);
         if (p->metrics_file)
                 fork_run("ecs-authd-job", remove_last_metrics, p, REMOVE_LIMIT_MSEC);
         free(p->left_file);
         free(p->metrics_file);
+        free(p->metrics);
         free(p);
         return NULL;
 }
 
-/* --- the child --- */
-
-/* The status first: the directory of the metrics may hang. What comes of these the status tells the next time, which is
- * at once where it is another thing than before. */
-static void publish(const void *context, void *report) {
+/* Runs in the child. */
+static void publish_metrics(const void *context, void *report) {
         const Publisher *p = context;
         Published *published = report;
-        const StatusReport status = {.settings = p->settings,
-                                     .facts = &p->facts,
-                                     .decision = &p->decision,
-                                     .sentence = p->sentence,
-                                     .pid = p->pid,
-                                     .clock_offset = p->clock_offset,
-                                     .metrics_error = p->metrics_error};
 
-        published->status_error = status_file_write(&status, &published->status);
         if (p->left_file)
                 (void) remove_metrics(p, p->left_file);
-        if (p->with_metrics)
-                published->metrics_error =
-                        metrics_write(p->metrics_file, &p->facts, reason_text(&p->facts, &p->decision)->state,
-                                      p->start_usec, &published->metrics);
+        if (p->metrics_file) /* the collector reads *.prom, not the temporary file */
+                published->error =
+                        file_replace(AT_FDCWD, p->metrics_file, p->metrics, 0644, false, &published->metrics);
 }
 
-/* --- the parent --- */
-
-/* True: the status is to tell of it, too. */
+/* Returns true if the error differs from the one in the status file. */
 static bool tell_metrics_error(Publisher *p, int error) {
         char text[sizeof(p->metrics_error)] = "";
 
@@ -141,68 +119,77 @@ static bool tell_metrics_error(Publisher *p, int error) {
 static void on_done(void *userdata, int error, const void *report) {
         const Published *published = report;
         Publisher *p = userdata;
-        bool news = false;
 
-        if (published && published->status_error >= 0)
-                p->status = published->status;
-        if (published && published->metrics_error >= 0 && p->with_metrics)
-                p->metrics = published->metrics;
         if (published) {
                 free(p->left_file);
                 p->left_file = NULL;
-        } else {
-                p->status = p->metrics = (FileIdentity){0}; /* nobody knows how far it has come */
-        }
-        if (p->with_metrics || !p->metrics_file)
-                news = tell_metrics_error(p, published ? published->metrics_error : error);
-        p->known = published && published->status_error >= 0 && published->metrics_error >= 0 && !news;
-        if (p->overrun || news)
+                error = published->error;
+        } else
+                p->metrics_identity = (FileIdentity){0}; /* the child may have replaced the file or not */
+        if (published && error >= 0)
+                p->metrics_identity = published->metrics;
+        if (error < 0)
+                publisher_tell_again(p); /* the next pass tries again */
+        if (tell_metrics_error(p, error) || p->overrun)
                 p->stale(p->userdata);
 }
 
-/* What a write changes of the file is told when it has ended; what happens to the agent meanwhile, at once: with a disk
- * that hangs it takes its time. */
-static bool same_facts(const Facts *a, const Facts *b) {
-        const size_t from = b->file.writing ? offsetof(Facts, agent_stale) : 0;
-
-        /* NOLINTNEXTLINE: a difference in what pads it costs no more than a look at the file. */
-        return memcmp((const char *) a + from, (const char *) b + from, sizeof(Facts) - from) == 0;
+void publisher_tell_again(Publisher *p) {
+        free(p->metrics);
+        p->metrics = NULL;
 }
 
-static bool is_known(const Publisher *p, const Settings *settings, const Facts *facts, const Decision *d,
-                     const char *sentence) {
-        return p->known && (p->with_metrics || !p->metrics_file || worker_has_hung(p->worker)) &&
-               p->settings == settings && streq(p->sentence, sentence) && p->decision.action == d->action &&
-               p->decision.reason == d->reason && same_facts(&p->facts, facts);
-}
+/* Called only while no child runs. */
+static int take_metrics_file(Publisher *p, const char *path) {
+        char *copy;
 
-static void take_metrics_file(Publisher *p, const char *path) {
-        if (path && p->metrics_file && streq(path, p->metrics_file))
-                return;
+        if (path == p->metrics_file || (path && p->metrics_file && streq(path, p->metrics_file)))
+                return 0;
+        copy = path ? strdup(path) : NULL;
+        if (path && !copy)
+                return -ENOMEM;
         free(p->left_file);
         p->left_file = p->metrics_file;
-        p->metrics_file = path ? strdup(path) : NULL;
+        p->metrics_file = copy;
         p->metrics_error[0] = 0;
+        publisher_tell_again(p);
+        return 0;
 }
 
-void publisher_tell_again(Publisher *p) {
-        p->known = false;
+/* Starts the child if the text has changed, or another file is to be written or removed. */
+static void tell_metrics(Publisher *p, const StatusReport *report) {
+        _cleanup_free_ char *text = NULL;
+
+        p->overrun = worker_is_running(p->worker);
+        if (p->overrun || take_metrics_file(p, report->settings->metrics_file) < 0 || worker_has_hung(p->worker))
+                return;
+        if (p->metrics_file) {
+                text = status_report_print(report, metrics_print);
+                if (!text || (p->metrics && streq(p->metrics, text)))
+                        return;
+        } else if (!p->left_file)
+                return;
+
+        publisher_tell_again(p);
+        p->metrics = STEAL_POINTER(text);
+        if (worker_run(p->worker, publish_metrics, p, sizeof(Published), WRITE_TIMEOUT_USEC, on_done, p) < 0)
+                publisher_tell_again(p); /* the next pass tries again */
 }
 
 void publisher_tell(Publisher *p, const Settings *settings, const Facts *facts, const Decision *d,
                     const char *sentence) {
-        p->overrun = worker_is_running(p->worker);
-        if (p->overrun || is_known(p, settings, facts, d, sentence))
-                return;
+        StatusReport report;
 
-        take_metrics_file(p, settings->metrics_file);
-        p->settings = settings;
-        p->facts = *facts;
-        p->decision = *d;
-        (void) snprintf(p->sentence, sizeof(p->sentence), "%s", sentence);
-        p->with_metrics = p->metrics_file && !worker_has_hung(p->worker);
         clock_measure_offset(&p->clock_offset);
-        p->known = p->written = true;
-        if (worker_run(p->worker, publish, p, sizeof(Published), WRITE_TIMEOUT_USEC, on_done, p) < 0)
-                p->known = false; /* the next look tries again */
+        report = (StatusReport){.settings = settings,
+                                .facts = facts,
+                                .decision = d,
+                                .sentence = sentence,
+                                .pid = p->pid,
+                                .start_usec = p->start_usec,
+                                .clock_offset = p->clock_offset,
+                                .metrics_error = p->metrics_error};
+
+        tell_metrics(p, &report);
+        (void) status_file_write(&p->status, &report); /* after an error, the next pass tries again */
 }

@@ -5,19 +5,18 @@
 
 #include "settings/settings.h"
 
-/* Writes status.json and the file for metrics, in a child: what they lie on may hang, and json-c may fail badly where
- * memory is short. */
+/* Writes the status file in the event loop, and the metrics in a child, because their file system may hang. */
 
 typedef struct Publisher Publisher;
 
-/* stale: something else is to be written by now than what was; publisher_tell() is waited for. */
+/* stale: called if there is something newer to publish; publisher_tell() is expected then. */
 int publisher_new(Publisher **ret, sd_event *event, void (*stale)(void *userdata), void *userdata);
-Publisher *publisher_free(Publisher *p); /* removes the status file: there is nothing to see any more */
+Publisher *publisher_free(Publisher *p); /* removes both files */
 DEFINE_CLEANUP_FUNC(Publisher *, publisher_free)
 
-/* What was told does not count any more: the settings may have changed. */
+/* Makes the next publisher_tell() write the metrics even if their text is the same: the file may be gone. */
 void publisher_tell_again(Publisher *p);
 
-/* What is so. The same as last time is not written again. */
+/* Builds both texts, and writes each that has changed. */
 void publisher_tell(Publisher *p, const Settings *settings, const Facts *facts, const Decision *d,
                     const char *sentence);

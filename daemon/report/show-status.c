@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/foreign-file.h"
-#include "base/json.h"
+#include "base/memory.h"
 #include "base/secret.h"
 #include "report/screen.h"
 #include "report/status-file.h"
@@ -241,11 +241,9 @@ static int show_once(bool json) {
                 return complain("the service has ended without a word");
 
         if (json) {
-                const char *text = json_to_text(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                           JSON_C_TO_STRING_NOSLASHESCAPE);
+                const char *text = xjson_to_text(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                            JSON_C_TO_STRING_NOSLASHESCAPE);
 
-                if (!text)
-                        return complain(strerror(ENOMEM));
                 (void) printf("%s\n", text);
         } else {
                 screen_look(&screen);

@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "base/directories.h"
-#include "base/json.h"
 #include "report/reason-texts.h"
 
 void status_file_path(char *ret, size_t size) {
@@ -34,247 +33,248 @@ static const char *level_word(int level) {
         return level <= LOG_ERR ? "error" : level <= LOG_WARNING ? "warning" : "note";
 }
 
-/* --- its text --- */
+/* --- the text --- */
 
-/* An object under construction. json-c takes what does not fit into memory for nothing: a member that is missing would
- * say that something is not so. */
-typedef struct Builder {
-        json_object *object;
+/* Prints JSON in json-c's layout. Not with json-c: up to version 0.16 it ends the process if no memory is left for the
+ * name of a member, and it drops parts of the text without an error. */
+typedef struct Writer {
+        FILE *f;
+        unsigned depth;
+        bool empty; /* nothing printed yet in the open list or object */
         int64_t clock_offset;
-        bool failed;
-} Builder;
+} Writer;
 
-static Builder builder_new(void) {
-        json_object *o = json_object_new_object();
-
-        return (Builder){.object = o, .failed = !o};
+static void new_line(const Writer *w) {
+        (void) fprintf(w->f, "\n%*s", (int) (2 * w->depth), "");
 }
 
-/* Takes the value. */
-static void add(Builder *b, const char *name, json_object *value) {
-        if (!value || b->failed || json_object_object_add(b->object, name, value) < 0) {
-                json_object_put(value);
-                b->failed = true;
-        }
+/* Escapes the characters that JSON requires to be escaped. */
+static void print_string(const Writer *w, const char *s) {
+        (void) fputc('"', w->f);
+        for (; *s; s++)
+                if (*s == '"' || *s == '\\')
+                        (void) fprintf(w->f, "\\%c", *s);
+                else if ((unsigned char) *s < ' ')
+                        (void) fprintf(w->f, "\\u%04x", (unsigned) (unsigned char) *s);
+                else
+                        (void) fputc(*s, w->f);
+        (void) fputc('"', w->f);
 }
 
-static void add_null(Builder *b, const char *name) {
-        if (b->failed || json_object_object_add(b->object, name, NULL) < 0)
-                b->failed = true;
+/* Starts the next member, or the next item of a list (name: NULL). */
+static void next(Writer *w, const char *name) {
+        if (!w->empty)
+                (void) fputc(',', w->f);
+        if (w->depth > 0)
+                new_line(w);
+        w->empty = false;
+        if (name)
+                (void) fprintf(w->f, "\"%s\": ", name);
 }
 
-/* null where there is none. */
-static void add_string(Builder *b, const char *name, const char *s) {
+static void begin(Writer *w, const char *name, char bracket) {
+        next(w, name);
+        (void) fputc(bracket, w->f);
+        w->depth++;
+        w->empty = true;
+}
+
+static void end(Writer *w, char bracket) {
+        w->depth--;
+        if (!w->empty)
+                new_line(w);
+        (void) fputc(bracket, w->f);
+        w->empty = false;
+}
+
+/* Adds null if the string is empty. */
+static void add_string(Writer *w, const char *name, const char *s) {
+        next(w, name);
         if (str_empty(s))
-                add_null(b, name);
+                (void) fputs("null", w->f);
         else
-                add(b, name, json_object_new_string(s));
+                print_string(w, s);
 }
 
-static void add_number(Builder *b, const char *name, unsigned n) {
-        add(b, name, json_object_new_int64((int64_t) n));
+static void add_number(Writer *w, const char *name, unsigned n) {
+        next(w, name);
+        (void) fprintf(w->f, "%u", n);
 }
 
-static void add_boolean(Builder *b, const char *name, bool value) {
-        add(b, name, json_object_new_boolean(value));
+static void add_boolean(Writer *w, const char *name, bool value) {
+        next(w, name);
+        (void) fputs(value ? "true" : "false", w->f);
 }
 
 /* Of CLOCK_REALTIME, in microseconds; 0: none. */
-static void add_moment(Builder *b, const char *name, int64_t usec) {
+static void add_moment(Writer *w, const char *name, int64_t usec) {
         time_t t = (time_t) (usec / (int64_t) USEC_PER_SEC);
         char text[32] = "";
         struct tm tm;
 
         if (usec != 0 && gmtime_r(&t, &tm))
                 (void) strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-        add_string(b, name, text);
+        add_string(w, name, text);
 }
 
 /* Of CLOCK_MONOTONIC, likewise. */
-static void add_time(Builder *b, const char *name, uint64_t usec) {
-        add_moment(b, name, usec == 0 ? 0 : (int64_t) usec + b->clock_offset);
+static void add_time(Writer *w, const char *name, uint64_t usec) {
+        add_moment(w, name, usec == 0 ? 0 : (int64_t) usec + w->clock_offset);
 }
 
-/* Adds the list, of which every item has been appended. */
-static void append(Builder *b, json_object *list, json_object *item) {
-        if (!list || !item || json_object_array_add(list, item) < 0) {
-                json_object_put(item);
-                b->failed = true;
-        }
-}
-
-static void append_object(Builder *b, json_object *list, Builder *item) {
-        b->failed |= item->failed;
-        append(b, list, item->object);
-}
-
-static void add_coverage(Builder *b, const SyncEntry *e) {
+static void add_coverage(Writer *w, const SyncEntry *e) {
         char images[sizeof(e->registry) * 3 + 128];
 
         key_coverage_describe(e->registry, e->coverage, images, sizeof(images));
-        add_string(b, "covers", key_coverage_to_string(e->coverage));
-        add_string(b, "images", images);
+        add_string(w, "covers", key_coverage_to_string(e->coverage));
+        add_string(w, "images", images);
 }
 
-static void add_registries(Builder *b, const Facts *f) {
-        json_object *list = json_object_new_array();
-
+static void add_registries(Writer *w, const Facts *f) {
+        begin(w, "registries", '[');
         for (size_t i = 0; i < SYNC_ENTRIES_MAX && !str_empty(f->file.sync.entries[i].registry); i++) {
                 const SyncEntry *e = &f->file.sync.entries[i];
-                Builder o = builder_new();
 
-                add_string(&o, "name", e->registry);
-                add_string(&o, "source", e->source);
-                add_string(&o, "helper", e->helper);
-                add_boolean(&o, "foreign", e->foreign);
-                add_boolean(&o, "identity_token", e->token);
-                add_moment(&o, "asked", e->asked_usec);
-                add_moment(&o, "ends", e->end_usec);
-                add_moment(&o, "asked_again", e->due_usec);
-                add_boolean(&o, "failing", e->failing);
-                add_boolean(&o, "missing", e->missing);
-                add_coverage(&o, e);
-                append_object(b, list, &o);
+                begin(w, NULL, '{');
+                add_string(w, "name", e->registry);
+                add_string(w, "source", e->source);
+                add_string(w, "helper", e->helper);
+                add_boolean(w, "foreign", e->foreign);
+                add_boolean(w, "identity_token", e->token);
+                add_moment(w, "asked", e->asked_usec);
+                add_moment(w, "ends", e->end_usec);
+                add_moment(w, "asked_again", e->due_usec);
+                add_boolean(w, "failing", e->failing);
+                add_boolean(w, "missing", e->missing);
+                add_coverage(w, e);
+                end(w, '}');
         }
-        add(b, "registries", list);
+        end(w, ']');
 }
 
-static void add_problems(Builder *b, const Facts *f) {
-        json_object *list = json_object_new_array();
-
-        for (unsigned i = 0; i < f->file.sync.problems.n_items; i++) {
-                Builder o;
-
-                if (f->file.sync.problems.items[i].level >= LOG_INFO)
-                        continue;
-                o = builder_new();
-
-                add_string(&o, "level", level_word(f->file.sync.problems.items[i].level));
-                add_string(&o, "text", f->file.sync.problems.items[i].text);
-                append_object(b, list, &o);
-        }
-        if (!str_empty(f->settings_problem)) {
-                Builder o = builder_new();
-
-                add_string(&o, "level", level_word(LOG_ERR));
-                add_string(&o, "text", f->settings_problem);
-                append_object(b, list, &o);
-        }
-        add(b, "problems", list);
+static void add_problem(Writer *w, int level, const char *text) {
+        begin(w, NULL, '{');
+        add_string(w, "level", level_word(level));
+        add_string(w, "text", text);
+        end(w, '}');
 }
 
-/* As the settings ask. */
-static void add_left_out(Builder *b, const Facts *f) {
-        json_object *list = json_object_new_array();
+static void add_problems(Writer *w, const Facts *f) {
+        const Problems *problems = &f->file.sync.problems;
 
-        for (unsigned i = 0; i < f->file.sync.problems.n_items; i++)
-                if (f->file.sync.problems.items[i].level >= LOG_INFO)
-                        append(b, list, json_object_new_string(f->file.sync.problems.items[i].text));
-        add(b, "left_out", list);
+        begin(w, "problems", '[');
+        for (unsigned i = 0; i < problems->n_items; i++)
+                if (problems->items[i].level < LOG_INFO)
+                        add_problem(w, problems->items[i].level, problems->items[i].text);
+        if (!str_empty(f->settings_problem))
+                add_problem(w, LOG_ERR, f->settings_problem);
+        end(w, ']');
 }
 
-static void add_agent(Builder *b, const Settings *c, const Facts *f) {
-        Builder o = builder_new();
-
-        add_string(&o, "container", c->agent.container);
-        add_string(&o, "id", f->agent.container_id);
-        add_string(&o, "state", agent_word(f->agent.agent));
-        add_string(&o, "cluster", f->agent.cluster);
-        add_string(&o, "version", f->agent.version);
-        add_boolean(&o, "answers", f->agent.answers);
-        add_boolean(&o, "keeps_state", f->agent.state_kept == STATE_KEPT);
-        add_number(&o, "tasks", f->agent.n_tasks);
-        add_number(&o, "task_containers", f->agent.n_containers);
-        add_number(&o, "unknown_task_containers", f->agent.n_unknown);
-        add_string(&o, "task_families", f->agent.families);
-        b->failed |= o.failed;
-        add(b, "agent", o.object);
+/* Adds the registries that the settings exclude. */
+static void add_left_out(Writer *w, const Problems *problems) {
+        begin(w, "left_out", '[');
+        for (unsigned i = 0; i < problems->n_items; i++)
+                if (problems->items[i].level >= LOG_INFO)
+                        add_string(w, NULL, problems->items[i].text);
+        end(w, ']');
 }
 
-static void add_sources(Builder *b, const Settings *c) {
-        json_object *list = json_object_new_array();
+static void add_agent(Writer *w, const Settings *c, const Facts *f) {
+        begin(w, "agent", '{');
+        add_string(w, "container", c->agent.container);
+        add_string(w, "id", f->agent.container_id);
+        add_string(w, "state", agent_word(f->agent.agent));
+        add_string(w, "cluster", f->agent.cluster);
+        add_string(w, "version", f->agent.version);
+        add_boolean(w, "answers", f->agent.answers);
+        add_boolean(w, "keeps_state", f->agent.state_kept == STATE_KEPT);
+        add_number(w, "tasks", f->agent.n_tasks);
+        add_number(w, "task_containers", f->agent.n_containers);
+        add_number(w, "unknown_task_containers", f->agent.n_unknown);
+        add_string(w, "task_families", f->agent.families);
+        end(w, '}');
+}
 
+static void add_sources(Writer *w, const Settings *c) {
+        begin(w, "sources", '[');
         for (char **file = c->credentials.files; *file; file++)
-                append(b, list, json_object_new_string(*file));
-        add(b, "sources", list);
+                add_string(w, NULL, *file);
+        end(w, ']');
 }
 
-static int describe(const StatusReport *s, json_object **ret) {
-        const Settings *c = s->settings;
-        const Decision *d = s->decision;
+static void print_status(FILE *file, const StatusReport *s) {
+        Writer w = {.f = file, .empty = true, .clock_offset = s->clock_offset};
         const Facts *f = s->facts;
-        Builder b = builder_new();
 
-        b.clock_offset = s->clock_offset;
-        add_number(&b, "schema", STATUS_FILE_SCHEMA);
-        add_string(&b, "ecs_authd", VERSION);
-        add_number(&b, "pid", (unsigned) s->pid);
-        add_string(&b, "state", reason_text(f, d)->state);
-        add_string(&b, "sentence", s->sentence);
-        add_time(&b, "since", f->waiting_since_usec);
-        add_sources(&b, c);
-        add_string(&b, "environment_file", c->ecsconfig.environment_file);
-        add_number(&b, "registry_count", f->file.sync.n_registries);
-        add_number(&b, "foreign_count", f->file.sync.n_foreign);
-        add_registries(&b, f);
-        add_problems(&b, f);
-        add_left_out(&b, f);
-        add_time(&b, "last_change", f->file.changed_usec);
-        add_time(&b, "last_restart", f->record.restart_usec);
-        add_number(&b, "failed_restarts", f->record.failures);
-        add_agent(&b, c, f);
-        add_string(&b, "metrics_error", s->metrics_error);
+        begin(&w, NULL, '{');
+        add_number(&w, "schema", STATUS_FILE_SCHEMA);
+        add_string(&w, "ecs_authd", VERSION);
+        add_number(&w, "pid", (unsigned) s->pid);
+        add_string(&w, "state", reason_text(f, s->decision)->state);
+        add_string(&w, "sentence", s->sentence);
+        add_time(&w, "since", f->waiting_since_usec);
+        add_sources(&w, s->settings);
+        add_string(&w, "environment_file", s->settings->ecsconfig.environment_file);
+        add_number(&w, "registry_count", f->file.sync.n_registries);
+        add_number(&w, "foreign_count", f->file.sync.n_foreign);
+        add_registries(&w, f);
+        add_problems(&w, f);
+        add_left_out(&w, &f->file.sync.problems);
+        add_time(&w, "last_change", f->file.changed_usec);
+        add_time(&w, "last_restart", f->record.restart_usec);
+        add_number(&w, "failed_restarts", f->record.failures);
+        add_agent(&w, s->settings, f);
+        add_string(&w, "metrics_error", s->metrics_error);
+        end(&w, '}');
+        (void) fputc('\n', file);
+}
 
-        if (b.failed) {
-                json_object_put(b.object);
-                return -ENOMEM;
-        }
-        *ret = b.object;
-        return 0;
+char *status_report_print(const StatusReport *report, void (*print)(FILE *f, const StatusReport *report)) {
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0;
+        FILE *f = open_memstream(&text, &size);
+        bool complete;
+
+        if (!f)
+                return NULL;
+        print(f, report);
+        complete = !ferror(f);
+        return fclose(f) == 0 && complete ? STEAL_POINTER(text) : NULL;
 }
 
 /* --- the file --- */
 
-static bool is_there(const char *path, const char *text) {
-        _cleanup_fclose_ FILE *f = fopen(path, "re");
-        size_t n = strlen(text);
-        _cleanup_free_ char *there = malloc(n + 1);
-
-        return f && there && fread(there, 1, n + 1, f) == n && memcmp(there, text, n) == 0;
-}
-
-int status_file_write(const StatusReport *report, FileIdentity *ret) {
-        _cleanup_json_ json_object *o = NULL, *again = NULL;
-        _cleanup_free_ char *text = NULL;
-        const char *json;
+int status_file_write(StatusFile *f, const StatusReport *report) {
+        _cleanup_free_ char *text = status_report_print(report, print_status);
         char path[PATH_MAX];
+        FileIdentity there;
         int r;
 
-        r = describe(report, &o);
-        if (r < 0)
-                return r;
-        json = json_to_text(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
-        if (!json || asprintf(&text, "%s\n", json) < 0)
+        if (!text)
                 return -ENOMEM;
-        /* json-c cuts short what it has no memory to print. */
-        again = json_tokener_parse(text);
-        if (!again || !json_object_equal(o, again))
-                return -ENOMEM;
+        status_file_path(path, sizeof(path));
+        there = file_identity_at(path);
+        if (f->text && streq(f->text, text) && file_identity_equal(&there, &f->identity))
+                return 0;
 
         (void) mkdir(runtime_directory(), 0755);
-        status_file_path(path, sizeof(path));
-        if (!is_there(path, text))
-                return file_replace(AT_FDCWD, path, text, 0644, false, ret);
-        *ret = file_identity_at(path);
+        r = file_replace(AT_FDCWD, path, text, 0644, false, &f->identity);
+        if (r < 0)
+                return r;
+        free(f->text);
+        f->text = STEAL_POINTER(text);
         return 0;
 }
 
-void status_file_remove(const FileIdentity *ours) {
+void status_file_remove(StatusFile *f) {
         FileIdentity there;
         char path[PATH_MAX];
 
         status_file_path(path, sizeof(path));
         there = file_identity_at(path);
-        if (ours->inode == 0 || file_identity_equal(&there, ours))
+        if (file_identity_equal(&there, &f->identity))
                 (void) unlink(path);
+        free(f->text);
+        *f = (StatusFile){0};
 }

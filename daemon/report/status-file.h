@@ -12,20 +12,29 @@
 /* Where it stands. */
 void status_file_path(char *ret, size_t size);
 
-/* What it says. */
+/* Contents of the status file and of the metrics. */
 typedef struct StatusReport {
         const Settings *settings;
         const Facts *facts;
         const Decision *decision;
         const char *sentence;
         pid_t pid;                 /* of the service */
+        uint64_t start_usec;       /* of the service */
         int64_t clock_offset;      /* as clock_measure_offset() */
         const char *metrics_error; /* why the file of metrics is not what it should be, or "" */
 } StatusReport;
 
-/* The same text is not written again. */
-int status_file_write(const StatusReport *report, FileIdentity *ret);
+/* Returns the text that print() writes, which the caller frees, or NULL if no memory is left. */
+char *status_report_print(const StatusReport *report, void (*print)(FILE *f, const StatusReport *report));
 
-/* The service ends: there is nothing to see any more. ours: what it wrote last, or 0 where nobody can tell; that of
- * another one stays. */
-void status_file_remove(const FileIdentity *ours);
+/* The file as last written. */
+typedef struct StatusFile {
+        char *text; /* NULL: not written yet */
+        FileIdentity identity;
+} StatusFile;
+
+/* Writes the file unless it already has this text. Runs in the event loop: the runtime directory is on tmpfs. */
+int status_file_write(StatusFile *f, const StatusReport *report);
+
+/* Removes the file when the service ends, unless another instance has replaced it, and frees the text. */
+void status_file_remove(StatusFile *f);
