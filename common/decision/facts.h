@@ -55,6 +55,7 @@ typedef struct UnitReport {
         int exit_status;       /* the exit status of UNIT_END_EXIT, the signal of UNIT_END_SIGNAL */
         uint64_t started_usec; /* when it last left the state inactive or failed; 0: never, or nobody tells */
         uint64_t stopped_usec; /* when it last came there */
+        bool stop_requested;   /* down, and an operator has stopped or masked it since its last start */
         bool terminated; /* it has failed, and its main process was ended by SIGTERM: a stop that did not end well */
 } UnitReport;
 

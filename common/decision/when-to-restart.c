@@ -177,6 +177,8 @@ static Decision decide_open(const Facts *f, const Policy *p, uint64_t now) {
         uint64_t deadline = f->record.restart_usec + p->settings.verify_usec;
         Reason reason = judge_new_container(f);
 
+        if (!runs && f->unit.stop_requested)
+                return decision(ACTION_CLOSE, REASON_STOPPED, 0);
         if (f->agent.agent == AGENT_UNKNOWN)
                 return decision(ACTION_HOLD, REASON_ENGINE, now + LOOK_LATER_USEC);
         /* Unless a write in hand is about to tell that it is another file by now. */

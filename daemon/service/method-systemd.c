@@ -12,7 +12,12 @@
 typedef struct SystemdService {
         DBusService dbus;
         char watched[256]; /* the unit's name in its signals; empty: not known yet */
-        char job[64];      /* path of the running job; empty: systemd has not answered yet */
+        char job[64];      /* path of our last job; empty: systemd has not answered yet */
+
+        uint64_t started_usec;        /* start of the unit's last run, by the last query */
+        uint32_t unit_job;            /* the unit's last job that is known, */
+        uint64_t run_before_job_usec; /* and started_usec at its beginning */
+        bool other_job_done;          /* another process queued that job, and it succeeded */
 } SystemdService;
 
 /* JobRemoved(u id, o job, s unit, s result), which never comes before the reply with the job's path: systemd sends the
@@ -20,9 +25,16 @@ typedef struct SystemdService {
 static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         SystemdService *s = userdata;
         const char *path, *result;
+        uint32_t id;
         JobOutcome outcome = JOB_FAILED; /* failed, timeout, dependency */
 
-        if (sd_bus_message_read(m, "uoss", NULL, &path, NULL, &result) < 0 || !s->dbus.working || !streq(path, s->job))
+        if (sd_bus_message_read(m, "uoss", &id, &path, NULL, &result) < 0)
+                return 0;
+        if (id == s->unit_job && !streq(path, s->job)) {
+                s->other_job_done = streq(result, "done");
+                return dbus_on_changed(m, s, NULL);
+        }
+        if (!s->dbus.working || !streq(path, s->job))
                 return 0;
 
         if (streq(result, "done"))
@@ -33,6 +45,22 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
                 outcome = JOB_REFUSED;
         dbus_service_finish_job(&s->dbus, outcome, result, NULL);
         return 0;
+}
+
+/* PropertiesChanged(s interface, a{sv} changed, ...), which comes before JobRemoved. A job that does nothing (JOB_NOP),
+ * as try-restart of a unit that is down, is no job of the unit. */
+static int on_unit_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        static const DBusProperty job[] = {{"Job", "(uo)", 0}, {NULL, NULL, 0}};
+        SystemdService *s = userdata;
+        uint32_t id = 0;
+
+        if (sd_bus_message_skip(m, "s") >= 0 && dbus_read_properties(m, job, &id) >= 0 && id != 0 &&
+            id != s->unit_job) {
+                s->unit_job = id;
+                s->run_before_job_usec = s->started_usec;
+                s->other_job_done = false;
+        }
+        return dbus_on_changed(m, userdata, error);
 }
 
 static int systemd_subscribe(DBusService *dbus) {
@@ -122,6 +150,16 @@ static UnitReport report_unit(UnitProperties *p) {
         return report;
 }
 
+/* Returns true if an operator has stopped or masked the unit, perhaps while it was down already: then the stop changes
+ * no time of the unit. Any other job that succeeds starts the unit, or needs one that runs. */
+static bool has_been_stopped(SystemdService *s, const UnitReport *report) {
+        s->started_usec = report->started_usec;
+        if (report->state == UNIT_ACTIVE)
+                s->other_job_done = false;
+        return report->state == UNIT_MASKED ||
+               (s->other_job_done && report->state != UNIT_CHANGING && s->started_usec == s->run_before_job_usec);
+}
+
 static int systemd_get_unit(SystemdService *s, const char *name);
 
 /* Watches the unit under its real name, which Unit= is not if it is an alias. */
@@ -134,7 +172,7 @@ static int systemd_watch_unit(SystemdService *s, const char *name) {
         r = sd_bus_path_encode(MANAGER_PATH "/unit", name, &path);
         if (r >= 0)
                 r = sd_bus_match_signal_async(s->dbus.bus, NULL, DESTINATION, path, DBUS_PROPERTIES,
-                                              "PropertiesChanged", dbus_on_changed, NULL, s);
+                                              "PropertiesChanged", on_unit_changed, NULL, s);
         /* Incomplete in sd-bus, the match would abort this process at the next signal. */
         if (r == -ENOMEM)
                 (void) sd_event_exit(s->dbus.service.event, r);
@@ -157,8 +195,10 @@ static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error 
                 if (r >= 0)
                         return 0;
         }
-        if (r >= 0)
+        if (r >= 0) {
                 report = report_unit(&p);
+                report.stop_requested = has_been_stopped(s, &report);
+        }
         dbus_service_finish_query(&s->dbus, &report);
         return 0;
 }

@@ -113,6 +113,42 @@ def test_an_agent_that_our_restart_took_down_is_started_until_it_is_up(host):
     assert len([line for line in daemon.lines() if "its next start waits" in line.text]) == 1
 
 
+@pytest.mark.parametrize("result", ["failed", "dependency"])
+def test_stopped_while_our_restart_has_left_it_down(host, result):
+    """The stop changes no time of the unit; only its job announces it."""
+    daemon = host.run_live()
+    host.systemd1.job_result = result
+    host.login()
+    daemon.wait_said("is down since our restart")
+    host.systemd1.run_job_of_operator()
+    daemon.wait_said("ecs.service has failed; see" if result == "failed" else "is stopped; left alone")
+    host.look_again()
+    assert host.starts() == 0
+
+
+def test_masked_while_our_restart_has_left_it_down(host):
+    daemon = host.run_live()
+    host.systemd1.job_result = "dependency"
+    host.login()
+    daemon.wait_said("is down since our restart")
+    host.systemd1.set_unit(LoadState="masked")
+    daemon.wait_said("ecs.service is masked")
+    host.systemd1.set_unit(LoadState="loaded")
+    daemon.wait_said("is stopped; left alone")
+    assert host.starts() == 0
+
+
+def test_a_job_that_does_nothing_is_no_stop(host):
+    """An upgrade of a package calls try-restart."""
+    daemon = host.run_live()
+    host.systemd1.job_result = "dependency"
+    host.login()
+    daemon.wait_said("is down since our restart")
+    host.systemd1.run_job_of_operator(real=False)
+    host.wait_live(seconds=20)
+    assert host.starts() == 1
+
+
 def test_the_next_instance_starts_what_this_one_has_taken_down(host):
     daemon = host.run_live()
     host.systemd1.job_result = "dependency"

@@ -133,6 +133,20 @@ def test_stopped_before(host, engine, registry):
     wait_live(host, engine, registry, since)
 
 
+@pytest.mark.parametrize("how", ["stop ecs", "disable --now ecs"])
+def test_stopped_while_our_restart_has_left_it_down(host, engine, registry, how):
+    """systemctl changes no time of a unit that is down."""
+    since = log_in_and_take_it_down(host, registry)
+    host.wait_said("is down since our restart", since)
+    host.run("systemctl", *how.split())
+    jobs = host.jobs(since)
+    mend_it(host)
+    never(lambda: host.jobs(since) > jobs, 20, "it is started")
+    assert host.property("ecs.service", "ActiveState") == "inactive"
+    host.shell("systemctl enable ecs; systemctl start ecs", check=False)
+    wait_live(host, engine, registry, since)
+
+
 def test_stopped_during_our_restart(host, engine, registry):
     """The stop takes the place of our job, and its result tells."""
     since = host.cursor()

@@ -221,6 +221,18 @@ class Systemd1:
     def finish_job(self):
         self.set_unit(Job=NO_JOB)
 
+    def run_job_of_operator(self, real=True):
+        """A job for a unit that is down, which leaves it down and changes no time of it: a stop. Not real: a try-restart,
+        which systemd makes a job that is not the unit's (JOB_NOP)."""
+        self.loop.call(self._run_job_of_operator, real)
+
+    def _run_job_of_operator(self, real):
+        job = self._next_job()
+        self._set_unit({"Job": job if real else NO_JOB})
+        self.manager_object.EmitSignal(MANAGER, "JobNew", "uos", [job[0], job[1], self.unit])
+        self._set_unit({"Job": NO_JOB})
+        self.manager_object.EmitSignal(MANAGER, "JobRemoved", "uoss", [job[0], job[1], self.unit, "done"])
+
     @staticmethod
     def ago(seconds):
         """A moment of CLOCK_MONOTONIC, as systemd tells it."""
