@@ -10,12 +10,8 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/foreign-file.h"
 #include "process/worker.h"
-
-enum {
-        /* As the kernel follows: path_resolution(7). */
-        SYMLINKS_MAX = 40,
-};
 
 /* A file is looked at when its writer is done with it: not IN_MODIFY. */
 #define WATCH_EVENTS                                                                                         \
@@ -47,6 +43,7 @@ typedef struct Watch {
         Step *steps;
         size_t n_steps;
 
+        int error; /* of the last step that was added */
         bool steps_changed;
         bool changed;          /* by the last events */
         uint64_t created_usec; /* when a file that was created is reported; 0: never */
@@ -132,65 +129,6 @@ static int watch_add_step(Watch *w, const char *directory, const char *name) {
         return 0;
 }
 
-/* Where a walk along a path stands: below directory, with rest still to go. */
-typedef struct Walk {
-        char directory[PATH_MAX]; /* ends in a slash */
-        char rest[PATH_MAX];
-        unsigned n_symlinks;
-} Walk;
-
-static void walk_up(Walk *walk) {
-        size_t n = strlen(walk->directory);
-
-        if (n <= 1)
-                return;
-        for (n--; n > 0 && walk->directory[n - 1] != '/'; n--)
-                ;
-        walk->directory[n] = 0;
-}
-
-/* Cuts the next name off the rest; false at the end of the path. */
-static bool walk_next(Walk *walk, char name[static NAME_MAX + 1]) {
-        const char *start = walk->rest + strspn(walk->rest, "/");
-        size_t n = strcspn(start, "/");
-
-        if (n == 0 || n > NAME_MAX)
-                return false;
-
-        memcpy(name, start, n);
-        name[n] = 0;
-        memmove(walk->rest, start + n, strlen(start + n) + 1);
-        return true;
-}
-
-static int walk_into_directory(Walk *walk, const char *name) {
-        size_t n = strlen(walk->directory);
-
-        if (n + strlen(name) + 2 > sizeof(walk->directory))
-                return -ENAMETOOLONG;
-        (void) snprintf(walk->directory + n, sizeof(walk->directory) - n, "%s/", name);
-        return 0;
-}
-
-static int walk_into_symlink(Walk *walk, const char *path) {
-        char target[PATH_MAX], rest[PATH_MAX];
-        ssize_t n = readlink(path, target, sizeof(target) - 1);
-
-        if (n < 0)
-                return negative_errno();
-        target[n] = 0;
-
-        if (++walk->n_symlinks > SYMLINKS_MAX)
-                return -ELOOP;
-        if ((size_t) snprintf(rest, sizeof(rest), "%s/%s", target, walk->rest) >= sizeof(rest))
-                return -ENAMETOOLONG;
-
-        memcpy(walk->rest, rest, strlen(rest) + 1);
-        if (target[0] == '/')
-                walk->directory[1] = 0; /* "/" */
-        return 0;
-}
-
 /* It leads nowhere else: a file, or nothing. */
 static bool is_end(const char *path) {
         struct stat st;
@@ -198,47 +136,27 @@ static bool is_end(const char *path) {
         return lstat(path, &st) < 0 || (!S_ISLNK(st.st_mode) && !S_ISDIR(st.st_mode));
 }
 
-/* Watches every directory on the way to file, as far as there is one. Each directory is watched before it is looked
- * into, so that nothing that appears in between is missed. */
-static int watch_add_file(Watch *w, const char *file) {
-        char name[NAME_MAX + 1], path[2 * PATH_MAX];
-        Walk walk = {.directory = "/"};
-        struct stat st;
-        int r;
+/* Watches the directory before the name in it is looked up, so that nothing that appears in between is missed. */
+static int watch_step(void *userdata, const char *directory, const char *name, bool is_last) {
+        char path[2 * PATH_MAX];
+        Watch *w = userdata;
 
-        if (strlen(file) >= sizeof(walk.rest))
-                return -ENAMETOOLONG;
-        (void) snprintf(walk.rest, sizeof(walk.rest), "%s", file);
-
-        while (walk_next(&walk, name)) {
-                if (streq(name, "."))
-                        continue;
-                if (streq(name, "..")) {
-                        walk_up(&walk);
-                        continue;
-                }
-
-                r = watch_add_step(w, walk.directory, name);
-                if (r == -ENOENT || r == -ENOTDIR || r == -EACCES)
-                        return 0; /* gone meanwhile (the step above it is watched), or not ours to look into */
-                if (r < 0)
-                        return r;
-
-                (void) snprintf(path, sizeof(path), "%s%s", walk.directory, name);
-                w->steps[w->n_steps - 1].is_last = !walk.rest[strspn(walk.rest, "/")] && is_end(path);
-                if (lstat(path, &st) < 0)
-                        return 0;
-
-                if (S_ISLNK(st.st_mode))
-                        r = walk_into_symlink(&walk, path);
-                else if (S_ISDIR(st.st_mode))
-                        r = walk_into_directory(&walk, name);
-                else
-                        return 0;
-                if (r < 0)
-                        return 0; /* a path that leads nowhere; the steps so far tell when that changes */
-        }
+        w->error = watch_add_step(w, directory, name);
+        if (w->error < 0)
+                return w->error;
+        (void) snprintf(path, sizeof(path), "%s%s", directory, name);
+        w->steps[w->n_steps - 1].is_last = is_last && is_end(path);
         return 0;
+}
+
+/* Watches every directory on the way to file, as far as the path exists: the steps so far notice when that changes. */
+static int watch_add_file(Watch *w, const char *file) {
+        w->error = 0;
+        (void) foreign_file_walk(file, watch_step, w);
+        /* The directory has been removed (the step above it is watched), or is unreadable. */
+        if (w->error == -ENOENT || w->error == -ENOTDIR || w->error == -EACCES)
+                return 0;
+        return w->error;
 }
 
 /* A file that was just created is still being written: IN_CLOSE_WRITE follows, but for one that was linked whole into
