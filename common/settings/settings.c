@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <ini.h>
 #include <limits.h>
+#include <stdarg.h>
 
 #include "base/directories.h"
 #include "base/foreign-file.h"
@@ -219,35 +220,33 @@ static const char *parse_unit(void *target, const char *value) {
         return assign(target, unit);
 }
 
-static const char *parse_method(void *target, const char *value) {
-        static const char *const words[] = {
-                [RESTART_METHOD_SYSTEMD] = "systemd",
-                [RESTART_METHOD_UPSTART] = "upstart",
-                [RESTART_METHOD_DOCKER] = "docker",
-                [RESTART_METHOD_NONE] = "none",
-        };
+/* Returns the position of value in a list that ends with NULL, or the list's length. */
+static size_t find_word(const char *const *words, const char *value) {
+        size_t i = 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (streq(words[i], value)) {
-                        *(RestartMethod *) target = (RestartMethod) i;
-                        return NULL;
-                }
-        return "systemd, upstart, docker or none";
+        while (words[i] && !streq(words[i], value))
+                i++;
+        return i;
+}
+
+static const char *parse_method(void *target, const char *value) {
+        static const char *const words[] = {"systemd", "upstart", "docker", "none", NULL}; /* as the enum */
+        size_t i = find_word(words, value);
+
+        if (!words[i])
+                return "systemd, upstart, docker or none";
+        *(RestartMethod *) target = (RestartMethod) i;
+        return NULL;
 }
 
 static const char *parse_unsaved_state(void *target, const char *value) {
-        static const char *const words[] = {
-                [UNSAVED_STATE_WAIT] = "wait",
-                [UNSAVED_STATE_FORCE] = "force",
-                [UNSAVED_STATE_NEVER] = "never",
-        };
+        static const char *const words[] = {"wait", "force", "never", NULL}; /* as the enum */
+        size_t i = find_word(words, value);
 
-        for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (streq(words[i], value)) {
-                        *(UnsavedState *) target = (UnsavedState) i;
-                        return NULL;
-                }
-        return "wait, force or never";
+        if (!words[i])
+                return "wait, force or never";
+        *(UnsavedState *) target = (UnsavedState) i;
+        return NULL;
 }
 
 /* --- the settings --- */
@@ -314,7 +313,13 @@ typedef struct Parser {
         int error;
 } Parser;
 
-static void parser_complain(Parser *p, const char *text) {
+_printf_(2, 3) static void parser_complain(Parser *p, const char *format, ...) {
+        char text[PROBLEM_TEXT_MAX];
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
         p->error = -EINVAL;
         if (p->origin == ORIGIN_FILE)
                 problems_add(p->problems, LOG_ERR, "%s:%u: %s", p->path, p->line, text);
@@ -382,25 +387,23 @@ static void suggest_key(const char *section, const char *key, char *ret, size_t 
 }
 
 static void parser_complain_unknown(Parser *p, const char *section, const char *key, bool section_known) {
-        char text[PROBLEM_TEXT_MAX], hint[80];
+        char hint[80];
 
         if (str_empty(section)) {
-                (void) snprintf(text, sizeof(text), "%s= stands before the first [Section]", key);
+                parser_complain(p, "%s= stands before the first [Section]", key);
         } else if (!section_known) {
                 suggest_section(section, hint, sizeof(hint));
-                (void) snprintf(text, sizeof(text), "unknown section [%s]; %s", section, hint);
+                parser_complain(p, "unknown section [%s]; %s", section, hint);
         } else {
                 suggest_key(section, key, hint, sizeof(hint));
-                (void) snprintf(text, sizeof(text), "unknown setting %s= in [%s]; %s", key, section, hint);
+                parser_complain(p, "unknown setting %s= in [%s]; %s", key, section, hint);
         }
-        parser_complain(p, text);
 }
 
 static void parser_set(Parser *p, const Setting *setting, const char *value) {
         Origin *origin = &p->origins[setting - table];
         void *target = setting_target(p->settings, setting);
         bool clears = setting->list && str_empty(value);
-        char text[PROBLEM_TEXT_MAX];
         const char *expected;
 
         if (setting->list && (clears || *origin != p->origin))
@@ -408,13 +411,10 @@ static void parser_set(Parser *p, const Setting *setting, const char *value) {
         *origin = p->origin;
 
         expected = clears ? NULL : setting->parse(target, value);
-        if (expected == no_memory) {
+        if (expected == no_memory)
                 p->error = -ENOMEM;
-        } else if (expected) {
-                (void) snprintf(text, sizeof(text), "%s=%s: not %s", setting->key, setting->secret ? "" : value,
-                                expected);
-                parser_complain(p, text);
-        }
+        else if (expected)
+                parser_complain(p, "%s=%s: not %s", setting->key, setting->secret ? "" : value, expected);
 }
 
 static void parser_assign(Parser *p, const char *section, const char *key, const char *value) {
@@ -452,7 +452,7 @@ static bool line_counts(Parser *p, const char *line, size_t n, size_t size) {
                 mistake = "not a section, a comment or Key=VALUE";
 
         if (mistake)
-                parser_complain(p, mistake);
+                parser_complain(p, "%s", mistake);
         return !mistake;
 }
 
