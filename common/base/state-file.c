@@ -124,7 +124,7 @@ static bool is_private(const struct stat *st) {
 int state_file_read(const char *name, size_t max, char **ret) {
         _cleanup_close_ int directory = open_directory(), fd = -1;
         _cleanup_free_ char *text = NULL;
-        struct stat st;
+        struct stat st = {0};
         size_t size;
         int r;
 
@@ -165,7 +165,7 @@ int state_file_write(const char *name, const char *text) {
 
 int state_file_open_lock(const char *name) {
         _cleanup_close_ int directory = make_directory(), fd = -1;
-        struct stat st;
+        struct stat st = {0};
 
         fd = open_file(directory, name, O_RDWR | O_CREAT, &st);
         if (fd < 0)

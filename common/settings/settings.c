@@ -570,7 +570,6 @@ static int list_directory(const char *directory, char ***paths) {
  * directories. */
 static int parser_read_drop_ins(Parser *p, const char *const *directories) {
         _cleanup_(release_list) char **paths = NULL;
-        size_t n;
         int r = 0;
 
         for (const char *const *d = directories; *d; d++) {
@@ -580,11 +579,10 @@ static int parser_read_drop_ins(Parser *p, const char *const *directories) {
                         return r;
                 }
         }
-        n = list_length(paths);
-        if (n > 0)
-                qsort(paths, n, sizeof(char *), compare_names);
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                r = parser_read_file(p, paths[i]);
+        if (paths)
+                qsort(paths, list_length(paths), sizeof(char *), compare_names);
+        for (char **path = paths; r >= 0 && path && *path; path++)
+                r = parser_read_file(p, *path);
         return r;
 }
 
