@@ -34,11 +34,19 @@ typedef struct ForeignFile {
  * -EKEYREJECTED: it is not trusted (ret_distrust; NULL: anything is trusted); others as open(2). */
 int foreign_file_open(const char *path, int *ret_fd, ForeignFile *ret, Distrust *ret_distrust);
 
+/* Called for each name on the way to a file, before the name is looked up; directory has no symbolic links and ends in
+ * a slash. is_last: no name is left, unless this one is a symbolic link. A negative errno ends the walk. */
+typedef int (*walk_step_t)(void *userdata, const char *directory, const char *name, bool is_last);
+
+/* Follows the path like foreign_file_open(), but opens no file. Errors as foreign_file_open(), and those of visit(). */
+int foreign_file_walk(const char *path, walk_step_t visit, void *userdata);
+
 /* What to do about it, as a sentence: "PATH can be written by others; run 'chmod go-w PATH'". */
 void distrust_describe(const Distrust *d, char *ret, size_t size);
 
-/* The same, and reads it to its end, as secret_read_fd(). -ETIMEDOUT: it takes longer than timeout_usec (a file system
- * that hangs); what was begun is left to a thread that ends with this process. */
+/* Opens the file like foreign_file_open() and reads all of it, like secret_read_fd(): in a thread unless the whole path
+ * is on block devices. -ETIMEDOUT: the thread takes longer than timeout_usec (a file system that hangs); it ends with
+ * this process. */
 int foreign_file_read(const char *path, size_t max, uint64_t timeout_usec, char **ret, size_t *ret_size,
                       ForeignFile *ret_file, Distrust *ret_distrust);
 

@@ -124,7 +124,7 @@ static bool is_private(const struct stat *st) {
 int state_file_read(const char *name, size_t max, char **ret) {
         _cleanup_close_ int directory = open_directory(), fd = -1;
         _cleanup_free_ char *text = NULL;
-        struct stat st;
+        struct stat st = {0};
         size_t size;
         int r;
 
@@ -143,21 +143,29 @@ int state_file_read(const char *name, size_t max, char **ret) {
         return 0;
 }
 
-int state_file_write(const char *name, const char *text) {
+int state_file_put(const char *name, const char *text) {
         _cleanup_close_ int directory = make_directory();
-        int r;
+
+        return directory < 0 ? directory : file_replace(directory, name, text, 0600, true, NULL);
+}
+
+int state_directory_sync(void) {
+        _cleanup_close_ int directory = open_directory();
 
         if (directory < 0)
-                return directory;
-        r = file_replace(directory, name, text, 0600, true, NULL);
-        if (r >= 0 && fsync(directory) < 0)
-                r = negative_errno();
-        return r;
+                return directory == -ENOENT ? 0 : directory;
+        return fsync(directory) < 0 ? negative_errno() : 0;
+}
+
+int state_file_write(const char *name, const char *text) {
+        int r = state_file_put(name, text);
+
+        return r < 0 ? r : state_directory_sync();
 }
 
 int state_file_open_lock(const char *name) {
         _cleanup_close_ int directory = make_directory(), fd = -1;
-        struct stat st;
+        struct stat st = {0};
 
         fd = open_file(directory, name, O_RDWR | O_CREAT, &st);
         if (fd < 0)
@@ -171,11 +179,7 @@ int state_file_open_lock(const char *name) {
 int state_file_remove(const char *name) {
         _cleanup_close_ int directory = open_directory();
 
-        if (directory == -ENOENT)
-                return 0;
-        if (directory < 0)
-                return directory;
-        if (unlinkat(directory, name, 0) < 0)
+        if (directory >= 0 && unlinkat(directory, name, 0) < 0)
                 return errno == ENOENT ? 0 : negative_errno();
-        return fsync(directory) < 0 ? negative_errno() : 0;
+        return state_directory_sync();
 }

@@ -5,6 +5,7 @@
 #include "base/directories.h"
 #include "base/foreign-file.h"
 #include "base/secret.h"
+#include "base/state-file.h"
 #include "credentials/registry-name.h"
 #include "credentials/other-logins.h"
 #include "ecsconfig/environment-file.h"
@@ -374,7 +375,7 @@ static void warn_if_exposed(const char *path, Problems *problems) {
 }
 
 /* Records the entries that ecs-authd is about to write. Call before the file is written: an entry that is not on record
- * would stay after a docker logout. */
+ * would stay after a docker logout. Returns 1 if they are recorded, 0 if not. */
 static int record_entries(const EcsConfigSettings *settings, const DigestKey *key, const Current *before,
                           const AuthData *after, Problems *problems) {
         int r = written_record_save(&before->record, &before->data.entries, &after->entries, key);
@@ -383,7 +384,7 @@ static int record_entries(const EcsConfigSettings *settings, const DigestKey *ke
                 return r;
         if (r < 0)
                 explain_record(settings, "replaced", r, problems);
-        return 0;
+        return r >= 0;
 }
 
 /* Replaces the file on disk, and reports its new content. */
@@ -391,7 +392,7 @@ static int save(Gathered *gathered, const EcsConfigSettings *settings, const Dig
                 const Credentials *credentials, EnvFile *file, SyncOutcome outcome, SyncReport *report) {
         _cleanup_(authdata_done) AuthData current = {0};
         SyncReport after;
-        int r;
+        int r, recorded = 0, synced;
 
         /* Before the answers: one that is on record and was not written is asked for again; one that was written and
          * is not on record would be taken for somebody else's doing. */
@@ -400,7 +401,7 @@ static int save(Gathered *gathered, const EcsConfigSettings *settings, const Dig
         /* Everything that can fail comes before the write, so that a write is always reported. */
         r = read_prepared(file, key, credentials, &current);
         if (r >= 0)
-                r = record_entries(settings, key, before, &current, &report->problems);
+                r = recorded = record_entries(settings, key, before, &current, &report->problems);
         if (r < 0)
                 return r;
         after = *report;
@@ -408,6 +409,11 @@ static int save(Gathered *gathered, const EcsConfigSettings *settings, const Dig
         r = envfile_save(file, &report->problems);
         if (r < 0)
                 return r;
+        /* Not before the write, which would wait for it: if the power fails in between and only the record is lost,
+         * claim_entries() takes the entries because they equal the logins. */
+        synced = recorded > 0 ? state_directory_sync() : 0;
+        if (synced < 0)
+                explain_record(settings, "replaced", synced, &report->problems);
 
         explain_foreign(settings, &current.entries, &report->problems);
         after.problems = report->problems;

@@ -204,5 +204,5 @@ int written_record_save(const WrittenRecord *w, const Credentials *before, const
         r = print_record(w, before, after, key, &text);
         if (r < 0 || is_same(w, text))
                 return r < 0 ? r : 0;
-        return *text ? state_file_write(NAME, text) : state_file_remove(NAME);
+        return *text ? state_file_put(NAME, text) : state_file_remove(NAME);
 }

@@ -34,6 +34,6 @@ int written_record_has(const WrittenRecord *w, const Credential *entry, const Di
 /* Replaces the record of the environment file: it then contains the entries of both lists that are not foreign. Call
  * before the environment file is replaced, with its entries before and after: whichever file a crash leaves in place,
  * its entries are recorded. Drops the records of environment files that no longer exist. Writes nothing if the record
- * already contains the same. */
+ * already contains the same. state_directory_sync() makes it durable. */
 int written_record_save(const WrittenRecord *w, const Credentials *before, const Credentials *after,
                         const DigestKey *key);

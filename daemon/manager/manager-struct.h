@@ -35,7 +35,7 @@ struct Manager {
         Worker *reload;   /* tries to read the settings */
         Watch *watch;
         DockerEvents *docker_events;
-        ClockChange *clock_change;
+        sd_event_source *clock_change;
         int restart_lock; /* a descriptor; -1: not held */
         Announcer *announcer;
 

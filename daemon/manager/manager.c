@@ -91,11 +91,13 @@ static void on_docker_event(void *userdata) {
 }
 
 /* Leases end at a time of day. */
-static void on_clock_changed(void *userdata) {
+static int on_clock_changed(sd_event_source *s _unused_, int fd, uint32_t revents _unused_, void *userdata) {
         Manager *m = userdata;
 
+        clock_change_rearm(fd);
         facts_wake_file(&m->facts);
         manager_wake_agent(m);
+        return 0;
 }
 
 static int list_watched_files(const Settings *settings, const char ***ret) {
@@ -402,7 +404,7 @@ Manager *manager_free(Manager *m) {
         worker_free(m->reload);
         watch_free(m->watch);
         docker_events_free(m->docker_events);
-        clock_change_free(m->clock_change);
+        sd_event_source_disable_unref(m->clock_change);
         service_free(m->service);
         restart_lock_release(&m->restart_lock);
         announcer_free(m->announcer);

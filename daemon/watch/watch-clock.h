@@ -3,13 +3,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "base/macro.h"
-
-/* Tells when CLOCK_REALTIME jumps: somebody has set it, or the machine was suspended. What was to happen at a time of
- * day has to be looked at anew then. */
-
-typedef struct ClockChange ClockChange;
-
-int clock_change_new(ClockChange **ret, sd_event *event, void (*changed)(void *userdata), void *userdata);
-ClockChange *clock_change_free(ClockChange *c);
-DEFINE_CLEANUP_FUNC(ClockChange *, clock_change_free)
+/* Calls changed() when CLOCK_REALTIME jumps: the clock was set, or the machine was suspended. changed() must call
+ * clock_change_rearm(). The source owns the descriptor. */
+int clock_change_new(sd_event_source **ret, sd_event *event, sd_event_io_handler_t changed, void *userdata);
+void clock_change_rearm(int fd);

@@ -190,8 +190,8 @@ def test_completion_offers_the_options_of_the_help():
 def values_of_code():
     """{Section.Key: [VALUE] or "a path"} of the settings that have only so many, by what reads them."""
     def words(function):
-        body = CODE["parse-values.c"].split(f"int {function}(")[1].split("\n}")[0]
-        return re.split(", | or ", re.search(r'ret_expected = "([^"]*)"', body).group(1))
+        body = CODE["settings.c"].split(f" *{function}(")[1].split("\n}")[0]
+        return re.split(", | or ", re.search(r'(?:return|\?) "([^"]*)"', body).group(1))
 
     found = {}
     for section, key, function in re.findall(r'\{ "(\w+)",\s*"(\w+)",\s*(?:"[^"]*"|\w+),\s*(\w+),', CODE["settings.c"]):

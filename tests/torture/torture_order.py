@@ -51,6 +51,7 @@ def wrong(history, at):
     """What is out of order about the rename at that place."""
     call, source, target = history[at]
     before, after = history[:at], history[at + 1:]
+    again = next((i for i, step in enumerate(after) if step[:2] == ("create", source)), len(after))  # for the next write
     writes = [i for i, step in enumerate(before) if step[:2] == ("write", source)]
     syncs = [i for i, step in enumerate(before) if step[0] in ("fsync", "fdatasync") and step[1] == source]
     directory = target.rpartition("/")[0]
@@ -61,7 +62,7 @@ def wrong(history, at):
     synced = next((i for i, step in enumerate(after) if step[:2] == ("fsync", directory)), None)
     if synced is None:
         return f"{target}: its directory was not synced after {call}"
-    if any(step[0] in ("write", "fchmod", "fchown") and step[1] in (source, target) for step in after):
+    if any(step[0] in ("write", "fchmod", "fchown") and step[1] in (source, target) for step in after[:again]):
         return f"{target}: it was changed after {call}"
     # Owner, mode and attributes came after the content: they are synced with the name at the latest.
     late = any(step[0] in ("fchmod", "fchown", "fsetxattr") and step[1] == source for step in before[syncs[-1]:])

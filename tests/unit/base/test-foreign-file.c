@@ -215,6 +215,16 @@ typedef struct Swap {
 static const Swap *swap;
 static int n_opened;
 
+/* What statx() returns, and whether a thread has opened a name. */
+static unsigned device_major;
+static bool in_thread;
+
+int statx(int directory _unused_, const char *restrict name _unused_, int flags _unused_, unsigned mask _unused_,
+          struct statx *restrict ret) {
+        *ret = (struct statx){.stx_dev_major = device_major};
+        return 0;
+}
+
 static void exchange(void) {
         assert_int_equal(renameat2(AT_FDCWD, swap->one, AT_FDCWD, swap->other, RENAME_EXCHANGE), 0);
 }
@@ -223,6 +233,7 @@ int openat(int directory, const char *name, int flags, ...) {
         bool now = swap && streq(name, swap->name) && ++n_opened == swap->at;
         int fd, error;
 
+        in_thread = in_thread || gettid() != getpid();
         if (now && swap->before)
                 exchange();
         fd = (int) syscall(SYS_openat, directory, name, flags);
@@ -362,12 +373,74 @@ static void test_read(void **state) {
         secret_free_sized(text, size);
 }
 
+/* A thread reads a file if the file system may hang. */
+static void test_thread(void **state) {
+        _cleanup_free_ char *path = unit_path(*state, "home/.docker/config.json");
+
+        make_home(*state);
+        for (device_major = 0; device_major < 2; device_major++) {
+                ForeignFile file;
+                char *text = NULL;
+                size_t size = 0;
+
+                in_thread = false;
+                assert_int_equal(foreign_file_read(path, 100, 10 * USEC_PER_SEC, &text, &size, &file, NULL), 0);
+                assert_string_equal(text, "{}");
+                assert_int_equal(in_thread, device_major == 0);
+                secret_free_sized(text, size);
+        }
+}
+
+typedef struct Steps {
+        const char *top; /* steps above it are left out */
+        char text[PATH_MAX];
+} Steps;
+
+static int note_step(void *userdata, const char *directory, const char *name, bool is_last) {
+        Steps *steps = userdata;
+        size_t n = strlen(steps->text);
+        const char *below = startswith(directory, steps->top);
+
+        if (below)
+                (void) snprintf(steps->text + n, sizeof(steps->text) - n, "%s %s%s\n", below, name, is_last ? "!" : "");
+        return streq(name, "stop") ? -ESHUTDOWN : 0;
+}
+
+/* Every name on the way is visited before it is looked up, those behind a symbolic link in their own directory. */
+static void test_walk(void **state) {
+        static const struct {
+                const char *path;
+                const char *steps;
+                int r;
+        } table[] = {
+                {"home/./.docker/../.docker/config.json",
+                 "/ home\n/home/ .docker\n/home/ .docker\n/home/.docker/ config.json!\n", 0},
+                {"home/none/config.json", "/ home\n/home/ none\n", -ENOENT},
+                {"home/link", "/ home\n/home/ link!\n/home/ .docker\n/home/.docker/ config.json!\n", 0},
+                {"home/stop/x", "/ home\n/home/ stop\n", -ESHUTDOWN},
+                {"home/fifo", "/ home\n/home/ fifo!\n", 0},
+        };
+
+        make_home(*state);
+        assert_int_equal(symlink(".docker/config.json", "home/link"), 0);
+        assert_int_equal(mkfifo("home/fifo", 0600), 0);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_free_ char *path = unit_path(*state, table[i].path);
+                Steps steps = {.top = *state};
+
+                assert_int_equal(foreign_file_walk(path, note_step, &steps), table[i].r);
+                assert_string_equal(steps.text, table[i].steps);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_trust, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_swapped, unit_make_directory, swap_none),
                 cmocka_unit_test_setup_teardown(test_exposed, unit_make_directory, unit_remove_directory),
                 cmocka_unit_test_setup_teardown(test_read, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_thread, unit_make_directory, unit_remove_directory),
+                cmocka_unit_test_setup_teardown(test_walk, unit_make_directory, unit_remove_directory),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
