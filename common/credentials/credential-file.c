@@ -300,7 +300,9 @@ static void parse_entry(Credentials *file, const char *key, json_object *entry, 
 }
 
 static void parse_entries(Credentials *file, json_object *entries, const Source *s) {
-        json_object_object_foreach(entries, key, entry) parse_entry(file, key, entry, s);
+        json_object_object_foreach(entries, key, entry) {
+                parse_entry(file, key, entry, s);
+        }
 }
 
 /* credHelpers also names registries that "auths" does not. */
