@@ -96,11 +96,8 @@ int observe_parse_container(const char *json, const DigestKey *key, ObserveRepor
         if (!running || str_empty(id))
                 return -EBADMSG;
 
-        r = authdata_digest(environment_get(env, AUTHDATA_TYPE_KEY), environment_get(env, AUTHDATA_DATA_KEY), key,
-                            &report->digest);
-        if (r < 0)
-                return r;
-
+        authdata_digest(environment_get(env, AUTHDATA_TYPE_KEY), environment_get(env, AUTHDATA_DATA_KEY), key,
+                        &report->digest);
         json_copy_printable(report->container_id, sizeof(report->container_id), id);
         report->state_kept = judge_state(container, env);
         report->agent = json_object_get_boolean(running) ? AGENT_RUNNING : AGENT_STOPPED;

@@ -31,9 +31,9 @@ DEFINE_CLEANUP_FUNC(EnvFile *, envfile_free)
 /* Nobody was writing it while it was read, nor is now. */
 bool envfile_is_whole(const EnvFile *f);
 
-/* The value of key as ecs-init reads it (the last line wins), NULL when it is not set; in *ret, to be freed with
+/* Returns the value of key as ecs-init reads it (the last line wins); NULL: not set. The caller frees it with
  * secret_free(). */
-int envfile_get(const EnvFile *f, const char *key, char **ret);
+char *envfile_get(const EnvFile *f, const char *key);
 
 /* Returns the number of lines that set key. */
 unsigned envfile_count(const EnvFile *f, const char *key);

@@ -37,48 +37,23 @@ static void current_done(Current *c) {
         written_record_done(&c->record);
 }
 
-/* Reads the two values of the file. */
-static int read_values(const EnvFile *file, char **ret_type, char **ret_data) {
-        _cleanup_secret_ char *type = NULL, *data = NULL;
-        int r;
+static void read_auth_data(const EnvFile *file, const DigestKey *key, AuthData *ret) {
+        _cleanup_secret_ char *type = envfile_get(file, AUTHDATA_TYPE_KEY),
+                              *data = envfile_get(file, AUTHDATA_DATA_KEY);
 
-        r = envfile_get(file, AUTHDATA_TYPE_KEY, &type);
-        if (r >= 0)
-                r = envfile_get(file, AUTHDATA_DATA_KEY, &data);
-        if (r < 0)
-                return r;
-        *ret_type = STEAL_POINTER(type);
-        *ret_data = STEAL_POINTER(data);
-        return 0;
-}
-
-static int read_auth_data(const EnvFile *file, const DigestKey *key, AuthData *ret) {
-        _cleanup_secret_ char *type = NULL, *data = NULL;
-        int r;
-
-        r = read_values(file, &type, &data);
-        if (r >= 0)
-                r = authdata_read(type, data, key, ret);
-        if (r >= 0 && !*ret->ignored && !data && envfile_has_blank(file, AUTHDATA_DATA_KEY))
+        authdata_read(type, data, key, ret);
+        if (!*ret->ignored && !data && envfile_has_blank(file, AUTHDATA_DATA_KEY))
                 (void) snprintf(ret->ignored, sizeof(ret->ignored), "there is a blank before the '='");
-        return r;
 }
 
 /* Marks the entries that ecs-authd did not write. ecs-authd spells a key exactly like the registry. */
-static int mark_foreign(const DigestKey *key, Current *c) {
-        c->owned = false;
+static void mark_foreign(const DigestKey *key, Current *c) {
         for (size_t i = 0; i < c->data.entries.n_items; i++) {
                 Credential *e = c->data.entries.items[i];
-                int r = 0;
 
-                if (streq(e->key, e->registry))
-                        r = written_record_has(&c->record, e, key);
-                if (r < 0)
-                        return r;
-                e->foreign = r == 0;
+                e->foreign = !streq(e->key, e->registry) || !written_record_has(&c->record, e, key);
                 c->owned |= !e->foreign;
         }
-        return 0;
 }
 
 static void explain_record(const EcsConfigSettings *settings, const char *what, int error, Problems *problems) {
@@ -95,9 +70,7 @@ static int read_current(const EnvFile *file, const EcsConfigSettings *settings, 
         _cleanup_(current_done) Current c = {0};
         int r;
 
-        r = written_record_load(settings->environment_file, &c.record);
-        if (r < 0)
-                return r;
+        written_record_load(settings->environment_file, &c.record);
         r = c.record.error;
         if (r == -EBADMSG || r == -EILSEQ)
                 problems_add(
@@ -107,11 +80,8 @@ static int read_current(const EnvFile *file, const EcsConfigSettings *settings, 
                         state_directory(), settings->environment_file);
         else if (r < 0 && r != -EACCES)
                 explain_record(settings, "read", r, problems);
-        r = read_auth_data(file, key, &c.data);
-        if (r >= 0)
-                r = mark_foreign(key, &c);
-        if (r < 0)
-                return r;
+        read_auth_data(file, key, &c.data);
+        mark_foreign(key, &c);
         *ret = c;
         c = (Current){0};
         return 0;
@@ -259,11 +229,13 @@ static int keep_values(EnvFile *file, const EcsConfigSettings *settings, const A
         int r = 0;
 
         if (has_ours(credentials)) {
-                r = read_values(file, &type, &data);
-                if (r >= 0)
-                        r = set_values(file, settings, type, data);
+                type = envfile_get(file, AUTHDATA_TYPE_KEY);
+                data = envfile_get(file, AUTHDATA_DATA_KEY);
+                r = set_values(file, settings, type, data);
         }
-        return r < 0 ? r : authdata_add_foreign(credentials, current);
+        if (r >= 0)
+                authdata_add_foreign(credentials, current);
+        return r;
 }
 
 /* Sets the two lines in memory. If they already give the agent these credentials, they keep their spelling. -EINVAL:
@@ -274,14 +246,12 @@ static int set_lines(EnvFile *file, const EcsConfigSettings *settings, const Aut
         const char *type = NULL;
         int r;
 
-        r = authdata_is_current(credentials, current, settings->auth_type);
-        if (r > 0) {
+        if (authdata_is_current(credentials, current, settings->auth_type)) {
                 r = keep_values(file, settings, current, credentials);
-                if (r >= 0)
+                if (r >= 0 || (r != -EINVAL && r != -E2BIG))
                         return r;
         }
-        if (r >= 0 || r == -EINVAL || r == -E2BIG)
-                r = authdata_format(credentials, current, settings->auth_type, &type, &data, problems);
+        r = authdata_format(credentials, current, settings->auth_type, &type, &data, problems);
         if (r < 0)
                 return r;
 
@@ -339,16 +309,13 @@ static void describe(const AuthData *data, SyncReport *report) {
 }
 
 /* Reads the lines that prepare() has made. */
-static int read_prepared(const EnvFile *file, const DigestKey *key, const Credentials *credentials, AuthData *ret) {
-        int r;
-
-        r = read_auth_data(file, key, ret);
-        for (size_t i = 0; r >= 0 && i < ret->entries.n_items; i++) {
+static void read_prepared(const EnvFile *file, const DigestKey *key, const Credentials *credentials, AuthData *ret) {
+        read_auth_data(file, key, ret);
+        for (size_t i = 0; i < ret->entries.n_items; i++) {
                 const Credential *c = credentials_find(credentials, ret->entries.items[i]->registry);
 
                 ret->entries.items[i]->foreign = !c || c->foreign;
         }
-        return r;
 }
 
 /* Explains entries that have no effect, and lines that the next write removes. */
@@ -416,9 +383,8 @@ static int save(Gathered *gathered, const EcsConfigSettings *settings, const Dig
         if (gathered_was_asked(gathered))
                 gathered_keep(gathered, report);
         /* Everything that can fail comes before the write, so that a write is always reported. */
-        r = read_prepared(file, key, credentials, &current);
-        if (r >= 0)
-                r = record_entries(settings, key, before, &current, &report->problems);
+        read_prepared(file, key, credentials, &current);
+        r = record_entries(settings, key, before, &current, &report->problems);
         if (r < 0)
                 return r;
         after = *report;
@@ -583,13 +549,15 @@ static int render_values(const EnvFile *file, const AuthData *current, Credentia
         const char *type = NULL;
         int r;
 
-        r = authdata_is_current(credentials, current, settings->auth_type);
-        if (r > 0) {
-                r = authdata_add_foreign(credentials, current);
-                return r < 0 || !current->top ? r : read_values(file, ret_type, ret_data);
+        if (authdata_is_current(credentials, current, settings->auth_type)) {
+                authdata_add_foreign(credentials, current);
+                if (current->top) {
+                        *ret_type = envfile_get(file, AUTHDATA_TYPE_KEY);
+                        *ret_data = envfile_get(file, AUTHDATA_DATA_KEY);
+                }
+                return 0;
         }
-        if (r >= 0)
-                r = authdata_format(credentials, current, settings->auth_type, &type, &data, problems);
+        r = authdata_format(credentials, current, settings->auth_type, &type, &data, problems);
         if (r >= 0 && data)
                 r = envfile_check_line(AUTHDATA_DATA_KEY, data, settings->line_max);
         if (r < 0 && data)
@@ -658,7 +626,7 @@ static int forecast_content(const CredentialSettings *sources, const EcsConfigSe
         HelperRound round = {.key = key, .current = &current->data.entries, .owned = current->owned, .ask = ASK_ALL};
         _cleanup_(authdata_done) AuthData after = {0};
         _cleanup_(gathered_done) Gathered gathered = {0};
-        int r, outcome;
+        int outcome;
 
         gathered_fill(&gathered, sources, &round);
         problems_append(&f->report.problems, &gathered.problems);
@@ -677,9 +645,7 @@ static int forecast_content(const CredentialSettings *sources, const EcsConfigSe
         if (outcome < 0)
                 return outcome;
 
-        r = read_prepared(file, key, &f->sources, &after);
-        if (r < 0)
-                return r;
+        read_prepared(file, key, &f->sources, &after);
         describe(&after, &f->report);
         explain_foreign(settings, &after.entries, &f->report.problems);
         f->after = after.entries;

@@ -51,10 +51,12 @@ static void get_cluster(const Check *c, char **ret) {
         for (size_t i = 0; i < ELEMENTSOF(files); i++) {
                 _cleanup_(envfile_freep) EnvFile *f = NULL;
                 Problems ignored = {0};
-                char *value = NULL;
+                char *value;
 
-                if (access(files[i], R_OK) < 0 || envfile_open(files[i], &f, &ignored) < 0 ||
-                    envfile_get(f, "ECS_CLUSTER", &value) < 0 || !value)
+                if (access(files[i], R_OK) < 0 || envfile_open(files[i], &f, &ignored) < 0)
+                        continue;
+                value = envfile_get(f, "ECS_CLUSTER");
+                if (!value)
                         continue;
                 free(*ret);
                 *ret = value;

