@@ -147,23 +147,34 @@ static int open_directory(EnvFile *f) {
         return f->directory_fd < 0 ? negative_errno() : 0;
 }
 
-static int open_file(const char *path, bool for_change, EnvFile **ret, Problems *problems) {
-        _cleanup_(envfile_freep) EnvFile *f = xcalloc(1, sizeof(EnvFile));
-        int r;
+EnvFile *envfile_new(const char *path) {
+        EnvFile *f = xcalloc(1, sizeof(EnvFile));
 
         f->lock_fd = f->directory_fd = f->read.fd = -1;
         f->path = xstrdup(path);
+        f->read.content = xmemory(secret_dup("", 0));
+        f->bytes = xmemory(secret_dup("", 0));
+        return f;
+}
+
+static int open_file(const char *path, bool for_change, EnvFile **ret, Problems *problems) {
+        _cleanup_(envfile_freep) EnvFile *f = envfile_new(path);
+        int r;
+
         r = for_change ? lock(f, problems) : 0;
         if (r < 0)
                 return r;
         r = open_directory(f);
         if (r >= 0 && for_change)
                 temporary_remove_leftovers(f->directory_fd, f->name);
-        if (r >= 0)
+        if (r >= 0) {
+                file_version_done(&f->read);
                 r = file_version_read(f->directory_fd, f->name, &f->read);
+        }
         if (r < 0)
                 return explain(f, r, "cannot read it", advise(f, r), problems);
 
+        free(f->bytes);
         f->bytes = xmemory(secret_dup(f->read.content, f->read.size));
         f->size = f->read.size;
         *ret = STEAL_POINTER(f);
@@ -298,7 +309,7 @@ static void append_assignment(Builder *b, const char *key, const char *value) {
         append(b, "\n", 1);
 }
 
-int envfile_check_line(const char *key, const char *value, size_t line_max) {
+static int check_line(const char *key, const char *value, size_t line_max) {
         size_t n = strlen(value);
 
         for (const char *c = value; *c; c++)
@@ -319,7 +330,7 @@ int envfile_set(EnvFile *f, const char *key, const char *value, size_t line_max)
         int r;
 
         if (value) {
-                r = envfile_check_line(key, value, line_max);
+                r = check_line(key, value, line_max);
                 if (r < 0)
                         return r;
         }
