@@ -259,9 +259,9 @@ SAME_THERE = [
 FAILS_OR_NOT = {
     "auth-data": {"add_entry", "take_string", "replace_refused"},
     "environment-file": {"lock", "resolve"},
-    "replace-file": {"accept", "put_back", "put_first", "rename_over", "take_file_lease"},
+    "replace-file": {"accept", "put_back", "put_first", "rename_over", "take_file_lease", "check_name", "reopen", "temporary_make",
+                     "copy_xattrs", "copy_attributes"},
     "sync": {"describe_current", "read_current", "sync_once"},
-    "temporary-file": {"check_name", "reopen", "temporary_make", "copy_xattrs", "temporary_copy_attributes"},
     "ask-helpers": {"name_lease", "take_store", "take_answer", "conclude"},
     "credential-file": {"parse_top"},
     "gather": {"load_files"},

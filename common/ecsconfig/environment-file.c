@@ -12,7 +12,6 @@
 #include "base/secret.h"
 #include "base/state-file.h"
 #include "ecsconfig/replace-file.h"
-#include "ecsconfig/temporary-file.h"
 
 #define LOCK_NAME "environment.lock"
 
@@ -166,7 +165,7 @@ static int open_file(const char *path, bool for_change, EnvFile **ret, Problems 
                 return r;
         r = open_directory(f);
         if (r >= 0 && for_change)
-                temporary_remove_leftovers(f->directory_fd, f->name);
+                remove_leftovers(f->directory_fd, f->name);
         if (r >= 0) {
                 file_version_done(&f->read);
                 r = file_version_read(f->directory_fd, f->name, &f->read);
