@@ -278,44 +278,6 @@ int authdata_parse(const char *type, const char *data, Credentials *ret) {
         return r < 0 ? r : list_entries(&a, NAMING_REGISTRY, ret);
 }
 
-/* Another spelling of a registry whose entry was ours is foreign. */
-static void add_twins(Credentials *c, const Credentials *back) {
-        for (size_t i = 0; i < back->n_items; i++) {
-                const Credential *known = credentials_find(c, back->items[i]->registry);
-
-                if (known && credential_is_usable(known))
-                        continue;
-                xdone(credentials_put_copy(c, back->items[i]));
-                credentials_find_item(c, back->items[i]->registry)->foreign = true;
-        }
-        credentials_sort(c);
-}
-
-/* Reads the data back and compares it with the credentials: json-c may omit parts if an allocation fails while it
- * prints. To the agent, a missing field equals an empty one. */
-static int check_written(Credentials *c, bool has_foreign, const char *type, const char *data) {
-        _cleanup_(credentials_done) Credentials back = {0};
-        size_t n = 0;
-
-        if (authdata_parse(type, data, &back) < 0)
-                return -EIO;
-        for (size_t i = 0; i < c->n_items; i++) {
-                const Credential *meant = c->items[i], *written = credentials_find(&back, meant->registry);
-
-                if (!credential_is_usable(meant))
-                        continue;
-                if (!written && str_empty(meant->username) && str_empty(meant->identity_token))
-                        continue; /* a name is what the agent would log in with: to it that is no entry */
-                if (!written || !acr_same_login(meant, written))
-                        return -EIO;
-                n++;
-        }
-        if (n < back.n_items && !has_foreign)
-                return -EIO;
-        add_twins(c, &back);
-        return 0;
-}
-
 /* --- the line of one type --- */
 
 typedef struct AuthLine {
@@ -613,44 +575,6 @@ static int refuse_line(const AuthLine *line, AuthType asked, Problems *problems)
         return -EOPNOTSUPP;
 }
 
-int authdata_format(Credentials *c, const AuthData *current, AuthType type, const char **ret_type, char **ret_data,
-                    Problems *problems) {
-        _cleanup_(auth_line_done) AuthLine dockercfg = {0}, docker = {0};
-        _cleanup_secret_ char *data = NULL;
-        const AuthLine *line, *other;
-        const char *text;
-        Refusal refusal;
-        int r;
-
-        credentials_sort(c);
-        make_line(c, current, AUTH_TYPE_DOCKERCFG, &dockercfg);
-        make_line(c, current, AUTH_TYPE_DOCKER, &docker);
-        line = type == AUTH_TYPE_AUTO     ? choose_line(c, current, &dockercfg, &docker)
-               : type == AUTH_TYPE_DOCKER ? &docker
-                                          : &dockercfg;
-        other = line == &docker ? &dockercfg : &docker;
-        if (line->conflict)
-                return refuse_line(line, type, problems);
-
-        refusal = describe_refusal(c, type, line, other);
-        settle_refused(c, current, &refusal, problems);
-        if (current)
-                authdata_add_foreign(c, current);
-        *ret_type = NULL;
-        *ret_data = NULL;
-        if (json_object_object_length(line->top) == 0)
-                return 0;
-
-        text = xjson_to_text(line->top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-        data = xmemory(secret_dup(text, strlen(text)));
-        r = check_written(c, current && current->top, auth_type_names[line->type], data);
-        if (r < 0)
-                return r;
-        *ret_type = auth_type_names[line->type];
-        *ret_data = STEAL_POINTER(data);
-        return 0;
-}
-
 /* Computes a digest that no list has: the first field of a list would be longer than these bytes. */
 static void digest_dropped(const DigestKey *key, Digest *ret) {
         static const char dropped[] = "\xff\xff\xff\xff\xff\xff\xff\xff the agent drops everything";
@@ -710,6 +634,68 @@ void authdata_read(const char *type, const char *data, const DigestKey *key, Aut
         } else if (a.top)
                 list_useless(&a);
         *ret = a;
+}
+
+/* Reads the new values, marks the entries that are not in c as foreign, and adds them to c. Compares the other entries
+ * with c: json-c may omit parts if an allocation fails while it prints. To the agent, a missing field equals an empty
+ * one. */
+static int read_back(Credentials *c, bool has_foreign, const char *type, const char *data, const DigestKey *key,
+                     AuthData *ret) {
+        size_t n = 0;
+
+        authdata_read(type, data, key, ret);
+        for (size_t i = 0; i < ret->entries.n_items; i++)
+                ret->entries.items[i]->foreign = !find_login(c, ret->entries.items[i]->registry);
+        for (size_t i = 0; i < c->n_items; i++) {
+                const Credential *meant = c->items[i], *written = credentials_find(&ret->entries, meant->registry);
+
+                if (!credential_is_usable(meant))
+                        continue;
+                if (!written && str_empty(meant->username) && str_empty(meant->identity_token))
+                        continue; /* the agent does not use an entry without a name */
+                if (!written || !acr_same_login(meant, written))
+                        return -EIO;
+                n++;
+        }
+        if (*ret->ignored || (n < ret->entries.n_items && !has_foreign))
+                return -EIO;
+        authdata_add_foreign(c, ret);
+        return 0;
+}
+
+int authdata_format(Credentials *c, const AuthData *current, AuthType type, const DigestKey *key, const char **ret_type,
+                    char **ret_data, AuthData *ret, Problems *problems) {
+        _cleanup_(auth_line_done) AuthLine dockercfg = {0}, docker = {0};
+        _cleanup_secret_ char *data = NULL;
+        const AuthLine *line, *other;
+        const char *text;
+        Refusal refusal;
+        int r;
+
+        credentials_sort(c);
+        make_line(c, current, AUTH_TYPE_DOCKERCFG, &dockercfg);
+        make_line(c, current, AUTH_TYPE_DOCKER, &docker);
+        line = type == AUTH_TYPE_AUTO     ? choose_line(c, current, &dockercfg, &docker)
+               : type == AUTH_TYPE_DOCKER ? &docker
+                                          : &dockercfg;
+        other = line == &docker ? &dockercfg : &docker;
+        if (line->conflict)
+                return refuse_line(line, type, problems);
+
+        refusal = describe_refusal(c, type, line, other);
+        settle_refused(c, current, &refusal, problems);
+        if (json_object_object_length(line->top) > 0) {
+                text = xjson_to_text(line->top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+                data = xmemory(secret_dup(text, strlen(text)));
+        }
+        *ret_type = data ? auth_type_names[line->type] : NULL;
+        *ret_data = NULL;
+        r = read_back(c, current && current->top, *ret_type, data, key, ret);
+        if (r >= 0)
+                *ret_data = STEAL_POINTER(data);
+        else
+                *ret_type = NULL;
+        return r;
 }
 
 void authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret) {

@@ -49,9 +49,10 @@ void authdata_add_foreign(Credentials *c, const AuthData *current);
  * that a change of the type changes their form. They are appended to c.
  * A login that the type cannot carry keeps its entry of current, or is removed from c; a problem names it.
  * -EOPNOTSUPP: the type cannot carry a foreign entry; a problem names it. -EIO: the values do not read back as the same
- * credentials. The caller frees *ret_data with secret_free(). */
-int authdata_format(Credentials *c, const AuthData *current, AuthType type, const char **ret_type, char **ret_data,
-                    Problems *problems);
+ * credentials. *ret: the new values as authdata_read() returns them, with Credential.foreign set; the caller calls
+ * authdata_done(), also after an error. The caller frees *ret_data with secret_free(). */
+int authdata_format(Credentials *c, const AuthData *current, AuthType type, const DigestKey *key, const char **ret_type,
+                    char **ret_data, AuthData *ret, Problems *problems);
 
 /* What the agent would make of the two values (NULL = not set): the entries it would use. -EBADMSG: it would drop them
  * all. */

@@ -38,7 +38,8 @@ typedef struct Plan {
         WrittenRecord record;    /* entries that ecs-authd has written to the file */
         bool owned;              /* ecs-authd wrote one of the current entries */
         Credentials credentials; /* entries in the new lines, and registries without a secret */
-        AuthData after;          /* entries in the new lines, as the agent reads them */
+        AuthData made;           /* entries in new lines, as the agent reads them */
+        const AuthData *after;   /* made, or current if the lines stay */
         SyncOutcome outcome;     /* result of a save */
 } Plan;
 
@@ -47,7 +48,7 @@ static void plan_done(Plan *p) {
         authdata_done(&p->current);
         written_record_done(&p->record);
         credentials_done(&p->credentials);
-        authdata_done(&p->after);
+        authdata_done(&p->made);
 }
 
 static void read_auth_data(const Plan *p, AuthData *ret) {
@@ -189,26 +190,19 @@ static int set_lines(Plan *p) {
         const char *type = NULL;
         int r;
 
-        if (authdata_is_current(&p->credentials, &p->current, p->settings->auth_type) && keep_values(p) >= 0)
+        if (authdata_is_current(&p->credentials, &p->current, p->settings->auth_type) && keep_values(p) >= 0) {
+                p->after = &p->current;
                 return 0;
-        r = authdata_format(&p->credentials, &p->current, p->settings->auth_type, &type, &data, &p->report->problems);
+        }
+        r = authdata_format(&p->credentials, &p->current, p->settings->auth_type, p->key, &type, &data, &p->made,
+                            &p->report->problems);
+        p->after = &p->made;
         if (r < 0)
                 return r;
         r = set_values(p, type, data);
         if (r < 0 && data)
                 sync_explain_refused_line(p->settings, r, &p->credentials, data, &p->report->problems);
         return r;
-}
-
-/* Reads the new lines from memory. */
-static void read_prepared(Plan *p) {
-        read_auth_data(p, &p->after);
-        for (size_t i = 0; i < p->after.entries.n_items; i++) {
-                Credential *e = p->after.entries.items[i];
-                const Credential *c = credentials_find(&p->credentials, e->registry);
-
-                e->foreign = !c || c->foreign;
-        }
 }
 
 /* Merges the gathered credentials, which are moved, with the current entries that stay, and makes the two lines. */
@@ -226,7 +220,6 @@ static int prepare(Plan *p, Gathered *gathered) {
         r = set_lines(p);
         if (r < 0)
                 return r;
-        read_prepared(p);
         key_coverage_warn(&p->credentials, &p->report->problems);
         sync_describe_entries(&p->credentials, &gathered->leases, p->report);
         p->outcome = !envfile_is_changed(p->file) ? SYNC_UNCHANGED
@@ -328,7 +321,7 @@ static int make_plan(Plan *p, Gathered *gathered, Asking asking) {
                 if (*p->current.ignored)
                         explain_ignored(p, false);
                 find_other_login(p->sources, p->report);
-                read_prepared(p);
+                p->after = &p->current;
                 p->outcome = SYNC_UNCHANGED;
                 r = 0;
         } else if (r >= 0) {
@@ -336,13 +329,13 @@ static int make_plan(Plan *p, Gathered *gathered, Asking asking) {
                 r = prepare(p, gathered);
         }
         if (r >= 0)
-                explain_foreign(p, &p->after.entries);
+                explain_foreign(p, &p->after->entries);
         return r;
 }
 
 /* Reports the plan as done. */
 static void describe_plan(const Plan *p) {
-        describe(&p->after, p->report);
+        describe(p->after, p->report);
         p->report->behind = false;
         p->report->outcome = p->outcome;
         if (p->report->n_registries > 0 && !p->report->no_login_yet)
@@ -375,7 +368,7 @@ static int save(Plan *p, Gathered *gathered) {
         if (gathered_was_asked(gathered))
                 gathered_keep(gathered, p->report);
         /* The record comes before the write: an entry that is not on record would stay after a docker logout. */
-        r = written_record_save(&p->record, &p->current.entries, &p->after.entries, p->key);
+        r = written_record_save(&p->record, &p->current.entries, &p->after->entries, p->key);
         if (r < 0)
                 explain_record(p, "replaced", r);
         r = envfile_save(p->file, &p->report->problems);
@@ -383,7 +376,7 @@ static int save(Plan *p, Gathered *gathered) {
                 return r;
         describe_plan(p);
         /* An answer that was not written is requested again later. */
-        gathered_give_back(gathered, &p->after.entries, p->key);
+        gathered_give_back(gathered, &p->after->entries, p->key);
         return 0;
 }
 
@@ -495,7 +488,7 @@ int sync_render(const CredentialSettings *sources, const EcsConfigSettings *sett
         if (r < 0 || report->no_login_yet)
                 return r < 0 ? r : -ENOENT;
         /* Data that the agent ignores is not shown. */
-        if (p.after.top) {
+        if (p.after->top) {
                 *ret_type = envfile_get(p.file, AUTHDATA_TYPE_KEY);
                 *ret_data = envfile_get(p.file, AUTHDATA_DATA_KEY);
         }
@@ -519,9 +512,14 @@ void sync_forecast(const CredentialSettings *sources, const EcsConfigSettings *s
         else
                 describe_plan(&p);
         ret->before = p.current.entries;
-        ret->after = p.after.entries;
         ret->sources = p.credentials;
-        p.current.entries = p.after.entries = p.credentials = (Credentials){0};
+        p.current.entries = p.credentials = (Credentials){0};
+        if (r >= 0 && p.after == &p.current)
+                xdone(credentials_copy(&ret->before, &ret->after));
+        else if (r >= 0) {
+                ret->after = p.made.entries;
+                p.made.entries = (Credentials){0};
+        }
 }
 
 void sync_forecast_done(SyncForecast *f) {

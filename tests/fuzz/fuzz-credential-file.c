@@ -29,6 +29,14 @@ static bool is_utf8(const char *s) {
         return true;
 }
 
+static int format(Credentials *c, const AuthData *current, AuthType type, const char **ret_type, char **ret_data,
+                  Problems *problems) {
+        static const DigestKey key = {{1}};
+        _cleanup_(authdata_done) AuthData made = {0};
+
+        return authdata_format(c, current, type, &key, ret_type, ret_data, &made, problems);
+}
+
 /* Whatever a credential file holds: what is written of it is one line that every reader takes as it is, and that says
  * to the agent what the file says. */
 static void check_format(const Credentials *list, AuthType asked) {
@@ -40,7 +48,7 @@ static void check_format(const Credentials *list, AuthType asked) {
         size_t n_usable = 0;
 
         check(credentials_copy(list, c) == 0);
-        check(authdata_format(c, NULL, asked, &type, &data, &problems) == 0);
+        check(format(c, NULL, asked, &type, &data, &problems) == 0);
         check(c->n_items == list->n_items || problems.n_items > 0); /* never without a reason */
         for (size_t i = 0; i < c->n_items; i++)
                 n_usable += credential_is_usable(c->items[i]);
@@ -79,7 +87,7 @@ static void check_digests(const Credentials *c) {
                 const char *type = NULL;
 
                 check(credentials_copy(c, &copy) == 0);
-                check(authdata_format(&copy, NULL, t, &type, &data, &problems) == 0);
+                check(format(&copy, NULL, t, &type, &data, &problems) == 0);
                 if (copy.n_items == c->n_items)
                         authdata_digest(type, data, &key, &digests[n++]);
         }
@@ -131,7 +139,7 @@ static int read_format(const char *type, const char *text, FuzzWords *words) {
         check(auth_type_from_string(type, &asked) == 0);
         (void) credfile_parse(&c, "/f", text, strlen(text), NULL, &problems);
         fuzz_pause(false);
-        r = authdata_format(&c, NULL, asked, &written_type, &data, &problems);
+        r = format(&c, NULL, asked, &written_type, &data, &problems);
         check(r >= 0 || (fuzz_failed() && !data));
         say(words, &c, &problems);
         if (data)

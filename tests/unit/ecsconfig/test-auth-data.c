@@ -30,12 +30,19 @@ static void add(Credentials *c, const char *registry, const char *username, cons
         assert_int_equal(credentials_put(c, &one), 0);
 }
 
+static int format(Credentials *c, const AuthData *current, AuthType type, const char **ret_type, char **ret_data,
+                  Problems *problems) {
+        _cleanup_(authdata_done) AuthData made = {0};
+
+        return authdata_format(c, current, type, &key, ret_type, ret_data, &made, problems);
+}
+
 static void expect_format(Credentials *c, AuthType type, const char *expected_type, const char *expected_data) {
         _cleanup_secret_ char *data = NULL;
         const char *written = "unset";
         Problems problems = {0};
 
-        assert_int_equal(authdata_format(c, NULL, type, &written, &data, &problems), 0);
+        assert_int_equal(format(c, NULL, type, &written, &data, &problems), 0);
         assert_int_equal(problems.n_items, 0);
         if (!expected_type) {
                 assert_null(written);
@@ -54,7 +61,7 @@ static void expect_refused(const Credentials *list, AuthType type, const char *p
         Problems problems = {0};
 
         assert_int_equal(credentials_copy(list, &c), 0);
-        assert_int_equal(authdata_format(&c, NULL, type, &written, &data, &problems), 0);
+        assert_int_equal(format(&c, NULL, type, &written, &data, &problems), 0);
         assert_int_equal(c.n_items, list->n_items - 1);
         assert_null(credentials_find(&c, "r.example"));
         assert_int_equal(data != NULL, c.n_items > 0);
@@ -211,7 +218,7 @@ static void test_format_keeps_the_former(void **state _unused_) {
         add(&former.entries, "b.example", "user", "former", NULL, NULL);
         add(&former.entries, "r.example", "user", "former", NULL, NULL);
         add(&former.entries, "s.example", "user", "hunter2\n", NULL, NULL);
-        assert_int_equal(authdata_format(&c, &former, AUTH_TYPE_DOCKER, &type, &data, &problems), 0);
+        assert_int_equal(format(&c, &former, AUTH_TYPE_DOCKER, &type, &data, &problems), 0);
         assert_string_equal(data, "{\"a.example\":{\"username\":\"user\",\"password\":\"fresh\"},"
                                   "\"b.example\":{\"username\":\"user\",\"password\":\"former\"},"
                                   "\"r.example\":{\"username\":\"user\",\"password\":\"former\"}}");
@@ -277,7 +284,7 @@ static void test_format_foreign_entries(void **state _unused_) {
                 assert_string_equal(current.ignored, "");
                 for (size_t k = 0; k < current.entries.n_items; k++)
                         current.entries.items[k]->foreign = true;
-                assert_int_equal(authdata_format(&c, &current, table[i].asked, &type, &data, &problems), table[i].r);
+                assert_int_equal(format(&c, &current, table[i].asked, &type, &data, &problems), table[i].r);
                 if (table[i].new_type) {
                         assert_string_equal(type, table[i].new_type);
                         assert_string_equal(data, table[i].new_data);
@@ -351,7 +358,7 @@ static void test_what_is_written_is_read(void **state _unused_) {
 
                 add(&c, "a.example", "user", "a:b:c", NULL, NULL);
                 add(&c, "b.example:5000/x", "\xc3\xa9", "z", NULL, NULL);
-                assert_int_equal(authdata_format(&c, NULL, types[i], &type, &data, &problems), 0);
+                assert_int_equal(format(&c, NULL, types[i], &type, &data, &problems), 0);
                 assert_int_equal(authdata_parse(type, data, &back), 0);
                 assert_int_equal(back.n_items, 2);
                 assert_string_equal(back.items[0]->registry, "a.example");
@@ -588,7 +595,7 @@ static void expect_no_text(Credentials *list) {
         const char *type = NULL;
         char *data = NULL;
         Problems problems = {0};
-        int r = authdata_format(list, NULL, AUTH_TYPE_AUTO, &type, &data, &problems);
+        int r = format(list, NULL, AUTH_TYPE_AUTO, &type, &data, &problems);
 
         if (r != -EIO)
                 fail_msg("%d, taken: %s", r, data ? data : "");
@@ -605,7 +612,7 @@ static void expect_no_text_without_a_part(const char *token) {
 
         add(&list, "a", "us", "pw", NULL, NULL);
         add(&list, "b", "us", "pw", token, NULL);
-        assert_int_equal(authdata_format(&list, NULL, AUTH_TYPE_AUTO, &type, &whole, &problems), 0);
+        assert_int_equal(format(&list, NULL, AUTH_TYPE_AUTO, &type, &whole, &problems), 0);
         assert_string_equal(type, token ? "docker" : "dockercfg");
         for (printed.to = 1; printed.to <= strlen(whole); printed.to++)
                 for (printed.from = 0; printed.from < printed.to; printed.from++)
