@@ -270,14 +270,6 @@ static int list_entries(AuthData *a, Naming naming, Credentials *ret) {
         return 0;
 }
 
-int authdata_parse(const char *type, const char *data, Credentials *ret) {
-        _cleanup_(authdata_done) AuthData a = {0};
-        int r;
-
-        r = parse_values(type, data, &a);
-        return r < 0 ? r : list_entries(&a, NAMING_REGISTRY, ret);
-}
-
 /* --- the line of one type --- */
 
 typedef struct AuthLine {

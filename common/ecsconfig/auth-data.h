@@ -54,10 +54,6 @@ void authdata_add_foreign(Credentials *c, const AuthData *current);
 int authdata_format(Credentials *c, const AuthData *current, AuthType type, const DigestKey *key, const char **ret_type,
                     char **ret_data, AuthData *ret, Problems *problems);
 
-/* What the agent would make of the two values (NULL = not set): the entries it would use. -EBADMSG: it would drop them
- * all. */
-int authdata_parse(const char *type, const char *data, Credentials *ret);
-
 /* Values that give the agent the same credentials have the same digest, however they are written (order, blanks, the
  * scheme of a key, dockercfg or docker, keys that no image can use); so do all the ways to say "none". A key that the
  * agent looks up differently ("docker.io" for Docker Hub) has another digest, so that correcting it makes a restart

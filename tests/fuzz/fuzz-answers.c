@@ -23,12 +23,12 @@ static int read_get(const char *type _unused_, const char *text, FuzzWords *word
 }
 
 static int read_values(const char *type, const char *text, FuzzWords *words) {
-        _cleanup_(credentials_done) Credentials c = {0};
-        int r = authdata_parse(type, text, &c);
+        _cleanup_(authdata_done) AuthData a = {0};
 
-        fuzz_say_credentials(words, &c);
-        check(r >= 0 || (c.n_items == 0 && c.n_stores == 0));
-        return r;
+        authdata_read(type, text, &key, &a);
+        fuzz_say_credentials(words, &a.entries);
+        check(!*a.ignored || a.entries.n_items == 0);
+        return *a.ignored ? -EBADMSG : 0;
 }
 
 static int read_digest(const char *type, const char *text, FuzzWords *words) {

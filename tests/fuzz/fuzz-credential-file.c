@@ -40,7 +40,9 @@ static int format(Credentials *c, const AuthData *current, AuthType type, const 
 /* Whatever a credential file holds: what is written of it is one line that every reader takes as it is, and that says
  * to the agent what the file says. */
 static void check_format(const Credentials *list, AuthType asked) {
-        _cleanup_(credentials_done) Credentials copy = {0}, read = {0};
+        static const DigestKey key = {{1}};
+        _cleanup_(credentials_done) Credentials copy = {0};
+        _cleanup_(authdata_done) AuthData read = {0};
         Credentials *c = &copy;
         _cleanup_secret_ char *data = NULL;
         Problems problems = {0};
@@ -62,10 +64,10 @@ static void check_format(const Credentials *list, AuthType asked) {
         check(is_utf8(data));
         check(data[0] == '{' && data[strlen(data) - 1] == '}');
 
-        check(authdata_parse(type, data, &read) == 0);
-        check(read.n_items == n_usable);
+        authdata_read(type, data, &key, &read);
+        check(read.entries.n_items == n_usable);
         for (size_t i = 0; i < c->n_items; i++) {
-                const Credential *item = c->items[i], *other = credentials_find(&read, item->registry);
+                const Credential *item = c->items[i], *other = credentials_find(&read.entries, item->registry);
 
                 if (!credential_is_usable(item))
                         continue;

@@ -30,6 +30,18 @@ static void add(Credentials *c, const char *registry, const char *username, cons
         assert_int_equal(credentials_put(c, &one), 0);
 }
 
+/* Reads the entries that the agent uses. -EBADMSG: it drops all of them. */
+static int parse(const char *type, const char *data, Credentials *ret) {
+        _cleanup_(authdata_done) AuthData a = {0};
+
+        authdata_read(type, data, &key, &a);
+        if (*a.ignored && !str_empty(type) && !strstr(a.ignored, "outer"))
+                return -EBADMSG;
+        *ret = a.entries;
+        a.entries = (Credentials){0};
+        return 0;
+}
+
 static int format(Credentials *c, const AuthData *current, AuthType type, const char **ret_type, char **ret_data,
                   Problems *problems) {
         _cleanup_(authdata_done) AuthData made = {0};
@@ -359,7 +371,7 @@ static void test_what_is_written_is_read(void **state _unused_) {
                 add(&c, "a.example", "user", "a:b:c", NULL, NULL);
                 add(&c, "b.example:5000/x", "\xc3\xa9", "z", NULL, NULL);
                 assert_int_equal(format(&c, NULL, types[i], &type, &data, &problems), 0);
-                assert_int_equal(authdata_parse(type, data, &back), 0);
+                assert_int_equal(parse(type, data, &back), 0);
                 assert_int_equal(back.n_items, 2);
                 assert_string_equal(back.items[0]->registry, "a.example");
                 assert_string_equal(back.items[0]->username, "user");
@@ -431,10 +443,10 @@ static void test_parse_fields(void **state _unused_) {
         _cleanup_(credentials_done) Credentials c = {0};
         const Credential *e;
 
-        assert_int_equal(authdata_parse("docker",
-                                        "{\"https://R.example/v2/\":{" FIELDS ",\"email\":\"a@b\","
-                                        "\"identitytoken\":\"token\"}}",
-                                        &c),
+        assert_int_equal(parse("docker",
+                               "{\"https://R.example/v2/\":{" FIELDS ",\"email\":\"a@b\","
+                               "\"identitytoken\":\"token\"}}",
+                               &c),
                          0);
         e = credentials_find(&c, "r.example");
         assert_non_null(e);
@@ -450,14 +462,14 @@ static void test_empty_password_beside_a_token(void **state _unused_) {
         static const char data[] = "{\"r\":{\"password\":\"\",\"identitytoken\":\"t\"}}";
         _cleanup_(credentials_done) Credentials c = {0};
 
-        assert_int_equal(authdata_parse("docker", data, &c), 0);
+        assert_int_equal(parse("docker", data, &c), 0);
         expect_format(&c, AUTH_TYPE_AUTO, "docker", data);
 }
 
 static void test_parse(void **state _unused_) {
         for (size_t i = 0; i < ELEMENTSOF(parse_cases); i++) {
                 _cleanup_(credentials_done) Credentials c = {0};
-                int r = authdata_parse(parse_cases[i].type, parse_cases[i].data, &c);
+                int r = parse(parse_cases[i].type, parse_cases[i].data, &c);
 
                 if (r != parse_cases[i].r || c.n_items != parse_cases[i].n_items)
                         fail_msg("%s %s: %d, %zu entries", parse_cases[i].type, parse_cases[i].data, r, c.n_items);
@@ -468,7 +480,7 @@ static void test_parse(void **state _unused_) {
 static void test_parse_wrapped(void **state _unused_) {
         _cleanup_(credentials_done) Credentials c = {0};
 
-        assert_int_equal(authdata_parse("dockercfg", "{\"auths\":{\"r\":" ENTRY "}}", &c), 0);
+        assert_int_equal(parse("dockercfg", "{\"auths\":{\"r\":" ENTRY "}}", &c), 0);
         assert_int_equal(c.n_items, 0);
 }
 
