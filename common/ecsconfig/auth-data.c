@@ -621,7 +621,8 @@ void authdata_read(const char *type, const char *data, const DigestKey *key, Aut
                 ignore(&a, AUTHDATA_DATA_KEY " has the outer \"auths\" of config.json, which the agent does not know");
 
         if (*a.ignored) {
-                json_object_put(STEAL_POINTER(a.top));
+                json_object_put(a.top);
+                a.top = NULL;
                 a.type = AUTH_TYPE_AUTO;
         } else if (a.top)
                 list_useless(&a);

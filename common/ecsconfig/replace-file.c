@@ -158,13 +158,16 @@ static int make_named(TemporaryFile *t, const char *name, int *ret_fd) {
         for (unsigned i = 0; r == -EEXIST && i < NAME_TRIES; i++) {
                 uint32_t random;
 
-                if (getrandom(&random, sizeof(random), 0) != (ssize_t) sizeof(random))
-                        return negative_errno();
                 free(t->name);
+                t->name = NULL;
+                if (getrandom(&random, sizeof(random), 0) != (ssize_t) sizeof(random))
+                        return -EIO;
                 t->name = xasprintf(".%s.ecs-authd.%0*x", name, RANDOM_DIGITS, random);
                 r = make_locked(t, ret_fd);
-                if (r < 0)
-                        free(STEAL_POINTER(t->name)); /* it may be the name of another file */
+        }
+        if (r < 0) { /* another file may have this name: temporary_done() must not remove it */
+                free(t->name);
+                t->name = NULL;
         }
         return r;
 }
