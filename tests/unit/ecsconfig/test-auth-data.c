@@ -373,9 +373,9 @@ static void test_what_is_written_is_read(void **state _unused_) {
                 assert_int_equal(format(&c, NULL, types[i], &type, &data, &problems), 0);
                 assert_int_equal(parse(type, data, &back), 0);
                 assert_int_equal(back.n_items, 2);
-                assert_string_equal(back.items[0]->registry, "a.example");
-                assert_string_equal(back.items[0]->username, "user");
-                assert_string_equal(back.items[0]->password, "a:b:c");
+                assert_non_null(credentials_find(&back, "a.example"));
+                assert_string_equal(credentials_find(&back, "a.example")->username, "user");
+                assert_string_equal(credentials_find(&back, "a.example")->password, "a:b:c");
         }
 }
 
