@@ -33,20 +33,18 @@ FIXES = {
         ("can be written by others; run 'chmod go-w", "chmod go-w",
          (BUS + "test_a_file_that_others_can_change", BUS + "test_settings_that_others_can_change")),
     ],
-    "common/credentials/ask-helpers.c": [
+    "common/credentials/gather.c": [
         ("By hand (this prints the secret): echo %s | docker-credential-%s get", "the command shows the helper's error",
          LOGIN + "test_a_helper_by_hand"),
         ("By hand: docker-credential-%s list", "the command shows the store's error", LOGIN + "test_a_store_by_hand"),
         ("have it give tokens that last longer, or raise HelperLifetime=", "set HelperLifetime=", LOGIN + "test_a_lifetime_that_is_too_short"),
         ("Take registries out of it, or set Exclude=", "edit the file; set Exclude=", LOGIN + "test_too_many_registries_of_helpers"),
     ],
-    "common/credentials/credential-entry.c": [
+    "common/credentials/credential-file.c": [
         ('has a \"password\" that is not a string', "edit the file", FORM),
         ('has a \"username\" that is not a string', "edit the file", FORM),
         ('has an \"auth\" that is not a string', "edit the file", FORM),
         ('has an \"identitytoken\" that is not a string', "edit the file", FORM),
-    ],
-    "common/credentials/credential-file.c": [
         ("are one registry with different credentials", "edit the file", FORM),
         ("is not the name of a registry; left out", "edit the file", FORM),
         ("Correct it in an editor: 'docker login' would delete the other logins in it", "edit the file", FORM),

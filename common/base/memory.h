@@ -18,12 +18,6 @@ static inline void *xmemory(void *p) {
         return p;
 }
 
-/* Ends the process if r is negative. For functions that fail only if no memory is left. */
-static inline void xdone(int r) {
-        if (r < 0)
-                memory_exhausted();
-}
-
 static inline void *xcalloc(size_t n, size_t size) {
         return xmemory(calloc(n, size));
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/credential-file.h"
 
+#include <openssl/evp.h>
+#include <strings.h>
+
 #include "base/foreign-file.h"
 #include "base/json.h"
+#include "base/memory.h"
 #include "base/secret.h"
-#include "credentials/credential-entry.h"
 #include "credentials/file-form.h"
 #include "credentials/registry-name.h"
 
@@ -55,18 +58,127 @@ void credfile_check_newline(const Credential *c, Problems *problems) {
                      c->source, c->key, advice);
 }
 
+int credfile_decode_base64(const char *s, char **ret) {
+        size_t length = strlen(s), n = 0, padding = 0;
+        /* Zeroed: what is half done is wiped as a string. */
+        _cleanup_secret_ char *clean = xcalloc(1, length + 4), *decoded = xcalloc(1, length + 4);
+        int r;
+
+        for (; *s; s++) {
+                if (strchr(" \t\r\n", *s))
+                        continue;
+                if (*s == '=') {
+                        padding++;
+                        continue;
+                }
+                if (padding > 0)
+                        break; /* something after the padding: refused below */
+                clean[n++] = (char) (*s == '-' ? '+' : *s == '_' ? '/' : *s);
+        }
+        if (*s || padding > 2 || n % 4 == 1)
+                return -EBADMSG;
+
+        for (padding = 0; n % 4 != 0; padding++)
+                clean[n++] = '=';
+
+        r = EVP_DecodeBlock((unsigned char *) decoded, (const unsigned char *) clean, (int) n);
+        if (r < 0 || (size_t) r < padding)
+                return -EBADMSG;
+        r -= (int) padding;
+        decoded[r] = 0;
+        *ret = STEAL_POINTER(decoded);
+        return r;
+}
+
+/* "auth" is base64 of "user:password"; the password may have further colons. NULs at its end are cut off, as Docker's
+ * CLI does (config file, decodeAuth). */
+static int decode_auth(const char *auth, Credential *c) {
+        _cleanup_secret_ char *plain = NULL;
+        const char *colon;
+        int n;
+
+        n = credfile_decode_base64(auth, &plain);
+        if (n < 0)
+                return n;
+        while (n > 0 && plain[n - 1] == 0)
+                n--;
+        if (strlen(plain) != (size_t) n)
+                return -EBADMSG;
+
+        colon = strchr(plain, ':');
+        if (!colon || colon == plain)
+                return -EBADMSG;
+
+        c->username = xmemory(secret_dup(plain, (size_t) (colon - plain)));
+        c->password = xmemory(secret_dup(colon + 1, strlen(colon + 1)));
+        return 0;
+}
+
+static char *copy_string(json_object *o, const char *key) {
+        const char *s = json_field_string(o, key);
+
+        return s ? xmemory(secret_dup(s, strlen(s))) : NULL;
+}
+
+/* Docker's CLI reads none of the file's passwords if a field has another type than string. */
+static const char *find_wrong_type(json_object *entry) {
+        static const struct {
+                const char *name, *flaw;
+        } fields[] = {
+                {"auth", "has an \"auth\" that is not a string: it must be in double quotes"},
+                {"username", "has a \"username\" that is not a string: it must be in double quotes"},
+                {"password", "has a \"password\" that is not a string: it must be in double quotes"},
+                {"identitytoken", "has an \"identitytoken\" that is not a string: it must be in double quotes"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
+                json_object_object_foreach(entry, name, value) {
+                        if (strcasecmp(name, fields[i].name) == 0 && value &&
+                            !json_object_is_type(value, json_type_string))
+                                return fields[i].flaw;
+                }
+        }
+        return NULL;
+}
+
+static void read_login(json_object *entry, Credential *c) {
+        const char *auth = json_field_string(entry, "auth");
+
+        /* As in Docker, the two plain fields are used only if there is no "auth". */
+        if (auth) {
+                /* Beside an identity token Docker writes "user:" with a password of zeros, or nothing that matters. */
+                if (decode_auth(auth, c) < 0 && !c->identity_token)
+                        c->flaw = "has an \"auth\" that is not base64 of user:password";
+        } else if (json_field_string(entry, "username") && json_field_string(entry, "password")) {
+                c->username = copy_string(entry, "username");
+                c->password = copy_string(entry, "password");
+        }
+}
+
+/* Reads one entry, {"auth":"BASE64", ...}: sets the user name, password, identity token and e-mail of c that the entry
+ * contains. An entry that cannot be used sets c->flaw. */
+static void read_entry(json_object *entry, Credential *c) {
+        if (!entry)
+                return; /* null is an empty entry */
+        if (!json_object_is_type(entry, json_type_object)) {
+                c->flaw = "is not an object";
+                return;
+        }
+
+        c->identity_token = copy_string(entry, "identitytoken");
+        c->email = copy_string(entry, "email");
+        read_login(entry, c);
+        if (!c->flaw && !credential_is_usable(c))
+                c->flaw = find_wrong_type(entry);
+}
+
 /* Returns true if the secret is in the entry, or a helper has it. */
 static bool has_source(const Credential *c) {
         return c->helper || credential_is_usable(c);
 }
 
-static bool same_string(const char *a, const char *b) {
-        return (!a && !b) || (a && b && streq(a, b));
-}
-
 static bool same_credentials(const Credential *a, const Credential *b) {
-        return same_string(a->username, b->username) && same_string(a->password, b->password) &&
-               same_string(a->identity_token, b->identity_token) && same_string(a->helper, b->helper);
+        return acr_same_login(a, b) && streq(a->helper ? a->helper : "", b->helper ? b->helper : "");
 }
 
 /* Of two keys for one registry, prefers the one that Docker's CLI writes and looks up first: the full name of Docker
@@ -98,7 +210,7 @@ static void explain_unusable(const Credential *c, const Credential *used, Proble
 }
 
 /* Chooses between two entries of one file for one registry. The later file wins, but not the later key. */
-static int choose_entry(Credentials *file, Credential *c, const Credential *other, const Source *s) {
+static void choose_entry(Credentials *file, Credential *c, const Credential *other, const Source *s) {
         const bool usable = has_source(c), other_usable = has_source(other);
         bool take = prefers(c->key, other->key, c->registry);
 
@@ -114,41 +226,38 @@ static int choose_entry(Credentials *file, Credential *c, const Credential *othe
                              "the entry of %s in an editor ('docker logout' removes both)",
                              s->path, other->key, c->key, take ? c->key : other->key, take ? other->key : c->key);
         }
-        return take ? credentials_put(file, c) : 0;
+        if (take)
+                credentials_put(file, c);
 }
 
-static int add_entry(Credentials *file, Credential *c, const Source *s) {
+static void add_entry(Credentials *file, Credential *c, const Source *s) {
         const Credential *other = credentials_find(file, c->registry);
 
-        return other ? choose_entry(file, c, other, s) : credentials_put(file, c);
+        if (other)
+                choose_entry(file, c, other, s);
+        else
+                credentials_put(file, c);
 }
 
 /* Sets registry, key and source of an empty entry. Every key passes through here, so that the rules about names apply
- * to all. Returns 1 if the entry is left out. */
-static int begin_entry(const char *key, const Source *s, Credential *c) {
-        int r;
-
-        r = registry_normalize(key, &c->registry);
-        if (r == -EINVAL) {
+ * to all. Returns false if the entry is left out. */
+static bool begin_entry(const char *key, const Source *s, Credential *c) {
+        if (registry_normalize(key, &c->registry) < 0) {
                 problems_add(
                         s->problems, LOG_ERR,
                         "%s: the key '%.64s' is not the name of a registry; left out. Remove the entry in an editor",
                         s->path, registry_showable(key));
-                return 1;
+                return false;
         }
-        if (r < 0)
-                return r;
         if (registry_is_docker_own(c->registry))
-                return 1;
-        r = registry_is_excluded(c->registry, s->exclude);
-        if (r > 0)
+                return false;
+        if (registry_is_excluded(c->registry, s->exclude)) {
                 problems_add(s->problems, LOG_INFO, "%s: %s is left out, as Exclude= says", s->path, c->registry);
-        if (r != 0)
-                return r;
-
-        c->key = strdup(key);
-        c->source = strdup(s->path);
-        return c->key && c->source ? 0 : -ENOMEM;
+                return false;
+        }
+        c->key = xstrdup(key);
+        c->source = xstrdup(s->path);
+        return true;
 }
 
 /* Looks up the registry in credHelpers by its exact name, as Docker's CLI does, and then by the key of the entry. */
@@ -158,7 +267,7 @@ static bool find_helper(Credential *c, const Source *s, json_object **ret, bool 
 }
 
 /* As in Docker, credHelpers comes before credsStore, and an empty value there means the file itself. */
-static int name_helper(Credential *c, const Source *s) {
+static void name_helper(Credential *c, const Source *s) {
         const char *helper = s->store;
         json_object *value = NULL;
         bool by_name;
@@ -171,89 +280,61 @@ static int name_helper(Credential *c, const Source *s) {
                 by_name = false;
         }
         if (!helper)
-                return 0;
+                return;
         if (by_name && !streq(c->key, c->registry)) {
                 free(c->key);
-                c->key = strdup(c->registry); /* the helper is queried for this name */
+                c->key = xstrdup(c->registry); /* the helper is queried for this name */
         }
-        c->helper = strdup(helper);
-        return c->key && c->helper ? 0 : -ENOMEM;
+        c->helper = xstrdup(helper);
 }
 
-static int parse_entry(Credentials *file, const char *key, json_object *entry, const Source *s) {
+static void parse_entry(Credentials *file, const char *key, json_object *entry, const Source *s) {
         _cleanup_(credential_done) Credential c = {0};
-        int r;
 
-        r = begin_entry(key, s, &c);
-        if (r != 0)
-                return r < 0 ? r : 0;
+        if (!begin_entry(key, s, &c))
+                return;
         c.entered = true;
-        r = name_helper(&c, s);
-        if (r >= 0)
-                r = credential_read_entry(entry, &c);
-        return r < 0 ? r : add_entry(file, &c, s);
+        name_helper(&c, s);
+        read_entry(entry, &c);
+        add_entry(file, &c, s);
+}
+
+static void parse_entries(Credentials *file, json_object *entries, const Source *s) {
+        json_object_object_foreach(entries, key, entry) {
+                parse_entry(file, key, entry, s);
+        }
 }
 
 /* credHelpers also names registries that "auths" does not. */
-static int parse_helpers(Credentials *file, json_object *auths, const Source *s) {
-        if (!s->helpers)
-                return 0;
-
+static void parse_helpers(Credentials *file, json_object *auths, const Source *s) {
         json_object_object_foreach(s->helpers, key, member) {
                 _cleanup_(credential_done) Credential c = {0};
-                int r;
 
                 (void) member;
-                if (json_object_object_get_ex(auths, key, NULL))
+                if (json_object_object_get_ex(auths, key, NULL) || !begin_entry(key, s, &c) ||
+                    credentials_find(file, c.registry))
                         continue;
-                r = begin_entry(key, s, &c);
-                if (r < 0)
-                        return r;
-                if (r > 0 || credentials_find(file, c.registry))
-                        continue;
-                r = name_helper(&c, s);
+                name_helper(&c, s);
                 c.file_only = !c.helper && !c.flaw;
-                if (r >= 0)
-                        r = credentials_put(file, &c);
-                if (r < 0)
-                        return r;
+                credentials_put(file, &c);
         }
-        return 0;
 }
 
-static int parse_entries(Credentials *file, json_object *entries, const Source *s) {
-        json_object_object_foreach(entries, key, entry) {
-                int r = parse_entry(file, key, entry, s);
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+/* docker-credential-ecr-login has credentials of Amazon ECR and of nothing else. Returns true if Exclude= leaves out
+ * ECR. */
+static bool supplies_only_excluded(const char *store, char *const *exclude) {
+        return streq(store, "ecr-login") && registry_is_excluded("public.ecr.aws", exclude) &&
+               registry_is_excluded("123456789012.dkr.ecr.us-east-1.amazonaws.com", exclude);
 }
 
-/* docker-credential-ecr-login has credentials of Amazon ECR and of nothing else. Returns 1 if Exclude= leaves out ECR.
- */
-static int supplies_only_excluded(const char *store, char *const *exclude) {
-        int r;
-
-        if (!streq(store, "ecr-login"))
-                return 0;
-        r = registry_is_excluded("public.ecr.aws", exclude);
-        return r <= 0 ? r : registry_is_excluded("123456789012.dkr.ecr.us-east-1.amazonaws.com", exclude);
-}
-
-static int add_store(Credentials *file, const Source *s) {
-        int r = supplies_only_excluded(s->store, s->exclude);
-
-        if (r < 0)
-                return r;
-        if (r == 0)
-                return credentials_add_store(file, s->store, s->path);
-        problems_add(s->problems, LOG_INFO,
-                     "%s: docker-credential-%s is not queried, as Exclude= leaves out all of its "
-                     "registries",
-                     s->path, s->store);
-        return 0;
+static void add_store(Credentials *file, const Source *s) {
+        if (supplies_only_excluded(s->store, s->exclude))
+                problems_add(s->problems, LOG_INFO,
+                             "%s: docker-credential-%s is not queried, as Exclude= leaves out all of its "
+                             "registries",
+                             s->path, s->store);
+        else
+                credentials_add_store(file, s->store, s->path);
 }
 
 /* Line and column (in bytes) of an offset, both from 1. */
@@ -313,26 +394,25 @@ static int parse_json(const char *path, const char *text, size_t size, json_obje
         return 0;
 }
 
-static int parse_top(Credentials *file, json_object *top, FileForm form, Source *s) {
+static void parse_top(Credentials *file, json_object *top, FileForm form, Source *s) {
         json_object *auths = json_field(top, "auths", json_type_object);
-        int r = 0;
 
-        if (form == FORM_DOCKERCFG)
-                return parse_entries(file, top, s);
-
+        if (form == FORM_DOCKERCFG) {
+                parse_entries(file, top, s);
+                return;
+        }
         s->store = json_field_string(top, "credsStore");
         s->helpers = json_field(top, "credHelpers", json_type_object);
         if (s->store && (!auths || json_object_object_length(auths) == 0))
-                r = add_store(file, s);
-        if (r >= 0 && auths)
-                r = parse_entries(file, auths, s);
-        return r < 0 ? r : parse_helpers(file, auths, s);
+                add_store(file, s);
+        if (auths)
+                parse_entries(file, auths, s);
+        if (s->helpers)
+                parse_helpers(file, auths, s);
 }
 
 /* Adds the entries of a file to those of the files before it. */
-static int merge_file(Credentials *c, Credentials *file, Problems *problems) {
-        int r;
-
+static void merge_file(Credentials *c, Credentials *file, Problems *problems) {
         for (size_t i = 0; i < file->n_items; i++) {
                 Credential *item = file->items[i];
                 const Credential *other = credentials_find(c, item->registry);
@@ -342,17 +422,12 @@ static int merge_file(Credentials *c, Credentials *file, Problems *problems) {
                         explain_unusable(item, keep ? other : NULL, problems);
                 else if (!item->helper)
                         credfile_check_newline(item, problems);
-                r = keep ? 0 : credentials_put(c, item);
-                if (r < 0)
-                        return r;
+                if (!keep)
+                        credentials_put(c, item);
         }
-        for (size_t i = 0; i < file->n_stores; i++) {
-                r = credentials_add_store(c, file->stores[i].helper, file->stores[i].source);
-                if (r < 0)
-                        return r;
-        }
+        for (size_t i = 0; i < file->n_stores; i++)
+                credentials_add_store(c, file->stores[i].helper, file->stores[i].source);
         credentials_sort(c);
-        return 0;
 }
 
 int credfile_parse(Credentials *c, const char *path, const char *text, size_t size, char *const *exclude,
@@ -371,8 +446,9 @@ int credfile_parse(Credentials *c, const char *path, const char *text, size_t si
         r = file_form_recognize(top, text, size, &form, &offset, why);
         if (r < 0)
                 return explain_json(path, text, offset, why, problems);
-        r = parse_top(&file, top, form, &source);
-        return r < 0 ? r : merge_file(c, &file, problems);
+        parse_top(&file, top, form, &source);
+        merge_file(c, &file, problems);
+        return 0;
 }
 
 int credfile_parse_list(Credentials *c, const CredentialStore *store, const char *answer, char *const *exclude,
@@ -388,22 +464,14 @@ int credfile_parse_list(Credentials *c, const CredentialStore *store, const char
 
         json_object_object_foreach(top, key, user) {
                 _cleanup_(credential_done) Credential entry = {0};
-                int r;
 
                 (void) user;
-                r = begin_entry(key, &source, &entry);
-                if (r < 0)
-                        return r;
-                if (r > 0 || credentials_find(c, entry.registry))
+                if (!begin_entry(key, &source, &entry) || credentials_find(c, entry.registry))
                         continue;
                 entry.listed = true;
                 entry.yields = store->yields;
-                entry.helper = strdup(store->helper);
-                if (!entry.helper)
-                        return -ENOMEM;
-                r = credentials_put(c, &entry);
-                if (r < 0)
-                        return r;
+                entry.helper = xstrdup(store->helper);
+                credentials_put(c, &entry);
         }
         return 0;
 }

@@ -18,7 +18,7 @@ typedef struct CredFileStamp {
  * file that other users can change (base/foreign-file.h). exclude: the patterns of Exclude=, or NULL: entries of these
  * registries are left out. ret_stamp may be NULL. On an error, adds one problem that names file, line and column, and
  * leaves c unchanged. -ENOENT: no such file. -EBADMSG: not JSON, or not a credential file (file-form.h). Other errors:
- * see foreign_file_read(). -ENOMEM: adds no problem, and c may contain a part of the file. Each unusable entry (does
+ * see foreign_file_read(). Each unusable entry (does
  * not decode, refused key) adds a problem and is left out; if its registry is known, it is listed without user name and
  * password. As in Docker, credHelpers come before credsStore, and both before the entry's own content: an entry with a
  * helper names the helper. */
@@ -33,6 +33,10 @@ int credfile_parse(Credentials *c, const char *path, const char *text, size_t si
  * not in c yet. -EBADMSG: not such an answer; others as json_parse_answer(). */
 int credfile_parse_list(Credentials *c, const CredentialStore *store, const char *answer, char *const *exclude,
                         Problems *problems);
+
+/* Decodes base64 with or without padding, in either alphabet, with line breaks. Returns the number of bytes. The caller
+ * frees the result, which ends with a NUL, with secret_free(). -EBADMSG: it is not base64. */
+int credfile_decode_base64(const char *s, char **ret);
 
 /* Adds a problem if the password ends with a newline that is probably not part of it. */
 void credfile_check_newline(const Credential *c, Problems *problems);

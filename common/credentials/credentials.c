@@ -3,8 +3,8 @@
 
 #include <search.h>
 
+#include "base/memory.h"
 #include "base/secret.h"
-#include "credentials/acr-token.h"
 
 void credential_done(Credential *c) {
         free(c->registry);
@@ -18,14 +18,10 @@ void credential_done(Credential *c) {
         *c = (Credential){0};
 }
 
-static Credential *credential_free(Credential *c) {
-        if (c)
-                credential_done(c);
+static void credential_free(Credential *c) {
+        credential_done(c);
         free(c);
-        return NULL;
 }
-
-DEFINE_CLEANUP_FUNC(Credential *, credential_free)
 
 static void keep_node(void *node _unused_) {
 }
@@ -49,15 +45,11 @@ static int compare_registries(const void *a, const void *b) {
         return strcmp(x->registry, y->registry);
 }
 
-Credential *credentials_find_item(const Credentials *c, const char *registry) {
+Credential *credentials_find(const Credentials *c, const char *registry) {
         const Credential wanted = {.registry = (char *) registry};
         Credential *const *node = tfind(&wanted, &c->by_registry, compare_registries);
 
         return node ? *node : NULL;
-}
-
-const Credential *credentials_find(const Credentials *c, const char *registry) {
-        return credentials_find_item(c, registry);
 }
 
 static int compare_items(const void *a, const void *b) {
@@ -71,33 +63,21 @@ void credentials_sort(Credentials *c) {
                 qsort(c->items, c->n_items, sizeof(Credential *), compare_items);
 }
 
-static int append_item(Credentials *c, Credential *credential) {
-        _cleanup_(credential_freep) Credential *item = calloc(1, sizeof(Credential));
-        Credential **items = room_for_one_more(c->items, c->n_items, sizeof(Credential *));
+static void append_item(Credentials *c, const Credential *credential) {
+        Credential *item = xcalloc(1, sizeof(Credential));
 
-        if (items)
-                c->items = items;
-        if (!item || !items)
-                return -ENOMEM;
-        item->registry = credential->registry;
-        if (!tsearch(item, &c->by_registry, compare_registries)) {
-                item->registry = NULL; /* it is the caller's still */
-                return -ENOMEM;
-        }
         *item = *credential;
-        c->items[c->n_items++] = STEAL_POINTER(item);
-        return 0;
+        c->items = xroom_for_one_more(c->items, c->n_items, sizeof(Credential *));
+        c->items[c->n_items++] = item;
+        (void) xmemory(tsearch(item, &c->by_registry, compare_registries));
 }
 
-int credentials_put(Credentials *c, Credential *credential) {
-        Credential *item = credentials_find_item(c, credential->registry);
+void credentials_put(Credentials *c, Credential *credential) {
+        Credential *item = credentials_find(c, credential->registry);
         char *registry;
-        int r;
 
         if (!item) {
-                r = append_item(c, credential);
-                if (r < 0)
-                        return r;
+                append_item(c, credential);
         } else {
                 /* The name by which it is found stays where it is. */
                 registry = STEAL_POINTER(item->registry);
@@ -107,7 +87,6 @@ int credentials_put(Credentials *c, Credential *credential) {
                 item->registry = registry;
         }
         *credential = (Credential){0};
-        return 0;
 }
 
 void credentials_remove(Credentials *c, size_t i) {
@@ -116,35 +95,8 @@ void credentials_remove(Credentials *c, size_t i) {
         c->items[i] = c->items[--c->n_items];
 }
 
-static int copy_field(const char *s, char **ret) {
-        *ret = s ? secret_dup(s, strlen(s)) : NULL;
-        return s && !*ret ? -ENOMEM : 0;
-}
-
-static int copy_item(const Credential *c, Credential *ret) {
-        int r;
-
-        ret->listed = c->listed;
-        ret->entered = c->entered;
-        ret->foreign = c->foreign;
-        ret->file_only = c->file_only;
-        ret->flaw = c->flaw;
-        ret->yields = c->yields;
-        ret->registry = strdup(c->registry);
-        if (!ret->registry)
-                return -ENOMEM;
-        r = copy_field(c->key, &ret->key);
-        if (r >= 0)
-                r = copy_field(c->source, &ret->source);
-        if (r >= 0)
-                r = copy_field(c->helper, &ret->helper);
-        if (r >= 0)
-                r = copy_field(c->username, &ret->username);
-        if (r >= 0)
-                r = copy_field(c->password, &ret->password);
-        if (r >= 0)
-                r = copy_field(c->identity_token, &ret->identity_token);
-        return r < 0 ? r : copy_field(c->email, &ret->email);
+static char *copy_field(const char *s) {
+        return s ? xmemory(secret_dup(s, strlen(s))) : NULL;
 }
 
 void credential_forget_secrets(Credential *c) {
@@ -153,67 +105,95 @@ void credential_forget_secrets(Credential *c) {
         c->identity_token = secret_free(c->identity_token);
 }
 
-int credential_copy_secrets(Credential *c, const Credential *other) {
-        int r;
-
+void credential_copy_secrets(Credential *c, const Credential *other) {
         credential_forget_secrets(c);
-        r = copy_field(other->username, &c->username);
-        if (r >= 0)
-                r = copy_field(other->password, &c->password);
-        if (r >= 0)
-                r = copy_field(other->identity_token, &c->identity_token);
-        if (r < 0)
-                credential_forget_secrets(c);
-        return r;
+        c->username = copy_field(other->username);
+        c->password = copy_field(other->password);
+        c->identity_token = copy_field(other->identity_token);
 }
 
-int credentials_put_copy(Credentials *c, const Credential *credential) {
-        _cleanup_(credential_done) Credential item = {0};
-        int r;
+void credentials_put_copy(Credentials *c, const Credential *credential) {
+        Credential item = *credential;
 
-        r = copy_item(credential, &item);
-        return r < 0 ? r : credentials_put(c, &item);
+        item.registry = copy_field(credential->registry);
+        item.key = copy_field(credential->key);
+        item.source = copy_field(credential->source);
+        item.helper = copy_field(credential->helper);
+        item.email = copy_field(credential->email);
+        item.username = item.password = item.identity_token = NULL;
+        credential_copy_secrets(&item, credential);
+        credentials_put(c, &item);
 }
 
-int credentials_copy(const Credentials *c, Credentials *ret) {
-        _cleanup_(credentials_done) Credentials list = {.incomplete = c->incomplete};
-
-        for (size_t i = 0; i < c->n_items; i++) {
-                int r = credentials_put_copy(&list, c->items[i]);
-
-                if (r < 0)
-                        return r;
-        }
-
-        *ret = list;
-        list = (Credentials){0};
-        return 0;
+void credentials_copy(const Credentials *c, Credentials *ret) {
+        *ret = (Credentials){.incomplete = c->incomplete};
+        for (size_t i = 0; i < c->n_items; i++)
+                credentials_put_copy(ret, c->items[i]);
 }
 
-int credentials_add_store(Credentials *c, const char *helper, const char *source) {
-        CredentialStore store = {.helper = strdup(helper), .source = strdup(source)}, *stores = NULL;
+void credentials_add_store(Credentials *c, const char *helper, const char *source) {
+        CredentialStore store = {.helper = xstrdup(helper), .source = xstrdup(source)};
         size_t i = 0;
 
         while (i < c->n_stores && !streq(c->stores[i].helper, helper))
                 i++;
-        if (store.helper && store.source)
-                stores = reallocarray(c->stores, c->n_stores + 1, sizeof(CredentialStore));
-        if (!stores) {
-                free(store.helper);
-                free(store.source);
-                return -ENOMEM;
-        }
-
-        c->stores = stores;
         if (i < c->n_stores) {
-                free(stores[i].helper);
-                free(stores[i].source);
+                free(c->stores[i].helper);
+                free(c->stores[i].source);
         } else {
-                c->n_stores++;
+                c->stores = xroom_for_one_more(c->stores, c->n_stores++, sizeof(CredentialStore));
         }
-        stores[i] = store;
-        return 0;
+        c->stores[i] = store;
 }
+
+/* --- tokens of Azure --- */
+
+#define TOKEN_USER "00000000-0000-0000-0000-000000000000"
+
+static bool is_acr(const char *registry) {
+        static const char *const suffixes[] = {".azurecr.io", ".azurecr.cn", ".azurecr.us", ".azurecr.de"};
+        const size_t n = strcspn(registry, ":/");
+
+        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
+                const size_t length = strlen(suffixes[i]);
+
+                if (n > length && strncmp(registry + n - length, suffixes[i], length) == 0)
+                        return true;
+        }
+        return false;
+}
+
+const char *acr_token(const Credential *c) {
+        if (!is_acr(c->registry))
+                return NULL;
+        if (c->identity_token)
+                return c->identity_token;
+        return c->username && streq(c->username, TOKEN_USER) && !str_empty(c->password) ? c->password : NULL;
+}
+
+Credential acr_token_as_password(const Credential *c) {
+        Credential form = *c;
+
+        form.username = (char *) TOKEN_USER;
+        form.password = c->identity_token;
+        form.identity_token = NULL;
+        return form;
+}
+
+static bool same_field(const char *a, const char *b) {
+        return streq(a ? a : "", b ? b : "");
+}
+
+bool acr_same_login(const Credential *a, const Credential *b) {
+        const char *x = acr_token(a), *y = acr_token(b);
+
+        if (x || y)
+                return x && y && streq(x, y);
+        return same_field(a->username, b->username) && same_field(a->password, b->password) &&
+               same_field(a->identity_token, b->identity_token);
+}
+
+/* --- digests --- */
 
 /* Bytes that are the same exactly when the credentials are: each field with its length. */
 typedef struct Canonical {
@@ -241,17 +221,13 @@ static size_t canonical_size_of(const Credential *e) {
 }
 
 /* items: in order. */
-static int digest_items(Credential *const *items, size_t n_items, const DigestKey *key, Digest *ret) {
+static void digest_items(Credential *const *items, size_t n_items, const DigestKey *key, Digest *ret) {
         Canonical c = {0};
         size_t size = 1;
-        int r;
 
         for (size_t i = 0; i < n_items; i++)
                 size += canonical_size_of(items[i]);
-        c.bytes = calloc(1, size);
-        if (!c.bytes)
-                return -ENOMEM;
-
+        c.bytes = xcalloc(1, size);
         for (size_t i = 0; i < n_items; i++) {
                 /* The two forms of a token differ only in user name and password: leave both out. */
                 const char *token = acr_token(items[i]);
@@ -261,25 +237,23 @@ static int digest_items(Credential *const *items, size_t n_items, const DigestKe
                 canonical_append(&c, token ? NULL : items[i]->password);
                 canonical_append(&c, token ? token : items[i]->identity_token);
         }
-        r = digest_compute(key, c.bytes, c.size, ret);
+        if (digest_compute(key, c.bytes, c.size, ret) < 0)
+                memory_exhausted();
         secret_free_sized(c.bytes, size);
-        return r;
 }
 
-int credentials_digest(const Credentials *c, const DigestKey *key, Digest *ret) {
-        _cleanup_free_ Credential **items = calloc(c->n_items + 1, sizeof(Credential *));
+void credentials_digest(const Credentials *c, const DigestKey *key, Digest *ret) {
+        _cleanup_free_ Credential **items = xcalloc(c->n_items + 1, sizeof(Credential *));
 
-        if (!items)
-                return -ENOMEM;
         if (c->n_items > 0) {
                 memcpy(items, c->items, c->n_items * sizeof(Credential *));
                 qsort(items, c->n_items, sizeof(Credential *), compare_items);
         }
-        return digest_items(items, c->n_items, key, ret);
+        digest_items(items, c->n_items, key, ret);
 }
 
-int credential_digest(const Credential *c, const DigestKey *key, Digest *ret) {
+void credential_digest(const Credential *c, const DigestKey *key, Digest *ret) {
         Credential copy = *c, *const item = &copy; /* of the pointers, for a list that is not changed */
 
-        return digest_items(&item, 1, key, ret);
+        digest_items(&item, 1, key, ret);
 }

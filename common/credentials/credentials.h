@@ -48,12 +48,11 @@ static inline bool credential_is_usable(const Credential *c) {
         return (c->username && c->password) || c->identity_token;
 }
 
-const Credential *credentials_find(const Credentials *c, const char *registry);
-Credential *credentials_find_item(const Credentials *c, const char *registry);
+Credential *credentials_find(const Credentials *c, const char *registry);
 
 /* Takes over what *credential holds, replacing an entry for the same registry. */
-int credentials_put(Credentials *c, Credential *credential);
-int credentials_put_copy(Credentials *c, const Credential *credential);
+void credentials_put(Credentials *c, Credential *credential);
+void credentials_put_copy(Credentials *c, const Credential *credential);
 
 /* The last one takes its place. */
 void credentials_remove(Credentials *c, size_t i);
@@ -61,17 +60,33 @@ void credentials_remove(Credentials *c, size_t i);
 /* By registry (strcmp): as they are asked for, written and shown. */
 void credentials_sort(Credentials *c);
 
-/* User name, password and token of another one in place of its own. -ENOMEM: it has none then. */
-int credential_copy_secrets(Credential *c, const Credential *other);
+/* Replaces the user name, password and token of c by copies of those of other. */
+void credential_copy_secrets(Credential *c, const Credential *other);
 void credential_forget_secrets(Credential *c);
 
 /* Another list with the same entries; without the stores, which have been asked by then. */
-int credentials_copy(const Credentials *c, Credentials *ret);
+void credentials_copy(const Credentials *c, Credentials *ret);
 
 /* Computes a digest that is equal if and only if all registries, user names, passwords and tokens are equal. The two
  * forms of acr_token() count as equal. */
-int credentials_digest(const Credentials *c, const DigestKey *key, Digest *ret);
-int credential_digest(const Credential *c, const DigestKey *key, Digest *ret);
+void credentials_digest(const Credentials *c, const DigestKey *key, Digest *ret);
+void credential_digest(const Credential *c, const DigestKey *key, Digest *ret);
 
 /* One that several files name is one, of the last of them. */
-int credentials_add_store(Credentials *c, const char *helper, const char *source);
+void credentials_add_store(Credentials *c, const char *helper, const char *source);
+
+/* --- tokens of Azure --- */
+
+/* Azure Container Registry takes an identity token also as the password of the user
+ * 00000000-0000-0000-0000-000000000000 (Microsoft, "az acr login --expose-token"). In this form dockercfg can carry
+ * it. */
+
+/* Returns the identity token of an entry of Azure Container Registry, in either form; NULL: the entry has no token, or
+ * belongs to another registry. */
+const char *acr_token(const Credential *c);
+
+/* Returns the entry with its identity token as a password. Its strings still belong to c. */
+Credential acr_token_as_password(const Credential *c);
+
+/* Returns whether both entries log in with the same names and secrets; the two forms of a token are the same. */
+bool acr_same_login(const Credential *a, const Credential *b);

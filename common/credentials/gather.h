@@ -57,3 +57,18 @@ typedef struct HelperRound {
  * be read, a store does not answer), the list is marked incomplete, and the caller keeps its current entries. If no
  * file can be read, returns a negative errno and adds problems. -ENOENT: no file exists. */
 int gather_credentials(const CredentialSettings *settings, HelperRound *round, Credentials *ret, Problems *problems);
+
+/* How long the secret that a helper gives for this registry (a name as of registry_normalize()) is good, as
+ * HelperLifetime= says; 0: it says nothing. A pattern is matched with the host and with the whole name. Of several that
+ * match, the one with the most characters that stand for themselves counts, then the one with fewer that do not, then
+ * the later one; without any, the span that stands without a pattern. */
+uint64_t helper_lifetime_usec(const CredentialSettings *settings, const char *registry);
+
+/* When a token that is a JWT (RFC 7519) ends, by its claim "exp", in seconds of CLOCK_REALTIME. Nothing is verified: it
+ * is for the registry to trust it. -ENODATA: it is none, or does not say. */
+int jwt_expiry(const char *token, int64_t *ret_sec);
+
+/* What to add to the message of a helper that failed with this error: that the unit keeps it from the network, where it
+ * does (IPAddressDeny= of systemd.resource-control(5)). Such a helper sees connections that nobody answers, and looks
+ * as if its server hung. Empty: there is nothing to add. */
+const char *helper_network_hint(int error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/helper-environment.h"
 
+#include "base/memory.h"
 #include "base/secret.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
@@ -34,42 +35,34 @@ int helper_environment_check(const char *word, const char **ret_expected) {
 }
 
 /* Adds "NAME=VALUE" unless the name is there. */
-static int add(char **list, const char *name, size_t length, const char *value) {
+static void add(char **list, const char *name, size_t length, const char *value) {
         size_t n = 0, size = length + strlen(value) + 2;
 
         for (; list[n]; n++)
                 if (name_length(list[n]) == length && strncmp(list[n], name, length) == 0)
-                        return 0;
-        list[n] = malloc(size);
-        if (!list[n])
-                return -ENOMEM;
+                        return;
+        list[n] = xcalloc(1, size);
         (void) snprintf(list[n], size, "%.*s=%s", (int) length, name, value);
-        return 0;
 }
 
 char **helper_environment_new(const char *home, char *const *words) {
-        _cleanup_(helper_environment_freep) char **list = NULL;
+        char **list;
         size_t n = 0;
-        int r;
 
         while (words && words[n])
                 n++;
-        list = calloc(n + 3, sizeof(char *));
-        if (!list)
-                return NULL;
-
-        r = add(list, "PATH", strlen("PATH"), HELPER_PATH);
-        if (r >= 0)
-                r = add(list, "HOME", strlen("HOME"), home);
+        list = xcalloc(n + 3, sizeof(char *));
+        add(list, "PATH", strlen("PATH"), HELPER_PATH);
+        add(list, "HOME", strlen("HOME"), home);
         /* From the last one: it counts. */
-        while (r >= 0 && n-- > 0) {
+        while (n-- > 0) {
                 size_t length = name_length(words[n]);
                 const char *value = words[n][length] ? words[n] + length + 1 : getenv(words[n]);
 
                 if (value)
-                        r = add(list, words[n], length, value);
+                        add(list, words[n], length, value);
         }
-        return r < 0 ? NULL : STEAL_POINTER(list);
+        return list;
 }
 
 char **helper_environment_free(char **environment) {

@@ -16,7 +16,7 @@
 int helper_environment_check(const char *word, const char **ret_expected);
 
 /* "NAME=VALUE", NULL-terminated. words: NULL-terminated, or NULL; of two for one name the later one counts, and a NAME
- * that our environment does not have is left out. NULL: no memory. */
+ * that our environment does not have is left out. */
 char **helper_environment_new(const char *home, char *const *words);
 /* Wiped: a value may be a secret. Takes NULL, returns NULL. */
 char **helper_environment_free(char **environment);

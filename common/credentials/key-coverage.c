@@ -5,9 +5,6 @@
 
 #include "credentials/registry-name.h"
 
-/* Images of these hosts are Docker Hub images to the agent, which looks up only REGISTRY_DOCKER_HUB for them. */
-static const char *const hub_hosts[] = {"docker.io", "index.docker.io", "registry-1.docker.io"};
-
 /* People log in to these hosts when they mean Docker Hub. The agent treats them as ordinary hosts. */
 static const char *const hub_lookalikes[] = {"hub.docker.com", "registry.hub.docker.com"};
 
@@ -22,19 +19,6 @@ static const char *skip_scheme(const char *key) {
 
 static size_t host_length(const char *name) {
         return strcspn(name, "/");
-}
-
-static bool is_one_of(const char *const *hosts, size_t n_hosts, const char *name) {
-        const size_t n = host_length(name);
-
-        for (size_t i = 0; i < n_hosts; i++)
-                if (strlen(hosts[i]) == n && strncmp(hosts[i], name, n) == 0)
-                        return true;
-        return false;
-}
-
-static bool is_hub(const char *name) {
-        return is_one_of(hub_hosts, ELEMENTSOF(hub_hosts), name);
 }
 
 /* Labels of letters, digits and inner hyphens, separated by dots. */
@@ -96,7 +80,7 @@ bool key_covers_nothing(const char *key, const Credentials *written) {
         const char *name = skip_scheme(key);
         const size_t n = host_length(name);
 
-        if (is_hub(name))
+        if (registry_is_hub_host(name))
                 return !streq(name, skip_scheme(REGISTRY_DOCKER_HUB));
         if (!is_host_to_the_agent(name, n) || !is_valid_host(name, n))
                 return true;
@@ -110,7 +94,7 @@ KeyCoverage key_coverage(const char *key, const Credentials *written) {
 
         if (key_covers_nothing(key, written))
                 return KEY_COVERS_NOTHING;
-        if (is_hub(name) || !name[n])
+        if (registry_is_hub_host(name) || !name[n])
                 return KEY_COVERS_HOST;
         if (is_written(written, name, n))
                 return KEY_COVERS_PATH;
@@ -140,8 +124,8 @@ const char *key_coverage_to_string(KeyCoverage coverage) {
 
 void key_coverage_describe(const char *key, KeyCoverage coverage, char *ret, size_t size) {
         const char *name = skip_scheme(key);
-        const char *host = is_hub(name) ? "Docker Hub" : name;
-        const int n = is_hub(name) ? (int) strlen(host) : (int) host_length(name);
+        const char *host = registry_is_hub_host(name) ? "Docker Hub" : name;
+        const int n = registry_is_hub_host(name) ? (int) strlen(host) : (int) host_length(name);
 
         switch (coverage) {
         case KEY_COVERS_NOTHING:
@@ -208,7 +192,7 @@ static void explain_one_label(const Credential *c, Problems *problems) {
 static void explain_useless(const Credential *c, Problems *problems) {
         const size_t n = host_length(c->registry);
 
-        if (is_hub(skip_scheme(c->registry)))
+        if (registry_is_hub_host(skip_scheme(c->registry)))
                 problems_add(
                         problems, LOG_ERR,
                         "%s: no image can use the login '%s', because the agent has one login for all of Docker Hub; "
@@ -229,9 +213,8 @@ static void explain_useless(const Credential *c, Problems *problems) {
                                                       : "its host has only letters, digits, dots and hyphens");
 }
 
-int key_coverage_remove_useless(Credentials *c, Credentials *ret_removed, Problems *problems) {
+void key_coverage_remove_useless(Credentials *c, Credentials *ret_removed, Problems *problems) {
         size_t i = 0;
-        int r = 0;
 
         while (i < c->n_items) {
                 if (!key_covers_nothing(c->items[i]->registry, c)) {
@@ -240,12 +223,9 @@ int key_coverage_remove_useless(Credentials *c, Credentials *ret_removed, Proble
                 }
                 explain_useless(c->items[i], problems);
                 if (ret_removed)
-                        r = credentials_put_copy(ret_removed, c->items[i]);
-                if (r < 0)
-                        return r;
+                        credentials_put_copy(ret_removed, c->items[i]);
                 credentials_remove(c, i);
         }
-        return 0;
 }
 
 static const char *source_of(const Credential *c) {
@@ -273,7 +253,7 @@ void key_coverage_warn(const Credentials *c, Problems *problems) {
 
                 if (!credential_is_usable(item))
                         continue;
-                if (is_one_of(hub_lookalikes, ELEMENTSOF(hub_lookalikes), item->registry))
+                if (registry_has_host(item->registry, hub_lookalikes, ELEMENTSOF(hub_lookalikes)))
                         problems_add(problems, LOG_WARNING,
                                      "%s: the login '%s' is for image names that begin with %.*s/ only, and no other "
                                      "image of Docker Hub uses it. If that is not meant, run 'docker logout %s' and "

@@ -33,7 +33,7 @@ void key_coverage_describe(const char *key, KeyCoverage coverage, char *ret, siz
 
 /* Removes the entries that no image can use, and adds copies to *ret_removed (may be NULL). A problem explains each:
  * why, and what to do. */
-int key_coverage_remove_useless(Credentials *c, Credentials *ret_removed, Problems *problems);
+void key_coverage_remove_useless(Credentials *c, Credentials *ret_removed, Problems *problems);
 
 /* Adds a warning for each host whose entries the agent chooses by chance, and for each host that looks like Docker Hub
  * to people, but not to the agent. c: sorted. */

@@ -4,23 +4,31 @@
 #include <search.h>
 #include <sys/random.h>
 
+#include "base/memory.h"
+#include "base/state-file.h"
+#include "credentials/registry-name.h"
+
+#define NAME "leases"
+
+/* Times can be added to and taken from each other up to here. */
+#define TIME_MAX (INT64_MAX / 4)
+
+enum {
+        FILE_SIZE_MAX = 64 * 1024 * 1024,
+        ERRNO_MAX = 4095, /* the kernel's own MAX_ERRNO */
+};
+
 #define RETRY_MIN_USEC ((int64_t) (5 * USEC_PER_SEC))
 #define RETRY_MAX_USEC ((int64_t) (300 * USEC_PER_SEC))
 
-static Lease *lease_free(Lease *l) {
-        if (!l)
-                return NULL;
-
+static void lease_free(Lease *l) {
         free(l->registry);
         free(l->key);
         free(l->helper);
         free(l->source);
         credential_done(&l->answer);
         free(l);
-        return NULL;
 }
-
-DEFINE_CLEANUP_FUNC(Lease *, lease_free)
 
 static void keep_node(void *node _unused_) {
 }
@@ -50,49 +58,26 @@ Lease *leases_find(const Leases *l, const char *registry, const char *helper) {
         return node ? *node : NULL;
 }
 
-static Lease *lease_new(const char *registry, const char *helper) {
-        _cleanup_(lease_freep) Lease *lease = calloc(1, sizeof(Lease));
-
-        if (!lease)
-                return NULL;
-        lease->registry = strdup(registry);
-        lease->helper = strdup(helper);
-        lease->key = strdup("");
-        lease->source = strdup("");
-        if (!lease->registry || !lease->helper || !lease->key || !lease->source)
-                return NULL;
-        return STEAL_POINTER(lease);
-}
-
 Lease *leases_add(Leases *l, const char *registry, const char *helper) {
-        _cleanup_(lease_freep) Lease *lease = NULL;
-        Lease *found = leases_find(l, registry, helper), **items;
+        Lease *lease = leases_find(l, registry, helper);
 
-        if (found)
-                return found;
-        items = room_for_one_more(l->items, l->n_items, sizeof(Lease *));
-        if (!items)
-                return NULL;
-        l->items = items;
-
-        lease = lease_new(registry, helper);
-        if (!lease || !tsearch(lease, &l->by_name, compare_names))
-                return NULL;
-        return items[l->n_items++] = STEAL_POINTER(lease);
+        if (lease)
+                return lease;
+        lease = xcalloc(1, sizeof(Lease));
+        *lease = (Lease){
+                .registry = xstrdup(registry), .helper = xstrdup(helper), .key = xstrdup(""), .source = xstrdup("")};
+        (void) xmemory(tsearch(lease, &l->by_name, compare_names));
+        l->items = xroom_for_one_more(l->items, l->n_items, sizeof(Lease *));
+        return l->items[l->n_items++] = lease;
 }
 
 FileMark *leases_mark(Leases *l, const char *path) {
-        FileMark *marks;
-
         for (size_t i = 0; i < l->n_marks; i++)
                 if (streq(l->marks[i].path, path))
                         return &l->marks[i];
-        marks = reallocarray(l->marks, l->n_marks + 1, sizeof(FileMark));
-        if (!marks)
-                return NULL;
-        l->marks = marks;
-        marks[l->n_marks] = (FileMark){.path = strdup(path)};
-        return marks[l->n_marks].path ? &marks[l->n_marks++] : NULL;
+        l->marks = xroom_for_one_more(l->marks, l->n_marks, sizeof(FileMark));
+        l->marks[l->n_marks] = (FileMark){.path = xstrdup(path)};
+        return &l->marks[l->n_marks++];
 }
 
 void leases_prune(Leases *l, bool (*keep)(const Lease *lease, void *userdata), void *userdata) {
@@ -109,37 +94,28 @@ void leases_prune(Leases *l, bool (*keep)(const Lease *lease, void *userdata), v
         l->n_items = n;
 }
 
-static int replace(char **target, const char *value) {
-        char *copy;
-
+/* Returns true if the string is another one. */
+static bool replace(char **target, const char *value) {
         if (streq(*target, value))
-                return 0;
-        copy = strdup(value);
-        if (!copy)
-                return -ENOMEM;
+                return false;
         free(*target);
-        *target = copy;
-        return 1;
+        *target = xstrdup(value);
+        return true;
 }
 
 /* --- one lease --- */
 
-int lease_describe(Lease *lease, const LeaseTerms *terms) {
-        int k = replace(&lease->key, terms->key), s = replace(&lease->source, terms->source);
-        bool same = k == 0 && s == 0 && lease->entered == terms->entered &&
-                    digest_equal(&lease->settings, &terms->settings);
+void lease_describe(Lease *lease, const LeaseTerms *terms) {
+        const bool key = replace(&lease->key, terms->key), source = replace(&lease->source, terms->source);
 
-        lease->listed = terms->listed;
-        lease->entered = terms->entered;
-        lease->settings = terms->settings;
-        if (k < 0 || s < 0)
-                return -ENOMEM;
-        if (!same) {
+        if (key || source || lease->entered != terms->entered || !digest_equal(&lease->settings, &terms->settings)) {
                 lease->answered = false;
                 lease->due = 0;
                 lease->failures = 0;
         }
-        return 0;
+        lease->listed = terms->listed;
+        lease->entered = terms->entered;
+        lease->settings = terms->settings;
 }
 
 bool lease_has_answered(const Lease *lease) {
@@ -223,4 +199,182 @@ bool lease_is_due(const Lease *lease, int64_t now) {
         /* Without RefreshSec= and with nobody who knows an end it is good until something changes. */
         return (!lease->answered && lease->failures == 0) || (lease->due > 0 && now >= lease->due) ||
                now < lease->asked;
+}
+
+/* --- the file --- */
+
+static void set_number(json_object *o, const char *name, int64_t n) {
+        xjson_set(o, name, xmemory(json_object_new_int64(n)));
+}
+
+static void set_flag(json_object *o, const char *name, bool flag) {
+        xjson_set(o, name, xmemory(json_object_new_boolean(flag)));
+}
+
+static void set_digest(json_object *o, const char *name, const Digest *d) {
+        char hex[2 * sizeof(d->bytes) + 1];
+
+        digest_to_hex(d, hex);
+        xjson_set_string(o, name, hex);
+}
+
+/* Returns a new object at the end of the list. */
+static json_object *append(json_object *list) {
+        json_object *o = xmemory(json_object_new_object());
+
+        if (json_object_array_add(list, o) < 0)
+                memory_exhausted();
+        return o;
+}
+
+static void describe_lease(const Lease *l, json_object *o) {
+        xjson_set_string(o, "registry", l->registry);
+        xjson_set_string(o, "key", l->key);
+        xjson_set_string(o, "helper", l->helper);
+        xjson_set_string(o, "source", l->source);
+        set_flag(o, "listed", l->listed);
+        set_flag(o, "entered", l->entered);
+        set_digest(o, "settings", &l->settings);
+        set_flag(o, "answered", l->answered);
+        set_number(o, "asked", l->asked);
+        set_number(o, "given", l->given);
+        set_number(o, "due", l->due);
+        set_number(o, "end", l->end);
+        set_number(o, "error", l->error);
+        set_number(o, "restored", l->restored);
+        set_number(o, "failures", l->failures);
+        set_number(o, "login", l->login);
+        set_digest(o, "digest", &l->digest);
+}
+
+static void describe_mark(const FileMark *m, json_object *o) {
+        xjson_set_string(o, "path", m->path);
+        set_number(o, "inode", (int64_t) m->stamp.inode);
+        set_number(o, "mtime", m->stamp.mtime_nsec);
+        set_digest(o, "digest", &m->stamp.digest);
+        set_number(o, "login", m->login);
+}
+
+static json_object *describe(const Leases *l) {
+        json_object *top = xmemory(json_object_new_object()), *leases = json_object_new_array(),
+                    *files = json_object_new_array();
+
+        xjson_set(top, "leases", leases);
+        xjson_set(top, "files", files);
+        for (size_t i = 0; i < l->n_items; i++)
+                describe_lease(l->items[i], append(leases));
+        for (size_t i = 0; i < l->n_marks; i++)
+                describe_mark(&l->marks[i], append(files));
+        return top;
+}
+
+int leases_save(const Leases *l) {
+        _cleanup_json_ json_object *top = describe(l);
+        _cleanup_free_ char *before = NULL;
+        const char *text = xjson_to_text(top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+
+        if (state_file_read(NAME, FILE_SIZE_MAX, &before) >= 0 && streq(before, text))
+                return 0;
+        return state_file_write(NAME, text);
+}
+
+/* One that is no time of ours, in a file that was damaged, is none. */
+static int64_t number(json_object *o, const char *name) {
+        int64_t n = json_object_get_int64(json_get(o, name, json_type_int));
+
+        return n < 0 || n > TIME_MAX ? 0 : n;
+}
+
+static bool flag(json_object *o, const char *name) {
+        return json_object_get_boolean(json_get(o, name, json_type_boolean));
+}
+
+static const char *text_of(json_object *o, const char *name) {
+        const char *s = json_get_string(o, name);
+
+        return s ? s : "";
+}
+
+/* Of a helper's call: what is none of errno's numbers was not written by us. */
+static int error_of(json_object *o) {
+        int64_t n = json_object_get_int64(json_get(o, "error", json_type_int));
+
+        return n > 0 || n < -ERRNO_MAX ? -EIO : (int) n;
+}
+
+/* Returns true for a normalized name, or for the empty name of a store: other names may not be shown. */
+static bool is_registry(const char *name) {
+        _cleanup_free_ char *normal = NULL;
+
+        return !*name || (registry_normalize(name, &normal) >= 0 && streq(name, normal));
+}
+
+static void parse_lease(json_object *o, Leases *l) {
+        LeaseTerms terms = {.key = text_of(o, "key"),
+                            .source = text_of(o, "source"),
+                            .listed = flag(o, "listed"),
+                            .entered = flag(o, "entered")};
+        Digest digest;
+        Lease *lease;
+
+        if (str_empty(json_get_string(o, "helper")) || digest_from_hex(text_of(o, "digest"), &digest) < 0 ||
+            !is_registry(text_of(o, "registry")))
+                return;
+        (void) digest_from_hex(text_of(o, "settings"), &terms.settings); /* of another version: other ones */
+        lease = leases_add(l, text_of(o, "registry"), text_of(o, "helper"));
+        lease_describe(lease, &terms);
+        lease->answered = flag(o, "answered");
+        lease->asked = number(o, "asked");
+        lease->given = number(o, "given");
+        lease->due = number(o, "due");
+        lease->end = number(o, "end");
+        lease->failures = (unsigned) number(o, "failures");
+        lease->error = error_of(o);
+        lease->restored = (unsigned) number(o, "restored");
+        lease->login = number(o, "login");
+        lease->digest = digest;
+}
+
+static void parse_mark(json_object *o, Leases *l) {
+        Digest digest;
+        FileMark *mark;
+
+        if (str_empty(json_get_string(o, "path")) || digest_from_hex(text_of(o, "digest"), &digest) < 0)
+                return;
+        mark = leases_mark(l, text_of(o, "path"));
+        mark->stamp.inode = (uint64_t) json_object_get_int64(json_get(o, "inode", json_type_int));
+        mark->stamp.mtime_nsec = json_object_get_int64(json_get(o, "mtime", json_type_int));
+        mark->stamp.digest = digest;
+        mark->login = number(o, "login");
+}
+
+static void parse_list(json_object *list, void (*parse)(json_object *o, Leases *l), Leases *l) {
+        size_t n = list ? json_object_array_length(list) : 0;
+
+        for (size_t i = 0; i < n; i++)
+                parse(json_object_array_get_idx(list, i), l);
+}
+
+int leases_parse(const char *text, Leases *ret) {
+        _cleanup_json_ json_object *top = NULL;
+        int r;
+
+        r = json_parse_strict(text, strlen(text), 0, &top, NULL, NULL);
+        if (r < 0)
+                return r;
+        *ret = (Leases){0};
+        parse_list(json_get(top, "leases", json_type_array), parse_lease, ret);
+        parse_list(json_get(top, "files", json_type_array), parse_mark, ret);
+        return 0;
+}
+
+void leases_load(Leases *ret) {
+        _cleanup_free_ char *text = NULL;
+        int r = state_file_read(NAME, FILE_SIZE_MAX, &text);
+
+        *ret = (Leases){0};
+        if (r >= 0)
+                r = leases_parse(text, ret);
+        if (r == -ENOMEM)
+                memory_exhausted();
 }

@@ -72,10 +72,10 @@ void leases_done(Leases *l);
 
 Lease *leases_find(const Leases *l, const char *registry, const char *helper);
 
-/* A new one, or that which is there; NULL: no memory. */
+/* Returns the lease, which is added if it does not exist. */
 Lease *leases_add(Leases *l, const char *registry, const char *helper);
 
-/* The mark of a file, a new one with zeroes where there is none; NULL: no memory. */
+/* Returns the mark of a file. A new mark is empty. */
 FileMark *leases_mark(Leases *l, const char *path);
 
 /* Those of helpers that nobody names any more: keep() says of which that is not so. */
@@ -84,8 +84,8 @@ void leases_prune(Leases *l, bool (*keep)(const Lease *lease, void *userdata), v
 /* It is asked in this round. */
 void lease_begin(Lease *lease);
 
-/* Where one of them is not what it was, it is due. Returns 0 or -ENOMEM. */
-int lease_describe(Lease *lease, const LeaseTerms *terms);
+/* Updates the terms; a change makes the lease due. */
+void lease_describe(Lease *lease, const LeaseTerms *terms);
 
 /* After how much of its length it is asked again: early enough to try more than once, should it fail. */
 static inline int64_t lease_used_of(int64_t length) {
@@ -113,3 +113,16 @@ bool lease_has_answered(const Lease *lease);
 
 /* It has to be asked, also after a clock that went back. */
 bool lease_is_due(const Lease *lease, int64_t now);
+
+/* --- the file --- */
+
+/* Leases are kept in the state directory, without secrets, so that they outlive the daemon. */
+
+/* Reads the leases from the state directory. None if the file is missing, damaged, or may be of another user. */
+void leases_load(Leases *ret);
+
+/* Parses the content of the file. -EBADMSG: the text is not JSON. */
+int leases_parse(const char *text, Leases *ret);
+
+/* Writes the file, unless the content is the same. It is durable when this returns 0. */
+int leases_save(const Leases *l);

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/http.h"
+#include "base/memory.h"
 #include "base/printable.h"
 #include "base/secret.h"
 #include "credentials/registry-name.h"
@@ -77,15 +78,13 @@ static char *append_form(char *target, const char *name, const char *value) {
 /* An identity token is a refresh token of OAuth 2 (distribution, "Token Authentication Implementation", POST). */
 static int send_identity_token(const char *realm, const char *service, const Credential *c, HttpResponse *ret) {
         size_t size = 3 * (strlen(service) + strlen(c->identity_token)) + 128;
-        _cleanup_secret_ char *body = calloc(1, size);
+        _cleanup_secret_ char *body = xcalloc(1, size);
         HttpRequest request = {.method = "POST",
                                .url = realm,
                                .timeout_usec = TIMEOUT_USEC,
                                .content_type = "application/x-www-form-urlencoded"};
         char *end;
 
-        if (!body)
-                return -ENOMEM;
         end = append_form(body, "grant_type", "refresh_token");
         end = append_form(end, "service", service);
         end = append_form(end, "client_id", "ecs-authd");

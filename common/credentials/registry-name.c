@@ -5,7 +5,7 @@
 #include <fnmatch.h>
 #include <strings.h>
 
-#include "base/json.h"
+#include "base/memory.h"
 
 /* The hosts that Docker's CLI takes for Docker Hub. */
 static const char *const docker_hub_hosts[] = {"index.docker.io", "docker.io", "registry-1.docker.io"};
@@ -46,13 +46,17 @@ static void trim_slashes(char *s) {
                 s[n - 1] = 0;
 }
 
-static bool is_docker_hub(const char *name) {
+bool registry_has_host(const char *name, const char *const *hosts, size_t n_hosts) {
         size_t n = strcspn(name, "/");
 
-        for (size_t i = 0; i < ELEMENTSOF(docker_hub_hosts); i++)
-                if (strlen(docker_hub_hosts[i]) == n && strncmp(docker_hub_hosts[i], name, n) == 0)
-                        return name[n] == 0; /* a path below the host is a key of its own */
+        for (size_t i = 0; i < n_hosts; i++)
+                if (strlen(hosts[i]) == n && strncmp(hosts[i], name, n) == 0)
+                        return true;
         return false;
+}
+
+bool registry_is_hub_host(const char *name) {
+        return registry_has_host(name, docker_hub_hosts, ELEMENTSOF(docker_hub_hosts));
 }
 
 /* Refuses a second scheme, and a user name (and password) before the host. Refuses '@' behind a slash, too, because a
@@ -67,10 +71,7 @@ int registry_normalize(const char *key, char **ret) {
         if (!is_carried_as_is(key))
                 return -EINVAL;
 
-        name = strdup(skip_scheme(key));
-        if (!name)
-                return -ENOMEM;
-
+        name = xstrdup(skip_scheme(key));
         for (char *c = name; *c && *c != '/'; c++)
                 *c = (char) tolower((unsigned char) *c);
 
@@ -81,11 +82,10 @@ int registry_normalize(const char *key, char **ret) {
         if (!has_host(name))
                 return -EINVAL;
 
-        if (is_docker_hub(name)) {
+        /* A path below the host is a key of its own. */
+        if (!strchr(name, '/') && registry_is_hub_host(name)) {
                 free(STEAL_POINTER(name));
-                name = strdup(REGISTRY_DOCKER_HUB);
-                if (!name)
-                        return -ENOMEM;
+                name = xstrdup(REGISTRY_DOCKER_HUB);
         }
 
         *ret = STEAL_POINTER(name);
@@ -108,25 +108,19 @@ bool registry_is_docker_own(const char *registry) {
         return false;
 }
 
-int registry_matches(const char *registry, const char *pattern) {
+bool registry_matches(const char *registry, const char *pattern) {
         const char *scheme = strstr(registry, "://"), *name = scheme ? scheme + strlen("://") : registry;
-        _cleanup_free_ char *normalized = NULL, *host = strndup(name, strcspn(name, "/"));
-        int r;
+        _cleanup_free_ char *normalized = NULL, *host = xstrndup(name, strcspn(name, "/"));
 
-        if (!host)
-                return -ENOMEM;
         if (fnmatch(pattern, strchr(pattern, '/') ? name : host, FNM_CASEFOLD) == 0)
-                return 1;
-        r = registry_normalize(pattern, &normalized);
-        if (r < 0)
-                return r == -EINVAL ? 0 : r;
-        return fnmatch(normalized, strchr(normalized, '/') ? registry : host, FNM_CASEFOLD) == 0;
+                return true;
+        return registry_normalize(pattern, &normalized) >= 0 &&
+               fnmatch(normalized, strchr(normalized, '/') ? registry : host, FNM_CASEFOLD) == 0;
 }
 
-int registry_is_excluded(const char *registry, char *const *exclude) {
-        int r = 0;
-
-        for (; r == 0 && exclude && *exclude; exclude++)
-                r = registry_matches(registry, *exclude);
-        return r;
+bool registry_is_excluded(const char *registry, char *const *exclude) {
+        for (; exclude && *exclude; exclude++)
+                if (registry_matches(registry, *exclude))
+                        return true;
+        return false;
 }

@@ -23,12 +23,18 @@ int registry_normalize(const char *key, char **ret);
 bool registry_is_docker_own(const char *registry);
 
 /* Compares the host with a shell pattern, or the whole name if the pattern contains a slash, in upper or lower case.
- * The pattern may also be a name as people write it: docker.io, https://registry.example/v2/. Returns 1 if it matches,
- * 0 if not. */
-int registry_matches(const char *registry, const char *pattern);
+ * The pattern may also be a name as people write it: docker.io, https://registry.example/v2/. Returns true if it
+ * matches. */
+bool registry_matches(const char *registry, const char *pattern);
+
+/* Returns true if the host of the name, without its path, is one of these. */
+bool registry_has_host(const char *name, const char *const *hosts, size_t n_hosts);
+
+/* Returns true if Docker and the agent use Docker Hub for the host of the name, whatever its path. */
+bool registry_is_hub_host(const char *name);
 
 /* Returns the part of a key that may be shown: a key may contain a password (https://user:password@host). */
 const char *registry_showable(const char *key);
 
-/* Returns 1 if one of the patterns of Exclude= matches, 0 if not. exclude: NULL-terminated, or NULL. */
-int registry_is_excluded(const char *registry, char *const *exclude);
+/* Returns true if one of the patterns of Exclude= matches. exclude: NULL-terminated, or NULL. */
+bool registry_is_excluded(const char *registry, char *const *exclude);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/memory.h"
 #include "base/secret.h"
 #include "credentials/helper-reaper.h"
 #include "credentials/helper-environment.h"
@@ -250,10 +251,8 @@ static void take_answer(HelperCall *call, Answer *a, int error) {
 
         call->error = a->error == -EINPROGRESS ? error : a->error;
         if (call->error >= 0) {
-                call->output = secret_dup(a->output, n);
+                call->output = xmemory(secret_dup(a->output, n));
                 call->size = n;
-                if (!call->output)
-                        call->error = -ENOMEM;
         }
         OPENSSL_cleanse(a->output, n);
 }
@@ -278,9 +277,9 @@ static int run_in_reaper(HelperCall *calls, size_t n_calls, char *const *environ
 
 void helper_run(HelperCall *calls, size_t n_calls, const char *home, char *const *environment, uint64_t timeout_usec) {
         _cleanup_(helper_environment_freep) char **variables = helper_environment_new(home, environment);
-        int e = -ENOMEM;
+        int e = 0;
 
-        if (n_calls > 0 && variables)
+        if (n_calls > 0)
                 e = run_in_reaper(calls, n_calls, variables, timeout_usec);
         for (size_t i = 0; e < 0 && i < n_calls; i++)
                 calls[i].error = e;
@@ -295,7 +294,6 @@ void helper_calls_done(HelperCall *calls, size_t n_calls) {
 
 int helper_parse_get(const char *output, char **ret_username, char **ret_secret) {
         _cleanup_json_ json_object *answer = NULL;
-        char *username_copy, *secret_copy;
         const char *username, *secret;
         int r;
 
@@ -307,16 +305,8 @@ int helper_parse_get(const char *output, char **ret_username, char **ret_secret)
         if (!username || !secret)
                 return -EBADMSG;
 
-        username_copy = secret_dup(username, strlen(username));
-        secret_copy = secret_dup(secret, strlen(secret));
-        if (!username_copy || !secret_copy) {
-                secret_free(username_copy);
-                secret_free(secret_copy);
-                return -ENOMEM;
-        }
-
-        *ret_username = username_copy;
-        *ret_secret = secret_copy;
+        *ret_username = xmemory(secret_dup(username, strlen(username)));
+        *ret_secret = xmemory(secret_dup(secret, strlen(secret)));
         return 0;
 }
 

@@ -7,7 +7,6 @@
 
 #include "base/memory.h"
 #include "base/secret.h"
-#include "credentials/acr-token.h"
 #include "credentials/key-coverage.h"
 #include "credentials/registry-name.h"
 
@@ -216,7 +215,7 @@ static int parse_entry(const char *key, json_object *entry, AuthType type, Namin
         if (twin && streq(twin->key, twin->registry))
                 return 0;
         c.key = xstrdup(key);
-        xdone(credentials_put(list, &c));
+        credentials_put(list, &c);
         return 0;
 }
 
@@ -524,7 +523,7 @@ static void settle_refused(Credentials *c, const AuthData *current, const Refusa
                         continue;
                 explain_refused(login, refusal, form != NULL, problems);
                 if (form)
-                        xdone(credentials_put_copy(c, form));
+                        credentials_put_copy(c, form);
                 else
                         credentials_remove(c, i);
         }
@@ -534,14 +533,17 @@ static void settle_refused(Credentials *c, const AuthData *current, const Refusa
 void authdata_add_foreign(Credentials *c, const AuthData *current) {
         for (size_t i = 0; i < current->entries.n_items; i++) {
                 const Credential *entry = current->entries.items[i];
-                Credential *named = credentials_find_item(c, entry->registry);
+                Credential *named = credentials_find(c, entry->registry);
 
                 if (!entry->foreign || (named && credential_is_usable(named)) ||
                     registry_is_docker_own(entry->registry))
                         continue;
-                xdone(named ? credential_copy_secrets(named, entry) : credentials_put_copy(c, entry));
-                if (named)
-                        named->foreign = true;
+                if (!named) {
+                        credentials_put_copy(c, entry);
+                        continue;
+                }
+                credential_copy_secrets(named, entry);
+                named->foreign = true;
         }
         credentials_sort(c);
 }
@@ -571,14 +573,15 @@ static int refuse_line(const AuthLine *line, AuthType asked, Problems *problems)
 static void digest_dropped(const DigestKey *key, Digest *ret) {
         static const char dropped[] = "\xff\xff\xff\xff\xff\xff\xff\xff the agent drops everything";
 
-        xdone(digest_compute(key, dropped, sizeof(dropped), ret));
+        if (digest_compute(key, dropped, sizeof(dropped), ret) < 0)
+                memory_exhausted();
 }
 
 static void digest_entries(Credentials *list, const DigestKey *key, Digest *ret) {
         for (size_t i = list->n_items; i-- > 0;)
                 if (key_covers_nothing(list->items[i]->registry, list))
                         credentials_remove(list, i);
-        xdone(credentials_digest(list, key, ret));
+        credentials_digest(list, key, ret);
 }
 
 /* Lists the entries that have the form of the other type. */

@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/directories.h"
 #include "base/state-file.h"
-#include "credentials/lease-file.h"
 
 #define LOCK_POLL_NSEC (20 * 1000000L)
 
@@ -30,13 +29,13 @@ void gathered_fill(Gathered *g, const CredentialSettings *sources, HelperRound *
         credentials_done(&g->credentials);
         credentials_done(&g->useless);
         g->problems = (Problems){0};
-        g->error = g->leases_loaded ? 0 : leases_load(&g->leases);
-        g->leases_loaded |= g->error >= 0;
+        if (!g->leases_loaded)
+                leases_load(&g->leases);
+        g->leases_loaded = true;
         round->now = clock_usec(CLOCK_REALTIME);
         round->leases = &g->leases;
         round->useless = &g->useless;
-        if (g->error >= 0)
-                g->error = gather_credentials(sources, round, &g->credentials, &g->problems);
+        g->error = gather_credentials(sources, round, &g->credentials, &g->problems);
         g->next = round->next;
 }
 
@@ -71,8 +70,11 @@ void gathered_give_back(Gathered *g, const Credentials *current, const DigestKey
 
                 if (!l->fresh || l->error != 0 || !*l->registry)
                         continue;
-                if (c && (credential_digest(c, key, &digest) < 0 || digest_equal(&digest, &l->digest)))
-                        continue;
+                if (c) {
+                        credential_digest(c, key, &digest);
+                        if (digest_equal(&digest, &l->digest))
+                                continue;
+                }
                 lease_not_written(l, now);
                 if (g->next == 0 || l->due < g->next)
                         g->next = l->due;

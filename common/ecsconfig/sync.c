@@ -6,7 +6,6 @@
 #include "base/foreign-file.h"
 #include "base/memory.h"
 #include "base/secret.h"
-#include "credentials/acr-token.h"
 #include "credentials/registry-name.h"
 #include "credentials/other-logins.h"
 #include "ecsconfig/environment-file.h"
@@ -95,7 +94,7 @@ static void read_current(Plan *p) {
 static bool has_answer(const Leases *leases, const Credential *entry, const DigestKey *key) {
         Digest digest;
 
-        xdone(credential_digest(entry, key, &digest));
+        credential_digest(entry, key, &digest);
         for (size_t i = 0; i < leases->n_items; i++)
                 if (streq(leases->items[i]->registry, entry->registry) && lease_has_answered(leases->items[i]) &&
                     digest_equal(&leases->items[i]->digest, &digest))
@@ -136,14 +135,14 @@ static void explain_yielding(const Credential *c, Problems *problems) {
 /* Keeps the current entry of a registry whose login is unknown at present. A foreign entry needs no copy: it stays
  * unless a login replaces it. */
 static void keep_current(Plan *p, const Credential *current) {
-        Credential *c = credentials_find_item(&p->credentials, current->registry);
+        Credential *c = credentials_find(&p->credentials, current->registry);
 
         if (c ? credential_is_usable(c) && !c->yields : !p->credentials.incomplete)
                 return;
         if (c && credential_is_usable(c) && !acr_same_login(c, current))
                 explain_yielding(c, &p->report->problems);
         if (!current->foreign)
-                xdone(credentials_put_copy(&p->credentials, current));
+                credentials_put_copy(&p->credentials, current);
         else if (c)
                 credential_forget_secrets(c);
 }
@@ -515,7 +514,7 @@ void sync_forecast(const CredentialSettings *sources, const EcsConfigSettings *s
         ret->sources = p.credentials;
         p.current.entries = p.credentials = (Credentials){0};
         if (r >= 0 && p.after == &p.current)
-                xdone(credentials_copy(&ret->before, &ret->after));
+                credentials_copy(&ret->before, &ret->after);
         else if (r >= 0) {
                 ret->after = p.made.entries;
                 p.made.entries = (Credentials){0};

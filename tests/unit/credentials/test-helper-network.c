@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "credentials/helper-network.h"
+#include "credentials/gather.h"
 
 /* What the kernel says to a packet that the unit's filter refuses: EPERM; 0: it goes. */
 static int refusal;

@@ -12,7 +12,7 @@ static void put(Credentials *c, const char *registry, const char *helper, bool u
                           .username = usable ? strdup("user") : NULL,
                           .password = usable ? strdup("hunter2") : NULL};
 
-        assert_int_equal(credentials_put(c, &one), 0);
+        credentials_put(c, &one);
         credentials_sort(c);
 }
 
@@ -179,7 +179,7 @@ static void test_useless_keys_are_removed(void **state _unused_) {
 
                 put(&c, "r.example", NULL, true);
                 put(&c, table[i].key, NULL, true);
-                assert_int_equal(key_coverage_remove_useless(&c, NULL, &problems), 0);
+                key_coverage_remove_useless(&c, NULL, &problems);
                 assert_int_equal(c.n_items, 1);
                 assert_string_equal(c.items[0]->registry, "r.example");
                 assert_int_equal(problems.n_items, 1);
@@ -195,7 +195,7 @@ static void test_pattern_of_a_helper(void **state _unused_) {
         Problems problems = {0}, others = {0};
 
         put(&c, "*.example.com", "some", false);
-        assert_int_equal(key_coverage_remove_useless(&c, NULL, &problems), 0);
+        key_coverage_remove_useless(&c, NULL, &problems);
         assert_int_equal(c.n_items, 0);
         unit_assert_problem(&problems, "/f: credHelpers has the pattern '*.example.com', but");
         unit_assert_problem(&problems, "docker-credential-some is not asked");
@@ -204,7 +204,7 @@ static void test_pattern_of_a_helper(void **state _unused_) {
         /* The file has the entry, and a store its secret. */
         put(&entered, "*.example.com", "some", false);
         entered.items[0]->entered = true;
-        assert_int_equal(key_coverage_remove_useless(&entered, NULL, &others), 0);
+        key_coverage_remove_useless(&entered, NULL, &others);
         unit_assert_problem(&others, "/f: no image can use the login '*.example.com'");
 }
 

@@ -3,7 +3,7 @@
 
 #include <openssl/evp.h>
 
-#include "credentials/token-expiry.h"
+#include "credentials/gather.h"
 
 /* A token with these claims, base64url without padding. */
 static char *token_with(const char *claims) {

@@ -76,10 +76,10 @@ static void test_answers_that_were_not_written_are_given_back(void **state _unus
                 Credential c = {.registry = registry, .username = (char *) "user", .password = (char *) passwords[i]};
 
                 add(&g, registry, true, 0);
-                assert_int_equal(credential_digest(&c, &key, &g.leases.items[i]->digest), 0);
+                credential_digest(&c, &key, &g.leases.items[i]->digest);
                 c.password = (char *) passwords[0];
                 if (i < 2)
-                        assert_int_equal(credentials_put_copy(&current, &c), 0);
+                        credentials_put_copy(&current, &c);
         }
         gathered_give_back(&g, &current, &key);
         for (size_t i = 0; i < ELEMENTSOF(passwords); i++)

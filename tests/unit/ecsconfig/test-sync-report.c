@@ -9,7 +9,7 @@ static void put(Credentials *c, const char *registry, const char *username, cons
                           .password = password ? strdup(password) : NULL,
                           .identity_token = token ? strdup(token) : NULL};
 
-        assert_int_equal(credentials_put(c, &one), 0);
+        credentials_put(c, &one);
 }
 
 /* Cut short after the last whole name, so that "..." has room. */

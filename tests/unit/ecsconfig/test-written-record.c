@@ -25,7 +25,7 @@ static void add(Credentials *list, const char *registry, const char *password, b
                                                    .foreign = foreign};
 
         assert_true(c.registry && c.username && c.password);
-        assert_int_equal(credentials_put(list, &c), 0);
+        credentials_put(list, &c);
 }
 
 static void save(const char *file, const Credentials *before, const Credentials *after) {
