@@ -150,7 +150,7 @@ $(foreach room,$(notdir $(wildcard daemon/*)),$(filter $(BUILD)/tests/$(room)/%,
 unit-tests: $(UNIT_TESTS)
 
 # These take three quarters of the time: ROOM= leaves them out, unless SLOW=1.
-UNIT_SLOW := $(foreach t,base/test-json credentials/test-run-helpers decision/test-every-history ecsconfig/test-no-memory \
+UNIT_SLOW := $(foreach t,base/test-json credentials/test-run-helpers decision/test-every-history \
              ecsconfig/test-sync,$(BUILD)/tests/$t)
 UNIT_RUN  := $(UNIT_TESTS)
 ifdef ROOM

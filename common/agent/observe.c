@@ -83,15 +83,11 @@ int observe_parse_container(json_object *container, const DigestKey *key, Observ
         json_object *exit_code = json_get(state, "ExitCode", json_type_int);
         json_object *env = json_get(json_get(container, "Config", json_type_object), "Env", json_type_array);
         const char *id = container_id(container);
-        int r;
 
         if (!running || !id)
                 return -EBADMSG;
-        r = authdata_digest(environment_get(env, AUTHDATA_TYPE_KEY), environment_get(env, AUTHDATA_DATA_KEY), key,
-                            &report->digest);
-        if (r < 0)
-                return r;
-
+        authdata_digest(environment_get(env, AUTHDATA_TYPE_KEY), environment_get(env, AUTHDATA_DATA_KEY), key,
+                        &report->digest);
         json_copy_printable(report->container_id, sizeof(report->container_id), id);
         report->state_kept = judge_state(container, env);
         report->agent = json_object_get_boolean(running) ? AGENT_RUNNING : AGENT_STOPPED;

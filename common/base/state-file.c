@@ -143,24 +143,16 @@ int state_file_read(const char *name, size_t max, char **ret) {
         return 0;
 }
 
-int state_file_put(const char *name, const char *text) {
+int state_file_write(const char *name, const char *text) {
         _cleanup_close_ int directory = make_directory();
-
-        return directory < 0 ? directory : file_replace(directory, name, text, 0600, true, NULL);
-}
-
-int state_directory_sync(void) {
-        _cleanup_close_ int directory = open_directory();
+        int r;
 
         if (directory < 0)
-                return directory == -ENOENT ? 0 : directory;
-        return fsync(directory) < 0 ? negative_errno() : 0;
-}
-
-int state_file_write(const char *name, const char *text) {
-        int r = state_file_put(name, text);
-
-        return r < 0 ? r : state_directory_sync();
+                return directory;
+        r = file_replace(directory, name, text, 0600, true, NULL);
+        if (r >= 0 && fsync(directory) < 0)
+                r = negative_errno();
+        return r;
 }
 
 int state_file_open_lock(const char *name) {
@@ -179,7 +171,9 @@ int state_file_open_lock(const char *name) {
 int state_file_remove(const char *name) {
         _cleanup_close_ int directory = open_directory();
 
-        if (directory >= 0 && unlinkat(directory, name, 0) < 0)
+        if (directory < 0)
+                return directory == -ENOENT ? 0 : directory;
+        if (unlinkat(directory, name, 0) < 0)
                 return errno == ENOENT ? 0 : negative_errno();
-        return state_directory_sync();
+        return fsync(directory) < 0 ? negative_errno() : 0;
 }

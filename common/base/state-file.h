@@ -38,11 +38,6 @@ int state_file_read(const char *name, size_t max, char **ret);
  * fails, the old content stays. */
 int state_file_write(const char *name, const char *text);
 
-/* Like state_file_write(), but after a power failure the file may have its old content. state_directory_sync() makes
- * all files durable that were put before. */
-int state_file_put(const char *name, const char *text);
-int state_directory_sync(void);
-
 /* Opens the file for flock(2), creating it and its directory if needed, and returns the descriptor. -EPERM, -EBADMSG:
  * other users may write into the directory, or the file may be theirs, so that they could hold the lock. */
 int state_file_open_lock(const char *name);

@@ -5,7 +5,7 @@
 #include <openssl/evp.h>
 #include <strings.h>
 
-#include "base/json.h"
+#include "base/memory.h"
 #include "base/secret.h"
 #include "credentials/key-coverage.h"
 #include "credentials/registry-name.h"
@@ -29,35 +29,20 @@ int auth_type_from_string(const char *s, AuthType *ret) {
         return -EINVAL;
 }
 
-/* base64 of "user:password"; NULL: no memory. */
+/* Returns the base64 of "user:password". */
 static char *encode_auth(const Credential *c) {
-        _cleanup_secret_ char *plain = NULL, *encoded = NULL;
         size_t n = strlen(c->username) + 1 + strlen(c->password);
-
-        plain = malloc(n + 1);
-        encoded = malloc(4 * ((n + 2) / 3) + 1);
-        if (!plain || !encoded) {
-                /* Nothing in them yet. */
-                if (plain)
-                        plain[0] = 0;
-                if (encoded)
-                        encoded[0] = 0;
-                return NULL;
-        }
+        _cleanup_secret_ char *plain = xcalloc(1, n + 1);
+        char *encoded = xcalloc(1, 4 * ((n + 2) / 3) + 1);
 
         (void) snprintf(plain, n + 1, "%s:%s", c->username, c->password);
         (void) EVP_EncodeBlock((unsigned char *) encoded, (const unsigned char *) plain, (int) n);
-        return STEAL_POINTER(encoded);
+        return encoded;
 }
 
-/* False: no memory. NULL is no string, and is left out. */
-static bool add_string(json_object *o, const char *key, const char *value) {
-        json_object *s = value ? json_object_new_string(value) : NULL;
-
-        if (s && json_object_object_add(o, key, s) >= 0)
-                return true;
-        json_object_put(s);
-        return !value;
+static void add_string(json_object *o, const char *key, const char *value) {
+        if (value)
+                xjson_set_string(o, key, value);
 }
 
 /* systemd and docker run --env-file take an escape of JSON each in their own way: there must be none. */
@@ -68,22 +53,6 @@ static bool needs_escape(const char *s) {
                 if ((unsigned char) *s < ' ' || *s == 0x7f || strchr("\"\\", *s))
                         return true;
         return false;
-}
-
-/* Nobody logs in with it: one that cannot be written is left out, and costs nothing. */
-static bool add_email(json_object *entry, const Credential *c) {
-        return needs_escape(c->email) || add_string(entry, "email", c->email);
-}
-
-static bool fill_dockercfg_entry(json_object *entry, const Credential *c) {
-        _cleanup_secret_ char *auth = encode_auth(c);
-
-        return auth && add_string(entry, "auth", auth) && add_email(entry, c);
-}
-
-static bool fill_docker_entry(json_object *entry, const Credential *c) {
-        return add_string(entry, "username", c->username) && add_string(entry, "password", c->password) &&
-               add_email(entry, c) && add_string(entry, "identitytoken", c->identity_token);
 }
 
 /* Returns why the type cannot carry the entry, or NULL. */
@@ -101,29 +70,25 @@ static const char *refuse(const Credential *c, AuthType type) {
         return NULL;
 }
 
-static int make_entry(const Credential *c, AuthType type, json_object **ret) {
-        const bool converts = type == AUTH_TYPE_DOCKERCFG && c->identity_token;
-        const Credential form = converts ? acr_token_as_password(c) : *c;
-        _cleanup_json_ json_object *entry = json_object_new_object();
+static json_object *make_entry(const Credential *c, AuthType type) {
+        json_object *entry = xmemory(json_object_new_object());
+        const bool is_docker = type == AUTH_TYPE_DOCKER;
+        const Credential form = !is_docker && c->identity_token ? acr_token_as_password(c) : *c;
 
-        if (!entry ||
-            !(type == AUTH_TYPE_DOCKERCFG ? fill_dockercfg_entry(entry, &form) : fill_docker_entry(entry, &form)))
-                return -ENOMEM;
-        *ret = STEAL_POINTER(entry);
-        return 0;
-}
+        if (is_docker) {
+                add_string(entry, "username", form.username);
+                add_string(entry, "password", form.password);
+        } else {
+                _cleanup_secret_ char *auth = encode_auth(&form);
 
-static int add_entry(json_object *top, const Credential *c, AuthType type) {
-        _cleanup_json_ json_object *entry = NULL;
-        int r;
-
-        r = make_entry(c, type, &entry);
-        if (r < 0)
-                return r;
-        if (json_object_object_add(top, c->registry, entry) < 0)
-                return -ENOMEM;
-        entry = NULL; /* top owns it */
-        return 0;
+                add_string(entry, "auth", auth);
+        }
+        /* The email address has no effect: leave it out if it needs an escape. */
+        if (!needs_escape(form.email))
+                add_string(entry, "email", form.email);
+        if (is_docker)
+                add_string(entry, "identitytoken", form.identity_token);
+        return entry;
 }
 
 /* Go's decoder takes the name in any case of its letters, and of several the last one; null for "not set"; and fails
@@ -139,11 +104,8 @@ static int take_string(json_object *entry, const char *key, bool may_be_empty, c
 
         last = json_field(entry, key, json_type_string);
         s = last ? json_object_get_string(last) : NULL;
-        if (s && (*s || may_be_empty)) {
-                *ret = secret_dup(s, strlen(s));
-                if (!*ret)
-                        return -ENOMEM;
-        }
+        if (s && (*s || may_be_empty))
+                *ret = xmemory(secret_dup(s, strlen(s)));
         return 0;
 }
 
@@ -174,16 +136,14 @@ static int parse_dockercfg_entry(json_object *entry, Credential *c) {
         if (r < 0 || !auth)
                 return r;
 
-        plain = calloc(1, strlen(auth) + 1);
-        if (!plain)
-                return -ENOMEM;
+        plain = xcalloc(1, strlen(auth) + 1);
         decode_strict(auth, plain);
         colon = strchr(plain, ':');
         if (!colon)
                 return 0;
-        c->username = secret_dup(plain, (size_t) (colon - plain));
-        c->password = secret_dup(colon + 1, strlen(colon + 1));
-        return c->username && c->password ? 0 : -ENOMEM;
+        c->username = xmemory(secret_dup(plain, (size_t) (colon - plain)));
+        c->password = xmemory(secret_dup(colon + 1, strlen(colon + 1)));
+        return 0;
 }
 
 static int parse_docker_entry(json_object *entry, Credential *c) {
@@ -197,10 +157,8 @@ static int parse_docker_entry(json_object *entry, Credential *c) {
         if (r >= 0)
                 r = take_string(entry, "identitytoken", false, &c->identity_token);
         /* A name without a password is a login to Go, which has no other word for "not there". */
-        if (r >= 0 && c->username && !c->password) {
-                c->password = secret_dup("", 0);
-                r = c->password ? 0 : -ENOMEM;
-        }
+        if (r >= 0 && c->username && !c->password)
+                c->password = xmemory(secret_dup("", 0));
         return r;
 }
 
@@ -211,29 +169,26 @@ typedef enum Naming {
         NAMING_AGENT,
 } Naming;
 
-static int name_registry(const char *key, Naming naming, char **ret) {
+static char *name_registry(const char *key, Naming naming) {
         const char *rest;
         char *name;
-        int r = naming == NAMING_REGISTRY ? registry_normalize(key, ret) : -EINVAL;
 
-        /* A key that cannot be normalized is still one to the agent. */
-        if (r != -EINVAL)
-                return r;
+        if (naming == NAMING_REGISTRY) {
+                int r = registry_normalize(key, &name);
 
-        /* https://user:password@host: the name is shown. */
-        if (naming == NAMING_REGISTRY && strchr(key, '@')) {
-                if (asprintf(ret, "***@%s", registry_showable(key)) < 0)
-                        return -ENOMEM;
-                return 0;
+                if (r >= 0)
+                        return name;
+                if (r != -EINVAL)
+                        memory_exhausted();
+                /* https://user:password@host: the name is shown. */
+                if (strchr(key, '@'))
+                        return xasprintf("***@%s", registry_showable(key));
         }
+        /* The agent also uses keys that cannot be normalized. */
         rest = startswith(key, "http://");
         if (!rest)
                 rest = startswith(key, "https://");
-        name = strdup(rest ? rest : key);
-        if (!name)
-                return -ENOMEM;
-        *ret = name;
-        return 0;
+        return xstrdup(rest ? rest : key);
 }
 
 /* Reads one entry as the agent does. An entry without credentials leaves c empty. */
@@ -254,118 +209,64 @@ static int parse_entry(const char *key, json_object *entry, AuthType type, Namin
         if (r < 0 || !credential_is_usable(&c))
                 return r;
 
-        r = name_registry(key, naming, &c.registry);
-        if (r < 0)
-                return r;
+        c.registry = name_registry(key, naming);
         /* Of two spellings, the one that ecs-authd writes. */
         twin = naming == NAMING_REGISTRY ? credentials_find(list, c.registry) : NULL;
         if (twin && streq(twin->key, twin->registry))
                 return 0;
-        c.key = strdup(key);
-        if (!c.key)
-                return -ENOMEM;
+        c.key = xstrdup(key);
         credentials_put(list, &c);
         return 0;
 }
 
-/* The two values, read once. */
-typedef struct AuthValues {
-        AuthType type;
-        json_object *top; /* NULL: without a type the agent does not look at the data */
-} AuthValues;
+static void ignore(AuthData *a, const char *format, ...) _printf_(2, 3);
+static void ignore(AuthData *a, const char *format, ...) {
+        va_list args;
 
-static void auth_values_done(AuthValues *v) {
-        json_object_put(v->top);
+        va_start(args, format);
+        (void) vsnprintf(a->ignored, sizeof(a->ignored), format, args);
+        va_end(args);
 }
 
-static int parse_values(const char *type, const char *data, AuthValues *ret) {
-        _cleanup_json_ json_object *top = NULL;
-        AuthType t = AUTH_TYPE_AUTO;
+/* Parses the two values into type and top. -EBADMSG: the agent drops all entries; ret->ignored contains the reason. */
+static int parse_values(const char *type, const char *data, AuthData *ret) {
+        const char *why = NULL;
         int r;
 
-        if (str_empty(type))
-                return 0;
-        if (auth_type_from_string(type, &t) < 0 || t == AUTH_TYPE_AUTO)
-                return -EBADMSG;
-
-        r = json_parse_strict(data ? data : "", data ? strlen(data) : 0, 0, &top, NULL, NULL);
-        if (r == -EFBIG)
-                return -EBADMSG; /* far longer than any process can be started with */
-        if (r < 0)
-                return r;
-        if (!json_object_is_type(top, json_type_object))
-                return -EBADMSG;
-
-        *ret = (AuthValues){.type = t, .top = STEAL_POINTER(top)};
-        return 0;
-}
-
-static int list_entries(const AuthValues *v, Naming naming, Credentials *ret) {
-        _cleanup_(credentials_done) Credentials list = {0};
-        int r;
-
-        if (!v->top) {
-                *ret = (Credentials){0};
+        if (str_empty(type)) {
+                if (!str_empty(data))
+                        ignore(ret, AUTHDATA_TYPE_KEY " is not set");
                 return 0;
         }
+        if (auth_type_from_string(type, &ret->type) < 0 || ret->type == AUTH_TYPE_AUTO) {
+                ignore(ret, AUTHDATA_TYPE_KEY " is neither dockercfg nor docker");
+                return -EBADMSG;
+        }
+        r = json_parse_strict(data ? data : "", data ? strlen(data) : 0, 0, &ret->top, NULL, &why);
+        if (r == -ENOMEM)
+                memory_exhausted();
+        if (r < 0)
+                ignore(ret, AUTHDATA_DATA_KEY " is not valid JSON (%s)", why);
+        else if (!json_object_is_type(ret->top, json_type_object))
+                ignore(ret, AUTHDATA_DATA_KEY " is not a JSON object");
+        return *ret->ignored ? -EBADMSG : 0;
+}
 
-        json_object_object_foreach(v->top, key, entry) {
-                r = parse_entry(key, entry, v->type, naming, &list);
-                if (r < 0)
+/* Lists the entries that the agent uses. -EBADMSG: it drops all of them; a->ignored contains the reason. */
+static int list_entries(AuthData *a, Naming naming, Credentials *ret) {
+        if (!a->top)
+                return 0;
+        json_object_object_foreach(a->top, key, entry) {
+                int r = parse_entry(key, entry, a->type, naming, ret);
+
+                if (r < 0) {
+                        ignore(a, AUTHDATA_DATA_KEY ": '%.64s' is not an auth entry", registry_showable(key));
+                        credentials_done(ret);
                         return r;
+                }
         }
-
-        credentials_sort(&list);
-        *ret = list;
-        list = (Credentials){0};
+        credentials_sort(ret);
         return 0;
-}
-
-int authdata_parse(const char *type, const char *data, Credentials *ret) {
-        _cleanup_(auth_values_done) AuthValues values = {0};
-        int r;
-
-        r = parse_values(type, data, &values);
-        return r < 0 ? r : list_entries(&values, NAMING_REGISTRY, ret);
-}
-
-/* Another spelling of a registry whose entry was ours is foreign. */
-static int add_twins(Credentials *c, const Credentials *back) {
-        for (size_t i = 0; i < back->n_items; i++) {
-                const Credential *known = credentials_find(c, back->items[i]->registry);
-
-                if (known && credential_is_usable(known))
-                        continue;
-                credentials_put_copy(c, back->items[i]);
-                credentials_find(c, back->items[i]->registry)->foreign = true;
-        }
-        credentials_sort(c);
-        return 0;
-}
-
-/* json-c passes over failed allocations when it prints, and cuts the text short: what comes out is taken for good only
- * if it gives back what went in. No field at all and an empty one are one thing to the agent. */
-static int check_written(Credentials *c, bool has_foreign, const char *type, const char *data) {
-        _cleanup_(credentials_done) Credentials back = {0};
-        size_t n = 0;
-        int r;
-
-        r = authdata_parse(type, data, &back);
-        if (r < 0)
-                return r == -ENOMEM ? r : -EIO;
-
-        for (size_t i = 0; i < c->n_items; i++) {
-                const Credential *meant = c->items[i], *written = credentials_find(&back, meant->registry);
-
-                if (!credential_is_usable(meant))
-                        continue;
-                if (!written && str_empty(meant->username) && str_empty(meant->identity_token))
-                        continue; /* a name is what the agent would log in with: to it that is no entry */
-                if (!written || !acr_same_login(meant, written))
-                        return -EIO;
-                n++;
-        }
-        return n == back.n_items ? 0 : has_foreign ? add_twins(c, &back) : -EIO;
 }
 
 /* --- the line of one type --- */
@@ -388,45 +289,48 @@ static const Credential *find_former(const AuthData *current, const char *regist
         return former && !former->foreign ? former : NULL;
 }
 
-/* Returns 1 if the entry can stay unchanged, 0 if its login differs from it, or if it is ours and its login has been
- * removed. */
-static int is_entry_current(const Credentials *c, const AuthData *current, const char *key) {
-        _cleanup_free_ char *registry = NULL;
-        const Credential *login, *former;
-        int r;
+/* Returns whether the entry of current with this key is ours. */
+static bool is_ours(const AuthData *current, const char *registry, const char *key) {
+        const Credential *former = find_former(current, registry);
 
-        r = name_registry(key, NAMING_REGISTRY, &registry);
-        if (r < 0)
-                return r;
-        login = credentials_find(c, registry);
-        former = find_former(current, registry);
-        if (login && credential_is_usable(login))
-                return former && streq(former->key, key) && acr_same_login(former, login);
-        return !(former && streq(former->key, key));
+        return former && streq(former->key, key);
 }
 
-int authdata_is_current(const Credentials *c, const AuthData *current, AuthType type) {
+static const Credential *find_login(const Credentials *c, const char *registry) {
+        const Credential *login = credentials_find(c, registry);
+
+        return login && credential_is_usable(login) ? login : NULL;
+}
+
+/* Returns true if the entry can stay unchanged: its login equals it, or it has no login and is not ours. */
+static bool is_entry_current(const Credentials *c, const AuthData *current, const char *key) {
+        _cleanup_free_ char *registry = name_registry(key, NAMING_REGISTRY);
+        const Credential *login = find_login(c, registry);
+        bool ours = is_ours(current, registry, key);
+
+        return login ? ours && acr_same_login(find_former(current, registry), login) : !ours;
+}
+
+bool authdata_is_current(const Credentials *c, const AuthData *current, AuthType type) {
         bool any = false;
 
         for (size_t i = 0; i < c->n_items; i++) {
                 if (!credential_is_usable(c->items[i]))
                         continue;
                 if (!find_former(current, c->items[i]->registry))
-                        return 0;
+                        return false;
                 any = true;
         }
         if (any && type != AUTH_TYPE_AUTO && type != current->type)
-                return 0;
+                return false;
         if (!current->top)
-                return 1;
+                return true;
         json_object_object_foreach(current->top, key, entry) {
-                int r = is_entry_current(c, current, key);
-
                 (void) entry;
-                if (r <= 0)
-                        return r;
+                if (!is_entry_current(c, current, key))
+                        return false;
         }
-        return 1;
+        return true;
 }
 
 /* Returns the entry that goes into the line for a login: the login itself, or the former entry if the type cannot carry
@@ -440,19 +344,6 @@ static const Credential *choose_form(const Credential *login, const AuthData *cu
         return former && !refuse(former, type) ? former : NULL;
 }
 
-/* Keeps an entry that the agent cannot use. With the other type it may turn into a login: *ret_revived. */
-static int keep_useless_entry(json_object *entry, AuthType to, json_object **ret, bool *ret_revived) {
-        _cleanup_(credential_done) Credential c = {0};
-        int r = read_entry(entry, to, &c);
-
-        if (r == -EBADMSG)
-                return 0;
-        if (r >= 0)
-                *ret = json_object_get(entry);
-        *ret_revived = credential_is_usable(&c);
-        return r;
-}
-
 /* A NUL would end the user name or password early. */
 static bool has_nul(json_object *entry) {
         json_object_object_foreach(entry, name, member) {
@@ -464,123 +355,72 @@ static bool has_nul(json_object *entry) {
         return false;
 }
 
-/* Converts an entry to the form of another type. *ret is NULL if that type cannot carry the entry. */
-static int convert_entry(const char *key, json_object *entry, AuthType from, AuthType to, json_object **ret,
-                         bool *ret_revived) {
-        _cleanup_(credential_done) Credential c = {0};
-        _cleanup_json_ json_object *converted = NULL;
-        int r;
+/* Returns the form of a foreign entry in the type of the line; NULL: that type cannot carry the entry. An entry that
+ * the agent cannot use now may turn into a login. */
+static json_object *convert_entry(AuthLine *line, const char *key, json_object *entry, AuthType from) {
+        _cleanup_(credential_done) Credential c = {0}, other = {0};
 
-        *ret = NULL;
-        if (json_field_string(entry, "registrytoken"))
-                return 0;
-        r = read_entry(entry, from, &c);
-        if (r >= 0)
-                r = name_registry(key, NAMING_REGISTRY, &c.registry);
-        if (r < 0)
-                return r;
-        if (!credential_is_usable(&c))
-                return keep_useless_entry(entry, to, ret, ret_revived);
-        if (refuse(&c, to) || has_nul(entry))
-                return 0;
-        if (!c.email && json_field_string(entry, "email")) {
-                c.email = strdup(json_field_string(entry, "email"));
-                if (!c.email)
-                        return -ENOMEM;
+        if (from == line->type)
+                return json_object_get(entry);
+        /* The agent can read entry, because it uses the data. */
+        if (json_field_string(entry, "registrytoken") || read_entry(entry, from, &c) < 0)
+                return NULL;
+        if (!credential_is_usable(&c)) {
+                if (read_entry(entry, line->type, &other) < 0)
+                        return NULL;
+                line->n_revived += credential_is_usable(&other);
+                return json_object_get(entry);
         }
-        r = make_entry(&c, to, &converted);
-        if (r >= 0)
-                *ret = STEAL_POINTER(converted);
-        return r;
+        c.registry = name_registry(key, NAMING_REGISTRY);
+        if (refuse(&c, line->type) || has_nul(entry))
+                return NULL;
+        if (!c.email && json_field_string(entry, "email"))
+                c.email = xstrdup(json_field_string(entry, "email"));
+        return make_entry(&c, line->type);
 }
 
-/* Adds a foreign entry. Returns 1 if the type cannot carry it. */
-static int add_foreign_entry(AuthLine *line, const char *key, json_object *entry, AuthType from) {
-        _cleanup_json_ json_object *form = NULL;
-        bool revived = false;
-        const char *text;
-        int r = 0;
+/* Adds a foreign entry, or sets line->conflict if the type cannot carry it. */
+static void add_foreign_entry(AuthLine *line, const char *key, json_object *entry, AuthType from) {
+        _cleanup_json_ json_object *form = entry ? convert_entry(line, key, entry, from) : NULL;
+        bool carried = !needs_escape(key) && (!entry || form);
 
-        if (from == line->type || !entry)
-                form = json_object_get(entry);
-        else
-                r = convert_entry(key, entry, from, line->type, &form, &revived);
-        if (r < 0)
-                return r;
-        if (entry && !form)
-                return 1;
-        text = form ? json_to_text(form, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
-        if (form && !text)
-                return -ENOMEM;
-        if (needs_escape(key) || (text && strchr(text, '\\')))
-                return 1;
-        if (json_object_object_add(line->top, key, form) < 0)
-                return -ENOMEM;
-        form = NULL; /* top owns it */
-        line->n_revived += revived;
-        return 0;
+        if (carried && form)
+                carried = !strchr(xjson_to_text(form, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE), '\\');
+        if (!carried)
+                line->conflict = key;
+        else if (json_object_object_add(line->top, key, STEAL_POINTER(form)) < 0)
+                memory_exhausted();
 }
 
-/* Sets *ret to true if the entry stays: no login replaces it, and ecs-authd did not write it. */
-static int stays(const Credentials *c, const AuthData *current, const char *key, AuthType type, bool *ret) {
-        _cleanup_free_ char *registry = NULL;
-        const Credential *login, *entry;
-        int r;
+/* Returns true if the entry stays: no login replaces it, and ecs-authd did not write it. Version 0.2.0 wrote tokens of
+ * Docker's own programs, which are no credentials of a registry. */
+static bool stays(const Credentials *c, const AuthData *current, const char *key, AuthType type) {
+        _cleanup_free_ char *registry = name_registry(key, NAMING_REGISTRY);
+        const Credential *login = find_login(c, registry);
 
-        r = name_registry(key, NAMING_REGISTRY, &registry);
-        if (r < 0)
-                return r;
-        login = credentials_find(c, registry);
-        entry = find_former(current, registry);
-        /* Version 0.2.0 wrote tokens of Docker's own programs, which are no credentials of a registry. */
-        *ret = !registry_is_docker_own(registry) &&
-               !(login && credential_is_usable(login) && choose_form(login, current, type)) &&
-               !(entry && streq(entry->key, key));
-        return 0;
-}
-
-static int add_foreign_entries(const Credentials *c, const AuthData *current, AuthLine *line) {
-        if (!current || !current->top)
-                return 0;
-
-        json_object_object_foreach(current->top, key, entry) {
-                bool foreign;
-                int r;
-
-                r = stays(c, current, key, line->type, &foreign);
-                if (r >= 0 && foreign)
-                        r = add_foreign_entry(line, key, entry, current->type);
-                if (r < 0)
-                        return r;
-                if (r > 0)
-                        line->conflict = key;
-        }
-        return 0;
+        return !registry_is_docker_own(registry) && !(login && choose_form(login, current, type)) &&
+               !is_ours(current, registry, key);
 }
 
 /* Makes the line of one type. c must be sorted. */
-static int make_line(const Credentials *c, const AuthData *current, AuthType type, AuthLine *ret) {
-        _cleanup_(auth_line_done) AuthLine line = {.type = type, .top = json_object_new_object()};
-        int r;
-
-        if (!line.top)
-                return -ENOMEM;
-        r = add_foreign_entries(c, current, &line);
-        for (size_t i = 0; r >= 0 && i < c->n_items; i++) {
+static void make_line(const Credentials *c, const AuthData *current, AuthType type, AuthLine *ret) {
+        *ret = (AuthLine){.type = type, .top = xmemory(json_object_new_object())};
+        if (current && current->top) {
+                json_object_object_foreach(current->top, key, entry) {
+                        if (stays(c, current, key, type))
+                                add_foreign_entry(ret, key, entry, current->type);
+                }
+        }
+        for (size_t i = 0; i < c->n_items; i++) {
                 const Credential *login = c->items[i], *form;
 
                 if (!credential_is_usable(login))
                         continue;
                 form = choose_form(login, current, type);
-                line.n_refused += form != login;
+                ret->n_refused += form != login;
                 if (form)
-                        r = add_entry(line.top, form, type);
+                        xjson_set(ret->top, form->registry, make_entry(form, type));
         }
-        if (r < 0)
-                return r;
-        *ret = line;
-        line = (AuthLine){0};
-        return 0;
 }
 
 static bool has_identity_token(const Credentials *c) {
@@ -606,29 +446,16 @@ static bool carries_more(const AuthLine *l, const AuthLine *other) {
         return l->n_revived != other->n_revived ? l->n_revived < other->n_revived : l->type == AUTH_TYPE_DOCKER;
 }
 
-/* AuthType=auto: the type that carries all foreign entries and the most logins. If both carry everything: that of the
- * foreign entries. Without any: docker if there is an identity token, because docker carries it as it is; otherwise
- * dockercfg, because it carries any password, while systemd removes the escapes of JSON that docker needs.
- * *ret_conflict: key of the foreign entry that the other type cannot carry, or NULL. */
-static int choose_line(const Credentials *c, const AuthData *current, AuthLine *ret, const char **ret_conflict) {
-        const AuthType preferred = prefer_type(c, current);
-        _cleanup_(auth_line_done) AuthLine first = {0}, second = {0};
-        AuthLine *chosen = &first;
-        int r;
+/* AuthType=auto: returns the line that carries all foreign entries and the most logins. If both carry everything: that
+ * of the type of the foreign entries. Without any: docker if there is an identity token, because docker carries it as
+ * it is; otherwise dockercfg, because it carries any password, while systemd removes the escapes of JSON that docker
+ * needs. */
+static AuthLine *choose_line(const Credentials *c, const AuthData *current, AuthLine *dockercfg, AuthLine *docker) {
+        const bool prefers_docker = prefer_type(c, current) == AUTH_TYPE_DOCKER;
+        AuthLine *first = prefers_docker ? docker : dockercfg, *second = prefers_docker ? dockercfg : docker;
+        const bool is_complete = first->n_refused == 0 && first->n_revived == 0 && !first->conflict;
 
-        r = make_line(c, current, preferred, &first);
-        if (r >= 0 && (first.n_refused > 0 || first.n_revived > 0 || first.conflict)) {
-                r = make_line(c, current, preferred == AUTH_TYPE_DOCKER ? AUTH_TYPE_DOCKERCFG : AUTH_TYPE_DOCKER,
-                              &second);
-                if (r >= 0 && carries_more(&second, &first))
-                        chosen = &second;
-        }
-        if (r < 0)
-                return r;
-        *ret_conflict = chosen == &first ? second.conflict : first.conflict;
-        *ret = *chosen;
-        *chosen = (AuthLine){0};
-        return 0;
+        return is_complete || !carries_more(second, first) ? first : second;
 }
 
 /* Why the type cannot carry some logins; the advice in the message depends on this. */
@@ -684,23 +511,8 @@ static const Credential *find_docker_only(const Credentials *c) {
         return NULL;
 }
 
-static int describe_refusal(const Credentials *c, const AuthData *current, AuthType asked, const AuthLine *line,
-                            Refusal *ret) {
-        _cleanup_(auth_line_done) AuthLine other = {0};
-        const char *conflict;
-        int r;
-
-        if (asked == AUTH_TYPE_AUTO) {
-                ret->needed = line->type == AUTH_TYPE_DOCKER ? find_docker_only(c) : NULL;
-                return 0;
-        }
-        r = line->n_refused > 0 ? choose_line(c, current, &other, &conflict) : 0;
-        ret->auto_carries_all = other.top && other.n_refused == 0 && !other.conflict;
-        return r;
-}
-
 /* Makes c match the line: replaces each login that the type cannot carry by its former entry, or removes it. */
-static int settle_refused(Credentials *c, const AuthData *current, const Refusal *refusal, Problems *problems) {
+static void settle_refused(Credentials *c, const AuthData *current, const Refusal *refusal, Problems *problems) {
         for (size_t i = c->n_items; i-- > 0;) {
                 const Credential *login = c->items[i], *form;
 
@@ -716,10 +528,9 @@ static int settle_refused(Credentials *c, const AuthData *current, const Refusal
                         credentials_remove(c, i);
         }
         credentials_sort(c);
-        return 0;
 }
 
-int authdata_add_foreign(Credentials *c, const AuthData *current) {
+void authdata_add_foreign(Credentials *c, const AuthData *current) {
         for (size_t i = 0; i < current->entries.n_items; i++) {
                 const Credential *entry = current->entries.items[i];
                 Credential *named = credentials_find(c, entry->registry);
@@ -735,7 +546,17 @@ int authdata_add_foreign(Credentials *c, const AuthData *current) {
                 named->foreign = true;
         }
         credentials_sort(c);
-        return 0;
+}
+
+static Refusal describe_refusal(const Credentials *c, AuthType asked, const AuthLine *line, const AuthLine *other) {
+        const bool is_auto = asked == AUTH_TYPE_AUTO;
+
+        return (Refusal){
+                .type = line->type,
+                .conflict = is_auto ? other->conflict : NULL,
+                .auto_carries_all = !is_auto && other->n_refused == 0 && !other->conflict,
+                .needed = is_auto && line->type == AUTH_TYPE_DOCKER ? find_docker_only(c) : NULL,
+        };
 }
 
 static int refuse_line(const AuthLine *line, AuthType asked, Problems *problems) {
@@ -748,125 +569,34 @@ static int refuse_line(const AuthLine *line, AuthType asked, Problems *problems)
         return -EOPNOTSUPP;
 }
 
-static int print_line(const AuthLine *line, Credentials *c, bool has_foreign, char **ret) {
-        const char *text = json_to_text(line->top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-        _cleanup_secret_ char *data = text ? secret_dup(text, strlen(text)) : NULL;
-        int r;
-
-        if (!data)
-                return -ENOMEM;
-        r = check_written(c, has_foreign, auth_type_names[line->type], data);
-        if (r >= 0)
-                *ret = STEAL_POINTER(data);
-        return r;
-}
-
-int authdata_format(Credentials *c, const AuthData *current, AuthType type, const char **ret_type, char **ret_data,
-                    Problems *problems) {
-        _cleanup_(auth_line_done) AuthLine line = {0};
-        Refusal refusal = {0};
-        int r;
-
-        credentials_sort(c);
-        r = type == AUTH_TYPE_AUTO ? choose_line(c, current, &line, &refusal.conflict)
-                                   : make_line(c, current, type, &line);
-        if (r < 0)
-                return r;
-        if (line.conflict)
-                return refuse_line(&line, type, problems);
-
-        refusal.type = line.type;
-        r = describe_refusal(c, current, type, &line, &refusal);
-        if (r >= 0)
-                r = settle_refused(c, current, &refusal, problems);
-        if (r >= 0 && current)
-                r = authdata_add_foreign(c, current);
-        if (r < 0)
-                return r;
-
-        *ret_type = NULL;
-        *ret_data = NULL;
-        if (json_object_object_length(line.top) == 0)
-                return 0;
-        r = print_line(&line, c, current && current->top, ret_data);
-        if (r >= 0)
-                *ret_type = auth_type_names[line.type];
-        return r;
-}
-
-static int digest_values(const AuthValues *v, const DigestKey *key, Digest *ret) {
-        _cleanup_(credentials_done) Credentials list = {0};
-        int r;
-
-        r = list_entries(v, NAMING_AGENT, &list);
-        if (r < 0)
-                return r;
-        for (size_t i = list.n_items; i-- > 0;)
-                if (key_covers_nothing(list.items[i]->registry, &list))
-                        credentials_remove(&list, i);
-        credentials_digest(&list, key, ret);
-        return 0;
-}
-
-static int digest_dropped(const DigestKey *key, Digest *ret) {
-        /* No list has this form: its first field would be longer than the whole. */
+/* Computes a digest that no list has: the first field of a list would be longer than these bytes. */
+static void digest_dropped(const DigestKey *key, Digest *ret) {
         static const char dropped[] = "\xff\xff\xff\xff\xff\xff\xff\xff the agent drops everything";
 
-        return digest_compute(key, dropped, sizeof(dropped), ret);
+        if (digest_compute(key, dropped, sizeof(dropped), ret) < 0)
+                memory_exhausted();
 }
 
-int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret) {
-        _cleanup_(auth_values_done) AuthValues values = {0};
-        int r;
-
-        r = parse_values(type, data, &values);
-        if (r >= 0)
-                r = digest_values(&values, key, ret);
-        return r == -EBADMSG ? digest_dropped(key, ret) : r;
-}
-
-/* Explains why the agent ignores the whole content. */
-static void explain_ignored(const char *type, const char *data, char *ret, size_t size) {
-        _cleanup_json_ json_object *top = NULL;
-        const char *why = NULL;
-        AuthType t;
-
-        if (str_empty(type)) {
-                (void) snprintf(ret, size, AUTHDATA_TYPE_KEY " is not set");
-                return;
-        }
-        if (auth_type_from_string(type, &t) < 0 || t == AUTH_TYPE_AUTO) {
-                (void) snprintf(ret, size, AUTHDATA_TYPE_KEY " is neither dockercfg nor docker");
-                return;
-        }
-        if (json_parse_strict(data ? data : "", data ? strlen(data) : 0, 0, &top, NULL, &why) < 0) {
-                (void) snprintf(ret, size, AUTHDATA_DATA_KEY " is not valid JSON (%s)", why ? why : "no memory");
-                return;
-        }
-        (void) snprintf(ret, size, AUTHDATA_DATA_KEY " is not a JSON object");
-        if (!json_object_is_type(top, json_type_object))
-                return;
-        json_object_object_foreach(top, key, entry) {
-                _cleanup_(credential_done) Credential c = {0};
-
-                if (read_entry(entry, t, &c) < 0)
-                        (void) snprintf(ret, size, AUTHDATA_DATA_KEY ": '%.64s' is not an auth entry",
-                                        registry_showable(key));
-        }
+static void digest_entries(Credentials *list, const DigestKey *key, Digest *ret) {
+        for (size_t i = list->n_items; i-- > 0;)
+                if (key_covers_nothing(list->items[i]->registry, list))
+                        credentials_remove(list, i);
+        credentials_digest(list, key, ret);
 }
 
 /* Lists the entries that have the form of the other type. */
-static void list_useless(const AuthValues *v, char *ret, size_t size) {
-        const AuthType other = v->type == AUTH_TYPE_DOCKER ? AUTH_TYPE_DOCKERCFG : AUTH_TYPE_DOCKER;
+static void list_useless(AuthData *a) {
+        const AuthType other = a->type == AUTH_TYPE_DOCKER ? AUTH_TYPE_DOCKERCFG : AUTH_TYPE_DOCKER;
+        const size_t size = sizeof(a->useless);
         size_t used = 0;
 
-        json_object_object_foreach(v->top, key, entry) {
+        json_object_object_foreach(a->top, key, entry) {
                 _cleanup_(credential_done) Credential now = {0}, then = {0};
 
-                if (!entry || read_entry(entry, v->type, &now) < 0 || credential_is_usable(&now) ||
+                if (!entry || read_entry(entry, a->type, &now) < 0 || credential_is_usable(&now) ||
                     read_entry(entry, other, &then) < 0 || !credential_is_usable(&then) || used >= size)
                         continue;
-                used += (size_t) snprintf(ret + used, size - used, "%s%.64s", used > 0 ? ", " : "",
+                used += (size_t) snprintf(a->useless + used, size - used, "%s%.64s", used > 0 ? ", " : "",
                                           registry_showable(key));
         }
 }
@@ -876,38 +606,99 @@ static bool is_config_json(json_object *top, const Credentials *entries) {
         return entries->n_items == 0 && json_get(top, "auths", json_type_object);
 }
 
-int authdata_read(const char *type, const char *data, const DigestKey *key, AuthData *ret) {
-        _cleanup_(auth_values_done) AuthValues values = {0};
-        _cleanup_(credentials_done) Credentials entries = {0};
+void authdata_read(const char *type, const char *data, const DigestKey *key, AuthData *ret) {
+        _cleanup_(credentials_done) Credentials looked_up = {0};
         AuthData a = {0};
         int r;
 
-        r = parse_values(type, data, &values);
+        r = parse_values(type, data, &a);
         if (r >= 0)
-                r = digest_values(&values, key, &a.digest);
+                r = list_entries(&a, NAMING_AGENT, &looked_up);
         if (r >= 0)
-                r = list_entries(&values, NAMING_REGISTRY, &entries);
-        if (r == -EBADMSG || (r >= 0 && !values.top && !str_empty(data)))
-                explain_ignored(type, data, a.ignored, sizeof(a.ignored));
-        if (r >= 0 && is_config_json(values.top, &entries))
-                (void) snprintf(a.ignored, sizeof(a.ignored),
-                                AUTHDATA_DATA_KEY
-                                " has the outer \"auths\" of config.json, which the agent does not know");
-        if (r == -EBADMSG)
-                r = digest_dropped(key, &a.digest);
+                r = list_entries(&a, NAMING_REGISTRY, &a.entries);
         if (r < 0)
-                return r;
+                digest_dropped(key, &a.digest);
+        else
+                digest_entries(&looked_up, key, &a.digest);
+        if (r >= 0 && is_config_json(a.top, &a.entries))
+                ignore(&a, AUTHDATA_DATA_KEY " has the outer \"auths\" of config.json, which the agent does not know");
 
-        if (!*a.ignored && values.top)
-                list_useless(&values, a.useless, sizeof(a.useless));
-        if (!*a.ignored) {
-                a.type = values.type;
-                a.top = STEAL_POINTER(values.top);
-                a.entries = entries;
-                entries = (Credentials){0};
-        }
+        if (*a.ignored) {
+                json_object_put(a.top);
+                a.top = NULL;
+                a.type = AUTH_TYPE_AUTO;
+        } else if (a.top)
+                list_useless(&a);
         *ret = a;
+}
+
+/* Reads the new values, marks the entries that are not in c as foreign, and adds them to c. Compares the other entries
+ * with c: json-c may omit parts if an allocation fails while it prints. To the agent, a missing field equals an empty
+ * one. */
+static int read_back(Credentials *c, bool has_foreign, const char *type, const char *data, const DigestKey *key,
+                     AuthData *ret) {
+        size_t n = 0;
+
+        authdata_read(type, data, key, ret);
+        for (size_t i = 0; i < ret->entries.n_items; i++)
+                ret->entries.items[i]->foreign = !find_login(c, ret->entries.items[i]->registry);
+        for (size_t i = 0; i < c->n_items; i++) {
+                const Credential *meant = c->items[i], *written = credentials_find(&ret->entries, meant->registry);
+
+                if (!credential_is_usable(meant))
+                        continue;
+                if (!written && str_empty(meant->username) && str_empty(meant->identity_token))
+                        continue; /* the agent does not use an entry without a name */
+                if (!written || !acr_same_login(meant, written))
+                        return -EIO;
+                n++;
+        }
+        if (*ret->ignored || (n < ret->entries.n_items && !has_foreign))
+                return -EIO;
+        authdata_add_foreign(c, ret);
         return 0;
+}
+
+int authdata_format(Credentials *c, const AuthData *current, AuthType type, const DigestKey *key, const char **ret_type,
+                    char **ret_data, AuthData *ret, Problems *problems) {
+        _cleanup_(auth_line_done) AuthLine dockercfg = {0}, docker = {0};
+        _cleanup_secret_ char *data = NULL;
+        const AuthLine *line, *other;
+        const char *text;
+        Refusal refusal;
+        int r;
+
+        credentials_sort(c);
+        make_line(c, current, AUTH_TYPE_DOCKERCFG, &dockercfg);
+        make_line(c, current, AUTH_TYPE_DOCKER, &docker);
+        line = type == AUTH_TYPE_AUTO     ? choose_line(c, current, &dockercfg, &docker)
+               : type == AUTH_TYPE_DOCKER ? &docker
+                                          : &dockercfg;
+        other = line == &docker ? &dockercfg : &docker;
+        if (line->conflict)
+                return refuse_line(line, type, problems);
+
+        refusal = describe_refusal(c, type, line, other);
+        settle_refused(c, current, &refusal, problems);
+        if (json_object_object_length(line->top) > 0) {
+                text = xjson_to_text(line->top, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+                data = xmemory(secret_dup(text, strlen(text)));
+        }
+        *ret_type = data ? auth_type_names[line->type] : NULL;
+        *ret_data = NULL;
+        r = read_back(c, current && current->top, *ret_type, data, key, ret);
+        if (r >= 0)
+                *ret_data = STEAL_POINTER(data);
+        else
+                *ret_type = NULL;
+        return r;
+}
+
+void authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret) {
+        _cleanup_(authdata_done) AuthData a = {0};
+
+        authdata_read(type, data, key, &a);
+        *ret = a.digest;
 }
 
 void authdata_done(AuthData *a) {
@@ -916,45 +707,24 @@ void authdata_done(AuthData *a) {
         *a = (AuthData){0};
 }
 
-/* Masks every member but those that are known to be no secret, in any case of their letters, as Go reads them. */
-static int mask_entry(json_object *entry) {
+/* Masks every member except those that are known to be no secret. Go ignores the case of names. */
+static void mask_entry(json_object *entry) {
         static const char *const shown[] = {"username", "email", "serveraddress"};
 
         if (!json_object_is_type(entry, json_type_object))
-                return 0;
-
+                return;
         json_object_object_foreach(entry, name, member) {
                 bool show = !member;
 
                 for (size_t i = 0; i < ELEMENTSOF(shown); i++)
                         show |= strcasecmp(name, shown[i]) == 0 && json_object_is_type(member, json_type_string);
-                if (!show && !add_string(entry, name, "***"))
-                        return -ENOMEM;
+                if (!show)
+                        xjson_set_string(entry, name, "***");
         }
-        return 0;
-}
-
-/* Adds the entry under a key without a user name and password: https://user:password@host. */
-static int add_masked(json_object *top, const char *key, json_object *entry) {
-        _cleanup_free_ char *name = NULL;
-        int r;
-
-        r = mask_entry(entry);
-        if (r < 0)
-                return r;
-        if (asprintf(&name, "%s%s", strchr(key, '@') ? "***@" : "", registry_showable(key)) < 0)
-                return -ENOMEM;
-        if (json_object_object_add(top, name, json_object_get(entry)) < 0) {
-                json_object_put(entry);
-                return -ENOMEM;
-        }
-        return 0;
 }
 
 int authdata_mask(const char *data, char **ret) {
-        _cleanup_json_ json_object *top = NULL, *shown = json_object_new_object();
-        const char *text;
-        char *masked;
+        _cleanup_json_ json_object *top = NULL, *shown = xmemory(json_object_new_object());
         int r;
 
         r = json_parse_strict(data, strlen(data), 0, &top, NULL, NULL);
@@ -962,19 +732,15 @@ int authdata_mask(const char *data, char **ret) {
                 return r;
         if (!json_object_is_type(top, json_type_object))
                 return -EBADMSG;
-        if (!shown)
-                return -ENOMEM;
 
         json_object_object_foreach(top, key, entry) {
-                r = add_masked(shown, key, entry);
-                if (r < 0)
-                        return r;
-        }
+                /* The key without a user name and password: https://user:password@host. */
+                _cleanup_free_ char *name = xasprintf("%s%s", strchr(key, '@') ? "***@" : "", registry_showable(key));
 
-        text = json_to_text(shown, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-        masked = text ? strdup(text) : NULL;
-        if (!masked)
-                return -ENOMEM;
-        *ret = masked;
+                mask_entry(entry);
+                if (json_object_object_add(shown, name, json_object_get(entry)) < 0)
+                        memory_exhausted();
+        }
+        *ret = xstrdup(xjson_to_text(shown, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
         return 0;
 }

@@ -32,16 +32,16 @@ typedef struct AuthData {
 
 /* Reads the two values (NULL: not set). Content that the agent ignores is no error. The caller calls authdata_done()
  * and sets Credential.foreign. */
-int authdata_read(const char *type, const char *data, const DigestKey *key, AuthData *ret);
+void authdata_read(const char *type, const char *data, const DigestKey *key, AuthData *ret);
 void authdata_done(AuthData *a);
 
-/* Returns 1 if the values already give the agent the usable credentials of c, in a type that the setting allows, and
- * contain no other entry of ours; 0 if not. */
-int authdata_is_current(const Credentials *c, const AuthData *current, AuthType type);
+/* Returns true if the values already give the agent the usable credentials of c, in a type that the setting allows, and
+ * contain no other entry of ours. */
+bool authdata_is_current(const Credentials *c, const AuthData *current, AuthType type);
 
 /* Appends the foreign entries to c, unless c has a usable login for the same registry. If c lists the registry without
  * a secret, that item gets the secrets of the foreign entry and keeps its source. */
-int authdata_add_foreign(Credentials *c, const AuthData *current);
+void authdata_add_foreign(Credentials *c, const AuthData *current);
 
 /* Makes the two values for the credentials in c and for the foreign entries of current (NULL: none); both are NULL if
  * there is nothing to write. Entries without a secret are skipped. Equal credentials make equal bytes.
@@ -49,19 +49,16 @@ int authdata_add_foreign(Credentials *c, const AuthData *current);
  * that a change of the type changes their form. They are appended to c.
  * A login that the type cannot carry keeps its entry of current, or is removed from c; a problem names it.
  * -EOPNOTSUPP: the type cannot carry a foreign entry; a problem names it. -EIO: the values do not read back as the same
- * credentials. The caller frees *ret_data with secret_free(). */
-int authdata_format(Credentials *c, const AuthData *current, AuthType type, const char **ret_type, char **ret_data,
-                    Problems *problems);
-
-/* What the agent would make of the two values (NULL = not set): the entries it would use. -EBADMSG: it would drop them
- * all. */
-int authdata_parse(const char *type, const char *data, Credentials *ret);
+ * credentials. *ret: the new values as authdata_read() returns them, with Credential.foreign set; the caller calls
+ * authdata_done(), also after an error. The caller frees *ret_data with secret_free(). */
+int authdata_format(Credentials *c, const AuthData *current, AuthType type, const DigestKey *key, const char **ret_type,
+                    char **ret_data, AuthData *ret, Problems *problems);
 
 /* Values that give the agent the same credentials have the same digest, however they are written (order, blanks, the
  * scheme of a key, dockercfg or docker, keys that no image can use); so do all the ways to say "none". A key that the
  * agent looks up differently ("docker.io" for Docker Hub) has another digest, so that correcting it makes a restart
  * due. */
-int authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret);
+void authdata_digest(const char *type, const char *data, const DigestKey *key, Digest *ret);
 
 /* The data with its secrets shown as "***", for people. The caller frees *ret. -EBADMSG: not JSON; others as
  * json_parse_strict(). */

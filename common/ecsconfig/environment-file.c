@@ -8,11 +8,10 @@
 #include <time.h>
 
 #include "base/directories.h"
+#include "base/memory.h"
 #include "base/secret.h"
 #include "base/state-file.h"
-#include "ecsconfig/environment-lines.h"
 #include "ecsconfig/replace-file.h"
-#include "ecsconfig/temporary-file.h"
 
 #define LOCK_NAME "environment.lock"
 
@@ -28,43 +27,27 @@ struct EnvFile {
         int lock_fd;
         int directory_fd;
         char *name;
-        FileVersion read; /* what there was */
-        EnvLines lines;   /* what there is to be */
+        FileVersion read; /* the file as it was read */
+        char *bytes;      /* the new content */
+        size_t size;
 };
 
-/* NULL: no memory. */
-static char *follow(const char *link, const char *target) {
-        _cleanup_free_ char *directory = NULL;
-        char *path;
+/* Returns the path of the file behind symbolic links, also if it does not exist (yet); NULL: too many links. Other
+ * errors show when the file is opened. */
+static char *resolve(const char *path) {
+        char *current = xstrdup(path), target[PATH_MAX];
 
-        if (target[0] == '/')
-                return strdup(target);
-        directory = strdup(link);
-        return !directory || asprintf(&path, "%s/%s", dirname(directory), target) < 0 ? NULL : path;
-}
+        for (unsigned i = 0; i < SYMLINKS_MAX; i++) {
+                _cleanup_free_ char *name = current;
+                ssize_t n = readlink(name, target, sizeof(target) - 1);
 
-/* Where the file is kept, symbolic links followed to their end: a link to a file that does not exist (yet) names
- * where it will be. */
-static int resolve(const char *path, char **ret) {
-        _cleanup_free_ char *current = strdup(path);
-        char target[PATH_MAX];
-
-        for (unsigned i = 0; current && i < SYMLINKS_MAX; i++) {
-                char *next;
-                ssize_t n = readlink(current, target, sizeof(target) - 1);
-
-                if (n < 0) {
-                        /* EINVAL: not a link. What else is wrong with it shows when it is opened. */
-                        *ret = STEAL_POINTER(current);
-                        return 0;
-                }
+                if (n < 0)
+                        return STEAL_POINTER(name);
                 target[n] = 0;
-
-                next = follow(current, target);
-                free(current);
-                current = next;
+                current = target[0] == '/' ? xstrdup(target) : xasprintf("%s/%s", dirname(name), target);
         }
-        return current ? -ELOOP : -ENOMEM;
+        free(current);
+        return NULL;
 }
 
 static int explain(const EnvFile *f, int r, const char *what, const char *advice, Problems *problems) {
@@ -152,55 +135,47 @@ static int lock(EnvFile *f, Problems *problems) {
         return -EBUSY;
 }
 
-static int open_directory(EnvFile *f, const char *resolved) {
-        _cleanup_free_ char *for_directory = strdup(resolved), *for_name = strdup(resolved);
+static int open_directory(EnvFile *f) {
+        _cleanup_free_ char *resolved = resolve(f->path), *for_name = NULL;
 
-        if (!for_directory || !for_name)
-                return -ENOMEM;
-
-        f->name = strdup(basename(for_name));
-        if (!f->name)
-                return -ENOMEM;
-
-        f->directory_fd = open(dirname(for_directory), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (!resolved)
+                return -ELOOP;
+        for_name = xstrdup(resolved);
+        f->name = xstrdup(basename(for_name));
+        f->directory_fd = open(dirname(resolved), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         return f->directory_fd < 0 ? negative_errno() : 0;
 }
 
-static int read_content(EnvFile *f) {
-        int r;
+EnvFile *envfile_new(const char *path) {
+        EnvFile *f = xcalloc(1, sizeof(EnvFile));
 
-        r = file_version_read(f->directory_fd, f->name, &f->read);
-        if (r < 0)
-                return r;
-        f->lines = (EnvLines){.bytes = secret_dup(f->read.content, f->read.size), .size = f->read.size};
-        return f->lines.bytes ? 0 : -ENOMEM;
+        f->lock_fd = f->directory_fd = f->read.fd = -1;
+        f->path = xstrdup(path);
+        f->read.content = xmemory(secret_dup("", 0));
+        f->bytes = xmemory(secret_dup("", 0));
+        return f;
 }
 
 static int open_file(const char *path, bool for_change, EnvFile **ret, Problems *problems) {
-        _cleanup_(envfile_freep) EnvFile *f = calloc(1, sizeof(EnvFile));
-        _cleanup_free_ char *resolved = NULL;
+        _cleanup_(envfile_freep) EnvFile *f = envfile_new(path);
         int r;
-
-        if (!f)
-                return -ENOMEM;
-        f->lock_fd = f->directory_fd = f->read.fd = -1;
-        f->path = strdup(path);
-        if (!f->path)
-                return -ENOMEM;
 
         r = for_change ? lock(f, problems) : 0;
         if (r < 0)
                 return r;
-        r = resolve(path, &resolved);
-        if (r >= 0)
-                r = open_directory(f, resolved);
+        r = open_directory(f);
         if (r >= 0 && for_change)
-                temporary_remove_leftovers(f->directory_fd, f->name);
-        if (r >= 0)
-                r = read_content(f);
+                remove_leftovers(f->directory_fd, f->name);
+        if (r >= 0) {
+                file_version_done(&f->read);
+                r = file_version_read(f->directory_fd, f->name, &f->read);
+        }
         if (r < 0)
                 return explain(f, r, "cannot read it", advise(f, r), problems);
 
+        free(f->bytes);
+        f->bytes = xmemory(secret_dup(f->read.content, f->read.size));
+        f->size = f->read.size;
         *ret = STEAL_POINTER(f);
         return 0;
 }
@@ -217,7 +192,7 @@ EnvFile *envfile_free(EnvFile *f) {
         if (!f)
                 return NULL;
 
-        secret_free_sized(f->lines.bytes, f->lines.size);
+        secret_free_sized(f->bytes, f->size);
         file_version_done(&f->read);
         closep(&f->directory_fd);
         closep(&f->lock_fd); /* and with it the lock */
@@ -227,49 +202,178 @@ EnvFile *envfile_free(EnvFile *f) {
         return NULL;
 }
 
-int envfile_get(const EnvFile *f, const char *key, char **ret) {
-        return env_lines_get(&f->lines, key, ret);
+static bool is_blank(char c) {
+        return strchr(" \t\r\v\f", c) && c;
+}
+
+/* A line of the content, without its newline. */
+typedef struct Line {
+        const char *text;
+        size_t length;
+} Line;
+
+/* Returns the line at *position and advances *position; false: no line is left. */
+static bool next_line(const EnvFile *f, size_t *position, Line *ret) {
+        const char *start = f->bytes + *position;
+        size_t left = f->size - *position;
+        const char *newline;
+
+        if (left == 0)
+                return false;
+        newline = memchr(start, '\n', left);
+        *ret = (Line){start, newline ? (size_t) (newline - start) : left};
+        *position += ret->length + (newline ? 1 : 0);
+        return true;
+}
+
+static Line trim(Line l) {
+        while (l.length > 0 && is_blank(l.text[0])) {
+                l.text++;
+                l.length--;
+        }
+        while (l.length > 0 && is_blank(l.text[l.length - 1]))
+                l.length--;
+        return l;
+}
+
+/* Returns whether the line sets key for any of the readers: systemd allows blanks before the "=". */
+static bool sets_key(Line line, const char *key, Line *ret_value) {
+        size_t n = strlen(key), i = n;
+        Line l = trim(line);
+
+        if (l.length <= n || memcmp(l.text, key, n) != 0)
+                return false;
+        while (i < l.length && is_blank(l.text[i]))
+                i++;
+        if (i >= l.length || l.text[i] != '=')
+                return false;
+
+        *ret_value = (Line){l.text + i + 1, l.length - i - 1};
+        return true;
+}
+
+/* All lines that set a key. */
+typedef struct Found {
+        unsigned n;
+        bool has_blank; /* one has a blank before the "=": ecs-init reads another key there */
+        Line last;      /* value of the last line without such a blank */
+} Found;
+
+static Found find(const EnvFile *f, const char *key) {
+        size_t position = 0;
+        Found found = {0};
+        Line line, value;
+
+        while (next_line(f, &position, &line)) {
+                if (!sets_key(line, key, &value))
+                        continue;
+                found.n++;
+                if (is_blank(value.text[-2]))
+                        found.has_blank = true;
+                else
+                        found.last = value;
+        }
+        return found;
+}
+
+char *envfile_get(const EnvFile *f, const char *key) {
+        const Line value = find(f, key).last;
+
+        return value.text ? xmemory(secret_dup(value.text, value.length)) : NULL;
 }
 
 unsigned envfile_count(const EnvFile *f, const char *key) {
-        return env_lines_count(&f->lines, key);
+        return find(f, key).n;
 }
 
 bool envfile_has_blank(const EnvFile *f, const char *key) {
-        return env_lines_has_blank(&f->lines, key);
+        return find(f, key).has_blank;
 }
 
-int envfile_check_line(const char *key, const char *value, size_t line_max) {
-        return env_lines_check(key, value, line_max);
+/* New content. text is large enough. */
+typedef struct Builder {
+        char *text;
+        size_t size;
+} Builder;
+
+static void append(Builder *b, const char *text, size_t n) {
+        memcpy(b->text + b->size, text, n);
+        b->size += n;
+}
+
+static void append_assignment(Builder *b, const char *key, const char *value) {
+        append(b, key, strlen(key));
+        append(b, "=", 1);
+        append(b, value, strlen(value));
+        append(b, "\n", 1);
+}
+
+static int check_line(const char *key, const char *value, size_t line_max) {
+        size_t n = strlen(value);
+
+        for (const char *c = value; *c; c++)
+                if ((unsigned char) *c < ' ' || *c == 0x7f || *c == '\\')
+                        return -EINVAL;
+        if (n > 0 && (value[0] == ' ' || value[n - 1] == ' ' || value[0] == '"' || value[0] == '\''))
+                return -EINVAL;
+        return strlen(key) + 1 + n > line_max ? -E2BIG : 0;
 }
 
 int envfile_set(EnvFile *f, const char *key, const char *value, size_t line_max) {
-        return env_lines_set(&f->lines, key, value, line_max);
+        /* The old content, a newline that it may lack, and our line. */
+        size_t largest = f->size + 1 + strlen(key) + 1 + (value ? strlen(value) : 0) + 1;
+        size_t position = 0, before = 0;
+        bool placed = false;
+        Line line, ignored;
+        Builder b;
+        int r;
+
+        if (value) {
+                r = check_line(key, value, line_max);
+                if (r < 0)
+                        return r;
+        }
+
+        b = (Builder){.text = xcalloc(1, largest)};
+
+        for (; next_line(f, &position, &line); before = position) {
+                if (!sets_key(line, key, &ignored)) {
+                        append(&b, f->bytes + before, position - before);
+                        continue;
+                }
+                if (value && !placed)
+                        append_assignment(&b, key, value);
+                placed = true;
+        }
+
+        if (value && !placed) {
+                if (b.size > 0 && b.text[b.size - 1] != '\n')
+                        append(&b, "\n", 1);
+                append_assignment(&b, key, value);
+        }
+
+        secret_free_sized(f->bytes, f->size);
+        f->bytes = b.text;
+        f->size = b.size;
+        return 0;
 }
 
 bool envfile_is_changed(const EnvFile *f) {
-        return f->lines.size != f->read.size || memcmp(f->lines.bytes, f->read.content, f->lines.size) != 0;
+        return f->size != f->read.size || memcmp(f->bytes, f->read.content, f->size) != 0;
 }
 
 int envfile_save(EnvFile *f, Problems *problems) {
-        char *copy;
         int r, synced = 0;
 
         if (!envfile_is_changed(f))
                 return 0;
-        copy = secret_dup(f->lines.bytes, f->lines.size);
-        if (!copy)
-                return -ENOMEM;
-
-        r = replace_file(f->directory_fd, f->name, &f->read, f->lines.bytes, f->lines.size, &synced);
-        if (r < 0) {
-                secret_free_sized(copy, f->lines.size);
+        r = replace_file(f->directory_fd, f->name, &f->read, f->bytes, f->size, &synced);
+        if (r < 0)
                 return r == -EAGAIN ? r : explain(f, r, "cannot replace it", advise(f, r), problems);
-        }
 
         secret_free_sized(f->read.content, f->read.size);
-        f->read.content = copy;
-        f->read.size = f->lines.size;
+        f->read.content = xmemory(secret_dup(f->bytes, f->size));
+        f->read.size = f->size;
         if (synced < 0)
                 problems_add(problems, LOG_WARNING, "%s: written, but a crash now may bring back the old file: %s",
                              f->path, strerror(-synced));

@@ -17,6 +17,9 @@ enum {
 
 typedef struct EnvFile EnvFile;
 
+/* Makes an empty file in memory, which cannot be saved. */
+EnvFile *envfile_new(const char *path);
+
 /* Opens and reads the file, for those who only look. A symbolic link is followed; a file that does not exist is an
  * empty one, its directory must exist. Negative errno after adding one problem. */
 int envfile_open(const char *path, EnvFile **ret, Problems *problems);
@@ -31,9 +34,9 @@ DEFINE_CLEANUP_FUNC(EnvFile *, envfile_free)
 /* Nobody was writing it while it was read, nor is now. */
 bool envfile_is_whole(const EnvFile *f);
 
-/* The value of key as ecs-init reads it (the last line wins), NULL when it is not set; in *ret, to be freed with
+/* Returns the value of key as ecs-init reads it (the last line wins); NULL: not set. The caller frees it with
  * secret_free(). */
-int envfile_get(const EnvFile *f, const char *key, char **ret);
+char *envfile_get(const EnvFile *f, const char *key);
 
 /* Returns the number of lines that set key. */
 unsigned envfile_count(const EnvFile *f, const char *key);
@@ -46,9 +49,6 @@ bool envfile_has_blank(const EnvFile *f, const char *key);
  * ones are removed, a missing one is added at the end. -EINVAL: the line would not mean the same bytes to every reader
  * (backslash, control character, blank at an end, leading quote); -E2BIG: longer than line_max. */
 int envfile_set(EnvFile *f, const char *key, const char *value, size_t line_max);
-
-/* Whether envfile_set() would take it; errors as there. */
-int envfile_check_line(const char *key, const char *value, size_t line_max);
 
 /* In memory it is another one than on disk: envfile_save() would write. */
 bool envfile_is_changed(const EnvFile *f);

@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/random.h>
+#include <sys/xattr.h>
 #include <time.h>
 
+#include "base/memory.h"
 #include "base/secret.h"
 #include "base/state-file.h"
-#include "ecsconfig/temporary-file.h"
 
 /* How it goes. The old file and the new one change their names in one step (RENAME_EXCHANGE). Until then another
  * program may have put a newer file there, or have written to the old one; so what came out is looked at:
@@ -27,6 +29,10 @@ enum {
         ROUNDS_MAX = 100, /* of putting back what is newer: each takes somebody who writes just then */
         SETTLE_TRIES = 1000,
         SETTLE_WAIT_MSEC = 1,
+        MODE_NEW = 0600,
+        XATTR_NAMES_MAX = 4096,
+        NAME_TRIES = 100,
+        RANDOM_DIGITS = 8,
 };
 
 static const struct timespec settle_wait = {.tv_nsec = SETTLE_WAIT_MSEC * 1000000L};
@@ -65,8 +71,8 @@ int file_version_read(int directory_fd, const char *name, FileVersion *ret) {
          * may be a FIFO. */
         v.fd = openat(directory_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         if (v.fd < 0 && errno == ENOENT) {
-                v.content = secret_dup("", 0);
-                r = v.content ? 0 : -ENOMEM;
+                v.content = xmemory(secret_dup("", 0));
+                r = 0;
         } else if (v.fd < 0 || fstat(v.fd, &v.st) < 0)
                 r = negative_errno();
         else
@@ -86,6 +92,150 @@ static bool same_time(const struct timespec *a, const struct timespec *b) {
 
 static bool same_file(const struct stat *a, const struct stat *b) {
         return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* A new file beside the file that it replaces, ".NAME.ecs-authd.XXXXXXXX". No other program and no other instance uses
+ * it. It contains secrets. */
+typedef struct TemporaryFile {
+        int directory_fd; /* borrowed */
+        char *name;       /* NULL: no file exists */
+        int fd;           /* for reading; locked (flock) as long as it is open */
+} TemporaryFile;
+
+/* The name still belongs to the file that is open. */
+static int check_name(int directory_fd, const char *name, int fd) {
+        struct stat of_fd, of_name;
+
+        if (fstat(fd, &of_fd) < 0 || fstatat(directory_fd, name, &of_name, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? -EAGAIN : negative_errno();
+        return same_file(&of_fd, &of_name) ? 0 : -EAGAIN;
+}
+
+/* A new file that is locked for as long as we live; its name in t. -EEXIST: the name is taken, or an instance that
+ * tidies up was faster. */
+static int make_locked(TemporaryFile *t, int *ret_fd) {
+        _cleanup_close_ int fd =
+                openat(t->directory_fd, t->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MODE_NEW);
+
+        if (fd < 0)
+                return negative_errno();
+        if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+                return -EEXIST;
+        if (check_name(t->directory_fd, t->name, fd) < 0)
+                return -EEXIST;
+        *ret_fd = steal_fd(&fd);
+        return 0;
+}
+
+/* From here on only for reading: as long as a file is open for writing, the kernel gives no lease on it. */
+static int reopen(TemporaryFile *t, int *writable) {
+        _cleanup_close_ int fd = openat(t->directory_fd, t->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        struct stat ours, found;
+
+        if (fd < 0)
+                return negative_errno();
+        if (fstat(*writable, &ours) < 0 || fstat(fd, &found) < 0 || !same_file(&ours, &found))
+                return -EAGAIN;
+        (void) flock(fd, LOCK_SH | LOCK_NB);
+        if (close(steal_fd(writable)) < 0)
+                return negative_errno();
+        t->fd = steal_fd(&fd);
+        return 0;
+}
+
+static void temporary_done(TemporaryFile *t) {
+        if (t->name)
+                (void) unlinkat(t->directory_fd, t->name, 0);
+        free(t->name);
+        closep(&t->fd);
+        *t = (TemporaryFile){.fd = -1};
+}
+
+/* Makes a locked file with an unused name. */
+static int make_named(TemporaryFile *t, const char *name, int *ret_fd) {
+        int r = -EEXIST;
+
+        for (unsigned i = 0; r == -EEXIST && i < NAME_TRIES; i++) {
+                uint32_t random;
+
+                free(t->name);
+                t->name = NULL;
+                if (getrandom(&random, sizeof(random), 0) != (ssize_t) sizeof(random))
+                        return -EIO;
+                t->name = xasprintf(".%s.ecs-authd.%0*x", name, RANDOM_DIGITS, random);
+                r = make_locked(t, ret_fd);
+        }
+        if (r < 0) { /* another file may have this name: temporary_done() must not remove it */
+                free(t->name);
+                t->name = NULL;
+        }
+        return r;
+}
+
+/* Makes, writes and syncs the file. */
+static int temporary_make(int directory_fd, const char *name, const char *content, size_t size, TemporaryFile *t) {
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        t->directory_fd = directory_fd;
+        r = make_named(t, name, &fd);
+        if (r >= 0)
+                r = write_all(fd, content, size);
+        if (r >= 0 && fsync(fd) < 0)
+                r = negative_errno();
+        return r < 0 ? r : reopen(t, &fd);
+}
+
+static int copy_xattrs(int from, int to) {
+        char names[XATTR_NAMES_MAX];
+        ssize_t length = flistxattr(from, names, sizeof(names));
+
+        if (length < 0)
+                return errno == ENOTSUP ? 0 : negative_errno();
+
+        for (const char *name = names; name < names + length; name += strlen(name) + 1) {
+                _cleanup_free_ char *value = NULL;
+                ssize_t n = fgetxattr(from, name, NULL, 0);
+
+                if (n < 0)
+                        return negative_errno();
+                value = xcalloc(1, (size_t) n + 1);
+                n = fgetxattr(from, name, value, (size_t) n);
+                if (n < 0)
+                        return negative_errno();
+                /* The kernel gave the new file a label of its own; where it is the same one, setting it may be refused
+                 * without harm. */
+                if (fsetxattr(to, name, value, (size_t) n, 0) < 0 && errno != ENOTSUP) {
+                        char same[XATTR_NAMES_MAX];
+                        int r = negative_errno();
+
+                        if (fgetxattr(to, name, same, sizeof(same)) != n || memcmp(same, value, (size_t) n) != 0)
+                                return r;
+                }
+        }
+        return 0;
+}
+
+/* Copies owner, mode and extended attributes that differ. from: -1: no file, and the mode stays MODE_NEW. */
+static int copy_attributes(const TemporaryFile *t, int from) {
+        struct stat old, new;
+        int r;
+
+        if (from < 0)
+                return 0;
+
+        /* In this order none but the last step needs a right over the files of others: attributes can be written as
+         * long as the mode lets its owner write, and until it has another owner. An ACL brings a mode of its own. */
+        r = copy_xattrs(from, t->fd);
+        if (r < 0)
+                return r;
+        if (fstat(from, &old) < 0 || fstat(t->fd, &new) < 0)
+                return negative_errno();
+        if ((old.st_mode & 07777) != (new.st_mode & 07777) && fchmod(t->fd, old.st_mode & 07777) < 0)
+                return negative_errno();
+        if ((old.st_uid != new.st_uid || old.st_gid != new.st_gid) && fchown(t->fd, old.st_uid, old.st_gid) < 0)
+                return negative_errno();
+        return 0;
 }
 
 /* -EAGAIN: somebody has the file open for writing. Where leases are not to be had (another owner, a network file
@@ -357,10 +507,8 @@ static int copy_version(int fd, const char *content, size_t size, FileVersion *r
 
         if (v.fd < 0 || fstat(v.fd, &v.st) < 0)
                 return negative_errno();
-        v.content = secret_dup(content, size);
+        v.content = xmemory(secret_dup(content, size));
         v.size = size;
-        if (!v.content)
-                return -ENOMEM;
         *ret = steal_version(&v);
         return 0;
 }
@@ -378,7 +526,7 @@ int replace_file(int directory_fd, const char *name, const FileVersion *old, con
                 return r;
 
         x.temporary = t.name;
-        r = temporary_copy_attributes(&t, old->fd);
+        r = copy_attributes(&t, old->fd);
         if (r >= 0)
                 r = copy_version(t.fd, content, size, &x.in);
         if (r >= 0 && old->fd >= 0) {
@@ -389,7 +537,7 @@ int replace_file(int directory_fd, const char *name, const FileVersion *old, con
                 (void) flock(old->fd, LOCK_SH | LOCK_NB);
         }
         if (r >= 0)
-                r = temporary_check(&t);
+                r = check_name(directory_fd, t.name, t.fd);
         if (r >= 0)
                 r = exchange(&x, &t);
         *ret_synced = x.synced;
@@ -397,4 +545,38 @@ int replace_file(int directory_fd, const char *name, const FileVersion *old, con
         file_version_done(&x.in);
         file_version_done(&x.out);
         return r;
+}
+
+/* Removes the file unless an instance that works on it holds a lock on it. */
+static void remove_leftover(int directory_fd, const char *name) {
+        _cleanup_close_ int fd = openat(directory_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+        if (fd < 0) {
+                if (errno == ELOOP) /* a link is no file that we made */
+                        (void) unlinkat(directory_fd, name, 0);
+                return;
+        }
+        if (flock(fd, LOCK_EX | LOCK_NB) >= 0 && check_name(directory_fd, name, fd) >= 0)
+                (void) unlinkat(directory_fd, name, 0); /* not a directory: nor is that one of ours */
+}
+
+void remove_leftovers(int directory_fd, const char *name) {
+        _cleanup_closedir_ DIR *d = NULL;
+        _cleanup_free_ char *prefix = xasprintf(".%s.ecs-authd", name);
+        const struct dirent *e;
+        int fd;
+
+        fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        d = fd >= 0 ? fdopendir(fd) : NULL;
+        if (!d) {
+                closep(&fd);
+                return;
+        }
+        while ((e = readdir(d))) {
+                const char *rest = startswith(e->d_name, prefix);
+
+                /* Without anything behind it: what versions before had. */
+                if (rest && (!*rest || (*rest == '.' && strlen(rest) == 1 + RANDOM_DIGITS)))
+                        remove_leftover(directory_fd, e->d_name);
+        }
 }

@@ -30,3 +30,6 @@ int file_version_check(int directory_fd, const char *name, const FileVersion *v)
  * open for writing, or changed it since; its version is in place, ours is not. */
 int replace_file(int directory_fd, const char *name, const FileVersion *old, const char *content, size_t size,
                  int *ret_synced);
+
+/* Removes the temporary files for name that killed instances left behind. */
+void remove_leftovers(int directory_fd, const char *name);

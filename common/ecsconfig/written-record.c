@@ -4,6 +4,7 @@
 #include <libgen.h>
 #include <limits.h>
 
+#include "base/memory.h"
 #include "base/state-file.h"
 
 #define NAME "written"
@@ -44,16 +45,12 @@ static int parse(WrittenRecord *w) {
         char *rest = w->text, *line;
 
         while ((line = strsep(&rest, "\n"))) {
-                WrittenEntry *entries;
                 int r;
 
                 if (!*line)
                         continue;
-                entries = room_for_one_more(w->entries, w->n_entries, sizeof(WrittenEntry));
-                if (!entries)
-                        return -ENOMEM;
-                w->entries = entries;
-                r = split_line(line, &entries[w->n_entries]);
+                w->entries = xroom_for_one_more(w->entries, w->n_entries, sizeof(WrittenEntry));
+                r = split_line(line, &w->entries[w->n_entries]);
                 if (r < 0)
                         return r;
                 w->n_entries++;
@@ -64,131 +61,98 @@ static int parse(WrittenRecord *w) {
 }
 
 /* One file has one name in the record, however the settings spell it, and also before it is created. */
-static int resolve(const char *file, char **ret) {
-        _cleanup_free_ char *for_directory = strdup(file), *for_name = strdup(file), *directory = NULL;
+static char *resolve(const char *file) {
+        _cleanup_free_ char *for_directory = xstrdup(file), *for_name = xstrdup(file), *directory = NULL;
+        char *resolved = realpath(file, NULL);
 
-        if (!for_directory || !for_name)
-                return -ENOMEM;
-        *ret = realpath(file, NULL);
-        if (*ret)
-                return 0;
+        if (resolved)
+                return resolved;
         directory = realpath(dirname(for_directory), NULL);
-        if (!directory)
-                *ret = strdup(file);
-        else if (asprintf(ret, "%s/%s", directory, basename(for_name)) < 0)
-                *ret = NULL;
-        return *ret ? 0 : -ENOMEM;
+        return directory ? xasprintf("%s/%s", directory, basename(for_name)) : xstrdup(file);
 }
 
-int written_record_load(const char *file, WrittenRecord *ret) {
-        _cleanup_(written_record_done) WrittenRecord w = {0};
+void written_record_load(const char *file, WrittenRecord *ret) {
+        WrittenRecord w = {.file = resolve(file)};
         int r;
 
-        r = resolve(file, &w.file);
-        if (r < 0)
-                return r;
         r = state_file_read(NAME, FILE_SIZE_MAX, &w.text);
         if (r >= 0)
                 r = parse(&w);
         if (r == -ENOMEM)
-                return r;
+                memory_exhausted();
         if (r < 0 && r != -ENOENT) {
                 w.error = r;
                 w.n_entries = 0;
         }
         *ret = w;
-        w = (WrittenRecord){0};
-        return 0;
 }
 
-static int digest_entry(const Credential *entry, const DigestKey *key, char *ret) {
+static void digest_entry(const Credential *entry, const DigestKey *key, char *ret) {
         Digest digest;
 
         credential_digest(entry, key, &digest);
         digest_to_hex(&digest, ret);
-        return 0;
 }
 
-int written_record_has(const WrittenRecord *w, const Credential *entry, const DigestKey *key) {
+bool written_record_has(const WrittenRecord *w, const Credential *entry, const DigestKey *key) {
         char digest[DIGEST_DIGITS + 1];
         const WrittenEntry wanted = {.digest = digest, .registry = entry->registry, .file = w->file};
-        int r;
 
         if (w->n_entries == 0)
-                return 0;
-        r = digest_entry(entry, key, digest);
-        if (r < 0)
-                return r;
-        return bsearch(&wanted, w->entries, w->n_entries, sizeof(WrittenEntry), compare_entries) != NULL;
+                return false;
+        digest_entry(entry, key, digest);
+        return bsearch(&wanted, w->entries, w->n_entries, sizeof(WrittenEntry), compare_entries);
 }
 
-static int print_list(FILE *f, const char *file, const Credentials *list, const Credentials *except,
-                      const DigestKey *key) {
+static void print_list(FILE *f, const char *file, const Credentials *list, const Credentials *except,
+                       const DigestKey *key) {
         for (size_t i = 0; i < list->n_items; i++) {
                 char digest[DIGEST_DIGITS + 1], other[DIGEST_DIGITS + 1] = "";
-                const Credential *entry = list->items[i], *same = NULL;
-                int r;
+                const Credential *entry = list->items[i], *same;
 
                 if (entry->foreign)
                         continue;
-                if (except)
-                        same = credentials_find(except, entry->registry);
-                r = digest_entry(entry, key, digest);
-                if (r >= 0 && same && !same->foreign)
-                        r = digest_entry(same, key, other);
-                if (r < 0)
-                        return r;
-                if (!streq(digest, other) && fprintf(f, "%s %s %s\n", digest, entry->registry, file) < 0)
-                        return -ENOMEM;
+                same = except ? credentials_find(except, entry->registry) : NULL;
+                digest_entry(entry, key, digest);
+                if (same && !same->foreign)
+                        digest_entry(same, key, other);
+                if (!streq(digest, other))
+                        (void) fprintf(f, "%s %s %s\n", digest, entry->registry, file);
         }
-        return 0;
 }
 
 /* A directory that does not exist may be hidden from this process only. */
 static bool is_gone(const char *file) {
-        _cleanup_free_ char *copy = strdup(file);
+        _cleanup_free_ char *copy = xstrdup(file);
 
-        return copy && access(file, F_OK) < 0 && errno == ENOENT && access(dirname(copy), F_OK) >= 0;
+        return access(file, F_OK) < 0 && errno == ENOENT && access(dirname(copy), F_OK) >= 0;
 }
 
-/* Prints the recorded entries of other environment files. */
-static int print_others(FILE *f, const WrittenRecord *w) {
+/* Prints the recorded entries of other environment files, and those of both lists. */
+static char *print_record(const WrittenRecord *w, const Credentials *before, const Credentials *after,
+                          const DigestKey *key) {
+        char *text = NULL;
+        size_t size;
+        FILE *f = xmemory(open_memstream(&text, &size));
+
         for (size_t i = 0; i < w->n_entries; i++) {
                 const WrittenEntry *e = &w->entries[i];
 
-                if (!streq(e->file, w->file) && !is_gone(e->file) &&
-                    fprintf(f, "%s %s %s\n", e->digest, e->registry, e->file) < 0)
-                        return -ENOMEM;
+                if (!streq(e->file, w->file) && !is_gone(e->file))
+                        (void) fprintf(f, "%s %s %s\n", e->digest, e->registry, e->file);
         }
-        return 0;
+        print_list(f, w->file, after, NULL, key);
+        print_list(f, w->file, before, after, key);
+        /* A failed write sets the error flag of the stream. */
+        if (ferror(f) || fclose(f) != 0)
+                memory_exhausted();
+        return text;
 }
 
-static int print_record(const WrittenRecord *w, const Credentials *before, const Credentials *after,
-                        const DigestKey *key, char **ret) {
-        _cleanup_free_ char *text = NULL;
-        size_t size;
-        FILE *f = open_memstream(&text, &size);
-        int r;
+static bool is_same(const WrittenRecord *w, const char *text) {
+        _cleanup_(written_record_done) WrittenRecord other = {.text = xstrdup(text)};
+        bool same = w->error == 0 && parse(&other) >= 0 && other.n_entries == w->n_entries;
 
-        if (!f)
-                return -ENOMEM;
-        r = print_others(f, w);
-        if (r >= 0)
-                r = print_list(f, w->file, after, NULL, key);
-        if (r >= 0)
-                r = print_list(f, w->file, before, after, key);
-        if (fclose(f) != 0 && r >= 0)
-                r = -ENOMEM;
-        if (r >= 0)
-                *ret = STEAL_POINTER(text);
-        return r;
-}
-
-static bool is_same(const WrittenRecord *w, char *text) {
-        _cleanup_(written_record_done) WrittenRecord other = {.text = strdup(text)};
-        bool same;
-
-        same = w->error == 0 && other.text && parse(&other) >= 0 && other.n_entries == w->n_entries;
         for (size_t i = 0; same && i < w->n_entries; i++)
                 same = compare_entries(&w->entries[i], &other.entries[i]) == 0;
         return same;
@@ -197,12 +161,11 @@ static bool is_same(const WrittenRecord *w, char *text) {
 int written_record_save(const WrittenRecord *w, const Credentials *before, const Credentials *after,
                         const DigestKey *key) {
         _cleanup_free_ char *text = NULL;
-        int r;
 
         if (strchr(w->file, '\n'))
                 return -EINVAL; /* no line can contain it */
-        r = print_record(w, before, after, key, &text);
-        if (r < 0 || is_same(w, text))
-                return r < 0 ? r : 0;
-        return *text ? state_file_put(NAME, text) : state_file_remove(NAME);
+        text = print_record(w, before, after, key);
+        if (is_same(w, text))
+                return 0;
+        return *text ? state_file_write(NAME, text) : state_file_remove(NAME);
 }

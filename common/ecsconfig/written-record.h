@@ -18,22 +18,22 @@ typedef struct WrittenEntry {
 typedef struct WrittenRecord {
         char *file; /* the environment file that it was loaded for, with links resolved */
         int error;  /* why the record could not be read, a negative errno; it is empty then. -EBADMSG or -EILSEQ:
-                     * damaged,  or not root's alone; written_record_save() replaces it. 0: read, or there is none */
+                     * damaged, or not root's alone; written_record_save() replaces it. 0: read, or there is none */
         char *text; /* all strings of the entries */
         WrittenEntry *entries;
         size_t n_entries;
 } WrittenRecord;
 
-/* Reads the record, for questions about one environment file. -ENOMEM; other errors are in *ret. */
-int written_record_load(const char *file, WrittenRecord *ret);
+/* Reads the record, for questions about one environment file. ret->error contains an error. */
+void written_record_load(const char *file, WrittenRecord *ret);
 void written_record_done(WrittenRecord *w);
 
-/* Returns 1 if ecs-authd has written this entry to the file, 0 if not. */
-int written_record_has(const WrittenRecord *w, const Credential *entry, const DigestKey *key);
+/* Returns whether ecs-authd has written this entry to the file. */
+bool written_record_has(const WrittenRecord *w, const Credential *entry, const DigestKey *key);
 
 /* Replaces the record of the environment file: it then contains the entries of both lists that are not foreign. Call
  * before the environment file is replaced, with its entries before and after: whichever file a crash leaves in place,
- * its entries are recorded. Drops the records of environment files that no longer exist. Writes nothing if the record
- * already contains the same. state_directory_sync() makes it durable. */
+ * its entries are recorded. Drops the records of environment files that no longer exist. Writes nothing if the
+ * record already contains the same. */
 int written_record_save(const WrittenRecord *w, const Credentials *before, const Credentials *after,
                         const DigestKey *key);

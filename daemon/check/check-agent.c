@@ -48,11 +48,8 @@ static void check_state(Check *c, const ObserveReport *r) {
 static char *read_cluster(const char *path) {
         _cleanup_(envfile_freep) EnvFile *f = NULL;
         Problems ignored = {0};
-        char *value = NULL;
 
-        if (access(path, R_OK) >= 0 && envfile_open(path, &f, &ignored) >= 0)
-                (void) envfile_get(f, "ECS_CLUSTER", &value);
-        return value;
+        return access(path, R_OK) >= 0 && envfile_open(path, &f, &ignored) >= 0 ? envfile_get(f, "ECS_CLUSTER") : NULL;
 }
 
 /* Returns the end of an ARN; or the name, if it is none. */

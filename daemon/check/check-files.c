@@ -180,8 +180,9 @@ void check_environment_file(Check *c, const DigestKey *key, const Plan *plan) {
         }
         if (mentions(path, AUTHDATA_DATA_KEY))
                 check_mode(c, "environment-file-mode", path, &st);
-        if (!plan->known || authdata_digest(plan->type, plan->data, key, &planned) < 0)
+        if (!plan->known)
                 return;
+        authdata_digest(plan->type, plan->data, key, &planned);
         if (digest_equal(&planned, &plan->current.digest))
                 say(c, "environment-file-credentials", path, OK, text("%s has these credentials", path), NULL);
         else

@@ -23,21 +23,20 @@ static int read_get(const char *type _unused_, const char *text, FuzzWords *word
 }
 
 static int read_values(const char *type, const char *text, FuzzWords *words) {
-        _cleanup_(credentials_done) Credentials c = {0};
-        int r = authdata_parse(type, text, &c);
+        _cleanup_(authdata_done) AuthData a = {0};
 
-        fuzz_say_credentials(words, &c);
-        check(r >= 0 || (c.n_items == 0 && c.n_stores == 0));
-        return r;
+        authdata_read(type, text, &key, &a);
+        fuzz_say_credentials(words, &a.entries);
+        check(!*a.ignored || a.entries.n_items == 0);
+        return *a.ignored ? -EBADMSG : 0;
 }
 
 static int read_digest(const char *type, const char *text, FuzzWords *words) {
         Digest digest = {0};
-        int r = authdata_digest(type, text, &key, &digest);
 
-        check(r == 0 || fuzz_failed());
+        authdata_digest(type, text, &key, &digest);
         fuzz_say_digest(words, &digest);
-        return r;
+        return 0;
 }
 
 static int read_masked(const char *type _unused_, const char *text, FuzzWords *words) {

@@ -28,10 +28,20 @@ static bool is_utf8(const char *s) {
         return true;
 }
 
+static int format(Credentials *c, const AuthData *current, AuthType type, const char **ret_type, char **ret_data,
+                  Problems *problems) {
+        static const DigestKey key = {{1}};
+        _cleanup_(authdata_done) AuthData made = {0};
+
+        return authdata_format(c, current, type, &key, ret_type, ret_data, &made, problems);
+}
+
 /* Whatever a credential file holds: what is written of it is one line that every reader takes as it is, and that says
  * to the agent what the file says. */
 static void check_format(const Credentials *list, AuthType asked) {
-        _cleanup_(credentials_done) Credentials copy = {0}, read = {0};
+        static const DigestKey key = {{1}};
+        _cleanup_(credentials_done) Credentials copy = {0};
+        _cleanup_(authdata_done) AuthData read = {0};
         Credentials *c = &copy;
         _cleanup_secret_ char *data = NULL;
         Problems problems = {0};
@@ -39,7 +49,7 @@ static void check_format(const Credentials *list, AuthType asked) {
         size_t n_usable = 0;
 
         credentials_copy(list, c);
-        check(authdata_format(c, NULL, asked, &type, &data, &problems) == 0);
+        check(format(c, NULL, asked, &type, &data, &problems) == 0);
         check(c->n_items == list->n_items || problems.n_items > 0); /* never without a reason */
         for (size_t i = 0; i < c->n_items; i++)
                 n_usable += credential_is_usable(c->items[i]);
@@ -53,10 +63,10 @@ static void check_format(const Credentials *list, AuthType asked) {
         check(is_utf8(data));
         check(data[0] == '{' && data[strlen(data) - 1] == '}');
 
-        check(authdata_parse(type, data, &read) == 0);
-        check(read.n_items == n_usable);
+        authdata_read(type, data, &key, &read);
+        check(read.entries.n_items == n_usable);
         for (size_t i = 0; i < c->n_items; i++) {
-                const Credential *item = c->items[i], *other = credentials_find(&read, item->registry);
+                const Credential *item = c->items[i], *other = credentials_find(&read.entries, item->registry);
 
                 if (!credential_is_usable(item))
                         continue;
@@ -78,9 +88,9 @@ static void check_digests(const Credentials *c) {
                 const char *type = NULL;
 
                 credentials_copy(c, &copy);
-                check(authdata_format(&copy, NULL, t, &type, &data, &problems) == 0);
+                check(format(&copy, NULL, t, &type, &data, &problems) == 0);
                 if (copy.n_items == c->n_items)
-                        check(authdata_digest(type, data, &key, &digests[n++]) == 0);
+                        authdata_digest(type, data, &key, &digests[n++]);
         }
         for (size_t i = 1; i < n; i++)
                 check(memcmp(&digests[0], &digests[i], sizeof(Digest)) == 0);
@@ -130,7 +140,7 @@ static int read_format(const char *type, const char *text, FuzzWords *words) {
         check(auth_type_from_string(type, &asked) == 0);
         (void) credfile_parse(&c, "/f", text, strlen(text), NULL, &problems);
         fuzz_pause(false);
-        r = authdata_format(&c, NULL, asked, &written_type, &data, &problems);
+        r = format(&c, NULL, asked, &written_type, &data, &problems);
         check(r >= 0 || (fuzz_failed() && !data));
         say(words, &c, &problems);
         if (data)

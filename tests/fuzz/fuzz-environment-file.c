@@ -17,8 +17,9 @@ static void edit(const char *type, const char *data) {
         check(envfile_open(fuzz_path(FILE_NAME), &f, &problems) == 0);
         check(envfile_set(f, AUTHDATA_TYPE_KEY, type, ENVFILE_LINE_MAX_EXEC) == 0);
         check(envfile_set(f, AUTHDATA_DATA_KEY, data, ENVFILE_LINE_MAX_EXEC) == 0);
-        check(envfile_get(f, AUTHDATA_TYPE_KEY, &type_now) == 0 && same(type, type_now));
-        check(envfile_get(f, AUTHDATA_DATA_KEY, &data_now) == 0 && same(data, data_now));
+        type_now = envfile_get(f, AUTHDATA_TYPE_KEY);
+        data_now = envfile_get(f, AUTHDATA_DATA_KEY);
+        check(same(type, type_now) && same(data, data_now));
         check(envfile_save(f, &problems) >= 0);
         check(envfile_save(f, &problems) == 0); /* nothing is left to do */
 }

@@ -39,7 +39,7 @@ static int parse_tasks(const char *text, json_object *tasks, ObserveReport *repo
 static void assert_digest(const ObserveReport *report, const char *type, const char *data) {
         Digest expected;
 
-        assert_int_equal(authdata_digest(type, data, &key, &expected), 0);
+        authdata_digest(type, data, &key, &expected);
         assert_true(digest_equal(&report->digest, &expected));
 }
 

@@ -520,7 +520,7 @@ static void test_temporary_name_taken(void **state) {
 /* Another instance works on it, or it is somebody else's: it stays as it is, and ours gets another name. */
 static void test_temporary_name_of_another(void **state) {
         static const int locks[] = {LOCK_SH, LOCK_EX, LOCK_UN};
-        _cleanup_free_ char *taken = unit_path(*state, ".f.ecs-authd.aaaaaaaa");
+        _cleanup_free_ char *taken = unit_path(*state, ".f.ecs-authd.00000000");
 
         for (size_t i = 0; i < ELEMENTSOF(locks); i++) {
                 _cleanup_close_ int fd = -1;
