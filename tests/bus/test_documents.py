@@ -145,6 +145,29 @@ def test_short_lifetimes():
     assert re.search(rf"more often\s+than every {every} minutes", MAN)
 
 
+def in_words(seconds):
+    return f"{seconds // 60} min" if seconds >= 60 and seconds % 60 == 0 else f"{seconds} s"
+
+
+def constants(source, *names):
+    return [in_words(int(re.search(rf"#define {name} \(\(?(?:int64_t\)? ?\()?(\d+) \* USEC_PER_SEC", CODE[source]).group(1))) for name in names]
+
+
+def test_times_of_the_pages():
+    """The numbers in README, the manual and the recipes are the defaults and limits of the code."""
+    settings = {key: default for _, key, default in settings_of_code()}
+    settle = settings["SettleSec"].replace("s", " s")
+    assert settings["MinIntervalSec"] == "1min" and f"restarts the agent {settle} later, at most once a minute" in README
+    assert f"`SettleSec={settings['SettleSec']}`" in (TOP / "packaging/recipes/jitter.md").read_text()
+    manual = " ".join(MAN.split())
+    assert "waits {} more".format(*constants("when-to-restart.c", "TASKS_ENDED_USEC")) in manual
+    assert "a pause that grows from {} to {},".format(*constants("when-to-restart.c", "START_BACKOFF_MIN_USEC", "START_BACKOFF_MAX_USEC")) in manual
+    pauses = constants("lease.c", "RETRY_MIN_USEC", "RETRY_MAX_USEC")
+    assert "- {} to {} after it has failed".format(*pauses) in manual
+    assert "with pauses that grow from {} to {}.".format(*pauses) in manual
+    assert "after that at most every {})".format(*constants("gather.c", "LOGIN_USEC")) in manual
+
+
 def test_manual_pages_are_well_formed(tmp_path):
     scdoc = subprocess.run(["sh", "-c", "command -v scdoc"], check=False, capture_output=True).returncode == 0
     if not scdoc:

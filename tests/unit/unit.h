@@ -104,6 +104,13 @@ static inline unsigned unit_count_open_files(void) {
         return n;
 }
 
+/* Like assert_string_equal(), which crashes if the value is NULL. */
+static inline void unit_assert_text(const char *value, const char *expected) {
+        if (!value)
+                fail_msg("NULL instead of: %s", expected);
+        assert_string_equal(value, expected);
+}
+
 /* cmocka 2 has other names for its own. */
 static inline void unit_assert_in_range(int64_t value, int64_t least, int64_t most) {
         if (value < least || value > most)

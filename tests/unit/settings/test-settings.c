@@ -19,19 +19,19 @@ static void test_defaults(void **state) {
 
         assert_non_null(c);
         assert_int_equal(problems.n_items, 0);
-        assert_string_equal(c->credentials.files[0], "/root/.docker/config.json");
+        unit_assert_text(c->credentials.files[0], "/root/.docker/config.json");
         assert_null(c->credentials.files[1]);
         assert_true(c->credentials.strict);
         assert_int_equal(c->credentials.helper_timeout_usec, 10 * USEC_PER_SEC);
-        assert_string_equal(c->credentials.exclude[0], "*.dkr?ecr*.amazonaws.*");
+        unit_assert_text(c->credentials.exclude[0], "*.dkr?ecr*.amazonaws.*");
         assert_int_equal(c->credentials.refresh_usec, 3600 * USEC_PER_SEC);
-        assert_string_equal(c->ecsconfig.environment_file, "/etc/ecs/ecs.config");
+        unit_assert_text(c->ecsconfig.environment_file, "/etc/ecs/ecs.config");
         assert_int_equal(c->ecsconfig.auth_type, AUTH_TYPE_AUTO);
-        assert_string_equal(c->agent.container, "ecs-agent");
-        assert_string_equal(c->agent.docker_socket, "/run/docker.sock");
-        assert_string_equal(c->agent.introspection_url, "http://localhost:51678");
+        unit_assert_text(c->agent.container, "ecs-agent");
+        unit_assert_text(c->agent.docker_socket, "/run/docker.sock");
+        unit_assert_text(c->agent.introspection_url, "http://localhost:51678");
         assert_int_equal(c->restart.method, RESTART_METHOD_SYSTEMD);
-        assert_string_equal(c->unit, "ecs.service");
+        unit_assert_text(c->unit, "ecs.service");
         assert_int_equal(c->restart.unsaved_state, UNSAVED_STATE_WAIT);
         assert_int_equal(c->restart.settle_usec, 2 * USEC_PER_SEC);
         assert_int_equal(c->restart.min_interval_usec, 60 * USEC_PER_SEC);
@@ -54,23 +54,23 @@ static void test_every_setting(void **state) {
                      NULL, &problems);
 
         assert_non_null(c);
-        assert_string_equal(c->credentials.files[0], "/a/b.json");
-        assert_string_equal(c->credentials.files[1], "/c.json");
+        unit_assert_text(c->credentials.files[0], "/a/b.json");
+        unit_assert_text(c->credentials.files[1], "/c.json");
         assert_null(c->credentials.files[2]);
-        assert_string_equal(c->credentials.exclude[0], "a.example");
-        assert_string_equal(c->credentials.exclude[1], "b.example");
-        assert_string_equal(c->credentials.exclude[2], "c.example");
+        unit_assert_text(c->credentials.exclude[0], "a.example");
+        unit_assert_text(c->credentials.exclude[1], "b.example");
+        unit_assert_text(c->credentials.exclude[2], "c.example");
         assert_null(c->credentials.exclude[3]);
         assert_false(c->credentials.strict);
         assert_int_equal(c->credentials.helper_timeout_usec, 3 * USEC_PER_SEC);
         assert_int_equal(c->credentials.refresh_usec, 600 * USEC_PER_SEC);
-        assert_string_equal(c->ecsconfig.environment_file, "/e");
+        unit_assert_text(c->ecsconfig.environment_file, "/e");
         assert_int_equal(c->ecsconfig.auth_type, AUTH_TYPE_DOCKER);
-        assert_string_equal(c->agent.container, "my-agent_1.2");
-        assert_string_equal(c->agent.docker_socket, "/run/d.sock");
-        assert_string_equal(c->agent.introspection_url, "http://127.0.0.1:1");
+        unit_assert_text(c->agent.container, "my-agent_1.2");
+        unit_assert_text(c->agent.docker_socket, "/run/d.sock");
+        unit_assert_text(c->agent.introspection_url, "http://127.0.0.1:1");
         assert_int_equal(c->restart.method, RESTART_METHOD_NONE);
-        assert_string_equal(c->unit, "amazon-ecs.service");
+        unit_assert_text(c->unit, "amazon-ecs.service");
         assert_int_equal(c->restart.unsaved_state, UNSAVED_STATE_FORCE);
         assert_int_equal(c->restart.settle_usec, 1500 * USEC_PER_MSEC);
         assert_int_equal(c->restart.min_interval_usec, 5 * USEC_PER_SEC);
@@ -91,16 +91,16 @@ static void test_drop_ins_and_options(void **state) {
 
         _cleanup_(settings_freep) Settings *c =
                 load(*state, "[Credentials]\nFile=/a.json\n[Restart]\nUnit=first.service\n", NULL, &problems);
-        assert_string_equal(c->unit, "second.service");
+        unit_assert_text(c->unit, "second.service");
         assert_int_equal(c->restart.settle_usec, 4 * USEC_PER_SEC);
         /* A list goes on in a drop-in ... */
-        assert_string_equal(c->credentials.files[0], "/a.json");
-        assert_string_equal(c->credentials.files[1], "/b.json");
+        unit_assert_text(c->credentials.files[0], "/a.json");
+        unit_assert_text(c->credentials.files[1], "/b.json");
 
         /* ... and is replaced on the command line. */
         _cleanup_(settings_freep) Settings *o = load(*state, "[Credentials]\nFile=/a.json\n", options, &problems);
-        assert_string_equal(o->unit, "third.service");
-        assert_string_equal(o->credentials.files[0], "/o.json");
+        unit_assert_text(o->unit, "third.service");
+        unit_assert_text(o->credentials.files[0], "/o.json");
         assert_null(o->credentials.files[1]);
 }
 
@@ -145,13 +145,13 @@ static void test_drop_ins_of_three_directories(void **state) {
         write_drop_in(d[0], ".80.conf", "broken");
 
         assert_int_equal(settings_load_from(&places, NULL, &c, &problems), 0);
-        assert_string_equal(c->unit, "etc-30.service");
+        unit_assert_text(c->unit, "etc-30.service");
         assert_int_equal(c->restart.settle_usec, 10 * USEC_PER_SEC);
         assert_int_equal(c->restart.min_interval_usec, 50 * USEC_PER_SEC);
-        assert_string_equal(c->credentials.files[0], "/10");
-        assert_string_equal(c->credentials.files[1], "/20");
-        assert_string_equal(c->credentials.files[2], "/30");
-        assert_string_equal(c->credentials.files[3], "/50");
+        unit_assert_text(c->credentials.files[0], "/10");
+        unit_assert_text(c->credentials.files[1], "/20");
+        unit_assert_text(c->credentials.files[2], "/30");
+        unit_assert_text(c->credentials.files[3], "/50");
         assert_null(c->credentials.files[4]);
         assert_int_equal(problems.n_items, 0);
         for (size_t i = 0; d[i]; i++)
@@ -234,7 +234,7 @@ static void test_last_line_without_a_newline(void **state) {
         Problems problems = {0};
         _cleanup_(settings_freep) Settings *c = load(*state, "[Restart]\r\nUnit=a\r\nSettleSec=3s", NULL, &problems);
 
-        assert_string_equal(c->unit, "a.service");
+        unit_assert_text(c->unit, "a.service");
         assert_int_equal(c->restart.settle_usec, 3 * USEC_PER_SEC);
 }
 
@@ -247,9 +247,9 @@ static void test_helper_environment(void **state) {
                 NULL, &problems);
         char **e = c->credentials.helper_environment;
 
-        assert_string_equal(e[0], "AWS_PROFILE");
-        assert_string_equal(e[1], "VAULT_ADDR=https://v/?a=b");
-        assert_string_equal(e[2], "EMPTY=");
+        unit_assert_text(e[0], "AWS_PROFILE");
+        unit_assert_text(e[1], "VAULT_ADDR=https://v/?a=b");
+        unit_assert_text(e[2], "EMPTY=");
         assert_null(e[3]);
 }
 
@@ -293,9 +293,9 @@ static void test_helper_lifetime(void **state) {
         assert_int_equal(l->n_items, 3);
         assert_null(l->items[0].pattern);
         assert_int_equal(l->items[0].usec, 9000 * USEC_PER_SEC);
-        assert_string_equal(l->items[1].pattern, "*.azurecr.io");
+        unit_assert_text(l->items[1].pattern, "*.azurecr.io");
         assert_int_equal(l->items[1].usec, 3 * 3600 * USEC_PER_SEC);
-        assert_string_equal(l->items[2].pattern, "gcr.io/team*");
+        unit_assert_text(l->items[2].pattern, "gcr.io/team*");
 
         assert_null(load(*state, "[Credentials]\nHelperLifetime=gcr.io\n", NULL, &problems));
         unit_assert_problem(&problems, ":2: HelperLifetime=gcr.io: not a time such as 1h, or a pattern");
@@ -306,7 +306,7 @@ static void test_list_is_cleared(void **state) {
         _cleanup_(settings_freep) Settings *c =
                 load(*state, "[Credentials]\nFile=/a.json\nFile=\nFile=/b.json\n", NULL, &problems);
 
-        assert_string_equal(c->credentials.files[0], "/b.json");
+        unit_assert_text(c->credentials.files[0], "/b.json");
         assert_null(c->credentials.files[1]);
 
         assert_null(load(*state, "[Credentials]\nFile=\n", NULL, &problems));
@@ -336,7 +336,7 @@ static void test_home(void **state) {
         assert_int_equal(setenv("HOME", "/home/somebody", 1), 0);
         _cleanup_(settings_freep) Settings *c =
                 load(*state, "[Credentials]\nFile=~/.docker/config.json\n", NULL, &problems);
-        assert_string_equal(c->credentials.files[0], "/home/somebody/.docker/config.json");
+        unit_assert_text(c->credentials.files[0], "/home/somebody/.docker/config.json");
 
         /* A service has no $HOME. */
         assert_int_equal(unsetenv("HOME"), 0);
@@ -470,21 +470,21 @@ static void test_shipped_file_shows_the_defaults(void **state) {
         _cleanup_(settings_freep) Settings *c = load(*state, "", NULL, &problems);
         assert_int_equal(n_keys, 21);
         assert_non_null(shown);
-        assert_string_equal(shown->credentials.files[0], c->credentials.files[0]);
+        unit_assert_text(shown->credentials.files[0], c->credentials.files[0]);
         assert_null(shown->credentials.files[1]);
         assert_int_equal(shown->credentials.helper_timeout_usec, c->credentials.helper_timeout_usec);
         for (size_t i = 0; shown->credentials.exclude[i] || c->credentials.exclude[i]; i++)
-                assert_string_equal(shown->credentials.exclude[i], c->credentials.exclude[i]);
+                unit_assert_text(shown->credentials.exclude[i], c->credentials.exclude[i]);
         assert_null(shown->credentials.helper_environment);
         assert_int_equal(shown->credentials.helper_lifetimes.n_items, 0);
         assert_int_equal(shown->credentials.refresh_usec, c->credentials.refresh_usec);
-        assert_string_equal(shown->ecsconfig.environment_file, c->ecsconfig.environment_file);
+        unit_assert_text(shown->ecsconfig.environment_file, c->ecsconfig.environment_file);
         assert_int_equal(shown->ecsconfig.auth_type, c->ecsconfig.auth_type);
-        assert_string_equal(shown->agent.container, c->agent.container);
-        assert_string_equal(shown->agent.docker_socket, c->agent.docker_socket);
-        assert_string_equal(shown->agent.introspection_url, c->agent.introspection_url);
+        unit_assert_text(shown->agent.container, c->agent.container);
+        unit_assert_text(shown->agent.docker_socket, c->agent.docker_socket);
+        unit_assert_text(shown->agent.introspection_url, c->agent.introspection_url);
         assert_int_equal(shown->restart.method, c->restart.method);
-        assert_string_equal(shown->unit, c->unit);
+        unit_assert_text(shown->unit, c->unit);
         assert_int_equal(shown->restart.unsaved_state, c->restart.unsaved_state);
         assert_int_equal(shown->restart.settle_usec, c->restart.settle_usec);
         assert_int_equal(shown->restart.jitter_usec, c->restart.jitter_usec);
