@@ -39,6 +39,7 @@ FIXES = {
         ("Take registries out of it, or set Exclude=", "edit the file; set Exclude=", LOGIN + "test_too_many_registries_of_helpers"),
     ],
     "common/credentials/credential-file.c": [
+        ("left out. Replace the key", "edit the file", KEYS + "test_a_spelling_in_credhelpers"),
         ('has a \"password\" that is not a string', "edit the file", FORM),
         ('has a \"username\" that is not a string', "edit the file", FORM),
         ('has an \"auth\" that is not a string', "edit the file", FORM),
@@ -73,6 +74,7 @@ FIXES = {
         ("is not known to Docker", "edit the file", FORM),
     ],
     "common/credentials/key-coverage.c": [
+        ("Replace the line by one for each registry", "edit the file", KEYS + "test_a_pattern_of_a_helper"),
         ("chance decides between the logins", "docker login", KEYS + "test_chance"),
         ("compare keys exactly and know no patterns", "edit the file; docker login", (KEYS + "test_a_pattern", KEYS + "test_a_pattern_of_a_helper")),
         ("as names of Docker Hub; it is not written", "docker logout; docker login HOST:443", KEYS + "test_a_host_without_a_dot"),

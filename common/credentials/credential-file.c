@@ -260,31 +260,22 @@ static bool begin_entry(const char *key, const Source *s, Credential *c) {
         return true;
 }
 
-/* Looks up the registry in credHelpers by its exact name, as Docker's CLI does, and then by the key of the entry. */
-static bool find_helper(Credential *c, const Source *s, json_object **ret, bool *ret_by_name) {
-        *ret_by_name = json_object_object_get_ex(s->helpers, c->registry, ret);
-        return *ret_by_name || json_object_object_get_ex(s->helpers, c->key, ret);
-}
-
-/* As in Docker, credHelpers comes before credsStore, and an empty value there means the file itself. */
+/* Sets the helper that Docker's CLI uses: credHelpers comes before credsStore, and an empty value means the file
+ * itself. Docker looks up and queries the name of the registry, whatever the key in "auths" is (measured with 28.2.2).
+ */
 static void name_helper(Credential *c, const Source *s) {
         const char *helper = s->store;
         json_object *value = NULL;
-        bool by_name;
 
-        if (find_helper(c, s, &value, &by_name)) {
+        if (json_object_object_get_ex(s->helpers, c->registry, &value)) {
                 helper = json_string_of(value);
                 if (value && !json_object_is_type(value, json_type_string))
                         c->flaw = "has a value in \"credHelpers\" that is not a string";
-        } else {
-                by_name = false;
         }
         if (!helper)
                 return;
-        if (by_name && !streq(c->key, c->registry)) {
-                free(c->key);
-                c->key = xstrdup(c->registry); /* the helper is queried for this name */
-        }
+        free(c->key);
+        c->key = xstrdup(c->registry);
         c->helper = xstrdup(helper);
 }
 
@@ -314,6 +305,14 @@ static void parse_helpers(Credentials *file, json_object *auths, const Source *s
                 if (json_object_object_get_ex(auths, key, NULL) || !begin_entry(key, s, &c) ||
                     credentials_find(file, c.registry))
                         continue;
+                if (!streq(key, c.registry)) {
+                        problems_add(
+                                s->problems, LOG_WARNING,
+                                "%s: Docker does not use the key '%.64s' of \"credHelpers\"; left out. Replace the key "
+                                "by '%.64s'",
+                                s->path, registry_showable(key), c.registry);
+                        continue;
+                }
                 name_helper(&c, s);
                 c.file_only = !c.helper && !c.flaw;
                 credentials_put(file, &c);

@@ -598,6 +598,9 @@ static void take_one(const CredentialSettings *settings, HelperRound *round, Cre
         /* The secret that stands beside a helper in the file is older than what that has given, or is about to give. */
         if ((q->due && !call) || ((!call || lease->failures > 0) && lease_has_answered(lease)))
                 credential_forget_secrets(item);
+        /* Docker pulls without credentials then, although the file has some. */
+        if (lease->error == -ENOKEY)
+                credential_forget_secrets(item);
         if (lease->fresh && has_answer(lease))
                 credential_copy_secrets(item, &lease->answer);
 

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -101,3 +102,34 @@ def test_docker_logout_removes_every_spelling(tmp_path):
     (tmp_path / "config.json").write_text(cli({f"https://{R}": entry(OTHER), R: entry()}))
     subprocess.run([docker_cli.DOCKER, "--config", str(tmp_path), "logout", f"https://{R}"], check=True, capture_output=True)
     assert json.loads((tmp_path / "config.json").read_text())["auths"] == {}
+
+
+# --- the whole choice of a source ---
+
+SPELLINGS = [R, f"https://{R}", f"http://{R}", f"https://{R}/v1/"]
+CREDENTIALS = {"absent": None, "empty": {}, "entry": entry()}
+SOURCES = {**STORES, "nothing": store({})}
+
+
+def table_of_choices():
+    """Each file has at most one entry for the registry, in some spelling; a helper for it, of some spelling; and a store for all."""
+    for kind, spelling in [("absent", R)] + [(kind, spelling) for kind in ("empty", "entry") for spelling in SPELLINGS]:
+        auths = {} if kind == "absent" else {spelling: CREDENTIALS[kind]}
+        for helpers in ({}, *({key: helper} for key in (R, f"https://{R}") for helper in ("special", "nothing", ""))):
+            for default in (None, "test", "nothing"):
+                more = {**({"credHelpers": helpers} if helpers else {}), **({"credsStore": default} if default else {})}
+                yield cli(auths, **more)
+
+
+CHOICES = list(table_of_choices())
+
+
+@pytest.mark.parametrize("text", CHOICES, ids=[re.sub(r"\s+", " ", text) for text in CHOICES])
+def test_choice_of_the_source(docker, tmp_path, text):
+    if os.geteuid() != 0:
+        pytest.skip("a helper of ours can be put in its place by root only")
+    place = Place(tmp_path, Case("choice", [text], helpers=SOURCES))
+    result = place.run("render", "--reveal")
+    found = readers.ecs_init(result.stdout)
+    entries = agent_lookup.parse(found.get("ECS_ENGINE_AUTH_TYPE"), found.get("ECS_ENGINE_AUTH_DATA")) if found else {}
+    assert agent_lookup.lookup(entries, IMAGE) == docker.pull(as_docker_sees(place), IMAGE, place.helpers), result.stderr.decode()

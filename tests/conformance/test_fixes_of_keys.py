@@ -100,6 +100,16 @@ def test_a_pattern_of_a_helper(host):
     assert h.pulls("name.example.com/app") == PW
 
 
+def test_a_spelling_in_credhelpers(host):
+    if os.geteuid() != 0:
+        pytest.skip("a helper of ours can be put in its place by root only")
+    h = host(cli({}, credHelpers={f"https://{R}": "somehelper"}), helpers={"somehelper": store({R: ("puller", "s3cr3t")})})
+    assert f"Replace the key by '{R}'" in h.said()
+    h.edit(f'"https://{R}"', f'"{R}"')
+    assert "credHelpers" not in h.said()
+    assert h.pulls(f"{R}/app") == PW
+
+
 @pytest.mark.parametrize("key", [f"{R}/Team", "a_b.example.com"])
 def test_no_image_name_begins_with_it(host, key):
     h = host(cli({R: entry(OTHER), key: entry()}))
