@@ -32,18 +32,17 @@ static bool is_carried_as_is(const char *s) {
         return true;
 }
 
-static bool trim_end(char *s, const char *suffix) {
-        size_t n = strlen(s), length = strlen(suffix);
-
-        if (n <= length || !streq(s + n - length, suffix))
-                return false;
-        s[n - length] = 0;
-        return true;
-}
-
 static void trim_slashes(char *s) {
         for (size_t n = strlen(s); n > 0 && s[n - 1] == '/'; n--)
                 s[n - 1] = 0;
+}
+
+/* Removes the path of the registry's API. Behind another path, "v1" is part of an image's name. */
+static void trim_api_path(char *name) {
+        char *path = name + strcspn(name, "/");
+
+        if (streq(path, "/v1") || streq(path, "/v2"))
+                *path = 0;
 }
 
 bool registry_has_host(const char *name, const char *const *hosts, size_t n_hosts) {
@@ -74,11 +73,8 @@ int registry_normalize(const char *key, char **ret) {
         name = xstrdup(skip_scheme(key));
         for (char *c = name; *c && *c != '/'; c++)
                 *c = (char) tolower((unsigned char) *c);
-
-        /* An API path is no part of an image's name: left there, it makes the agent's choice a chance. */
-        do
-                trim_slashes(name);
-        while (trim_end(name, "/v1") || trim_end(name, "/v2"));
+        trim_slashes(name);
+        trim_api_path(name);
         if (!has_host(name))
                 return -EINVAL;
 

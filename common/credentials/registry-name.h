@@ -10,8 +10,8 @@
 #define REGISTRY_DOCKER_HUB "https://index.docker.io/v1/"
 
 /* The one spelling under which an entry goes out: Docker Hub under the name above however Docker accepts it,
- * anything else as host[:port][/path] with the host in lower case, without scheme, trailing slashes and API path
- * (/v1, /v2). -EINVAL: empty, no host, or a byte that no line of the environment file could carry (control character,
+ * anything else as host[:port][/path] with the host in lower case, without scheme, trailing slashes and API path (/v1
+ * or /v2 directly after the host). -EINVAL: empty, no host, or a byte that no line of the environment file could carry (control character,
  * blank, quote, backslash, invalid UTF-8). */
 int registry_normalize(const char *key, char **ret);
 

@@ -13,6 +13,7 @@ INPUTS = Path(__file__).parent / "inputs"
 
 PW = Auth("puller", "s3cr3t")
 OTHER = Auth("other", "s3cond")
+THIRD = Auth("third", "s3third")
 TOKEN = Auth("", "", "eyJhbGciOiJSUzI1NiJ9.eyJqdGkiOiJ4In0.c2ln")
 R = "registry.example.com"
 IMAGE = f"{R}/team/app:1"
@@ -165,6 +166,8 @@ KEYS = [
     spelled("[2001:DB8::1]:5000", "[2001:db8::1]:5000/app"),
     Case("a path before the host", [cli({R: entry(OTHER), f"{R}/team": entry()})],
          {IMAGE: PW, f"{R}/rest/app": OTHER}),
+    Case("groups that are called v1 and v2", [cli({R: entry(THIRD), f"{R}/group/v1": entry(), f"{R}/group/v2": entry(OTHER)})],
+         {f"{R}/group/v1/app": PW, f"{R}/group/v2/app": OTHER, f"{R}/group/app": THIRD}),
     Case("API paths beside the host", [cli({f"https://{R}/v1/": entry(), f"{R}/v2/": entry()})], {IMAGE: PW}),
     Case("two spellings, one of them Docker's", [cli({f"https://{R}": entry(OTHER), R: entry()})], {IMAGE: PW},
          says="are one registry with different credentials"),

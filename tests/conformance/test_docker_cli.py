@@ -11,11 +11,11 @@ import pytest
 import agent_lookup
 import docker_cli
 import readers
-from agent_lookup import Auth
-from cases import HUB, IMAGE, OTHER, PW, R, Case, b64, cli, compact, entry, store
+
+from cases import HUB, IMAGE, OTHER, PW, R, THIRD, Case, b64, cli, compact, entry, store
 from test_conformance import Place
 
-THIRD = Auth("third", "s3third")
+
 STORES = {"test": store({R: (OTHER.username, OTHER.password)}),
           "special": store({R: (THIRD.username, THIRD.password)})}
 

@@ -68,8 +68,8 @@ static void test_others(void **state _unused_) {
                 {"https://registry.example:5000/v2/", "registry.example:5000"},
                 {"Registry.Example/Team", "registry.example/Team"},
                 {"registry.example/team/v2/app", "registry.example/team/v2/app"},
-                {"registry.example/team/v2", "registry.example/team"},
-                {"registry.example/v1/v2", "registry.example"},
+                {"registry.example/team/v2", "registry.example/team/v2"},
+                {"registry.example/v1/v2", "registry.example/v1/v2"},
                 {"registry.example/v2//v1/", "registry.example"},
                 /* Its own name in an image is registry.hub.docker.com/..., which the agent looks up by host. */
                 {"registry.hub.docker.com", "registry.hub.docker.com"},
