@@ -180,7 +180,8 @@ def test_situation(host, rows, name):
         if state in NEEDS_A_LOOK:
             assert worst <= 4 and verdicts & {"warning", "problem", "settings"}
         else:
-            assert "problem" not in verdicts and (worst > 4 or status_text(host).startswith("Warning: "))
+            assert "problem" not in verdicts and (worst > 4 or status_text(host).startswith("Warning: ")), [
+                entry["MESSAGE"] for entry in host.journal(since)]
         row = (f"| {name} | {state} | {shown} | {plain(text)} | {checked} | {PRIORITIES[worst]} |\n")
         rows[name] = row
         if not os.environ.get("ECS_AUTHD_WRITE_SITUATIONS"):
