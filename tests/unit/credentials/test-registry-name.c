@@ -70,7 +70,7 @@ static void test_others(void **state _unused_) {
                 {"registry.example/team/v2/app", "registry.example/team/v2/app"},
                 {"registry.example/team/v2", "registry.example/team/v2"},
                 {"registry.example/v1/v2", "registry.example/v1/v2"},
-                {"registry.example/v2//v1/", "registry.example"},
+                {"registry.example/v2//v1/", "registry.example/v2//v1"},
                 /* Its own name in an image is registry.hub.docker.com/..., which the agent looks up by host. */
                 {"registry.hub.docker.com", "registry.hub.docker.com"},
                 {"registry.example/teamv2", "registry.example/teamv2"},
