@@ -8,7 +8,6 @@
 #include "check/check-parts.h"
 #include "ecsconfig/environment-file.h"
 #include "report/reason-texts.h"
-#include "report/sentence.h"
 
 static const char *consequence_of_no_state(const Check *c) {
         if (c->settings->restart.method == RESTART_METHOD_NONE)

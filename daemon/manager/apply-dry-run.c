@@ -9,7 +9,7 @@
 #include "decision/apply-outcome.h"
 #include "ecsconfig/sync.h"
 #include "manager/manager.h"
-#include "report/sentence.h"
+#include "report/reason-texts.h"
 
 /* A line. Names of registries are whatever somebody has written into a file. */
 static void say(const char *format, ...) _printf_(1, 2);

@@ -8,7 +8,6 @@
 #include "base/directories.h"
 #include "base/log.h"
 #include "report/publisher.h"
-#include "report/sentence.h"
 #include "report/reason-texts.h"
 
 /* Journal lines about the environment file: the first is logged at once. Of those within two seconds after it, as in a

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/reason-texts.h"
 
+#include <stdarg.h>
+
+#include "base/directories.h"
 #include "base/log.h"
+#include "base/timespan.h"
 
 const char *const reason_states[] = {"live", "waiting", "held", "stopped", "silent", "problem", "written", NULL};
 
@@ -171,4 +175,291 @@ const ReasonText *reason_text(const Facts *f, const Decision *d) {
         if (d->reason == REASON_SILENT && f->agent.agent != AGENT_RUNNING)
                 return &no_container;
         return &texts[d->reason];
+}
+
+/* --- the words of the sentences --- */
+
+enum {
+        SHORT_ID = 12, /* as docker ps shows a container */
+        WORDS_MAX = 2048,
+};
+
+const char *sentence_agent_name(const Settings *s) {
+        return s->restart.method == RESTART_METHOD_DOCKER ? s->agent.container : s->unit;
+}
+
+const char *sentence_plural(unsigned n, const char *one, const char *many) {
+        return n == 1 ? one : many;
+}
+
+static const char *describe_unsaved(StateKept kept) {
+        switch (kept) {
+        case STATE_NO_DATADIR:
+                return "ECS_DATADIR is not set: set ECS_DATADIR=/data and mount a directory there";
+        case STATE_NO_CHECKPOINT:
+                return "ECS_CHECKPOINT=false: remove that line";
+        case STATE_NO_MOUNT:
+                return "ECS_DATADIR is not on a mount of the container: mount a directory of the host there";
+        case STATE_KEPT:
+                break;
+        }
+        return "state is kept";
+}
+
+static const char *describe_engine(const ObserveReport *agent) {
+        switch (agent->engine_error) {
+        case -ENOENT:
+        case -ECONNREFUSED:
+                return "it is not running: systemctl start docker";
+        case -EACCES:
+                return "no permission to use the socket";
+        case -ETIMEDOUT:
+                return "it does not answer: see journalctl -u docker";
+        case -EBADMSG:
+                return "its answer is not Docker's: is DockerSocket= right?";
+        case -EFBIG:
+                return "its answer is longer than any of Docker's: is DockerSocket= right?";
+        default:
+                return agent->engine_error < 0 ? strerror(-agent->engine_error) : "not asked yet";
+        }
+}
+
+static const char *describe_introspection(const ObserveReport *agent) {
+        if (!str_empty(agent->impostor))
+                return "another user holds its port";
+        switch (agent->tasks_error) {
+        case -EBADMSG:
+                return "its answer is not the agent's";
+        case -EFBIG:
+                return "its answer is longer than any of the agent's";
+        case -ENOTCONN:
+                return "who answered does not listen there any more";
+        default:
+                return agent->tasks_error < 0 ? strerror(-agent->tasks_error) : "";
+        }
+}
+
+/* A word that a sentence names as {name}. */
+typedef struct Word {
+        const char *name, *value;
+} Word;
+
+typedef struct Context {
+        const Settings *settings;
+        const Facts *facts;
+        const Decision *decision;
+        uint64_t now;
+        bool brief;
+        size_t used;
+        char words[WORDS_MAX]; /* words that depend on numbers */
+} Context;
+
+/* Returns a word that is made for this sentence; cuts it if there is no more room. */
+static _printf_(2, 3) const char *make(Context *c, const char *format, ...) {
+        char *word = c->words + c->used;
+        va_list list;
+
+        va_start(list, format);
+        (void) vsnprintf(word, sizeof(c->words) - c->used, format, list);
+        va_end(list);
+        c->used += strlen(word);
+        if (c->used + 1 < sizeof(c->words))
+                c->used++;
+        return word;
+}
+
+/* In whole seconds, rounded up. A brief sentence is read later, and goes without. */
+static const char *describe_wait(Context *c) {
+        const uint64_t end = c->decision->look_again_usec;
+        const uint64_t seconds = end > c->now ? (end - c->now + USEC_PER_SEC - 1) / USEC_PER_SEC : 0;
+        char span[TIMESPAN_MAX];
+
+        timespan_format(span, sizeof(span), seconds * USEC_PER_SEC);
+        return c->brief ? "" : make(c, " %s", span);
+}
+
+static const char *describe_credentials(Context *c) {
+        const unsigned n = c->facts->file.sync.n_registries;
+
+        if (n == 0)
+                return "without registry credentials, as its environment file says";
+        return make(c, "with the credentials of %u %s", n, sentence_plural(n, "registry", "registries"));
+}
+
+/* A task whose image is being pulled has no container yet. */
+static const char *describe_tasks(Context *c) {
+        const ObserveReport *a = &c->facts->agent;
+        bool named = !str_empty(a->families);
+        unsigned n = a->n_containers > 0 ? a->n_containers : a->n_tasks;
+        const char *what = a->n_containers > 0 ? sentence_plural(n, "task container runs", "task containers run")
+                                               : sentence_plural(n, "task has not ended", "tasks have not ended");
+
+        return make(c, "%u %s%s%s%s", n, what, named ? " (" : "", a->families, named ? ")" : "");
+}
+
+static const char *describe_unknown(Context *c) {
+        const unsigned n = c->facts->agent.n_unknown;
+        const char *them = sentence_plural(n, "it", "them");
+
+        if (n == 0)
+                return "";
+        return make(c,
+                    ". The agent does not know of %u of the containers: one that lost its state left %s behind (docker "
+                    "ps --filter label=com.amazonaws.ecs.task-arn); docker stop ends %s",
+                    n, them, them);
+}
+
+/* Each problem has a line of its own in the journal. */
+static const char *describe_problems(Context *c) {
+        const Facts *f = c->facts;
+        const unsigned n = problems_count(&f->file.sync.problems, LOG_WARNING) + !str_empty(f->settings_problem);
+
+        return make(c, "%u %s named before", n, sentence_plural(n, "problem was", "problems were"));
+}
+
+static const char *describe_silence(Context *c) {
+        const unsigned minutes = (unsigned) ((c->now - c->facts->silent_usec) / (60 * USEC_PER_SEC));
+
+        if (minutes < 1)
+                return "a while";
+        if (minutes < 120)
+                return make(c, "%u %s", minutes, sentence_plural(minutes, "minute", "minutes"));
+        return make(c, "%u hours", minutes / 60);
+}
+
+static const char *describe_logs(Context *c) {
+        const Settings *s = c->settings;
+
+        if (s->restart.method == RESTART_METHOD_SYSTEMD)
+                return make(c, "journalctl -u %s and docker logs %s", s->unit, s->agent.container);
+        return make(c, "docker logs %s", s->agent.container);
+}
+
+static const char *describe_other_login(Context *c) {
+        const char *path = c->facts->file.sync.other_login;
+
+        if (str_empty(path))
+                return "";
+        return make(c,
+                    ". %s has a login, but is not watched: to use it, add the line File=%s to [Credentials] in "
+                    "/etc/ecs-authd.conf; then: systemctl reload ecs-authd",
+                    path, path);
+}
+
+const char *sentence_describe_end(const UnitReport *unit, char *ret, size_t size) {
+        switch (unit->end) {
+        case UNIT_END_NEVER_RAN:
+                (void) snprintf(ret, size, "no start since the boot is on record");
+                break;
+        case UNIT_END_STOP:
+                (void) snprintf(ret, size, "a stop was requested, of it or of a unit that it is part of");
+                break;
+        case UNIT_END_EXIT:
+                (void) snprintf(ret, size, "the agent exited with status %d, and no stop was requested before",
+                                unit->exit_status);
+                break;
+        case UNIT_END_SIGNAL:
+                (void) snprintf(ret, size, "signal %d ended its main process, and no stop was requested before",
+                                unit->exit_status);
+                break;
+        case UNIT_END_UNKNOWN:
+                (void) snprintf(ret, size, "whether a stop was requested is unknown");
+                break;
+        }
+        return ret;
+}
+
+static const char *find_word(const Word *words, const char *name) {
+        while (words->name && !streq(words->name, name))
+                words++;
+        return words->name ? words->value : name;
+}
+
+/* Replaces each {word} of the sentence. */
+static void replace_words(const char *sentence, const Word *words, char *ret, size_t size) {
+        char name[32];
+        size_t used = 0;
+
+        for (ret[0] = 0; *sentence && used + 1 < size;) {
+                size_t n = strcspn(sentence, "{");
+
+                used += (size_t) snprintf(ret + used, size - used, "%.*s", (int) n, sentence);
+                sentence += n;
+                if (*sentence != '{' || used + 1 >= size)
+                        continue;
+                n = strcspn(sentence, "}");
+                (void) snprintf(name, sizeof(name), "%.*s", (int) n - 1, sentence + 1);
+                used += (size_t) snprintf(ret + used, size - used, "%s", find_word(words, name));
+                sentence += n + 1;
+        }
+}
+
+static void expand(Context *c, char *ret, size_t size) {
+        char interval[TIMESPAN_MAX], end[128];
+        const Settings *s = c->settings;
+        const Facts *f = c->facts;
+        const ObserveReport *a = &f->agent;
+        const Word words[] = {
+                {"agent", sentence_agent_name(s)},
+                {"unit", s->unit},
+                {"container", s->agent.container},
+                {"id", make(c, "%.*s", SHORT_ID, a->container_id)},
+                {"file", s->ecsconfig.environment_file},
+                {"source", s->credentials.files[0]},
+                {"socket", s->agent.docker_socket},
+                {"url", s->agent.introspection_url},
+                {"engine", describe_engine(a)},
+                {"unsaved", describe_unsaved(a->state_kept)},
+                {"version", str_empty(a->version) ? "agent" : a->version},
+                {"cluster", str_empty(a->cluster) ? "?" : a->cluster},
+                {"state", state_directory()},
+                {"impostor", a->impostor},
+                {"port", make(c, "%u", a->impostor_port)},
+                {"asked", s->restart.method == RESTART_METHOD_NONE ? "Method=none says" : "asked"},
+                {"introspection", describe_introspection(a)},
+                {"credentials", describe_credentials(c)},
+                {"tasks", describe_tasks(c)},
+                {"unknown", describe_unknown(c)},
+                {"logs", describe_logs(c)},
+                {"wait", describe_wait(c)},
+                {"interval", interval},
+                {"failures", make(c, "%u %s", f->record.failures,
+                                  sentence_plural(f->record.failures, "restart", "restarts in a row"))},
+                {"problems", describe_problems(c)},
+                {"end", sentence_describe_end(&f->unit, end, sizeof(end))},
+                {"silence", describe_silence(c)},
+                {"elsewhere", describe_other_login(c)},
+                {NULL, NULL},
+        };
+
+        timespan_format(interval, sizeof(interval), s->restart.min_interval_usec);
+        replace_words(reason_text(f, c->decision)->sentence, words, ret, size);
+}
+
+void sentence_describe(const Settings *settings, const Facts *facts, const Decision *d, uint64_t now, char *ret,
+                       size_t size) {
+        Context c = {.settings = settings, .facts = facts, .decision = d, .now = now};
+
+        expand(&c, ret, size);
+}
+
+void sentence_describe_briefly(const Settings *settings, const Facts *facts, const Decision *d, uint64_t now, char *ret,
+                               size_t size) {
+        unsigned n_files = 0, n = facts->file.sync.n_registries;
+        char count[64];
+
+        if (d->reason != REASON_LIVE || facts->file.sync.no_login_yet) {
+                Context c = {.settings = settings, .facts = facts, .decision = d, .now = now, .brief = true};
+
+                expand(&c, ret, size);
+                return;
+        }
+        while (settings->credentials.files[n_files])
+                n_files++;
+        if (n == 0)
+                (void) snprintf(count, sizeof(count), "No registry credentials in use");
+        else
+                (void) snprintf(count, sizeof(count), "%u %s live", n, sentence_plural(n, "registry", "registries"));
+        (void) snprintf(ret, size, "%s in %s; watching %u %s", count, settings->agent.container, n_files,
+                        sentence_plural(n_files, "file", "files"));
 }
