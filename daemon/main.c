@@ -112,12 +112,29 @@ static int option_error(int result, const char *word) {
         return usage_error("unknown option: '--%s'", name);
 }
 
+/* Returns true if word is the whole name of the option: getopt_long(3) also accepts the beginning of a name, but
+ * "--rev" must not print secrets. */
+static bool is_whole_name(const char *word, const struct option *option) {
+        const size_t n = strlen("--") + strlen(option->name);
+
+        return strlen(word) >= n && strcspn(word, "=") == n;
+}
+
 /* Returns -1 to go on, or an exit status. */
 static int parse_options(int argc, char **argv, Arguments *a) {
-        int c;
+        int c, index = -1;
 
         /* The colon in front: what is wrong we say ourselves. */
-        while ((c = getopt_long(argc, argv, ":o:hV", options, NULL)) >= 0)
+        while ((c = getopt_long(argc, argv, ":o:hV", options, &index)) >= 0) {
+                const char *word = argv[optind - 1];
+
+                if (index >= 0 && optarg == word)
+                        word = argv[optind - 2];
+                if (index >= 0 && !is_whole_name(word, &options[index])) {
+                        optopt = 0;
+                        return option_error('?', word);
+                }
+                index = -1;
                 switch (c) {
                 case OPTION_CONFIG:
                         a->config_path = optarg;
@@ -136,6 +153,7 @@ static int parse_options(int argc, char **argv, Arguments *a) {
                                 return option_error(c, argv[optind - 1]);
                         a->flags[c - OPTION_FLAG] = true;
                 }
+        }
         return -1;
 }
 

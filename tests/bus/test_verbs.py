@@ -67,8 +67,11 @@ def test_what_is_wrong_with_the_command_line(arguments, said):
     assert result.stderr == f"ecs-authd: {said}\nTry 'ecs-authd --help'.\n"
 
 
-def test_an_option_may_be_shortened():
-    assert command("--ver").stdout.startswith("ecs-authd ")
+@pytest.mark.parametrize("arguments", [["render", "--rev"], ["render", "--revea"], ["--ver"], ["--conf", "/x", "status"], ["--conf=/x", "status"]])
+def test_no_option_may_be_shortened(arguments):
+    """A new option would change the meaning of the short form, and --rev prints secrets."""
+    result = command(*arguments)
+    assert result.returncode == 2 and result.stdout == "" and "unknown option: '--" in result.stderr
 
 
 @pytest.mark.parametrize("verb", ["run", "apply", "render"])
