@@ -21,7 +21,7 @@ FIX = re.compile(r"""
         |mount\ -o|sysctl|ss\ -|printf|make\ install|cloud-init\ status|ecs-authd\ (?:apply|render|check|status))\b
     |(?:^|[.;:,(>]\s|'|\bor\ |\band\ |\bthen:?\s)(?:Run|Set|Mend|Make|Take|Log|Look|Delete|Add|Remove|Raise|Install|Restart(?!\ held|\ job)|Start|Stop|Find
         |See|Give|Use|Move|Mount|Put|Try|Rename|Correct|Replace|Write|Shorten|End|Have|By\ hand)\b
-    |\b(?:did\ you\ mean|ha(?:s|ve)\ to\ (?:be\ (?:in|a)|exist)|[Mm]ust\ be|belongs?\ to|goes\ without|[A-Z]\w+=\ right\?)
+    |\b(?:did\ you\ mean|ha(?:s|ve)\ to\ (?:be\ (?:in|a)|exist)|[Mm]ust\ be|belongs?\ to|goes\ without|[A-Z]\w+=\ right\?|without\ the\ link)
     """, re.X | re.I)
 
 

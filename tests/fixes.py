@@ -27,6 +27,7 @@ FIXES = {
         ("could not be put back yet: see docker ps -a", "docker ps -a", SHOWS),
     ],
     "common/base/foreign-file.c": [
+        ("without the link", "File=, without the link", BUS + "test_a_link_that_another_user_may_change"),
         ("belongs to user %u; run 'chown", "chown root, or chown -h root", BUS + "test_a_file_that_others_can_change"),
         ("can be written by others; run 'chmod go-w", "chmod go-w",
          (BUS + "test_a_file_that_others_can_change", BUS + "test_settings_that_others_can_change")),

@@ -21,6 +21,8 @@ typedef struct Walk {
         char path[PATH_MAX];    /* its name, for messages; ends in a slash */
         char rest[PATH_MAX];    /* still to go */
         uid_t keeper;           /* the one user beside root; 0: none yet */
+        uid_t owner;            /* owner of the current directory */
+        uid_t linked_by;        /* the user who may change a link on the way; 0: none */
         bool everybody_gets_in; /* into every directory so far */
         unsigned n_symlinks;
         Distrust *distrust; /* NULL: anything goes */
@@ -54,6 +56,7 @@ static int reject(Walk *w, const char *name, bool is_owner, uid_t uid) {
         w->distrust->is_owner = is_owner;
         w->distrust->is_link = false;
         w->distrust->uid = uid;
+        w->distrust->linked_by = 0;
         return -EKEYREJECTED;
 }
 
@@ -62,6 +65,7 @@ static int judge_directory(Walk *w) {
 
         if (fstat(w->directory, &st) < 0)
                 return negative_errno();
+        w->owner = st.st_uid;
         if (!(st.st_mode & S_IXOTH))
                 w->everybody_gets_in = false;
         if (!w->distrust)
@@ -84,6 +88,17 @@ static int judge_entry(Walk *w, const char *name, const struct stat *st) {
                 return r;
         }
         return !S_ISLNK(st->st_mode) && others_may_write(st) ? reject(w, name, false, 0) : 0;
+}
+
+/* Judges the file at the end of the way. */
+static int judge_file(Walk *w, const char *name, const struct stat *st) {
+        int r = judge_entry(w, name, st);
+
+        if (r < 0 || !w->distrust || w->linked_by == 0 || w->linked_by == st->st_uid)
+                return r;
+        r = reject(w, name, true, st->st_uid);
+        w->distrust->linked_by = w->linked_by;
+        return r;
 }
 
 static int enter(Walk *w, int fd) {
@@ -172,7 +187,7 @@ static int open_entry(Walk *w, const char *name, int *ret_fd, ForeignFile *ret) 
                 return negative_errno();
         r = check_kind(&st);
         if (r >= 0 && S_ISREG(st.st_mode))
-                r = judge_entry(w, name, &st);
+                r = judge_file(w, name, &st);
         if (r < 0)
                 return r;
         *ret = (ForeignFile){.st = st, .is_exposed = w->everybody_gets_in && (st.st_mode & S_IROTH)};
@@ -200,6 +215,10 @@ static int walk_step(Walk *w, const char *name, int *ret_fd, ForeignFile *ret) {
         if (fd < 0 || fstat(fd, &st) < 0)
                 return negative_errno();
         if (S_ISLNK(st.st_mode)) {
+                const uid_t user = st.st_uid != 0 ? st.st_uid : w->owner;
+
+                if (user != geteuid())
+                        w->linked_by = user;
                 r = judge_entry(w, name, &st);
                 return r < 0 ? r : follow_symlink(w, fd);
         }
@@ -246,7 +265,13 @@ int foreign_file_walk(const char *path, walk_step_t visit, void *userdata) {
 
 void distrust_describe(const Distrust *d, char *ret, size_t size) {
         /* The number alone: who knows the names may hang (LDAP). */
-        if (d->is_owner)
+        if (d->linked_by != 0)
+                (void) snprintf(
+                        ret, size,
+                        "a symbolic link that user %u may change leads to %s, which belongs to user %u; name that "
+                        "file itself, without the link",
+                        (unsigned) d->linked_by, d->path, (unsigned) d->uid);
+        else if (d->is_owner)
                 (void) snprintf(ret, size, "%s belongs to user %u; run 'chown %sroot %s'", d->path, (unsigned) d->uid,
                                 d->is_link ? "-h " : "", d->path);
         else

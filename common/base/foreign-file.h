@@ -15,7 +15,8 @@
  * (/tmp), where nobody may replace what others have made; a file of its own there belongs to root, or is
  * not trusted. A group
  * that may write is somebody else, unless it is root's or has the number of the owner (a group of their own). An access
- * control list that lets others write shows in the mode of the group. */
+ * control list that lets others write shows in the mode of the group. A symbolic link that a user may change must lead
+ * to a file of that user: root would read a file for the user that the user may not read. */
 
 /* Who may change the file, and how. */
 typedef struct Distrust {
@@ -23,6 +24,7 @@ typedef struct Distrust {
         bool is_owner;       /* uid, its owner; else others by its mode */
         bool is_link;        /* path is a symbolic link */
         uid_t uid;
+        uid_t linked_by; /* the user who may change a symbolic link that leads to path, another user's file; 0: none */
 } Distrust;
 
 typedef struct ForeignFile {

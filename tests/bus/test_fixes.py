@@ -113,6 +113,32 @@ def test_a_file_that_others_can_change(sound, how):
 
 
 @as_root
+@pytest.mark.parametrize("of_directory", [False, True])
+def test_a_link_that_another_user_may_change(sound, of_directory):
+    """The user could have root read a file that the user may not read; its registries were in status.json."""
+    home, mine = sound.directory / "home-of-nobody", sound.credentials.path
+    home.mkdir()
+    link = home / "link"
+    link.symlink_to(mine.parent if of_directory else mine)
+    for path in (home, link):
+        os.chown(path, NOBODY, -1, follow_symlinks=False)
+    file = link / mine.name if of_directory else link
+    said = problems(sound, Credentials_File=file)
+    assert f"user {NOBODY} may change leads to {mine}, which belongs to user 0; name that file itself" in said
+    assert "without the link" not in problems(sound, Credentials_File=mine)
+
+    # A file of the same user is read.
+    own = home / "config.json"
+    own.write_text(mine.read_text())
+    own.chmod(0o600)
+    link.unlink()
+    link.symlink_to(home if of_directory else own)
+    for path in (own, link):
+        os.chown(path, NOBODY, -1, follow_symlinks=False)
+    assert "leads to" not in problems(sound, Credentials_File=link / own.name if of_directory else link)
+
+
+@as_root
 def test_strict_modes_turned_off(sound):
     """The other fix of the same message; what check says of the file then has a fix of its own."""
     sound.credentials.path.chmod(0o666)
