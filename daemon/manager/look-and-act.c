@@ -6,8 +6,6 @@
 
 #include "base/log.h"
 #include "decision/apply-outcome.h"
-#include "decision/when-to-restart.h"
-#include "decision/when-to-write.h"
 
 /* Somebody waits for what happens then, and nothing happens often. */
 #define ACCURACY_USEC (10 * USEC_PER_MSEC)
@@ -23,7 +21,7 @@ uint64_t manager_now(const Manager *m) {
 
 /* "Look again". */
 void manager_wake(Manager *m) {
-        (void) sd_event_source_set_enabled(m->pass, SD_EVENT_ONESHOT);
+        (void) sd_event_source_set_enabled(m->pass_source, SD_EVENT_ONESHOT);
 }
 
 void manager_wake_agent(Manager *m) {
@@ -47,7 +45,7 @@ int manager_arm_timer(Manager *m, sd_event_source **timer, uint64_t usec, sd_eve
 }
 
 void manager_exit(Manager *m, int status) {
-        m->stopping = true;
+        m->pass.stopping = true;
         (void) sd_event_exit(m->event, status);
 }
 
@@ -83,7 +81,7 @@ static int on_write_again(sd_event_source *s _unused_, uint64_t usec _unused_, v
 }
 
 static void manager_go_on(Manager *m) {
-        if (m->stopping && !manager_is_busy(m))
+        if (m->pass.stopping && !manager_is_busy(m))
                 manager_end(m);
         else
                 manager_wake(m);
@@ -105,68 +103,50 @@ void manager_on_asked(Manager *m, const SyncReport *report) {
         manager_go_on(m);
 }
 
-static void manager_pass_files(Manager *m) {
-        FileDecision d = decide_files(&m->facts.file, manager_now(m));
+static void start_write(void *userdata) {
+        Manager *m = userdata;
 
-        (void) manager_arm_timer(m, &m->write_again, d.look_again_usec, on_write_again);
-        if (d.write) {
-                facts_begin_write(&m->facts);
-                write_job_start(&m->write, ASK_NOBODY);
-        }
-        if (d.ask)
-                write_job_start(&m->ask, facts_begin_ask(&m->facts) ? ASK_ALL : ASK_DUE);
-        if (files_are_settled(&m->facts.file, manager_now(m)))
-                manager_tell_ready(m);
+        write_job_start(&m->write, ASK_NOBODY);
+}
+
+static void start_ask(void *userdata, bool all) {
+        Manager *m = userdata;
+
+        write_job_start(&m->ask, all ? ASK_ALL : ASK_DUE);
+}
+
+static void arm_files(void *userdata, uint64_t usec) {
+        Manager *m = userdata;
+
+        (void) manager_arm_timer(m, &m->write_again, usec, on_write_again);
 }
 
 /* --- the record of restarts --- */
 
-/* What another ecs-authd may have done meanwhile. */
-static void manager_load_record(Manager *m) {
-        RestartRecord record;
+static bool claim_lock(void *userdata) {
+        Manager *m = userdata;
 
-        if (m->holds_lock)
-                return;
-        restart_record_load(&record);
-        if (memcmp(&record, &m->saved, sizeof(record)) == 0)
-                return;
-        m->saved = record;
-        facts_take_record(&m->facts, &record);
+        return restart_lock_claim(&m->restart_lock);
 }
 
-static bool manager_claim_record(Manager *m) {
-        if (m->holds_lock)
-                return true;
-        if (!restart_lock_claim(&m->restart_lock))
-                return false;
-        manager_load_record(m);
-        m->holds_lock = true;
-        return true;
-}
+static void release_lock(void *userdata) {
+        Manager *m = userdata;
 
-static int manager_save_record(Manager *m) {
-        int r = restart_record_save(&m->facts.record);
-
-        if (r >= 0)
-                m->saved = m->facts.record;
-        return r;
-}
-
-static bool manager_has_learned(const Manager *m) {
-        return memcmp(&m->facts.record, &m->saved, sizeof(m->saved)) != 0;
-}
-
-/* What was learned is kept, and the lock only for as long as a restart is under way. */
-static void manager_settle_record(Manager *m) {
-        /* What another one has written since we looked counts for more: it is learned again, from that. */
-        if (manager_has_learned(m) && manager_claim_record(m) && manager_has_learned(m))
-                (void) manager_save_record(m);
-        if (!m->holds_lock || m->facts.job || (m->service && service_is_busy(m->service)))
-                return;
-        if (m->facts.record.open && m->settings->restart.method != RESTART_METHOD_NONE)
-                return;
         restart_lock_release(&m->restart_lock);
-        m->holds_lock = false;
+}
+
+static void load_record(void *userdata _unused_, RestartRecord *ret) {
+        restart_record_load(ret);
+}
+
+static int save_record(void *userdata _unused_, const RestartRecord *record) {
+        return restart_record_save(record);
+}
+
+static void announce_not_recorded(void *userdata, int error) {
+        Manager *m = userdata;
+
+        announcer_tell_not_recorded(m->announcer, error);
 }
 
 /* --- environment file -> agent --- */
@@ -186,9 +166,9 @@ void manager_on_observed(void *userdata, const ObserveReport *agent, const UnitR
         manager_wake(m);
 }
 
-static void manager_observe(Manager *m) {
-        manager_load_record(m);
-        facts_begin_observe(&m->facts);
+static void observe(void *userdata) {
+        Manager *m = userdata;
+
         observer_start(m->observer, &m->settings->agent, &m->key, m->service);
 }
 
@@ -201,7 +181,7 @@ void manager_on_unit_queried(void *userdata, const UnitReport *unit) {
 void manager_on_unit_changed(void *userdata) {
         Manager *m = userdata;
 
-        if (m->stopping && !manager_is_busy(m))
+        if (m->pass.stopping && !manager_is_busy(m))
                 manager_end(m);
         else
                 manager_wake_agent(m);
@@ -218,27 +198,40 @@ void manager_on_job_finished(void *userdata, JobOutcome outcome, const char *res
         manager_wake(m);
 }
 
-/* It is written down, and then begun. The start of an agent that is down needs no record but that of the restart. */
-static void manager_begin_job(Manager *m, const Decision *d) {
-        RestartRecord before = m->facts.record;
-        int r;
-
-        facts_begin_job(&m->facts, d, manager_now(m));
-        r = manager_save_record(m);
-        if (r < 0 && d->action == ACTION_RESTART) {
-                announcer_tell_not_recorded(m->announcer, r);
-                facts_fail_to_record(&m->facts, &before, manager_now(m));
-                return;
-        }
+static void announce(void *userdata, const Decision *d) {
+        Manager *m = userdata;
 
         announcer_tell_decision(m->announcer, m->settings, &m->facts, d, manager_now(m));
-        m->tried = true;
+}
+
+static void start_job(void *userdata, const Decision *d) {
+        Manager *m = userdata;
+        int r;
+
         if (!m->service)
                 r = -ENOTCONN;
         else
                 r = d->action == ACTION_RESTART ? service_restart(m->service) : service_start(m->service);
         if (r < 0)
                 manager_on_job_finished(m, JOB_REFUSED, NULL, strerror(-r));
+}
+
+static void abandon_job(void *userdata) {
+        Manager *m = userdata;
+
+        service_abandon_job(m->service);
+}
+
+static void confirm_swap(void *userdata) {
+        Manager *m = userdata;
+
+        service_confirm(m->service);
+}
+
+static bool is_busy(void *userdata) {
+        const Manager *m = userdata;
+
+        return m->service && service_is_busy(m->service);
 }
 
 static uint64_t jitter_of_this_host(uint64_t jitter_usec) {
@@ -262,27 +255,12 @@ static Policy manager_policy(const Manager *m) {
         return p;
 }
 
-static bool needs_lock(const Decision *d) {
-        return d->action == ACTION_RESTART || d->action == ACTION_START || d->action == ACTION_CLOSE;
-}
-
-static Decision manager_decide(Manager *m) {
-        Policy policy = manager_policy(m);
-        Decision d = decide_agent(&m->facts, &policy, manager_now(m));
-
-        if (!needs_lock(&d) || m->holds_lock)
-                return d;
-        /* With what whoever held it before us has left. */
-        policy.other_instance = !manager_claim_record(m);
-        return decide_agent(&m->facts, &policy, manager_now(m));
-}
-
 /* apply ends with the first outcome. */
 static void manager_finish_apply(Manager *m, const Decision *d) {
         if (m->mode == MANAGER_RUN || manager_is_busy(m))
                 return;
 
-        switch (outcome_of(&m->facts, d, m->tried, m->deadline_usec)) {
+        switch (outcome_of(&m->facts, d, m->pass.tried, m->deadline_usec)) {
         case OUTCOME_OPEN:
                 return;
         case OUTCOME_DONE:
@@ -309,61 +287,39 @@ static void manager_follow_docker(Manager *m, const Decision *d) {
                                   decision_awaits_tasks(d) ? NULL : agent->container);
 }
 
-static void manager_rest(Manager *m, const Decision *d) {
-        if (m->settings->restart.method == RESTART_METHOD_DOCKER && facts_swap_can_end(&m->facts) &&
-            manager_claim_record(m))
-                service_confirm(m->service);
-        manager_settle_record(m);
+static void rest(void *userdata, const Decision *d) {
+        Manager *m = userdata;
+
         (void) manager_arm_timer(m, &m->look_again, d->look_again_usec, on_look_again);
         manager_follow_docker(m, d);
         manager_finish_apply(m, d);
 }
 
-/* False: nothing more is to be decided for now. */
-static bool manager_act(Manager *m, const Decision *d) {
-        switch (d->action) {
-        case ACTION_OBSERVE:
-                manager_observe(m);
-                return true;
-        case ACTION_RESTART:
-        case ACTION_START:
-                manager_begin_job(m, d);
-                return true;
-        case ACTION_ABANDON:
-                service_abandon_job(m->service);
-                facts_abandon_job(&m->facts);
-                return true;
-        case ACTION_CLOSE:
-                facts_close(&m->facts, d);
-                return true;
-        case ACTION_WAIT:
-        case ACTION_HOLD:
-        case ACTION_DONE:
-                break;
-        }
-        /* A look that is under way changes nothing about what is waited for. */
-        if (d->reason != REASON_LOOKING)
-                manager_rest(m, d);
-        return false;
-}
-
-static void manager_pass_agent(Manager *m) {
-        bool again = true;
-
-        while (again && !m->stopping) {
-                Decision d = manager_decide(m);
-
-                facts_note_waiting(&m->facts, &d, manager_now(m));
-                /* What is to be done is told when it is on record. */
-                if (d.action != ACTION_RESTART && d.action != ACTION_START)
-                        announcer_tell_decision(m->announcer, m->settings, &m->facts, &d, manager_now(m));
-                again = manager_act(m, &d);
-        }
-}
+const PassOperations manager_operations = {
+        .write = start_write,
+        .ask = start_ask,
+        .arm_files = arm_files,
+        .claim_lock = claim_lock,
+        .release_lock = release_lock,
+        .load_record = load_record,
+        .save_record = save_record,
+        .announce_not_recorded = announce_not_recorded,
+        .announce = announce,
+        .observe = observe,
+        .start_job = start_job,
+        .abandon_job = abandon_job,
+        .confirm_swap = confirm_swap,
+        .is_busy = is_busy,
+        .rest = rest,
+};
 
 static void manager_pass(Manager *m) {
-        if (m->stopping)
+        Policy policy = manager_policy(m);
+
+        if (m->pass.stopping)
                 return;
-        manager_pass_files(m);
-        manager_pass_agent(m);
+        pass_files(&m->pass, manager_now(m));
+        if (files_are_settled(&m->facts.file, manager_now(m)))
+                manager_tell_ready(m);
+        pass_agent(&m->pass, &policy, manager_now(m));
 }

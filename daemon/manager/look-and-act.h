@@ -13,6 +13,9 @@ void manager_wake_agent(Manager *m);
 /* For the source that runs the pass. */
 int manager_on_pass(sd_event_source *s, void *userdata);
 
+/* Operations of a pass; userdata: the Manager. */
+extern const PassOperations manager_operations;
+
 /* Results of the jobs, and signals of the service manager. */
 void manager_on_written(Manager *m, const SyncReport *report);
 void manager_on_asked(Manager *m, const SyncReport *report);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "decision/pass.h"
 #include "manager/manager.h"
 #include "manager/observe-job.h"
 #include "manager/write-job.h"
@@ -21,7 +22,7 @@ struct Manager {
         DigestKey key;
 
         sd_event *event;
-        sd_event_source *pass;        /* deferred: runs the pass */
+        sd_event_source *pass_source; /* deferred: runs the pass */
         sd_event_source *write_again; /* the time that decide_files() named */
         sd_event_source *look_again;  /* the time that decide_agent() named */
         sd_event_source *refresh;     /* RefreshSec= */
@@ -40,15 +41,12 @@ struct Manager {
         Announcer *announcer;
 
         Facts facts;
-        RestartRecord saved; /* content of the record file, as far as known */
-        bool holds_lock;
+        Pass pass;
         bool ready;
         bool watching;
         bool watch_told; /* WATCH_STARTED has been logged */
         int watch_error; /* the error that has been logged */
-        bool stopping;
 
         /* apply */
-        bool tried; /* the restart was ours */
         uint64_t deadline_usec;
 };

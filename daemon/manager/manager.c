@@ -212,7 +212,7 @@ static void on_settings_tried(void *userdata, int error, const void *report _unu
         Problems problems = {0};
         int r = error;
 
-        if (m->stopping)
+        if (m->pass.stopping)
                 return;
         if (r >= 0)
                 r = manager_take_settings(m, &problems);
@@ -251,7 +251,7 @@ static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo
         uint64_t limit = m->service && service_is_busy(m->service) ? STOP_BUSY_LIMIT_USEC : STOP_LIMIT_USEC;
 
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
-        m->stopping = true;
+        m->pass.stopping = true;
         write_job_cancel(&m->ask); /* a helper may take long; its lease says that it is still to be asked */
         /* A write in hand is finished first, and a container that is half replaced. */
         if (!manager_is_busy(m))
@@ -343,6 +343,7 @@ static int manager_build(Manager *m) {
         int r;
 
         m->restart_lock = -1;
+        m->pass = (Pass){.operations = &manager_operations, .userdata = m, .facts = &m->facts};
         m->write = (WriteJob){.manager = m, .done = manager_on_written};
         m->ask = (WriteJob){.manager = m, .done = manager_on_asked};
         digest_prepare();
@@ -364,7 +365,7 @@ static int manager_build(Manager *m) {
         if (r >= 0)
                 r = manager_connect(m);
         if (r >= 0)
-                r = sd_event_add_defer(m->event, &m->pass, manager_on_pass, m);
+                r = sd_event_add_defer(m->event, &m->pass_source, manager_on_pass, m);
         return r;
 }
 
@@ -408,7 +409,7 @@ Manager *manager_free(Manager *m) {
         service_free(m->service);
         restart_lock_release(&m->restart_lock);
         announcer_free(m->announcer);
-        sd_event_source_disable_unref(m->pass);
+        sd_event_source_disable_unref(m->pass_source);
         sd_event_source_disable_unref(m->write_again);
         sd_event_source_disable_unref(m->look_again);
         sd_event_source_disable_unref(m->refresh);

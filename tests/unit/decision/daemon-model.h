@@ -3,8 +3,8 @@
 
 #include "decision/host-model.h"
 
-/* What daemon/manager/look-and-act.c does, in the same order, on the host of host-model.h; and what has to be true of
- * each restart and each start at the moment when the service manager is asked for it. */
+/* Runs the pass (decision/pass.h) on the host of host-model.h, and checks each restart and each start when the service
+ * manager is called. */
 
 static Policy policy_of(unsigned i) {
         return (Policy){
@@ -63,71 +63,13 @@ static void kill_daemon(State *s, unsigned i) {
         wake_agents(s);
 }
 
-/* --- the record --- */
-
-static bool same_record(const Record *a, const Record *b) {
-        return memcmp(a, b, sizeof(Record)) == 0;
-}
-
-static void load_record(State *s, Daemon *d) {
-        RestartRecord record;
-
-        if (d->holds_lock || same_record(&s->world.record, &d->saved))
-                return;
-        d->saved = s->world.record;
-        unpack_record(&d->saved, &record);
-        facts_take_record(&facts, &record);
-}
-
-static bool claim_record(State *s, unsigned i) {
-        if (s->daemons[i].holds_lock)
-                return true;
-        if (s->daemons[!i].holds_lock)
-                return false;
-        load_record(s, &s->daemons[i]);
-        s->daemons[i].holds_lock = true;
-        return true;
-}
-
-static bool save_record(State *s, Daemon *d) {
-        if (s->world.disk == DISK_FULL)
-                return false;
-        s->world.record = d->saved = pack_record(&facts.record);
-        return true;
-}
-
-static bool learned_more(const Daemon *d) {
-        Record record = pack_record(&facts.record);
-
-        return !same_record(&record, &d->saved);
-}
-
-/* False: it was killed before. */
-static bool settle_record(State *s, unsigned i) {
-        Daemon *d = &s->daemons[i];
-
-        if (learned_more(d)) {
-                if (i == SERVICE && s->world.armed == ARMED_BEFORE_SETTLE) {
-                        s->world.armed = ARMED_NOT;
-                        new_cause(&s->world);    /* what was learned of it is lost, */
-                        s->world.unheard = true; /* and of a stop */
-                        kill_daemon(s, i);
-                        return false;
-                }
-                /* What cannot be written down is forgotten with us. */
-                if (claim_record(s, i) && learned_more(d))
-                        s->world.unheard |= !save_record(s, d);
-        }
-        if (!facts.record.open && !facts.job)
-                d->holds_lock = false;
-        return true;
-}
-
 /* --- what has to be true of what we do to the agent --- */
 
 static void check_restart(const World *w, const Daemon *d, unsigned i) {
         if (!d->holds_lock)
                 broken("a restart without the lock");
+        if (!w->record.open)
+                broken("a restart that is not on record");
         if (is_within(w->restarted, 20))
                 broken("a restart too soon after the one before");
         if (w->restarts > 0)
@@ -155,32 +97,105 @@ static void check_start(const World *w, const Daemon *d) {
                 broken("an agent is started that was not ours to start");
 }
 
-/* --- one ecs-authd --- */
+/* --- one ecs-authd: the operations of its pass --- */
 
-static void begin_job(State *s, unsigned i, const Decision *decision) {
-        RestartRecord before = facts.record;
-        World *w = &s->world;
-        Daemon *d = &s->daemons[i];
+typedef struct Run {
+        State *state;
+        unsigned i;
+        bool slow; /* a write takes its time */
+        bool wrote;
+        unsigned steps;
+        Pass pass;
+} Run;
 
-        facts_begin_job(&facts, decision, SECONDS(NOW));
-        if (!save_record(s, d) && decision->action == ACTION_RESTART) {
-                facts_fail_to_record(&facts, &before, SECONDS(NOW));
+/* Kills the daemon in the middle of an operation. */
+static void die(Run *run, Armed armed) {
+        State *s = run->state;
+
+        s->world.armed = ARMED_NOT;
+        if (armed == ARMED_BEFORE_SETTLE) {
+                new_cause(&s->world);    /* the changes to the record are lost, */
+                s->world.unheard = true; /* and so is news of a stop */
+        }
+        kill_daemon(s, run->i);
+        unpack(&s->daemons[run->i]);
+        run->pass.stopping = true;
+}
+
+static bool is_armed(const Run *run, Armed armed) {
+        return run->i == SERVICE && run->state->world.armed == armed;
+}
+
+static bool claim_lock(void *userdata) {
+        Run *run = userdata;
+
+        if (run->state->daemons[!run->i].holds_lock)
+                return false;
+        run->state->daemons[run->i].holds_lock = true;
+        return true;
+}
+
+static void release_lock(void *userdata) {
+        Run *run = userdata;
+
+        if (facts.record.open)
+                broken("the lock is released during a restart");
+        run->state->daemons[run->i].holds_lock = false;
+}
+
+static void load_record(void *userdata, RestartRecord *ret) {
+        Run *run = userdata;
+
+        unpack_record(&run->state->world.record, ret);
+}
+
+static int save_record(void *userdata, const RestartRecord *record) {
+        Run *run = userdata;
+        World *w = &run->state->world;
+
+        /* A job that is about to start sets tried_usec. */
+        if (is_armed(run, ARMED_BEFORE_SETTLE) && record->tried_usec == run->pass.saved.tried_usec) {
+                die(run, ARMED_BEFORE_SETTLE);
+                return -ENOSPC;
+        }
+        if (w->disk == DISK_FULL) {
+                w->unheard |= record->tried_usec == run->pass.saved.tried_usec; /* lost with the process */
+                return -ENOSPC;
+        }
+        w->record = pack_record(record);
+        return 0;
+}
+
+static void announce_not_recorded(void *userdata _unused_, int error _unused_) {
+}
+
+static void announce(void *userdata _unused_, const Decision *decision _unused_) {
+}
+
+static void observe(void *userdata) {
+        Run *run = userdata;
+        State *s = run->state;
+
+        look(&s->world);
+        if (facts.agent.n_tasks + facts.agent.n_containers > 0)
+                s->world.task_seen |= (uint8_t) (1 << run->i);
+}
+
+static void start_job(void *userdata, const Decision *decision) {
+        Run *run = userdata;
+        World *w = &run->state->world;
+        const Daemon *d = &run->state->daemons[run->i];
+
+        if (is_armed(run, ARMED_BEFORE_CALL)) {
+                die(run, ARMED_BEFORE_CALL);
                 return;
         }
-        if (i == SERVICE && w->armed == ARMED_BEFORE_CALL) {
-                w->armed = ARMED_NOT;
-                kill_daemon(s, i);
-                unpack(d);
-                return;
-        }
-
-        d->tried = true;
         if (w->bus_down || w->job != JOB_NONE) {
                 facts_end_job(&facts, JOB_REFUSED);
                 return;
         }
         if (decision->action == ACTION_RESTART) {
-                check_restart(w, d, i);
+                check_restart(w, d, run->i);
                 w->restarted = 1;
         } else {
                 check_start(w, d);
@@ -188,43 +203,40 @@ static void begin_job(State *s, unsigned i, const Decision *decision) {
                         w->unit = UNIT_INACTIVE; /* ResetFailedUnit */
         }
         w->job = decision->action == ACTION_RESTART ? JOB_RESTARTS : JOB_STARTS;
-        w->job_owner = (uint8_t) i;
+        w->job_owner = (uint8_t) run->i;
 }
 
-static Decision decide(State *s, unsigned i) {
-        Policy policy = policy_of(i);
-        Decision d = decide_agent(&facts, &policy, SECONDS(NOW));
-
-        if ((d.action != ACTION_RESTART && d.action != ACTION_START && d.action != ACTION_CLOSE) ||
-            s->daemons[i].holds_lock)
-                return d;
-        policy.other_instance = !claim_record(s, i);
-        return decide_agent(&facts, &policy, SECONDS(NOW));
+static void abandon_job(void *userdata _unused_) {
 }
 
-/* Does what is to be done at once; false: nothing. */
-static bool act(State *s, unsigned i, const Decision *decision) {
-        switch (decision->action) {
-        case ACTION_OBSERVE:
-                load_record(s, &s->daemons[i]);
-                facts_begin_observe(&facts);
-                look(&s->world);
-                if (facts.agent.n_tasks + facts.agent.n_containers > 0)
-                        s->world.task_seen |= (uint8_t) (1 << i);
-                return true;
-        case ACTION_RESTART:
-        case ACTION_START:
-                begin_job(s, i, decision);
-                return true;
-        case ACTION_ABANDON:
-                facts_abandon_job(&facts);
-                return true;
-        case ACTION_CLOSE:
-                facts_close(&facts, decision);
-                return true;
-        default:
-                return false;
+static void confirm_swap(void *userdata) {
+        Run *run = userdata;
+
+        run->state->world.half_done = false;
+}
+
+static bool is_busy(void *userdata _unused_) {
+        return false;
+}
+
+static void rest(void *userdata, const Decision *decision) {
+        Run *run = userdata;
+        Daemon *d = &run->state->daemons[run->i];
+
+        d->look_again = timer_of(decision->look_again_usec);
+        /* Docker's events, which begin with one. Those of the agent's own container are always followed; here, where
+         * they are not, it has to come out right all the same. */
+        if (decision_awaits_tasks(decision) && !d->follows) {
+                facts.agent_stale = true;
+                d->woken = true;
         }
+        d->follows = decision_awaits_tasks(decision);
+        d->action = (uint8_t) decision->action;
+        d->reason = (uint8_t) decision->reason;
+        if (decision->look_again_usec > 0 && decision->look_again_usec <= SECONDS(NOW))
+                broken("it looks again at once");
+        run->pass.stopping = run->i == APPLY && outcome_of(&facts, decision, run->pass.tried,
+                                                           SECONDS((uint64_t) NOW + d->deadline)) != OUTCOME_OPEN;
 }
 
 static void finish_write(State *s, unsigned i, bool asks) {
@@ -240,65 +252,77 @@ static void finish_write(State *s, unsigned i, bool asks) {
                 facts_end_write(&facts, &report, SECONDS(NOW));
 }
 
-static void pass_files(State *s, unsigned i, bool slow) {
-        FileDecision decision = decide_files(&facts.file, SECONDS(NOW));
-        Daemon *d = &s->daemons[i];
+static void write_now(void *userdata) {
+        Run *run = userdata;
 
-        for (unsigned steps = 0; decision.write || decision.ask; steps++) {
-                if (steps > STEPS_MAX)
-                        broken("there is always more to write at once");
-                if (decision.write) {
-                        facts_begin_write(&facts);
-                        s->world.looks += i == SERVICE;
-                        if (slow)
-                                break;
-                } else {
-                        ask_helper(&s->world, i, facts_begin_ask(&facts));
-                }
-                finish_write(s, i, !decision.write);
-                decision = decide_files(&facts.file, SECONDS(NOW));
-        }
-        d->write_again = timer_of(decide_files(&facts.file, SECONDS(NOW)).look_again_usec);
+        run->state->world.looks += run->i == SERVICE;
+        if (run->slow)
+                return;
+        run->wrote = true;
+        finish_write(run->state, run->i, false);
 }
+
+static void ask(void *userdata, bool all) {
+        Run *run = userdata;
+
+        run->wrote = true;
+        ask_helper(&run->state->world, run->i, all);
+        finish_write(run->state, run->i, true);
+}
+
+static void arm_files(void *userdata, uint64_t usec) {
+        Run *run = userdata;
+
+        run->state->daemons[run->i].write_again = timer_of(usec);
+}
+
+static const PassOperations operations = {
+        .write = write_now,
+        .ask = ask,
+        .arm_files = arm_files,
+        .claim_lock = claim_lock,
+        .release_lock = release_lock,
+        .load_record = load_record,
+        .save_record = save_record,
+        .announce_not_recorded = announce_not_recorded,
+        .announce = announce,
+        .observe = observe,
+        .start_job = start_job,
+        .abandon_job = abandon_job,
+        .confirm_swap = confirm_swap,
+        .is_busy = is_busy,
+        .rest = rest,
+};
 
 static void pass(State *s, unsigned i, bool slow) {
         Daemon *d = &s->daemons[i];
-        Decision decision = {0};
-        unsigned steps = 0;
+        Policy policy = policy_of(i);
+        Run run = {.state = s, .i = i, .slow = slow};
 
+        run.pass = (Pass){.operations = &operations,
+                          .userdata = &run,
+                          .facts = &facts,
+                          .holds_lock = d->holds_lock,
+                          .tried = d->tried};
+        unpack_record(&d->saved, &run.pass.saved);
         d->woken = false;
         unpack(d);
-        pass_files(s, i, slow);
+        do {
+                run.wrote = false;
+                pass_files(&run.pass, SECONDS(NOW));
+                if (++run.steps > STEPS_MAX)
+                        broken("there is always more to write at once");
+        } while (run.wrote);
         pack(d);
-        for (;;) {
-                decision = decide(s, i);
-                facts_note_waiting(&facts, &decision, SECONDS(NOW));
-                if (!act(s, i, &decision))
-                        break;
-                pack(d);
-                if (++steps > STEPS_MAX)
-                        broken("there is always more to do at once");
+        pass_agent(&run.pass, &policy, SECONDS(NOW));
+        if (run.pass.stopping) {
+                if (i == APPLY)
+                        end_daemon(s, i);
+                return; /* killed, or done */
         }
-        d->look_again = timer_of(decision.look_again_usec);
-        d->action = (uint8_t) decision.action;
-        d->reason = (uint8_t) decision.reason;
-        /* Docker's events, which begin with one. Those of the agent's own container are always followed; here, where
-         * they are not, it has to come out right all the same. */
-        if (decision_awaits_tasks(&decision) && !d->follows) {
-                facts.agent_stale = true;
-                d->woken = true;
-        }
-        d->follows = decision_awaits_tasks(&decision);
-        if (s->world.half_done && facts_swap_can_end(&facts) && claim_record(s, i))
-                s->world.half_done = false;
-        if (decision.look_again_usec > 0 && decision.look_again_usec <= SECONDS(NOW))
-                broken("it looks again at once");
-        if (!settle_record(s, i))
-                return;
         pack(d);
-        if (i == APPLY &&
-            outcome_of(&facts, &decision, d->tried, SECONDS((uint64_t) NOW + d->deadline)) != OUTCOME_OPEN)
-                end_daemon(s, i);
+        d->tried = run.pass.tried;
+        d->saved = pack_record(&run.pass.saved);
 }
 
 static void run_daemons(State *s, bool slow) {
@@ -346,6 +370,7 @@ static bool fire_timers(State *s, bool late) {
                 }
                 d->woken |= d->look_again == 1 || d->write_again == 1;
                 d->agent_stale |= d->look_again == 1 && !late;
+                d->look_again = d->look_again == 1 ? 0 : d->look_again;
         }
         if (late)
                 wake_files(s);

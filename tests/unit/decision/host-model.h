@@ -4,12 +4,10 @@
 #include "unit.h"
 
 #include "decision/apply-outcome.h"
-#include "decision/when-to-restart.h"
-#include "decision/when-to-write.h"
+#include "decision/pass.h"
 
 /* A small host, and the ecs-authd on it: the service and, now and then, an apply. They run the real facts and
- * decisions; what daemon/manager/look-and-act.c does around them is done here in the same order. All of it is bytes, so
- * that states can be compared. */
+ * decisions, and the real pass. All of it is bytes, so that states can be compared. */
 
 #define SECONDS(n) ((n) *USEC_PER_SEC)
 
