@@ -10,6 +10,9 @@
 /* Somebody waits for what happens then, and nothing happens often. */
 #define ACCURACY_USEC (10 * USEC_PER_MSEC)
 
+/* READY=1 waits this long for the first observation of the agent, so that the status is written. */
+#define OBSERVED_LIMIT_USEC (500 * USEC_PER_MSEC)
+
 static void manager_pass(Manager *m);
 
 uint64_t manager_now(const Manager *m) {
@@ -64,13 +67,25 @@ int manager_on_pass(sd_event_source *s _unused_, void *userdata) {
         return 0;
 }
 
-/* From here on the agent may start: the file is as right as it can be. */
-void manager_tell_ready(Manager *m) {
+/* Sends READY=1: after the start, the agent may start because the file is as right as it can be; after SIGHUP, the
+ * reload is complete. */
+static void manager_tell_ready(Manager *m) {
         m->ready_limit = sd_event_source_disable_unref(m->ready_limit);
-        if (m->mode != MANAGER_RUN || m->ready)
+        if (m->ready)
                 return;
         m->ready = true;
         (void) sd_notify(false, "READY=1");
+}
+
+int manager_on_ready_limit(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
+        Manager *m = userdata;
+
+        if (!m->settled)
+                log_warning(
+                        "The credentials take long to be read (a credential helper?); the agent is not kept waiting "
+                        "for them");
+        manager_tell_ready(m);
+        return 0;
 }
 
 /* --- credential files -> environment file --- */
@@ -290,6 +305,7 @@ static void manager_follow_docker(Manager *m, const Decision *d) {
 static void rest(void *userdata, const Decision *d) {
         Manager *m = userdata;
 
+        m->observed = true;
         (void) manager_arm_timer(m, &m->look_again, d->look_again_usec, on_look_again);
         manager_follow_docker(m, d);
         manager_finish_apply(m, d);
@@ -313,13 +329,25 @@ const PassOperations manager_operations = {
         .rest = rest,
 };
 
+/* Sends READY=1 when the files are up to date and the status shows the agent. */
+static void manager_become_ready(Manager *m) {
+        if (!m->settled && files_are_settled(&m->facts.file, manager_now(m))) {
+                m->settled = true;
+                (void) manager_arm_timer(m, &m->ready_limit, manager_now(m) + OBSERVED_LIMIT_USEC,
+                                         manager_on_ready_limit);
+        }
+        if (m->settled && m->observed)
+                manager_tell_ready(m);
+}
+
 static void manager_pass(Manager *m) {
         Policy policy = manager_policy(m);
 
         if (m->pass.stopping)
                 return;
+        m->observed = false;
         pass_files(&m->pass, manager_now(m));
-        if (files_are_settled(&m->facts.file, manager_now(m)))
-                manager_tell_ready(m);
         pass_agent(&m->pass, &policy, manager_now(m));
+        if (m->mode == MANAGER_RUN && !m->pass.stopping && !m->ready)
+                manager_become_ready(m);
 }

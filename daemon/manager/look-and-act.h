@@ -31,7 +31,7 @@ uint64_t manager_now(const Manager *m);
 int manager_arm_timer(Manager *m, sd_event_source **timer, uint64_t usec, sd_event_time_handler_t handler);
 
 /* The agent may start. */
-void manager_tell_ready(Manager *m);
+int manager_on_ready_limit(sd_event_source *s, uint64_t usec, void *userdata);
 
 /* Something is under way that is better not cut off. */
 bool manager_is_busy(const Manager *m);

@@ -42,7 +42,9 @@ struct Manager {
 
         Facts facts;
         Pass pass;
-        bool ready;
+        bool ready;    /* READY=1 has been sent, also for the last reload */
+        bool settled;  /* the files are up to date, since the start or the last reload */
+        bool observed; /* in this pass, the agent's state was known */
         bool watching;
         bool watch_told; /* WATCH_STARTED has been logged */
         int watch_error; /* the error that has been logged */

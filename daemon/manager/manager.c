@@ -221,8 +221,10 @@ static void on_settings_tried(void *userdata, int error, const void *report _unu
                 manager_keep_settings(m, r, &problems);
         facts_retry(&m->facts);
         announcer_say_again(m->announcer);
-        if (m->ready)
-                (void) sd_notify(false, "READY=1");
+        if (m->ready) {
+                m->ready = m->settled = false;
+                (void) manager_arm_timer(m, &m->ready_limit, manager_now(m) + READY_LIMIT_USEC, manager_on_ready_limit);
+        }
         manager_wake(m);
 }
 
@@ -306,13 +308,6 @@ static int manager_handle_signals(Manager *m) {
         return r;
 }
 
-static int on_ready_limit(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata) {
-        log_warning(
-                "The credentials take long to be read (a credential helper?); the agent is not kept waiting for them");
-        manager_tell_ready(userdata);
-        return 0;
-}
-
 static int manager_start_run(Manager *m) {
         const char **files = NULL;
         int r;
@@ -330,7 +325,7 @@ static int manager_start_run(Manager *m) {
         if (r < 0)
                 return r;
         manager_start_watching(m, files);
-        return manager_arm_timer(m, &m->ready_limit, manager_now(m) + READY_LIMIT_USEC, on_ready_limit);
+        return manager_arm_timer(m, &m->ready_limit, manager_now(m) + READY_LIMIT_USEC, manager_on_ready_limit);
 }
 
 static int manager_start_apply(Manager *m) {

@@ -86,6 +86,27 @@ def test_reload_is_told(host):
     assert order == ["READY=1", "RELOADING=1", "READY=1"]
 
 
+def test_status_after_a_reload(host):
+    """READY=1 of a reload comes when the new settings are in use and the status shows it."""
+    host.config.write_text(f"[Credentials]\nFile={host.credentials.path}\n")
+    daemon = host.run_live(Credentials_File=None)
+    for n in range(2, 8):
+        missing = n % 2 == 0
+        host.config.write_text(f"[Credentials]\nFile={host.credentials.path}{'.missing' if missing else ''}\n")
+        daemon.hang_up()
+        wait_notified(host, "READY=1", n)
+        assert (host.status()["state"] == "problem") == missing, host.seen()
+
+
+def test_status_after_the_start(host):
+    host.login()
+    for n in range(1, 5):
+        daemon = host.run()
+        wait_notified(host, "READY=1", n)
+        assert host.status()["registry_count"] == 1
+        daemon.stop()
+
+
 def test_reload_restarts_nothing(host):
     daemon = host.run_live()
     daemon.hang_up()
