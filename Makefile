@@ -133,16 +133,10 @@ includes:
 fixes: # each message that names a fix has a test that applies it
 	@$(PYTHON) -B tests/check-fixes.py
 
-# What tests/unit/failing-allocation.h stands in for.
-NO_MEMORY := $(patsubst %,-Wl$(,)--wrap=%,malloc calloc reallocarray strdup strndup asprintf tsearch \
-             json_object_new_object json_object_new_array json_object_new_string json_object_new_int64 json_object_new_int \
-             json_object_new_boolean json_object_object_add json_object_array_add json_object_to_json_string_ext \
-             json_object_set_string json_tokener_new_ex json_tokener_parse)
-
 $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(COMMON_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(if $(filter %/test-no-memory,$@),$(NO_MEMORY)) -o $@ $^ $(LIBS) $(shell pkg-config --libs cmocka)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs cmocka)
 
 # A room of the daemon has all of the daemon to be linked with.
 $(foreach room,$(notdir $(wildcard daemon/*)),$(filter $(BUILD)/tests/$(room)/%,$(UNIT_TESTS))): $(filter-out %/main.o,$(DAEMON_OBJECTS))
@@ -173,7 +167,6 @@ unit-check: ## unit tests with sanitizers, in parallel with -j (ROOM=credentials
 	@$(UNIT_MAKE) -k --output-sync=target unit-run
 
 mutate: export COMPILE = $(CC) $(CPPFLAGS) -std=c17 $(WARNINGS)
-mutate: export NO_MEMORY := $(NO_MEMORY)
 mutate: export SANITIZE := $(SANITIZE)
 mutate: export LIBS := $(LIBS) $(shell pkg-config --libs cmocka 2>/dev/null)
 mutate: ## half an hour: change common/ in one place at a time, show what no unit test notices (ROOM= WORD= SAMPLE= SEED= AGAIN=)
@@ -217,7 +210,7 @@ FUZZERS      := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c)
 FUZZ_SECONDS ?= 600
 FUZZ_CORPUS  ?= $(BUILD)/fuzz-corpus
 FUZZ_FLAGS   := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-FUZZ_WRAPPED := strdup strndup open openat read write fsync fstat fchmod renameat renameat2 sd_id128_get_boot \
+FUZZ_WRAPPED := open openat read write fsync fstat fchmod renameat renameat2 sd_id128_get_boot \
                 pthread_create pthread_clockjoin_np
 FUZZ_LDFLAGS  = -fsanitize=fuzzer $(FUZZ_WRAPPED:%=-Wl,--wrap=%)
 FUZZ_PARTS   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fuzz/fuzz-%,$(wildcard tests/fuzz/*.c)))
@@ -241,7 +234,7 @@ fuzz-check: ## each fuzz target for a moment
 	@$(FUZZ_MAKE)
 	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/fuzzer/$$f 3 || exit 1; done
 
-fuzz-every: ## many minutes: in each seed each allocation and each system call fails in turn
+fuzz-every: ## many minutes: in each seed each system call fails in turn
 	@$(FUZZ_MAKE)
 	@for f in $(FUZZERS); do tests/fuzz/run $(BUILD)/fuzz/fuzzer/$$f every || exit 1; done
 

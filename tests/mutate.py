@@ -52,8 +52,7 @@ class Kind:
         return run([*COMPILE, *self.flags, f"-ffile-prefix-map={source.parent}=.", "-c", "-o", str(target), str(source)], TOP)
 
     def link(self, test, mutant, target, *options):
-        wrapped = shlex.split(os.environ["NO_MEMORY"]) if test.endswith("/test-no-memory") else []
-        command = [COMPILE[0], *self.flags, *wrapped, *options, "-o", str(target), str(self.objects / f"tests/unit/{test}.o"),
+        command = [COMPILE[0], *self.flags, *options, "-o", str(target), str(self.objects / f"tests/unit/{test}.o"),
                    *([str(mutant)] if mutant else []), str(self.library), "-Wl,--as-needed", *LIBS]
         if not options and shutil.which("ld.gold"):  # in a third of the time
             command.insert(1, "-fuse-ld=gold")

@@ -22,12 +22,11 @@ static inline bool same(const char *a, const char *b) {
         return (!a && !b) || (a && b && streq(a, b));
 }
 
-/* Memory and system calls that fail. First a run in which all goes well, between fuzz_count() and fuzz_stop(). Then,
- * for as long as fuzz_fail() is true, one up to fuzz_stop() in which one of the allocations or calls of the first
- * fails: once, or, with allocations, from then on. Which one, a hash of the input says, and there is one such run or
- * none; with FUZZ_EVERY= in the environment each has its turn. What is under test, and nothing of the test itself,
- * stands between. It may fail then, but what it calls a success has to be what it was when all went well. FUZZ_TRACE=
- * shows where. */
+/* System calls that fail. The first run, between fuzz_count() and fuzz_stop(), counts the calls. For as long as
+ * fuzz_fail() returns true, the caller makes another run up to fuzz_stop(), in which one of these calls fails or
+ * handles a part of the bytes. A hash of the input chooses the call, and there is at most one such run; with
+ * FUZZ_EVERY= in the environment, each call fails in turn. Such a run may fail, but a success must give the same result
+ * as the first run. FUZZ_TRACE= prints the place. Failed allocations are tested by tests/torture alone. */
 void fuzz_count(void);
 bool fuzz_fail(const uint8_t *bytes, size_t size);
 bool fuzz_stop(void);        /* whether something has failed */
