@@ -11,10 +11,8 @@ import pytest
 import agent_lookup
 import docker_cli
 import readers
-
 from cases import HUB, IMAGE, OTHER, PW, R, THIRD, Case, b64, cli, compact, entry, store
 from test_conformance import Place
-
 
 STORES = {"test": store({R: (OTHER.username, OTHER.password)}),
           "special": store({R: (THIRD.username, THIRD.password)})}
