@@ -4,10 +4,11 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <sys/file.h>
 #include <sys/random.h>
 
 #include "base/state-file.h"
+
+#define LOCK_WAIT_USEC (1 * USEC_PER_SEC)
 
 enum {
         KEY_TEXT_MAX = 2 * sizeof(DigestKey) + 1,
@@ -48,12 +49,12 @@ int digest_key_load(DigestKey *ret) {
 
         if (read_key(ret) >= 0)
                 return 0;
-        /* Another instance may be writing one. */
-        lock = state_file_open_lock("digest.lock");
-        if (lock >= 0 && flock(lock, LOCK_EX) >= 0 && read_key(ret) >= 0)
+        /* Another instance may be writing a key. If that instance hangs, this one uses a key of its own. */
+        lock = state_file_lock("digest.lock", LOCK_WAIT_USEC);
+        if (lock >= 0 && read_key(ret) >= 0)
                 return 0;
         r = digest_key_generate(ret);
-        if (r < 0)
+        if (r < 0 || lock == -EWOULDBLOCK)
                 return r;
         memcpy(bytes.bytes, ret->bytes, sizeof(bytes.bytes));
         digest_to_hex(&bytes, text);

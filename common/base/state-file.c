@@ -3,9 +3,14 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/file.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/directories.h"
 #include "base/secret.h"
+
+#define LOCK_POLL_NSEC (20 * 1000000L)
 
 /* --- any file --- */
 
@@ -166,6 +171,21 @@ int state_file_open_lock(const char *name) {
                 return -EBADMSG;
         /* A restored backup may have changed the mode. No instance may run without the lock because of that. */
         return fchmod(fd, 0600) < 0 ? negative_errno() : steal_fd(&fd);
+}
+
+int state_file_lock(const char *name, uint64_t wait_usec) {
+        const uint64_t deadline = clock_monotonic_usec() + wait_usec;
+        const struct timespec pause = {.tv_nsec = LOCK_POLL_NSEC};
+        _cleanup_close_ int fd = state_file_open_lock(name);
+
+        if (fd < 0)
+                return fd;
+        while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                if ((errno != EWOULDBLOCK && errno != EINTR) || clock_monotonic_usec() >= deadline)
+                        return negative_errno();
+                (void) nanosleep(&pause, NULL);
+        }
+        return steal_fd(&fd);
 }
 
 int state_file_remove(const char *name) {

@@ -42,5 +42,9 @@ int state_file_write(const char *name, const char *text);
  * other users may write into the directory, or the file may be theirs, so that they could hold the lock. */
 int state_file_open_lock(const char *name);
 
+/* Opens the file like state_file_open_lock() and locks it until the descriptor is closed. Waits for at most wait_usec.
+ * -EWOULDBLOCK: another process holds the lock. */
+int state_file_lock(const char *name, uint64_t wait_usec);
+
 /* Removes the file durably, if it exists. */
 int state_file_remove(const char *name);

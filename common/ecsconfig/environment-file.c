@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <sys/file.h>
-#include <time.h>
 
 #include "base/directories.h"
 #include "base/memory.h"
@@ -18,8 +16,7 @@
 enum {
         SYMLINKS_MAX = 40,
         /* Within the time that a job has beside its helpers (sync_timeout_usec()), so that it can still say so. */
-        LOCK_TRIES = 400,
-        LOCK_WAIT_MSEC = 50,
+        LOCK_WAIT_SEC = 20,
 };
 
 struct EnvFile {
@@ -112,26 +109,14 @@ static const char *advise(const EnvFile *f, int r) {
  * full disk, a directory that others may write) continues without: replacing the file handles writes of two programs.
  * The lock only avoids them. */
 static int lock(EnvFile *f, Problems *problems) {
-        const struct timespec pause = {.tv_nsec = LOCK_WAIT_MSEC * 1000000L};
-
-        f->lock_fd = state_file_open_lock(LOCK_NAME);
-        if (f->lock_fd < 0)
+        f->lock_fd = state_file_lock(LOCK_NAME, LOCK_WAIT_SEC * USEC_PER_SEC);
+        if (f->lock_fd != -EWOULDBLOCK)
                 return 0;
-
-        for (unsigned i = 0; i < LOCK_TRIES; i++) {
-                if (flock(f->lock_fd, LOCK_EX | LOCK_NB) >= 0)
-                        return 0;
-                if (errno == ENOLCK || errno == ENOSYS)
-                        return 0;
-                if (errno != EWOULDBLOCK && errno != EINTR)
-                        break;
-                (void) nanosleep(&pause, NULL);
-        }
         problems_add(
                 problems, LOG_ERR,
                 "%s: another ecs-authd has been writing it for %d s; it stays as it is. See who holds %s/" LOCK_NAME
                 " (fuser -v)",
-                f->path, LOCK_TRIES * LOCK_WAIT_MSEC / 1000, state_directory());
+                f->path, LOCK_WAIT_SEC, state_directory());
         return -EBUSY;
 }
 

@@ -1,28 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ecsconfig/gathered.h"
 
-#include <sys/file.h>
-#include <time.h>
-
 #include "base/clock.h"
 #include "base/directories.h"
 #include "base/state-file.h"
 
-#define LOCK_POLL_NSEC (20 * 1000000L)
-
 int gathered_lock(uint64_t wait_usec) {
-        const uint64_t deadline = clock_monotonic_usec() + wait_usec;
-        const struct timespec pause = {.tv_nsec = LOCK_POLL_NSEC};
-        _cleanup_close_ int fd = state_file_open_lock("leases.lock");
-
-        if (fd < 0)
-                return fd;
-        while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-                if (errno != EWOULDBLOCK || clock_monotonic_usec() >= deadline)
-                        return negative_errno();
-                (void) nanosleep(&pause, NULL);
-        }
-        return steal_fd(&fd);
+        return state_file_lock("leases.lock", wait_usec);
 }
 
 void gathered_fill(Gathered *g, const CredentialSettings *sources, HelperRound *round) {

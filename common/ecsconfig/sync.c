@@ -422,12 +422,36 @@ static void explain_lock(Problems *problems) {
                      state_directory());
 }
 
+/* Returns true if a credential file names a helper. */
+static bool names_helper(const CredentialSettings *sources, const DigestKey *key) {
+        _cleanup_(gathered_done) Gathered g = {.leases_locked = true};
+        HelperRound round = {.key = key, .ask = ASK_NOBODY};
+        bool named = false;
+
+        gathered_fill(&g, sources, &round);
+        for (size_t i = 0; i < g.leases.n_items; i++)
+                named |= g.leases.items[i]->named;
+        return named;
+}
+
+/* Locks the leases. A job that runs helpers waits for another process that runs helpers. */
+static int lock_leases(const CredentialSettings *sources, const DigestKey *key, Asking asking, bool *ret_asks) {
+        int lock = gathered_lock(0);
+
+        *ret_asks = asking != ASK_NOBODY;
+        if (lock != -EWOULDBLOCK || !*ret_asks || !names_helper(sources, key))
+                return lock;
+        lock = gathered_lock(helpers_timeout_usec(sources));
+        *ret_asks = lock != -EWOULDBLOCK;
+        return lock;
+}
+
 void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settings, const DigestKey *key, Asking asking,
               SyncReport *ret) {
         const struct timespec pause = {.tv_nsec = BUSY_WAIT_MSEC * 1000000L};
-        _cleanup_close_ int lock = gathered_lock(asking == ASK_NOBODY ? 0 : helpers_timeout_usec(sources));
-        const bool locked = lock == -EWOULDBLOCK, asked = asking != ASK_NOBODY && !locked;
-        _cleanup_(gathered_done) Gathered gathered = {.leases_locked = locked};
+        bool asked;
+        _cleanup_close_ int lock = lock_leases(sources, key, asking, &asked);
+        _cleanup_(gathered_done) Gathered gathered = {.leases_locked = lock == -EWOULDBLOCK};
         unsigned n_failed;
         int r = -EAGAIN;
 
@@ -445,7 +469,7 @@ void sync_run(const CredentialSettings *sources, const EcsConfigSettings *settin
                 r = sync_once(&p, &gathered, tries + 1 < BUSY_TRIES);
         }
 
-        if (asking != ASK_NOBODY && locked)
+        if (asking != ASK_NOBODY && !asked)
                 explain_lock(&ret->problems);
         if (r == -EAGAIN)
                 problems_add(&ret->problems, LOG_ERR,

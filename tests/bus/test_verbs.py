@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: what it prints, and exit statuses that scripts rely on."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -159,6 +160,19 @@ def test_apply_without_restart(host):
     assert "is up to date; nothing is restarted" in result.stderr and "could not" not in result.stderr
     assert host.environment_file.read_text() == OTHERS + host.our_lines()
     assert host.restarts() == 0
+
+
+@pytest.mark.parametrize("lock", ["digest.lock", "leases.lock"])
+def test_apply_beside_a_lock_that_is_held(host, lock):
+    """Another process may hang while it has the lock: nothing that needs no helper waits for it."""
+    host.login()
+    directory = host.directory / "state"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    with open(directory / lock, "w", encoding="utf-8") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        result = host.run_verb("apply", "--no-restart", timeout=8)
+    assert result.returncode == 0, result.stderr
+    assert host.written() == host.expected
 
 
 def test_apply_without_restart_names_the_failure_first(host):

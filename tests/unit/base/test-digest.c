@@ -46,7 +46,7 @@ static void test_keys_are_random(void **state _unused_) {
 }
 
 static void test_looking_keeps_no_key(void **state) {
-        _cleanup_free_ char *path = unit_path(*state, "digest.key"), *lock = unit_path(*state, "digest.lock");
+        _cleanup_free_ char *path = unit_path(*state, "digest.key");
         static const DigestKey zero;
         DigestKey first = {{0}}, second = {{0}};
 
