@@ -20,6 +20,8 @@ void gathered_fill(Gathered *g, const CredentialSettings *sources, HelperRound *
         round->leases = &g->leases;
         round->useless = &g->useless;
         g->error = gather_credentials(sources, round, &g->credentials, &g->problems);
+        if (g->error == -EAGAIN) /* of a credential file: -EAGAIN of sync means that the environment file is busy */
+                g->error = -EBUSY;
         g->next = round->next;
 }
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Credential files that cannot be used change nothing."""
 
+import fcntl
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,21 @@ def test_another_kind_of_file_changes_nothing(host, put, why):
         path.unlink()
     host.login()
     host.wait_live()
+
+
+def test_a_file_that_another_process_leases(host):
+    """The message names the credential file, and does not blame ecs.config."""
+    host.run_live()
+    path = host.credentials.path
+    before = host.environment_file.read_bytes()
+    with open(path, "r+", encoding="utf-8") as leased:
+        fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+        said = host.run_verb("apply", "--no-restart").stderr
+        fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    assert f"{path}: cannot be read: Resource temporarily unavailable" in said
+    assert "another program has it open for writing" not in said
+    assert host.environment_file.read_bytes() == before
 
 
 def test_a_missing_file_changes_nothing(host):
