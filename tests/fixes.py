@@ -252,6 +252,7 @@ FIXES = {
         ("{agent} is active, and container {container} does not run", "the logs; restart the agent", BUS + "test_no_container"),
         ("Run docker login, which makes {source}", "docker login", BUS + "test_credentials_that_only_the_agent_has_left"),
         ("Waiting for the first docker login", "docker login", BUS + "test_first_login"),
+        ("and for the first docker login", "docker login", "tests/bus/test_status.py::test_an_agent_and_a_login_are_waited_for"),
         ("has a login, but is not watched: to use it, add the line", "set File=; systemctl reload ecs-authd", OTHER_LOGIN),
         ("set ECS_DATADIR=/data and mount a directory there", "both", BUS + "test_a_restart_that_is_held_for_tasks"),
         ("ECS_CHECKPOINT=false: remove that line", "remove the line", BUS + "test_a_restart_that_is_held_for_tasks"),

@@ -146,6 +146,10 @@ static const ReasonText no_credentials_left = {
 static const ReasonText no_login_yet = {"waiting", LOG_INFO, MESSAGE_WAITING,
                                         "Waiting for the first docker login, which makes {source}{elsewhere}"};
 
+static const ReasonText no_agent_yet = {"waiting", LOG_INFO, MESSAGE_WAITING,
+                                        "Waiting for {agent}, which does not exist yet, and for the first docker "
+                                        "login, which makes {source}{elsewhere}"};
+
 /* Where nothing is restarted, the file is all that there is to tell of; and nothing is before the first report. */
 static const ReasonText *write_only_text(const Facts *f) {
         const FileFacts *file = &f->file;
@@ -166,6 +170,8 @@ const ReasonText *reason_text(const Facts *f, const Decision *d) {
                 return &live_with_problem;
         if (d->reason == REASON_LIVE && f->file.sync.no_login_yet)
                 return &no_login_yet;
+        if (d->reason == REASON_UNIT_NOT_FOUND && f->file.sync.no_login_yet)
+                return &no_agent_yet;
         if (d->reason == REASON_FILE_WRONG && f->file.sync.no_login_yet)
                 return &no_credentials_left;
         if (d->reason == REASON_OWED && d->action == ACTION_WAIT)

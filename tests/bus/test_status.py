@@ -89,6 +89,19 @@ def test_first_login_is_waited_for(host):
     assert wait_state(host, "live")["problems"] == []
 
 
+def test_an_agent_and_a_login_are_waited_for(host):
+    """As on an image that is made before either is there: no alert, and no restart to be held."""
+    host.agent.stop()
+    host.run(Restart_Unit="later.service")
+    status = wait_state(host, "waiting")
+    assert status["sentence"] == ("Waiting for later.service, which does not exist yet, and for the first docker login, which makes "
+                                  f"{host.credentials.path}")
+    assert host.run_verb("status").returncode == 0
+    host.login()
+    assert "no unit later.service" in wait_state(host, "held")["sentence"]
+    assert host.run_verb("status").returncode == 3
+
+
 HOMES = [".dockercfg", ".config/containers/auth.json", "snap/docker/current/.docker/config.json"]
 
 
