@@ -22,6 +22,11 @@ void gathered_fill(Gathered *g, const CredentialSettings *sources, HelperRound *
         g->error = gather_credentials(sources, round, &g->credentials, &g->problems);
         if (g->error == -EAGAIN) /* of a credential file: -EAGAIN of sync means that the environment file is busy */
                 g->error = -EBUSY;
+        /* If a file could not be read when helpers were to be run, some of them have not been run. */
+        if (g->error >= 0)
+                g->error = g->ask_error;
+        else if (round->ask != ASK_NOBODY && g->error != -ENOENT)
+                g->ask_error = g->error;
         g->next = round->next;
 }
 

@@ -7,6 +7,7 @@
 /* What the credential files and helpers say. */
 typedef struct Gathered {
         int error;
+        int ask_error; /* failure of the call that ran helpers, or 0; later calls fail with it */
         Credentials credentials;
         Credentials useless; /* logins that no image can use */
         Leases leases;

@@ -239,7 +239,7 @@ static void tell_service_manager(const Facts *facts, const Decision *d, const ch
 
         if (d->reason == REASON_LIVE && localtime_r(&t, &tm))
                 (void) strftime(since, sizeof(since), " (since %Y-%m-%d %H:%M %Z)", &tm);
-        if (facts_problem(facts) && d->action == ACTION_DONE)
+        if (facts_problem(facts) && (d->action == ACTION_DONE || streq(reason_state(facts, d), "problem")))
                 (void) sd_notifyf(false, "STATUS=%s: %s (%s)", facts_are_well(facts) ? "Warning" : "Problem",
                                   facts_problem(facts), brief);
         else

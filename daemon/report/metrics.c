@@ -59,7 +59,7 @@ static uint64_t last_look(const Facts *facts) {
 }
 
 void metrics_print(FILE *f, const StatusReport *report) {
-        const char *state = reason_text(report->facts, report->decision)->state;
+        const char *state = reason_state(report->facts, report->decision);
         const int64_t clock_offset = report->clock_offset;
         const Facts *facts = report->facts;
 

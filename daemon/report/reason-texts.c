@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 
+#include "base/clock.h"
 #include "base/directories.h"
 #include "base/log.h"
 #include "base/timespan.h"
@@ -42,7 +43,7 @@ static const ReasonText texts[_REASON_MAX] = {
         [REASON_RESTART_JOB] = {"waiting", LOG_INFO, NULL, "Waiting for the restart of {agent}"},
         [REASON_VERIFYING] = {"waiting", LOG_INFO, NULL, "{agent} was restarted; waiting for its new container"},
         [REASON_SETTLE] = {"waiting", LOG_INFO, NULL,
-                           "Credentials changed; waiting for them to settle before {agent} is restarted"},
+                           "Credentials changed; waiting for them to settle before {agent} is restarted{jitter}"},
         [REASON_MIN_INTERVAL] =
                 {"waiting", LOG_INFO, MESSAGE_WAITING,
                  "The restart of {agent} waits{wait}: at most one restart per MinIntervalSec={interval}"},
@@ -183,6 +184,12 @@ const ReasonText *reason_text(const Facts *f, const Decision *d) {
         return &texts[d->reason];
 }
 
+const char *reason_state(const Facts *f, const Decision *d) {
+        const char *state = reason_text(f, d)->state;
+
+        return streq(state, "waiting") && !facts_are_well(f) ? "problem" : state;
+}
+
 /* --- the words of the sentences --- */
 
 enum {
@@ -282,6 +289,21 @@ static const char *describe_wait(Context *c) {
 
         timespan_format(span, sizeof(span), seconds * USEC_PER_SEC);
         return c->brief ? "" : make(c, " %s", span);
+}
+
+/* Returns the time of the restart if this host's place in JitterSec= puts it off. */
+static const char *describe_jitter(Context *c) {
+        const uint64_t jitter = c->settings->restart.jitter_usec;
+        time_t t = (time_t) (clock_realtime_of(c->decision->look_again_usec) / (int64_t) USEC_PER_SEC);
+        char span[TIMESPAN_MAX], text[64] = "?";
+        struct tm tm;
+
+        if (jitter == 0)
+                return "";
+        if (localtime_r(&t, &tm))
+                (void) strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %Z", &tm);
+        timespan_format(span, sizeof(span), jitter);
+        return make(c, " at %s (JitterSec=%s)", text, span);
 }
 
 static const char *describe_credentials(Context *c) {
@@ -428,6 +450,7 @@ static void expand(Context *c, char *ret, size_t size) {
                 {"unknown", describe_unknown(c)},
                 {"logs", describe_logs(c)},
                 {"wait", describe_wait(c)},
+                {"jitter", describe_jitter(c)},
                 {"interval", interval},
                 {"failures", make(c, "%u %s", f->record.failures,
                                   sentence_plural(f->record.failures, "restart", "restarts in a row"))},

@@ -14,6 +14,9 @@ typedef struct ReasonText {
 
 const ReasonText *reason_text(const Facts *facts, const Decision *d);
 
+/* Returns the state of the text, or "problem" instead of "waiting" if the files or settings have a problem. */
+const char *reason_state(const Facts *facts, const Decision *d);
+
 /* Every word that a state can be, NULL-terminated. */
 extern const char *const reason_states[];
 

@@ -211,7 +211,7 @@ static void print_status(FILE *file, const StatusReport *s) {
         add_number(&w, "schema", STATUS_FILE_SCHEMA);
         add_string(&w, "ecs_authd", VERSION);
         add_number(&w, "pid", (unsigned) s->pid);
-        add_string(&w, "state", reason_text(f, s->decision)->state);
+        add_string(&w, "state", reason_state(f, s->decision));
         add_string(&w, "sentence", s->sentence);
         add_time(&w, "since", f->waiting_since_usec);
         add_sources(&w, s->settings);

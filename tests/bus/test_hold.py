@@ -168,6 +168,20 @@ def test_jitter(host):
     assert host.run_verb("apply", Restart_JitterSec="1000d").returncode == 0
 
 
+def test_a_problem_while_a_restart_waits(host):
+    """The wait may last for hours: it hides no broken file, and says why and until when."""
+    host.login()
+    host.run(Restart_JitterSec="1000d")
+    host.wait_status("JitterSec=1000d")
+    wait_for(lambda: "(JitterSec=1000d)" in host.status()["sentence"], 10, "the reason of the wait", host.seen)
+    assert re.search(r"restarted at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ \(JitterSec=1000d\)", host.status()["sentence"])
+    assert host.status()["state"] == "waiting" and host.run_verb("status").returncode == 0
+    host.credentials.replace("{")
+    wait_for(lambda: host.status()["state"] == "problem", 10, "the problem", host.seen)
+    assert host.run_verb("status").returncode == 3
+    host.wait_status("Problem: .*not valid JSON.*JitterSec=1000d")
+
+
 # --- several instances ---
 
 def test_apply_leaves_a_restart_under_way_to_the_service(host):

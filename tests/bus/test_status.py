@@ -149,6 +149,7 @@ def test_first_login_is_in_another_place(host, place):
 def test_what_is_no_login_in_another_place(host, break_it):
     break_it(log_in_elsewhere(host, ".dockercfg"))
     host.run(Credentials_File=None)
+    host.wait_status("Waiting for the first docker login")
     assert wait_state(host, "waiting")["sentence"] == f"Waiting for the first docker login, which makes {host.credentials.path}"
 
 
