@@ -93,7 +93,7 @@ def read_only(host):
 SITUATIONS = {
     "all is well": (lambda h: None, "live", "1 registry live in ecs-agent"),
     "nobody has logged in yet": (f"systemctl stop ecs-authd; rm {FILE}; sed -i /ECS_ENGINE_AUTH/d /etc/ecs/ecs.config; "
-                                 "systemctl start ecs-authd; systemctl restart ecs", "waiting",
+                                 "systemctl restart ecs; systemctl start ecs-authd", "waiting",
                                  "Waiting for the first docker login, which makes /root/.docker/config.json"),
     "logged out of everything": (lambda h: h.put(FILE, "{}"), "live", "No registry credentials in use in ecs-agent"),
     "a login to Amazon ECR beside it": (lambda h: log_in(h, credHelpers={"123456789012.dkr.ecr.eu-west-1.amazonaws.com": "ecr-login"}),
