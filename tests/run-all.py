@@ -37,9 +37,9 @@ SUITES = [
 # Each version of these finds other things, and lays the sources out in another way: those of Debian 12 count.
 PINNED = {"format": ("clang-format", "14"), "tidy": ("clang-tidy", "14"), "cppcheck": ("cppcheck", "2.10")}
 SIDE_BY_SIDE = [
-    [("bus", MAKE + ["bus-check"]), ("conformance", MAKE + ["conformance-check"]), ("recipes", MAKE + ["recipes-check"]),
-     ("packages", MAKE + ["packages-check"])],
-    [("host", MAKE + ["host-check"])],
+    [("bus", MAKE + ["bus-check"])],
+    [("host", MAKE + ["host-check"]), ("packages", MAKE + ["packages-check"]), ("conformance", MAKE + ["conformance-check"]),
+     ("recipes", MAKE + ["recipes-check"])],
 ]
 
 
