@@ -221,10 +221,12 @@ static void print_sources(const Credentials *credentials) {
         for (size_t i = 0; i < credentials->n_items; i++) {
                 const Credential *c = credentials->items[i];
                 const bool is_respelled = c->source && !streq(c->key, c->registry);
+                char name[512];
 
                 if (!credential_is_usable(c))
                         continue;
-                (void) fprintf(stderr, "%s: from %s%s%s%s%s%s\n", c->registry,
+                json_copy_printable(name, sizeof(name), c->registry);
+                (void) fprintf(stderr, "%s: from %s%s%s%s%s%s\n", name,
                                c->source ? c->source : "the lines that stand there now, kept",
                                c->helper ? ", docker-credential-" : "", c->helper ? c->helper : "",
                                is_respelled ? "; spelled there " : "", is_respelled ? c->key : "",
@@ -257,8 +259,12 @@ static int verb_render(const Arguments *a, const Settings *settings) {
                 return EXIT_SUCCESS;
         }
 
-        if (!a->flags[REVEAL] && (r = authdata_mask(data, &masked)) < 0)
-                return r;
+        if (!a->flags[REVEAL]) {
+                r = authdata_mask(data, &masked);
+                if (r < 0)
+                        return r;
+                make_printable(masked);
+        }
         (void) printf(AUTHDATA_TYPE_KEY "=%s\n" AUTHDATA_DATA_KEY "=%s\n", type, masked ? masked : data);
         return fflush(stdout) == 0 ? EXIT_SUCCESS : negative_errno();
 }

@@ -2,6 +2,7 @@
 """The command line: what it prints, and exit statuses that scripts rely on."""
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -283,3 +284,16 @@ def test_apply_is_interrupted(host):
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+def test_control_characters_in_names(host):
+    """What another program wrote to ecs.config reaches neither the terminal nor the log as a control character."""
+    host.login()
+    entries = {name: {"username": "u", "password": "p"} for name in ("ev\u009b31mil.example.com", "\u202etxt.example.com")}
+    host.environment_file.write_text(f"ECS_ENGINE_AUTH_TYPE=docker\nECS_ENGINE_AUTH_DATA={json.dumps(entries, ensure_ascii=False)}\n")
+    shown = [host.run_verb(*verb) for verb in (["render"], ["apply", "--dry-run"], ["check"], ["check", "--json"], ["apply"])]
+    host.run().wait_said("runs with the credentials")
+    shown += [host.run_verb("status"), host.run_verb("status", "--json")]
+    text = "".join(result.stdout + result.stderr for result in shown) + host.daemon.log.read_text()
+    assert "ev?31mil.example.com" in text and "?txt.example.com" in text
+    assert not set(text) & {"\u009b", "\u202e", "\x1b"}
