@@ -81,6 +81,7 @@ FIXES = {
         ("as names of Docker Hub; it is not written", "docker logout; docker login HOST:443", KEYS + "test_a_host_without_a_dot"),
         ("no image name can begin with it", "edit the file; docker login", KEYS + "test_no_image_name_begins_with_it"),
         ("has one login for all of Docker Hub", "docker logout; docker login", KEYS + "test_a_path_of_docker_hub"),
+        ("is only for image names with these capital letters", "docker logout; docker login", KEYS + "test_capital_letters"),
         ("no other image of Docker Hub uses it", "docker logout; docker login", KEYS + "test_another_name_of_docker_hub"),
     ],
     "common/ecsconfig/auth-data.c": [
