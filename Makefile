@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every entry point of the project; `make help` lists them.
 
-VERSION := 0.3.0
+# The release that CHANGELOG.md begins with; a checkout between releases has a version of its own.
+RELEASE := 0.3.0
+VERSION := $(shell packaging/version $(RELEASE))
 
 , := ,
 
@@ -77,6 +79,11 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# What shows the version is compiled again if the version changes.
+VERSION_STAMP := $(BUILD)/version
+$(shell mkdir -p $(BUILD) && [ "$$(cat $(VERSION_STAMP) 2>/dev/null)" = '$(VERSION)' ] || echo '$(VERSION)' > $(VERSION_STAMP))
+$(patsubst %.c,$(BUILD)/%.o,$(shell grep -lw VERSION $(DAEMON_SOURCES))): $(VERSION_STAMP)
 
 $(BUILD)/ecs-authd: $(COMMON_OBJECTS) $(DAEMON_OBJECTS)
 	$(call say,LD,$@)
@@ -296,14 +303,21 @@ uninstall: ## what install brought, but for the settings (DESTDIR=, PREFIX= as t
 	      $(DESTDIR)$(mandir)/man7/ecs-authd-troubleshooting.7
 	@test -n "$(DESTDIR)" || journalctl --update-catalog || true
 
+version: ## print the version of this checkout
+	@echo $(VERSION)
+
 deb: ## the Debian package, below build/packages/deb; needs debhelper and what packaging/debian/control names
-	@packaging/build-deb $(VERSION) $(CURDIR)/$(BUILD)/packages/deb
+	@packaging/build-deb $(VERSION) $(CURDIR)/$(BUILD)/packages/deb $(SUFFIX)
 
 rpm: ## the rpm, below build/packages/rpm; needs rpmbuild, systemd-rpm-macros, scdoc and what the spec names
 	@packaging/build-rpm $(VERSION) $(CURDIR)/$(BUILD)/packages/rpm -ba
 
 srpm: ## the source of it alone, with the manual pages made: for rpmbuild --rebuild where there is no scdoc
 	@packaging/build-rpm $(VERSION) $(CURDIR)/$(BUILD)/packages/rpm -bs
+
+release: ## all that a server offers to hosts, below build/release: packages, repositories, signatures (KEY=KEY-ID or KEY=none)
+	@packaging/install-dependencies release
+	@packaging/release $(VERSION) $(CURDIR)/$(BUILD)/release '$(KEY)'
 
 compile_commands.json: ## for editors
 	bear -- $(MAKE) --no-print-directory BUILD=$(BUILD)/bear all unit-tests
@@ -312,7 +326,7 @@ clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
 .PHONY: all help demo check check-on lint format format-check tidy cppcheck includes fixes unit-tests unit-run-tests unit-run $(UNIT_RUN:%=%.run) unit-check mutate conformance-check bus-check recipes-check packages-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage bench bench-page bench-programs pictures \
-        install uninstall deb rpm srpm compile_commands.json clean
+        install uninstall version deb rpm srpm release compile_commands.json clean
 .SECONDARY:
 
 -include $(shell find $(BUILD) -path '*/packages/*' -prune -o -type f -name '*.d' -print 2>/dev/null)
