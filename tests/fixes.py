@@ -138,6 +138,8 @@ FIXES = {
         ("did you mean [%s] %s=?", "the setting that it names", BUS + "test_did_you_mean_for_a_setting"),
     ],
     "daemon/check/check-agent.c": [
+        ("run systemctl edit ecs-authd and add to [Service]", "the lines of the drop-in", (OTHER_LOGIN, "tests/host/test_check.py::test_file_in_a_home")),
+        ("ecs-authd.service does not see %s", "the lines of the drop-in", "tests/host/test_check.py::test_file_in_a_home"),
         ("agent-keeps-state ->", "set or remove the line, restart; docker run with both options",
          (FIXES_OF_CHECK + "[no ECS_DATADIR]", FIXES_OF_CHECK + "[ECS_DATADIR elsewhere]", FIXES_OF_CHECK + "[ECS_CHECKPOINT=false]",
           "tests/host/test_method_docker.py::test_state_is_kept_with_the_options_that_check_names")),
@@ -199,7 +201,6 @@ FIXES = {
         ("cron ->", "remove the line", FIXES_OF_CHECK + "[a timer of old that writes the file]"),
         ("cloud-init ->", "cloud-init status --long", NO_TEST + "it shows the error of a host's cloud-init, which needs a cloud"),
         ("sysctl -w fs.inotify.%s", "sysctl -w", BUS + "test_watches_of_inotify"),
-        ("; run systemctl edit ecs-authd and add to [Service]", "the drop-in", OTHER_LOGIN),
         ("other-login ->", "docker login; set File=, with the drop-in",
          (BUS + "test_a_login_of_another_user", "tests/host/test_hardening.py::test_credential_file_of_another_user")),
     ],
