@@ -205,6 +205,19 @@ static int failed(int r) {
         return EXIT_STATUS_FAILED;
 }
 
+/* For a person who runs the service by hand. */
+static void explain_run(void) {
+        if (isatty(STDERR_FILENO))
+                (void) fprintf(
+                        stderr,
+                        "This is the service, which runs until Ctrl-C; systemd runs it as ecs-authd.service. For "
+                        "one pass in the foreground, run 'ecs-authd apply'\n");
+        if (geteuid() != 0)
+                (void) fprintf(stderr,
+                               "This is not root: it may not read root's credential file, write ecs.config or restart "
+                               "the agent. Run 'sudo systemctl start ecs-authd'\n");
+}
+
 static int verb_manager(const Arguments *a, Settings **settings) {
         _cleanup_(manager_freep) Manager *m = NULL;
         const ManagerMode mode = streq(a->verb, "run")  ? MANAGER_RUN
@@ -212,6 +225,8 @@ static int verb_manager(const Arguments *a, Settings **settings) {
                                                         : MANAGER_APPLY;
         int r;
 
+        if (mode == MANAGER_RUN)
+                explain_run();
         r = manager_new(&m, mode, settings, a->config_path, (char *const *) a->options);
         return r < 0 ? r : manager_loop(m);
 }

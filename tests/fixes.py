@@ -210,6 +210,8 @@ FIXES = {
     ],
     "daemon/main.c": [
         ("ecs-authd [OPTIONS] VERB", None, NO_FIX + "the help"),
+        ("This is the service, which runs until Ctrl-C", "ecs-authd apply", "tests/bus/test_verbs.py::test_run_on_a_terminal"),
+        ("This is not root: it may not read", "systemctl start ecs-authd", FIXES_OF_CHECK + "[ecs-authd stopped]"),
         ("unknown option: '--%s'; did you mean", "the option that it names", BUS + "test_did_you_mean_for_an_argument"),
         ("unknown verb: '%s'; did you mean", "the verb that it names", BUS + "test_did_you_mean_for_an_argument"),
         ("--%s belongs to", "the verb that it names", BUS + "test_an_option_in_the_wrong_place"),

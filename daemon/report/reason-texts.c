@@ -339,10 +339,17 @@ static const char *describe_unknown(Context *c) {
 
 /* Each problem has a line of its own in the journal. */
 static const char *describe_problems(Context *c) {
-        const Facts *f = c->facts;
-        const unsigned n = problems_count(&f->file.sync.problems, LOG_WARNING) + !str_empty(f->settings_problem);
+        const Problems *p = &c->facts->file.sync.problems;
+        const unsigned n = problems_count(p, LOG_ERR) + !str_empty(c->facts->settings_problem),
+                       n_warnings = problems_count(p, LOG_WARNING) - problems_count(p, LOG_ERR);
 
-        return make(c, "%u %s named before", n, sentence_plural(n, "problem was", "problems were"));
+        if (n_warnings == 0)
+                return make(c, "%u %s named before", n, sentence_plural(n, "problem was", "problems were"));
+        if (n == 0)
+                return make(c, "%u %s named before", n_warnings,
+                            sentence_plural(n_warnings, "warning was", "warnings were"));
+        return make(c, "%u %s and %u %s were named before", n, sentence_plural(n, "problem", "problems"), n_warnings,
+                    sentence_plural(n_warnings, "warning", "warnings"));
 }
 
 static const char *describe_silence(Context *c) {

@@ -4,6 +4,7 @@
 import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
 
@@ -297,3 +298,30 @@ def test_control_characters_in_names(host):
     text = "".join(result.stdout + result.stderr for result in shown) + host.daemon.log.read_text()
     assert "ev?31mil.example.com" in text and "?txt.example.com" in text
     assert not set(text) & {"\u009b", "\u202e", "\x1b"}
+
+
+def test_run_on_a_terminal(host):
+    """It says that it is the service, and which verb makes one pass."""
+    ours, its = pty.openpty()
+    with subprocess.Popen(host.arguments("run"), env=host.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=its, start_new_session=True) as process:
+        os.close(its)
+        assert os.read(ours, 4096).decode().startswith("This is the service, which runs until Ctrl-C;")
+        process.terminate()
+    os.close(ours)
+    assert host.run_verb("apply").returncode == 0
+
+
+def test_run_as_an_ordinary_user(host):
+    """It says what it may lack. Somebody may run it on purpose, with settings of their own."""
+    needs_root()
+    with subprocess.Popen(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", str(ECS_AUTHD), "run", "-o",
+                           f"Agent.DockerSocket={host.directory}/none"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True, env={"STATE_DIRECTORY": "/nowhere", "RUNTIME_DIRECTORY": "/nowhere"}) as process:
+        assert process.stderr.readline().startswith("This is not root: it may not read root's credential file")
+        process.terminate()
+
+
+def needs_root():
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become an ordinary user")
