@@ -199,15 +199,23 @@ static void judge_silence(Facts *f, uint64_t now) {
                 f->silent_usec = now;
 }
 
-/* Where its unit starts it again all the same (Debian's), it is seen to run for a moment now and then. */
+/* A unit that restarts the agent anyway (Debian's) shows it running for a moment now and then. One that has failed
+ * because of it runs again only after an operator's start. */
 static void judge_refusal(Facts *f, uint64_t now) {
         bool stopped = f->agent.agent == AGENT_STOPPED && f->agent.exit_status == AGENT_EXIT_TERMINAL;
+        bool runs = f->agent.agent == AGENT_RUNNING;
 
-        if (f->unit.state == UNIT_REFUSED || (stopped && f->unit.state != UNIT_INACTIVE))
+        if (f->unit.state == UNIT_REFUSED) {
                 f->refused = true;
-        else if (f->agent.answers || f->unit.state == UNIT_INACTIVE || f->agent.agent == AGENT_STOPPED ||
-                 (f->running_usec > 0 && now >= f->running_usec + REFUSAL_USEC))
+                f->refused_unit = f->unit.stopped_usec > 0;
+        } else if (stopped && f->unit.state != UNIT_INACTIVE) {
+                f->refused = true;
+        } else if (f->agent.answers || f->unit.state == UNIT_INACTIVE || f->agent.agent == AGENT_STOPPED ||
+                   (f->agent.agent == AGENT_ABSENT && f->unit.state == UNIT_FAILED) ||
+                   (runs && (f->refused_unit || now >= f->running_usec + REFUSAL_USEC))) {
                 f->refused = false;
+                f->refused_unit &= !runs;
+        }
 }
 
 void facts_end_observe(Facts *f, const ObserveReport *agent, const UnitReport *unit, uint64_t now) {

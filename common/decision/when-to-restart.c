@@ -181,11 +181,12 @@ static Decision decide_open(const Facts *f, const Policy *p, uint64_t now) {
                 return decision(ACTION_CLOSE, REASON_STOPPED, 0);
         if (f->agent.agent == AGENT_UNKNOWN)
                 return decision(ACTION_HOLD, REASON_ENGINE, now + LOOK_LATER_USEC);
+        /* A job that is still queued, also one of an instance before this, may yet take the agent down. */
+        if (f->unit.state == UNIT_CHANGING || f->unit.state == UNIT_UNKNOWN)
+                return decide_unit(f, now);
         /* Unless a write in hand is about to tell that it is another file by now. */
         if (runs && new && (reason == REASON_RESTARTED || !(f->file.stale || f->file.writing)))
                 return decision(ACTION_CLOSE, reason, 0);
-        if (f->unit.state == UNIT_CHANGING || f->unit.state == UNIT_UNKNOWN)
-                return decide_unit(f, now);
         if (runs && !f->record.done && p->settings.method == RESTART_METHOD_DOCKER &&
             f->record.tried_usec == f->record.restart_usec)
                 return decision(ACTION_CLOSE, REASON_CUT_OFF, 0);

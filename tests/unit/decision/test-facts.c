@@ -401,6 +401,7 @@ static void test_refusal(void **state _unused_) {
                 {true, AGENT_STOPPED, 1, UNIT_ACTIVE, false, 0, false},
                 {true, AGENT_STOPPED, 5, UNIT_INACTIVE, false, 0, false},
                 {true, AGENT_ABSENT, 0, UNIT_INACTIVE, false, 0, false},
+                {true, AGENT_ABSENT, 0, UNIT_FAILED, false, 0, false},
                 {false, AGENT_STOPPED, 1, UNIT_ACTIVE, false, 0, false},
                 {false, AGENT_RUNNING, 5, UNIT_ACTIVE, false, 0, false},
         };
@@ -418,6 +419,23 @@ static void test_refusal(void **state _unused_) {
                 observe(&f, &agent, table[i].unit, 100);
                 assert_int_equal(f.refused, table[i].after);
         }
+}
+
+/* A container that runs after an operator's start is like any other, even before it answers. */
+static void test_refusal_is_repaired(void **state _unused_) {
+        static const UnitState on_the_way[] = {UNIT_CHANGING, UNIT_INACTIVE, UNIT_ACTIVE};
+        ObserveReport agent = agent_report(AGENT_STOPPED, "1", &A);
+        UnitReport unit = {.state = UNIT_REFUSED, .stopped_usec = SECONDS(99)};
+        Facts f = {0};
+
+        agent.exit_status = AGENT_EXIT_TERMINAL;
+        facts_end_observe(&f, &agent, &unit, SECONDS(100));
+        for (size_t i = 0; i < ELEMENTSOF(on_the_way); i++)
+                observe(&f, &agent, on_the_way[i], 101);
+        assert_true(f.refused);
+        agent = agent_report(AGENT_RUNNING, "2", &A);
+        observe(&f, &agent, UNIT_ACTIVE, 102);
+        assert_false(f.refused);
 }
 
 static void test_need(void **state _unused_) {
@@ -735,6 +753,7 @@ int main(void) {
                 cmocka_unit_test(test_since_when_it_is_idle),
                 cmocka_unit_test(test_since_when_it_is_silent),
                 cmocka_unit_test(test_refusal),
+                cmocka_unit_test(test_refusal_is_repaired),
                 cmocka_unit_test(test_need),
                 cmocka_unit_test(test_unit_of_container),
                 cmocka_unit_test(test_begin_restart),
