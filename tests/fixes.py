@@ -250,6 +250,7 @@ FIXES = {
         ("it cannot be written down in {state}", "df; chmod go-w", BUS + "test_a_restart_that_cannot_be_recorded"),
         ("its next start waits{wait}. See {logs}", "the logs", SHOWS),
         ("{agent} is active, and container {container} does not run", "the logs; restart the agent", BUS + "test_no_container"),
+        ("ended with status {status}, {exits}", "the logs", BUS + "test_an_agent_that_exits_again_and_again"),
         ("Run docker login, which makes {source}", "docker login", BUS + "test_credentials_that_only_the_agent_has_left"),
         ("Waiting for the first docker login", "docker login", BUS + "test_first_login"),
         ("and for the first docker login", "docker login", "tests/bus/test_status.py::test_an_agent_and_a_login_are_waited_for"),
