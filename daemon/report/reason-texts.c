@@ -387,7 +387,10 @@ const char *sentence_describe_end(const UnitReport *unit, char *ret, size_t size
                 (void) snprintf(ret, size, "no start since the boot is on record");
                 break;
         case UNIT_END_STOP:
-                (void) snprintf(ret, size, "a stop was requested, of it or of a unit that it is part of");
+                (void) snprintf(
+                        ret, size,
+                        "a stop was requested, of it or of a unit that it needs, such as docker.service, whose start "
+                        "does not start it again");
                 break;
         case UNIT_END_EXIT:
                 (void) snprintf(ret, size, "the agent exited with status %d, and no stop was requested before",
@@ -430,7 +433,7 @@ static void replace_words(const char *sentence, const Word *words, char *ret, si
 }
 
 static void expand(Context *c, char *ret, size_t size) {
-        char interval[TIMESPAN_MAX], end[128];
+        char interval[TIMESPAN_MAX], end[192];
         const Settings *s = c->settings;
         const Facts *f = c->facts;
         const ObserveReport *a = &f->agent;

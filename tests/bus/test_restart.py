@@ -374,7 +374,7 @@ STOPPED = "stopped", 0, "is stopped; left alone"
 EXITED = "held", 3, "is inactive: "
 # How the unit became inactive: (arguments of end_unit(), what is reported of it, what is said of the cause)
 ENDS = {
-    "a stop": (dict(stop=True), STOPPED, "a stop was requested, of it or of a unit that it is part of"),
+    "a stop": (dict(stop=True), STOPPED, "a stop was requested, of it or of a unit that it needs, such as docker.service, whose start does not start it"),
     "a stop without ExecStop": (dict(stop=True, code=2, status=15), STOPPED, "a stop was requested"),
     "docker restart": (dict(stop=False), EXITED, "the agent exited with status 0, and no stop was requested before"),
     "a signal": (dict(stop=False, code=2, status=15), EXITED, "signal 15 ended its main process, and no stop was requested before"),
