@@ -35,6 +35,9 @@ Outcome outcome_of(const Facts *f, const Decision *d, bool tried, uint64_t deadl
                 return OUTCOME_OPEN;
         if (f->file.asking || (f->file.ask_all && f->file.pause_usec == 0))
                 return OUTCOME_OPEN;
+        /* The agent has the credentials, or gets them at its next start: its registration decides nothing. */
+        if (d->reason == REASON_REGISTERING && !tried && !f->record.open)
+                return failed ? OUTCOME_FAILED : OUTCOME_DONE;
         if (d->action == ACTION_DONE || d->reason == REASON_SILENT || d->reason == REASON_IMPOSTOR ||
             leaves_agent_down(f, d))
                 return failed ? OUTCOME_FAILED : OUTCOME_DONE;

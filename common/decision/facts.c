@@ -10,6 +10,9 @@
  * or somebody has mended it. */
 #define REFUSAL_USEC (30 * USEC_PER_SEC)
 
+/* An agent that runs for this long does not exit again and again. */
+#define STEADY_USEC (60 * USEC_PER_SEC)
+
 bool facts_agent_has_credentials(const Facts *f) {
         return f->agent.agent == AGENT_RUNNING && f->file.sync.digest_known &&
                digest_equal(&f->agent.digest, &f->file.sync.digest);
@@ -169,6 +172,18 @@ void facts_begin_observe(Facts *f) {
         f->observing = true;
 }
 
+/* Counts the containers that fail while the service manager starts the agent again and again. */
+static void count_exits(Facts *f, const ObserveReport *agent, uint64_t now) {
+        bool known = f->agent.agent == AGENT_STOPPED && streq(agent->container_id, f->agent.container_id);
+
+        if (agent->answers || (f->running_usec > 0 && now >= f->running_usec + STEADY_USEC))
+                f->exits = 0;
+        if (agent->agent != AGENT_STOPPED || agent->exit_status == 0 || known || f->unit.state == UNIT_CHANGING)
+                return;
+        f->exits++;
+        f->exit_status = agent->exit_status;
+}
+
 static void take_agent(Facts *f, const ObserveReport *agent, uint64_t now) {
         bool same = agent->agent == AGENT_RUNNING && f->agent.agent == AGENT_RUNNING &&
                     streq(agent->container_id, f->agent.container_id);
@@ -184,6 +199,7 @@ static void take_agent(Facts *f, const ObserveReport *agent, uint64_t now) {
                 f->idle_usec = 0;
         else if (f->idle_usec == 0)
                 f->idle_usec = now;
+        count_exits(f, agent, now);
         f->agent = *agent;
 }
 
@@ -199,15 +215,23 @@ static void judge_silence(Facts *f, uint64_t now) {
                 f->silent_usec = now;
 }
 
-/* Where its unit starts it again all the same (Debian's), it is seen to run for a moment now and then. */
+/* A unit that restarts the agent anyway (Debian's) shows it running for a moment now and then. One that has failed
+ * because of it runs again only after an operator's start. */
 static void judge_refusal(Facts *f, uint64_t now) {
         bool stopped = f->agent.agent == AGENT_STOPPED && f->agent.exit_status == AGENT_EXIT_TERMINAL;
+        bool runs = f->agent.agent == AGENT_RUNNING;
 
-        if (f->unit.state == UNIT_REFUSED || (stopped && f->unit.state != UNIT_INACTIVE))
+        if (f->unit.state == UNIT_REFUSED) {
                 f->refused = true;
-        else if (f->agent.answers || f->unit.state == UNIT_INACTIVE || f->agent.agent == AGENT_STOPPED ||
-                 (f->running_usec > 0 && now >= f->running_usec + REFUSAL_USEC))
+                f->refused_unit = f->unit.stopped_usec > 0;
+        } else if (stopped && f->unit.state != UNIT_INACTIVE) {
+                f->refused = true;
+        } else if (f->agent.answers || f->unit.state == UNIT_INACTIVE || f->agent.agent == AGENT_STOPPED ||
+                   (f->agent.agent == AGENT_ABSENT && f->unit.state == UNIT_FAILED) ||
+                   (runs && (f->refused_unit || now >= f->running_usec + REFUSAL_USEC))) {
                 f->refused = false;
+                f->refused_unit &= !runs;
+        }
 }
 
 void facts_end_observe(Facts *f, const ObserveReport *agent, const UnitReport *unit, uint64_t now) {

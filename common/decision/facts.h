@@ -125,7 +125,10 @@ typedef struct Facts {
         uint64_t running_usec; /* since when this container is seen to run */
         uint64_t idle_usec;    /* since when no task is seen */
         uint64_t silent_usec;  /* since when the agent does not answer, though its unit runs */
+        unsigned exits;        /* containers seen to fail since the agent last answered, or ran for long */
+        int exit_status;       /* of the last of them */
         bool refused;          /* it ended with AGENT_EXIT_TERMINAL, and has not been well since */
+        bool refused_unit;     /* its unit has failed because of it */
 
         bool job;                   /* the service manager has our job, or our call */
         bool overtaken;             /* the file changed since the restart began, or may have */

@@ -113,11 +113,16 @@ static Decision decide_job(const Facts *f, const Policy *p, uint64_t now) {
         return decision(ACTION_WAIT, REASON_RESTART_JOB, now >= deadline ? now + LOOK_LATER_USEC : deadline);
 }
 
+/* Method=docker: the restart has neither succeeded nor been refused, so its process was killed. */
+static bool was_cut_off(const RestartRecord *r) {
+        return r->open && !r->done && r->tried_usec == r->restart_usec;
+}
+
 static Decision decide_start(const Facts *f, uint64_t now) {
         const RestartRecord *r = &f->record;
         uint64_t earliest = r->tried_usec + backoff(r->failures, START_BACKOFF_MIN_USEC, START_BACKOFF_MAX_USEC);
 
-        if (r->failures > 0 && now < earliest)
+        if (r->failures > 0 && now < earliest && !(f->unit.state == UNIT_HALF_DONE && was_cut_off(r)))
                 return decision(ACTION_WAIT, REASON_OWED, earliest);
         return decision(ACTION_START, REASON_OWED, 0);
 }
@@ -181,13 +186,13 @@ static Decision decide_open(const Facts *f, const Policy *p, uint64_t now) {
                 return decision(ACTION_CLOSE, REASON_STOPPED, 0);
         if (f->agent.agent == AGENT_UNKNOWN)
                 return decision(ACTION_HOLD, REASON_ENGINE, now + LOOK_LATER_USEC);
+        /* A job that is still queued, also one of an instance before this, may yet take the agent down. */
+        if (f->unit.state == UNIT_CHANGING || f->unit.state == UNIT_UNKNOWN)
+                return decide_unit(f, now);
         /* Unless a write in hand is about to tell that it is another file by now. */
         if (runs && new && (reason == REASON_RESTARTED || !(f->file.stale || f->file.writing)))
                 return decision(ACTION_CLOSE, reason, 0);
-        if (f->unit.state == UNIT_CHANGING || f->unit.state == UNIT_UNKNOWN)
-                return decide_unit(f, now);
-        if (runs && !f->record.done && p->settings.method == RESTART_METHOD_DOCKER &&
-            f->record.tried_usec == f->record.restart_usec)
+        if (runs && p->settings.method == RESTART_METHOD_DOCKER && was_cut_off(&f->record))
                 return decision(ACTION_CLOSE, REASON_CUT_OFF, 0);
         if (left_it_alone(f))
                 return decision(ACTION_CLOSE, REASON_NO_EFFECT, 0);

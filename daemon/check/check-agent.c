@@ -144,6 +144,13 @@ void check_agent(Check *c, const Judgement *j) {
                 return;
         }
         say(c, "docker-engine", s->agent.docker_socket, OK, "the Docker Engine answers", NULL);
+        if (j->facts.exits > 0 && j->facts.unit.state == UNIT_ACTIVE && !j->facts.refused) {
+                say(c, "agent-container", s->agent.container, WARNING,
+                    text("container %s ended with status %d, and is started again; the credentials are not the cause",
+                         s->agent.container, r->exit_status),
+                    text("docker logs %s", s->agent.container));
+                return;
+        }
         if (r->agent != AGENT_RUNNING && !j->facts.refused) {
                 say(c, "agent-container", s->agent.container, WARNING,
                     text("container %s %s", s->agent.container,

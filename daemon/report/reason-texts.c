@@ -140,6 +140,11 @@ static const ReasonText no_container_yet = {"waiting", LOG_INFO, NULL,
 static const ReasonText no_container = {"silent", LOG_WARNING, MESSAGE_SILENT,
                                         "{agent} is active, and container {container} does not run, for {silence}. See "
                                         "{logs}; then restart {agent}"};
+#define EXITS                                                                                                            \
+        "The agent in container {container} ended with status {status}, {exits}, and is started again. The credentials " \
+        "are not the cause, and nothing is restarted for it. See {logs}"
+static const ReasonText exits_yet = {"waiting", LOG_INFO, NULL, EXITS};
+static const ReasonText exits = {"silent", LOG_WARNING, MESSAGE_SILENT, EXITS};
 static const ReasonText no_credentials_left = {
         "held", LOG_WARNING, MESSAGE_HELD_FILE,
         "Restart held: there is no credential file, and no credentials in {file}; the agent keeps those that it runs "
@@ -177,6 +182,8 @@ const ReasonText *reason_text(const Facts *f, const Decision *d) {
                 return &no_credentials_left;
         if (d->reason == REASON_OWED && d->action == ACTION_WAIT)
                 return &start_waits;
+        if (f->exits > 0 && (d->reason == REASON_REGISTERING || d->reason == REASON_SILENT))
+                return d->reason == REASON_SILENT ? &exits : &exits_yet;
         if (d->reason == REASON_REGISTERING && f->agent.agent != AGENT_RUNNING)
                 return &no_container_yet;
         if (d->reason == REASON_SILENT && f->agent.agent != AGENT_RUNNING)
@@ -387,7 +394,10 @@ const char *sentence_describe_end(const UnitReport *unit, char *ret, size_t size
                 (void) snprintf(ret, size, "no start since the boot is on record");
                 break;
         case UNIT_END_STOP:
-                (void) snprintf(ret, size, "a stop was requested, of it or of a unit that it is part of");
+                (void) snprintf(
+                        ret, size,
+                        "a stop was requested, of it or of a unit that it needs, such as docker.service, whose start "
+                        "does not start it again");
                 break;
         case UNIT_END_EXIT:
                 (void) snprintf(ret, size, "the agent exited with status %d, and no stop was requested before",
@@ -430,7 +440,7 @@ static void replace_words(const char *sentence, const Word *words, char *ret, si
 }
 
 static void expand(Context *c, char *ret, size_t size) {
-        char interval[TIMESPAN_MAX], end[128];
+        char interval[TIMESPAN_MAX], end[192];
         const Settings *s = c->settings;
         const Facts *f = c->facts;
         const ObserveReport *a = &f->agent;
@@ -463,6 +473,8 @@ static void expand(Context *c, char *ret, size_t size) {
                                   sentence_plural(f->record.failures, "restart", "restarts in a row"))},
                 {"problems", describe_problems(c)},
                 {"end", sentence_describe_end(&f->unit, end, sizeof(end))},
+                {"status", make(c, "%d", f->exit_status)},
+                {"exits", make(c, "%u %s", f->exits, sentence_plural(f->exits, "time", "times"))},
                 {"silence", describe_silence(c)},
                 {"elsewhere", describe_other_login(c)},
                 {NULL, NULL},

@@ -270,6 +270,19 @@ def test_apply_starts_what_its_restart_took_down(host):
     host.wait_agent()
 
 
+def test_apply_waits_for_no_registration(host):
+    """User data with AWS unreachable: the agent has the credentials, or has no container yet."""
+    host.login()
+    host.agent.answers = False
+    assert host.run_verb("apply", "--no-restart").returncode == 0
+    host.agent.restart()
+    for _ in range(2):
+        result = host.run_verb("apply", timeout=20, Restart_VerifySec="1h")
+        assert (result.returncode, host.restarts()) == (0, 0), result.stderr
+        host.agent.stop()
+
+
+
 def test_apply_is_interrupted(host):
     """It ends, and not with the status of a success."""
     host.login()

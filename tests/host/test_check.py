@@ -112,7 +112,7 @@ BROKEN = {
                                     "ecs.config belongs to 0:1234, and ecs-authd.service may not write it for them", None),
     "agent stopped": ("systemctl stop ecs", "ecs.service is not running: a stop was requested", None),
     "agent stopped with docker.service": (PART_OF_DOCKER + "systemctl stop docker; systemctl start docker",
-                                          "ecs.service is not running: a stop was requested, of it or of a unit that it is part of",
+                                          "ecs.service is not running: a stop was requested, of it or of a unit that it needs, such as docker.service, whose start does not start it",
                                           None),
     "docker restart": ("docker restart ecs-agent", "ecs.service is not running: the agent exited with status 0, and no stop was "
                                                    "requested before", None),

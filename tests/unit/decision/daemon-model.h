@@ -28,7 +28,8 @@ static void start_daemon(State *s, unsigned i) {
         d->saved = d->record;
         d->alive = d->woken = true;
         s->world.wanted &= (uint8_t) ~(1 << i);
-        s->world.is_new |= i == SERVICE;
+        s->world.stop_heard &= (uint8_t) ~(1 << i);
+        s->world.other_reasons += i == SERVICE;
         if (i == APPLY) {
                 d->ask_all = true;
                 s->world.wanted |= 1 << APPLY;
@@ -153,13 +154,14 @@ static int save_record(void *userdata, const RestartRecord *record) {
         Run *run = userdata;
         World *w = &run->state->world;
 
-        /* A job that is about to start sets tried_usec. */
-        if (is_armed(run, ARMED_BEFORE_SETTLE) && record->tried_usec == run->pass.saved.tried_usec) {
+        bool is_start_of_job = facts.job && record->tried_usec == SECONDS(NOW);
+
+        if (is_armed(run, ARMED_BEFORE_SETTLE) && !is_start_of_job) {
                 die(run, ARMED_BEFORE_SETTLE);
                 return -ENOSPC;
         }
         if (w->disk == DISK_FULL) {
-                w->unheard |= record->tried_usec == run->pass.saved.tried_usec; /* lost with the process */
+                w->unheard |= !record->open && w->record.open; /* a stop that was heard is lost with the process */
                 return -ENOSPC;
         }
         w->record = pack_record(record);
@@ -176,7 +178,7 @@ static void observe(void *userdata) {
         Run *run = userdata;
         State *s = run->state;
 
-        look(&s->world);
+        look(&s->world, run->i);
         if (facts.agent.n_tasks + facts.agent.n_containers > 0)
                 s->world.task_seen |= (uint8_t) (1 << run->i);
 }
@@ -199,7 +201,7 @@ static void start_job(void *userdata, const Decision *decision) {
                 w->restarted = 1;
         } else {
                 check_start(w, d);
-                if (w->unit == UNIT_FAILED)
+                if (w->unit == UNIT_START_LIMIT)
                         w->unit = UNIT_INACTIVE; /* ResetFailedUnit */
         }
         w->job = decision->action == ACTION_RESTART ? JOB_RESTARTS : JOB_STARTS;
@@ -244,6 +246,12 @@ static void finish_write(State *s, unsigned i, bool asks) {
         Daemon *d = &s->daemons[i];
         SyncReport report = write_file(w);
 
+        if (report.outcome == SYNC_WRITTEN || report.outcome == SYNC_REMOVED) {
+                Daemon *other = &s->daemons[!i];
+
+                other->file_stale = other->woken = other->alive;
+                w->other_reasons += i == APPLY;
+        }
         if (w->disk != CREDENTIALS_BROKEN)
                 d->known_wrong = w->file != w->credentials;
         if (asks)

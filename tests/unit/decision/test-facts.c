@@ -401,6 +401,7 @@ static void test_refusal(void **state _unused_) {
                 {true, AGENT_STOPPED, 1, UNIT_ACTIVE, false, 0, false},
                 {true, AGENT_STOPPED, 5, UNIT_INACTIVE, false, 0, false},
                 {true, AGENT_ABSENT, 0, UNIT_INACTIVE, false, 0, false},
+                {true, AGENT_ABSENT, 0, UNIT_FAILED, false, 0, false},
                 {false, AGENT_STOPPED, 1, UNIT_ACTIVE, false, 0, false},
                 {false, AGENT_RUNNING, 5, UNIT_ACTIVE, false, 0, false},
         };
@@ -418,6 +419,63 @@ static void test_refusal(void **state _unused_) {
                 observe(&f, &agent, table[i].unit, 100);
                 assert_int_equal(f.refused, table[i].after);
         }
+}
+
+static void test_exits_are_counted(void **state _unused_) {
+        ObserveReport ended = agent_report(AGENT_STOPPED, "1", &A), runs = agent_report(AGENT_RUNNING, "2", &A);
+        Facts f = {0};
+
+        ended.exit_status = 1;
+        for (unsigned i = 0; i < 2; i++)
+                observe(&f, &ended, UNIT_ACTIVE, 100 + i);
+        assert_int_equal(f.exits, 1);
+        observe(&f, &runs, UNIT_ACTIVE, 102);
+        (void) strcpy(ended.container_id, "2");
+        ended.exit_status = 139;
+        observe(&f, &ended, UNIT_ACTIVE, 103);
+        assert_int_equal(f.exits, 2);
+        assert_int_equal(f.exit_status, 139);
+
+        /* Neither a stop by the unit nor one that ended well counts. */
+        (void) strcpy(ended.container_id, "3");
+        observe(&f, &ended, UNIT_CHANGING, 104);
+        (void) strcpy(ended.container_id, "4");
+        ended.exit_status = 0;
+        observe(&f, &ended, UNIT_ACTIVE, 105);
+        assert_int_equal(f.exits, 2);
+
+        (void) strcpy(runs.container_id, "5");
+        observe(&f, &runs, UNIT_ACTIVE, 110);
+        observe(&f, &runs, UNIT_ACTIVE, 169);
+        assert_int_equal(f.exits, 2);
+        observe(&f, &runs, UNIT_ACTIVE, 170);
+        assert_int_equal(f.exits, 0);
+}
+
+static void test_exits_end_with_an_answer(void **state _unused_) {
+        ObserveReport runs = agent_report(AGENT_RUNNING, "2", &A);
+        Facts f = {.exits = 3};
+
+        runs.answers = true;
+        observe(&f, &runs, UNIT_ACTIVE, 100);
+        assert_int_equal(f.exits, 0);
+}
+
+/* A container that runs after an operator's start is like any other, even before it answers. */
+static void test_refusal_is_repaired(void **state _unused_) {
+        static const UnitState on_the_way[] = {UNIT_CHANGING, UNIT_INACTIVE, UNIT_ACTIVE};
+        ObserveReport agent = agent_report(AGENT_STOPPED, "1", &A);
+        UnitReport unit = {.state = UNIT_REFUSED, .stopped_usec = SECONDS(99)};
+        Facts f = {0};
+
+        agent.exit_status = AGENT_EXIT_TERMINAL;
+        facts_end_observe(&f, &agent, &unit, SECONDS(100));
+        for (size_t i = 0; i < ELEMENTSOF(on_the_way); i++)
+                observe(&f, &agent, on_the_way[i], 101);
+        assert_true(f.refused);
+        agent = agent_report(AGENT_RUNNING, "2", &A);
+        observe(&f, &agent, UNIT_ACTIVE, 102);
+        assert_false(f.refused);
 }
 
 static void test_need(void **state _unused_) {
@@ -735,6 +793,9 @@ int main(void) {
                 cmocka_unit_test(test_since_when_it_is_idle),
                 cmocka_unit_test(test_since_when_it_is_silent),
                 cmocka_unit_test(test_refusal),
+                cmocka_unit_test(test_refusal_is_repaired),
+                cmocka_unit_test(test_exits_are_counted),
+                cmocka_unit_test(test_exits_end_with_an_answer),
                 cmocka_unit_test(test_need),
                 cmocka_unit_test(test_unit_of_container),
                 cmocka_unit_test(test_begin_restart),

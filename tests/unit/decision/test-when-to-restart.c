@@ -326,6 +326,12 @@ static void test_pace_of_starts(void **state _unused_) {
 static void test_half_a_container(void **state _unused_) {
         Facts f = owed_facts(UNIT_HALF_DONE);
 
+        /* A restart that was cut off is no failure; a start that failed is one. */
+        f.record.done = false;
+        f.record.restart_usec = f.record.tried_usec = SECONDS(NOW - 1);
+        expect_usual(&f, ACTION_START, REASON_OWED, 0);
+        f.record.restart_usec = SECONDS(NOW - 2);
+        expect_usual(&f, ACTION_WAIT, REASON_OWED, NOW + 4);
         f.record = (RestartRecord){0}; /* also one that nobody wrote down */
         expect_usual(&f, ACTION_START, REASON_OWED, 0);
         f.agent.agent = AGENT_UNKNOWN;
