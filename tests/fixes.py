@@ -84,6 +84,10 @@ FIXES = {
         ("is only for image names with these capital letters", "docker logout; docker login", KEYS + "test_capital_letters"),
         ("no other image of Docker Hub uses it", "docker logout; docker login", KEYS + "test_another_name_of_docker_hub"),
     ],
+    "common/decision/facts.c": [
+        ("another program changes the credentials that ecs-authd wrote", "stop the other program",
+         "tests/bus/test_side_by_side.py::test_two_services_with_other_files"),
+    ],
     "common/ecsconfig/auth-data.c": [
         ("Delete that entry, or run docker login for its registry", "either", FOREIGN + "test_entries_that_no_line_of_ours_could_carry"),
         ("Set [Agent] AuthType=auto, or delete that entry", "either", FOREIGN + "test_auth_type_that_cannot_carry_a_foreign_entry"),

@@ -92,6 +92,15 @@ bool facts_begin_ask(Facts *f) {
         return f->file.asking_all;
 }
 
+static void count_restore(FileFacts *file, const SyncReport *report, uint64_t now) {
+        if (now >= file->restored_usec + RESTORES_FORGOTTEN_USEC)
+                file->n_restores = 0;
+        if (report->outcome != SYNC_WRITTEN || !file->right_known || !digest_equal(&report->digest, &file->right))
+                return;
+        file->n_restores++;
+        file->restored_usec = now;
+}
+
 static bool take_report(FileFacts *file, const SyncReport *report) {
         bool changed = report->outcome == SYNC_WRITTEN || report->outcome == SYNC_REMOVED;
 
@@ -126,7 +135,16 @@ static bool end_job(Facts *f, const SyncReport *report, uint64_t now) {
         /* One that was overtaken by the other. */
         if (report->seen_usec > 0 && report->seen_usec < f->file.sync.seen_usec)
                 return false;
+        count_restore(&f->file, report, now);
         changed = take_report(&f->file, report);
+        if (f->file.n_restores >= RESTORES_MAX)
+                problems_add(
+                        &f->file.sync.problems, LOG_ERR,
+                        "another program changes the credentials that ecs-authd wrote to the environment file again "
+                        "and again; ecs-authd restores them every %u s now. Find that program (a second ecs-authd "
+                        "with another File=, a cron job, a template) and stop it, or take these credentials out of "
+                        "what it writes",
+                        (unsigned) (RESTORE_PAUSE_USEC / USEC_PER_SEC));
         f->file.known = true;
         f->file.written_usec = now;
         f->file.ask_usec = report->ask_in_usec > 0 ? now + report->ask_in_usec - SYNC_ASK_NOW : 0;

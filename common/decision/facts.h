@@ -102,15 +102,17 @@ typedef struct FileFacts {
         bool writing; /* the job is under way, */
         bool asking;  /* and that which asks helpers */
         SyncReport sync;
-        bool known;            /* there was a report */
-        bool right_known;      /* it was as it should be, */
-        Digest right;          /* with these credentials, when that could last be told */
-        uint64_t written_usec; /* when the job last ended */
-        uint64_t changed_usec; /* when what stands in the file last changed under our eyes */
-        uint64_t ask_usec;     /* when a helper is to be asked again, */
-        uint64_t pause_usec;   /* and until when none is, as nobody could keep what they said last */
-        bool ask_all;          /* somebody wants every helper asked, */
-        bool asking_all;       /* and they are */
+        bool known;             /* there was a report */
+        bool right_known;       /* it was as it should be, */
+        Digest right;           /* with these credentials, when that could last be told */
+        uint64_t written_usec;  /* when the job last ended */
+        uint64_t changed_usec;  /* when what stands in the file last changed under our eyes */
+        unsigned n_restores;    /* writes in a row that undid another program's change of our entries */
+        uint64_t restored_usec; /* when the last of these ended */
+        uint64_t ask_usec;      /* when a helper is to be asked again, */
+        uint64_t pause_usec;    /* and until when none is, as nobody could keep what they said last */
+        bool ask_all;           /* somebody wants every helper asked, */
+        bool asking_all;        /* and they are */
 } FileFacts;
 
 typedef struct Facts {
@@ -142,6 +144,14 @@ typedef struct Facts {
         bool waiting_well;
         uint64_t waiting_since_usec;
 } Facts;
+
+/* How often another program's changes of our entries are undone at once, and how long ecs-authd then waits each time:
+ * two programs that undo each other's changes would write without end. */
+enum {
+        RESTORES_MAX = 10,
+};
+#define RESTORE_PAUSE_USEC (10 * USEC_PER_SEC)
+#define RESTORES_FORGOTTEN_USEC (20 * USEC_PER_SEC) /* after this time without a change */
 
 /* The environment file or a credential file may have changed. */
 void facts_wake_file(Facts *f);

@@ -106,7 +106,7 @@ void manager_on_written(Manager *m, const SyncReport *report) {
         if (!report)
                 facts_lose_write(&m->facts);
         else if (facts_end_write(&m->facts, report, manager_now(m)))
-                announcer_tell_sync(m->announcer, m->settings, report);
+                announcer_tell_sync(m->announcer, m->settings, report, &m->facts.file.sync.problems);
         manager_go_on(m);
 }
 
@@ -114,7 +114,7 @@ void manager_on_asked(Manager *m, const SyncReport *report) {
         if (!report)
                 facts_lose_ask(&m->facts);
         else if (facts_end_ask(&m->facts, report, manager_now(m)))
-                announcer_tell_sync(m->announcer, m->settings, report);
+                announcer_tell_sync(m->announcer, m->settings, report, &m->facts.file.sync.problems);
         manager_go_on(m);
 }
 

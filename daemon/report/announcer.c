@@ -188,23 +188,23 @@ static void note_file(Announcer *s, const SyncReport *report) {
         }
 }
 
-static void note_problems(Announcer *s, const SyncReport *report) {
-        bool better = problems_worst_level(&report->problems) > problems_worst_level(&s->seen);
+static void note_problems(Announcer *s, const SyncReport *report, const Problems *problems) {
+        bool better = problems_worst_level(problems) > problems_worst_level(&s->seen);
 
         /* A helper is about to be asked: whether that is so is seen then. */
         if (better && !report->asked && report->ask_in_usec == SYNC_ASK_NOW)
                 return;
-        s->seen = report->problems;
+        s->seen = *problems;
         s->seen_a_login = !report->no_login_yet;
 }
 
-void announcer_tell_sync(Announcer *s, const Settings *settings, const SyncReport *report) {
+void announcer_tell_sync(Announcer *s, const Settings *settings, const SyncReport *report, const Problems *problems) {
         const char *file = settings->ecsconfig.environment_file;
 
         if (!streq(s->line.file, file))
                 announcer_flush(s);
         (void) snprintf(s->line.file, sizeof(s->line.file), "%s", file);
-        note_problems(s, report);
+        note_problems(s, report, problems);
         note_file(s, report);
         if (!has_news(s))
                 return;
