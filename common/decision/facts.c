@@ -18,10 +18,6 @@ bool facts_agent_has_credentials(const Facts *f) {
                digest_equal(&f->agent.digest, &f->file.sync.digest);
 }
 
-bool facts_file_is_right(const Facts *f) {
-        return f->file.sync.digest_known && f->file.right_known && digest_equal(&f->file.right, &f->file.sync.digest);
-}
-
 /* Measured (systemd 252): a stop job takes the unit out of "active" before the main process exits. Without a stop job,
  * the main process exits first, even if ExecStop= runs afterwards. */
 UnitEnd facts_judge_end(const UnitRun *run) {
@@ -69,7 +65,7 @@ void facts_lose_ask(Facts *f) {
 }
 
 void facts_forget_file(Facts *f) {
-        f->file.known = f->file.right_known = false;
+        f->file.known = f->file.right = false;
         f->file.sync = (SyncReport){0};
         f->file.stale = true;
 }
@@ -97,7 +93,7 @@ static bool take_report(FileFacts *file, const SyncReport *report) {
 
         /* Nothing newer is known to belong there, or it cannot be told. */
         if (report->behind || !report->digest_known)
-                file->right_known = false;
+                file->right = false;
 
         /* A job that did not even look into the environment file: what is known of it still stands. */
         if (!report->digest_known) {
@@ -106,15 +102,15 @@ static bool take_report(FileFacts *file, const SyncReport *report) {
                 return false;
         }
 
-        if (file->sync.digest_known && !digest_equal(&report->digest, &file->sync.digest))
-                changed = true; /* by somebody else */
+        if (file->sync.digest_known && !digest_equal(&report->digest, &file->sync.digest)) {
+                changed = true; /* also by another process */
+                file->right = false;
+        }
         file->sync = *report;
         /* Before the first login nothing says that what stands there is right: an agent that has credentials keeps
          * them. */
-        if (report->outcome != SYNC_FAILED && !report->no_login_yet) {
-                file->right = report->digest;
-                file->right_known = true;
-        }
+        if (report->outcome != SYNC_FAILED && !report->no_login_yet)
+                file->right = true;
         return changed;
 }
 
@@ -315,26 +311,16 @@ void facts_forget_restart(Facts *f) {
         f->record.open = false;
 }
 
-static RestartOutcome outcome_of_restart(Reason reason) {
-        switch (reason) {
-        case REASON_RESTARTED:
-                return RESTART_DONE;
-        case REASON_STOPPED:
-                return RESTART_CANCELED;
-        default:
-                return RESTART_FAILED;
-        }
-}
-
 void facts_close(Facts *f, const Decision *d) {
-        f->counters.restarts[outcome_of_restart(d->reason)]++;
+        bool done = d->reason == REASON_RESTARTED, stopped = d->reason == REASON_STOPPED;
+
+        f->counters.restarts[done ? RESTART_DONE : stopped ? RESTART_CANCELED : RESTART_FAILED]++;
         f->record.open = false;
         f->overtaken = false;
         /* One that was not even done is tried again, after a pause. */
         f->record.fruitless = d->reason == REASON_WITHOUT_THEM || (d->reason == REASON_NO_EFFECT && f->record.done);
         /* For the first that is cut off nobody waits. */
-        if (d->reason == REASON_RESTARTED || d->reason == REASON_STOPPED ||
-            (d->reason == REASON_CUT_OFF && f->record.failures <= 1))
+        if (done || stopped || (d->reason == REASON_CUT_OFF && f->record.failures <= 1))
                 f->record.failures = 0;
 }
 

@@ -103,8 +103,7 @@ typedef struct FileFacts {
         bool asking;  /* and that which asks helpers */
         SyncReport sync;
         bool known;            /* there was a report */
-        bool right_known;      /* it was as it should be, */
-        Digest right;          /* with these credentials, when that could last be told */
+        bool right;            /* as it should be, since that was last known; a change by another process ends that */
         uint64_t written_usec; /* when the job last ended */
         uint64_t changed_usec; /* when what stands in the file last changed under our eyes */
         uint64_t ask_usec;     /* when a helper is to be asked again, */
@@ -214,6 +213,3 @@ bool facts_agent_has_credentials(const Facts *f);
  * them leaves everything well. */
 const char *facts_problem(const Facts *f);
 bool facts_are_well(const Facts *f);
-
-/* The file is as it should be, as far as can be told. */
-bool facts_file_is_right(const Facts *f);

@@ -58,8 +58,7 @@ void manager_end(Manager *m) {
 }
 
 bool manager_is_busy(const Manager *m) {
-        return worker_is_running(m->write.worker) || worker_is_running(m->ask.worker) ||
-               (m->service && service_is_busy(m->service));
+        return worker_is_running(m->write.worker) || worker_is_running(m->ask.worker) || service_is_busy(m->service);
 }
 
 int manager_on_pass(sd_event_source *s _unused_, void *userdata) {
@@ -226,7 +225,8 @@ static void start_job(void *userdata, const Decision *d) {
         if (!m->service)
                 r = -ENOTCONN;
         else
-                r = d->action == ACTION_RESTART ? service_restart(m->service) : service_start(m->service);
+                r = d->action == ACTION_RESTART ? m->service->method->restart(m->service)
+                                                : m->service->method->start(m->service);
         if (r < 0)
                 manager_on_job_finished(m, JOB_REFUSED, NULL, strerror(-r));
 }
@@ -234,19 +234,19 @@ static void start_job(void *userdata, const Decision *d) {
 static void abandon_job(void *userdata) {
         Manager *m = userdata;
 
-        service_abandon_job(m->service);
+        m->service->method->abandon_job(m->service);
 }
 
 static void confirm_swap(void *userdata) {
         Manager *m = userdata;
 
-        service_confirm(m->service);
+        m->service->method->confirm(m->service);
 }
 
 static bool is_busy(void *userdata) {
         const Manager *m = userdata;
 
-        return m->service && service_is_busy(m->service);
+        return service_is_busy(m->service);
 }
 
 static uint64_t jitter_of_this_host(uint64_t jitter_usec) {

@@ -189,9 +189,7 @@ static int manager_take_settings(Manager *m, Problems *problems) {
         manager_start_watching(m, files);
 
         if (m->service && streq(old->unit, m->settings->unit) && old->restart.method == m->settings->restart.method) {
-                const ServiceSettings same = service_settings(m->settings);
-
-                service_set_settings(m->service, &same);
+                m->service->settings = service_settings(m->settings);
                 return 0;
         }
         return manager_reconnect(m);
@@ -250,7 +248,7 @@ static int on_stop_limit(sd_event_source *s _unused_, uint64_t usec _unused_, vo
 
 static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *userdata) {
         Manager *m = userdata;
-        uint64_t limit = m->service && service_is_busy(m->service) ? STOP_BUSY_LIMIT_USEC : STOP_LIMIT_USEC;
+        uint64_t limit = service_is_busy(m->service) ? STOP_BUSY_LIMIT_USEC : STOP_LIMIT_USEC;
 
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
         m->pass.stopping = true;

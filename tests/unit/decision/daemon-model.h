@@ -50,6 +50,8 @@ static void end_daemon(State *s, unsigned i) {
 static void kill_daemon(State *s, unsigned i) {
         World *w = &s->world;
 
+        if (kind->is_docker)
+                pass_time(s, 1); /* the next one does not try at the same moment as the one before */
         if (w->record.open)
                 new_cause(w); /* nobody knows what the file was meanwhile */
         if (kind->is_docker && w->job_owner == i && w->job != JOB_NONE) {
@@ -73,7 +75,8 @@ static void check_restart(const World *w, const Daemon *d, unsigned i) {
                 broken("a restart that is not on record");
         if (is_within(w->restarted, 20))
                 broken("a restart too soon after the one before");
-        if (w->restarts > 0)
+        /* While its own write hangs, it does not know the file of another instance. */
+        if (w->restarts > 0 && !d->writing)
                 broken("a second restart for one cause");
         if (!d->writing && d->known_wrong)
                 broken("a restart towards a file that is not as it should be");
