@@ -61,7 +61,7 @@ static Decision decide_silent(const Facts *f, const Policy *p, uint64_t now) {
         if (!str_empty(f->agent.impostor))
                 return decision(ACTION_WAIT, REASON_IMPOSTOR, now + LOOK_LATER_USEC);
         if (now >= deadline)
-                return decision(ACTION_WAIT, REASON_SILENT, now + LOOK_LATER_USEC);
+                return decision(ACTION_WAIT, f->exits > 0 ? REASON_EXITS : REASON_SILENT, now + LOOK_LATER_USEC);
         return decision(ACTION_WAIT, REASON_REGISTERING, look_in_proportion(f->silent_usec, now, deadline));
 }
 

@@ -527,6 +527,10 @@ static void test_silent_agent(void **state _unused_) {
                 f.agent.agent = AGENT_STOPPED;
                 expect(&f, &p, ACTION_WAIT, table[i].reason, look_again);
 
+                f.exits = 1;
+                expect(&f, &p, ACTION_WAIT, table[i].reason == REASON_SILENT ? REASON_EXITS : table[i].reason,
+                       look_again);
+
                 /* At once, since waiting does not help. */
                 f.agent =
                         (ObserveReport){.agent = AGENT_RUNNING, .digest = f.agent.digest, .impostor = "user x (uid 1)"};
