@@ -53,17 +53,6 @@ void facts_wake_file(Facts *f) {
         f->file.stale = true;
 }
 
-void facts_lose_write(Facts *f) {
-        f->file.writing = false;
-        f->file.stale = true;
-}
-
-void facts_lose_ask(Facts *f) {
-        f->file.ask_all |= f->file.asking_all;
-        f->file.asking = f->file.asking_all = false;
-        f->file.stale = true; /* what it has left behind */
-}
-
 void facts_forget_file(Facts *f) {
         f->file.known = f->file.right = false;
         f->file.sync = (SyncReport){0};
@@ -117,6 +106,10 @@ static bool take_report(FileFacts *file, const SyncReport *report) {
 static bool end_job(Facts *f, const SyncReport *report, uint64_t now) {
         bool changed;
 
+        if (!report) {
+                f->file.stale = true;
+                return false;
+        }
         f->counters.writes += report->outcome == SYNC_WRITTEN || report->outcome == SYNC_REMOVED;
         f->counters.helper_failures += report->n_failed;
         /* One that was overtaken by the other. */
@@ -149,15 +142,15 @@ bool facts_end_write(Facts *f, const SyncReport *report, uint64_t now) {
 }
 
 bool facts_end_ask(Facts *f, const SyncReport *report, uint64_t now) {
-        f->file.asking = false;
+        bool asked = report && report->asked;
+
         /* A job that died asked nobody, for all that is known. */
-        if (!report->asked || report->forgotten)
+        if (report && (!asked || report->forgotten))
                 f->file.pause_usec = now + ASK_PAUSE_USEC;
-        else if (report->ask_in_usec == SYNC_ASK_NOW)
+        else if (report && report->ask_in_usec == SYNC_ASK_NOW)
                 f->file.pause_usec = now + ASK_AGAIN_USEC;
-        if (!report->asked && f->file.asking_all)
-                f->file.ask_all = true;
-        f->file.asking_all = false;
+        f->file.ask_all |= f->file.asking_all && !asked;
+        f->file.asking = f->file.asking_all = false;
         return end_job(f, report, now);
 }
 

@@ -145,10 +145,6 @@ typedef struct Facts {
 /* The environment file or a credential file may have changed. */
 void facts_wake_file(Facts *f);
 
-/* They were killed, and tell nothing. */
-void facts_lose_write(Facts *f);
-void facts_lose_ask(Facts *f);
-
 /* It is another one from now on (settings that were read again). */
 void facts_forget_file(Facts *f);
 
@@ -157,7 +153,8 @@ void facts_wake_agent(Facts *f);
 
 /* The job that writes, without asking anybody. */
 void facts_begin_write(Facts *f);
-/* False: the report was overtaken by that of the other job, and does not count. */
+/* report NULL: the job was killed. Returns false without a report, and if the other job's report is newer: then this
+ * one does not count. */
 bool facts_end_write(Facts *f, const SyncReport *report, uint64_t now);
 
 /* The one that asks helpers. True: every helper is to be asked. */

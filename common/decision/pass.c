@@ -21,7 +21,7 @@ static void load_record(Pass *p) {
 
         if (p->holds_lock)
                 return;
-        p->operations->load_record(p->userdata, &record);
+        p->operations->load_record(&record);
         if (memcmp(&record, &p->saved, sizeof(record)) == 0)
                 return;
         p->saved = record;
@@ -39,7 +39,7 @@ static bool claim_record(Pass *p) {
 }
 
 static int save_record(Pass *p) {
-        int r = p->operations->save_record(p->userdata, &p->facts->record);
+        int r = p->operations->save_record(&p->facts->record);
 
         if (r >= 0)
                 p->saved = p->facts->record;

@@ -16,8 +16,8 @@ typedef struct PassOperations {
         /* Record of restarts. */
         bool (*claim_lock)(void *userdata);
         void (*release_lock)(void *userdata);
-        void (*load_record)(void *userdata, RestartRecord *ret);
-        int (*save_record)(void *userdata, const RestartRecord *record);
+        void (*load_record)(RestartRecord *ret);
+        int (*save_record)(const RestartRecord *record);
         void (*announce_not_recorded)(void *userdata, int error);
 
         /* Agent. */

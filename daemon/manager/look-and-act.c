@@ -102,17 +102,13 @@ static void manager_go_on(Manager *m) {
 }
 
 void manager_on_written(Manager *m, const SyncReport *report) {
-        if (!report)
-                facts_lose_write(&m->facts);
-        else if (facts_end_write(&m->facts, report, manager_now(m)))
+        if (facts_end_write(&m->facts, report, manager_now(m)))
                 announcer_tell_sync(m->announcer, m->settings, report);
         manager_go_on(m);
 }
 
 void manager_on_asked(Manager *m, const SyncReport *report) {
-        if (!report)
-                facts_lose_ask(&m->facts);
-        else if (facts_end_ask(&m->facts, report, manager_now(m)))
+        if (facts_end_ask(&m->facts, report, manager_now(m)))
                 announcer_tell_sync(m->announcer, m->settings, report);
         manager_go_on(m);
 }
@@ -147,14 +143,6 @@ static void release_lock(void *userdata) {
         Manager *m = userdata;
 
         restart_lock_release(&m->restart_lock);
-}
-
-static void load_record(void *userdata _unused_, RestartRecord *ret) {
-        restart_record_load(ret);
-}
-
-static int save_record(void *userdata _unused_, const RestartRecord *record) {
-        return restart_record_save(record);
 }
 
 static void announce_not_recorded(void *userdata, int error) {
@@ -204,12 +192,11 @@ void manager_on_unit_changed(void *userdata) {
 void manager_on_job_finished(void *userdata, JobOutcome outcome, const char *result, const char *message) {
         Manager *m = userdata;
 
-        if (!m->facts.job)
-                return; /* given up on already */
-
-        announcer_tell_job(m->settings, outcome, result, message);
-        facts_end_job(&m->facts, outcome);
-        manager_wake(m);
+        if (m->facts.job) { /* not abandoned */
+                announcer_tell_job(m->settings, outcome, result, message);
+                facts_end_job(&m->facts, outcome);
+        }
+        manager_on_unit_changed(m);
 }
 
 static void announce(void *userdata, const Decision *d) {
@@ -317,8 +304,8 @@ const PassOperations manager_operations = {
         .arm_files = arm_files,
         .claim_lock = claim_lock,
         .release_lock = release_lock,
-        .load_record = load_record,
-        .save_record = save_record,
+        .load_record = restart_record_load,
+        .save_record = restart_record_save,
         .announce_not_recorded = announce_not_recorded,
         .announce = announce,
         .observe = observe,

@@ -112,6 +112,8 @@ typedef struct Run {
         Pass pass;
 } Run;
 
+static Run *running;
+
 /* Kills the daemon in the middle of an operation. */
 static void die(Run *run, Armed armed) {
         State *s = run->state;
@@ -147,14 +149,12 @@ static void release_lock(void *userdata) {
         run->state->daemons[run->i].holds_lock = false;
 }
 
-static void load_record(void *userdata, RestartRecord *ret) {
-        Run *run = userdata;
-
-        unpack_record(&run->state->world.record, ret);
+static void load_record(RestartRecord *ret) {
+        unpack_record(&running->state->world.record, ret);
 }
 
-static int save_record(void *userdata, const RestartRecord *record) {
-        Run *run = userdata;
+static int save_record(const RestartRecord *record) {
+        Run *run = running;
         World *w = &run->state->world;
 
         bool is_start_of_job = facts.job && record->tried_usec == SECONDS(NOW);
@@ -310,6 +310,7 @@ static void pass(State *s, unsigned i, bool slow) {
         Policy policy = policy_of(i);
         Run run = {.state = s, .i = i, .slow = slow};
 
+        running = &run;
         run.pass = (Pass){.operations = &operations,
                           .userdata = &run,
                           .facts = &facts,

@@ -164,13 +164,13 @@ static void test_lost_jobs(void **state _unused_) {
 
         assert_true(facts_begin_ask(&f));
         facts_begin_write(&f);
-        facts_lose_ask(&f);
+        (void) facts_end_ask(&f, NULL, 0);
         assert_true(f.file.ask_all && f.file.writing && !f.file.asking && !f.file.asking_all);
-        facts_lose_write(&f);
+        (void) facts_end_write(&f, NULL, 0);
         assert_true(f.file.stale && !f.file.writing);
         f.file.ask_all = false;
         (void) facts_begin_ask(&f);
-        facts_lose_ask(&f);
+        (void) facts_end_ask(&f, NULL, 0);
         assert_false(f.file.ask_all);
         /* And one that ended well has done it. */
         f.file.ask_all = true;
