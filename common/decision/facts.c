@@ -49,18 +49,10 @@ bool facts_swap_can_end(const Facts *f) {
         return f->unit.state == UNIT_HALF_DONE || (f->agent.swap == SWAP_LEFTOVER && facts_agent_has_credentials(f));
 }
 
-void facts_wake_file(Facts *f) {
-        f->file.stale = true;
-}
-
 void facts_forget_file(Facts *f) {
         f->file.known = f->file.right = false;
         f->file.sync = (SyncReport){0};
         f->file.stale = true;
-}
-
-void facts_wake_agent(Facts *f) {
-        f->agent_stale = true;
 }
 
 /* --- the job that writes --- */
@@ -318,10 +310,10 @@ void facts_close(Facts *f, const Decision *d) {
 }
 
 void facts_retry(Facts *f) {
-        facts_wake_file(f);
+        f->file.stale = true;
         f->file.ask_all = true;
         f->file.pause_usec = 0;
-        facts_wake_agent(f);
+        f->agent_stale = true;
         f->record.fruitless = false;
         f->not_recorded_usec = 0;
 }

@@ -98,7 +98,7 @@ typedef struct Counters {
 
 /* The environment file, and what it is made from. */
 typedef struct FileFacts {
-        bool stale;   /* something woke us since the last look */
+        bool stale;   /* it or a credential file may have changed since the last job */
         bool writing; /* the job is under way, */
         bool asking;  /* and that which asks helpers */
         SyncReport sync;
@@ -115,7 +115,7 @@ typedef struct FileFacts {
 typedef struct Facts {
         FileFacts file;
 
-        bool agent_stale;
+        bool agent_stale; /* the agent, its unit or its tasks may have changed */
         bool observing;
         uint64_t observed_usec; /* when that last gave an answer */
         ObserveReport agent;
@@ -142,14 +142,8 @@ typedef struct Facts {
         uint64_t waiting_since_usec;
 } Facts;
 
-/* The environment file or a credential file may have changed. */
-void facts_wake_file(Facts *f);
-
 /* It is another one from now on (settings that were read again). */
 void facts_forget_file(Facts *f);
-
-/* The agent, its unit or its tasks may have. */
-void facts_wake_agent(Facts *f);
 
 /* The job that writes, without asking anybody. */
 void facts_begin_write(Facts *f);

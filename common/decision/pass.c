@@ -31,7 +31,7 @@ static void load_record(Pass *p) {
 static bool claim_record(Pass *p) {
         if (p->holds_lock)
                 return true;
-        if (!p->operations->claim_lock(p->userdata))
+        if (!p->operations->claim_lock(&p->lock))
                 return false;
         load_record(p);
         p->holds_lock = true;
@@ -59,7 +59,7 @@ static void settle_record(Pass *p, const Policy *policy) {
                 return;
         if (p->facts->record.open && policy->settings.method != RESTART_METHOD_NONE)
                 return;
-        p->operations->release_lock(p->userdata);
+        p->operations->release_lock(&p->lock);
         p->holds_lock = false;
 }
 

@@ -28,7 +28,7 @@ void manager_wake(Manager *m) {
 }
 
 void manager_wake_agent(Manager *m) {
-        facts_wake_agent(&m->facts);
+        m->facts.agent_stale = true;
         manager_wake(m);
 }
 
@@ -132,18 +132,6 @@ static void arm_files(void *userdata, uint64_t usec) {
 }
 
 /* --- the record of restarts --- */
-
-static bool claim_lock(void *userdata) {
-        Manager *m = userdata;
-
-        return restart_lock_claim(&m->restart_lock);
-}
-
-static void release_lock(void *userdata) {
-        Manager *m = userdata;
-
-        restart_lock_release(&m->restart_lock);
-}
 
 static void announce_not_recorded(void *userdata, int error) {
         Manager *m = userdata;
@@ -302,8 +290,8 @@ const PassOperations manager_operations = {
         .write = start_write,
         .ask = start_ask,
         .arm_files = arm_files,
-        .claim_lock = claim_lock,
-        .release_lock = release_lock,
+        .claim_lock = restart_lock_claim,
+        .release_lock = restart_lock_release,
         .load_record = restart_record_load,
         .save_record = restart_record_save,
         .announce_not_recorded = announce_not_recorded,

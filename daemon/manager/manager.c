@@ -36,7 +36,7 @@ static int on_refresh(sd_event_source *s _unused_, uint64_t usec _unused_, void 
         Manager *m = userdata;
 
         manager_arm_refresh(m);
-        facts_wake_file(&m->facts);
+        m->facts.file.stale = true;
         manager_wake_agent(m);
         return 0;
 }
@@ -82,7 +82,7 @@ static void on_watch(void *userdata, const WatchMessage *message) {
         }
         if (message->kind == WATCH_STARTED || message->kind == WATCH_FAILED)
                 manager_tell_watching(m, message->error);
-        facts_wake_file(&m->facts); /* also for what has happened before the start */
+        m->facts.file.stale = true; /* also for what has happened before the start */
         manager_wake(m);
 }
 
@@ -95,7 +95,7 @@ static int on_clock_changed(sd_event_source *s _unused_, int fd, uint32_t revent
         Manager *m = userdata;
 
         clock_change_rearm(fd);
-        facts_wake_file(&m->facts);
+        m->facts.file.stale = true;
         manager_wake_agent(m);
         return 0;
 }
@@ -335,8 +335,7 @@ static int manager_start_apply(Manager *m) {
 static int manager_build(Manager *m) {
         int r;
 
-        m->restart_lock = -1;
-        m->pass = (Pass){.operations = &manager_operations, .userdata = m, .facts = &m->facts};
+        m->pass = (Pass){.operations = &manager_operations, .userdata = m, .facts = &m->facts, .lock = -1};
         m->write = (WriteJob){.manager = m, .done = manager_on_written};
         m->ask = (WriteJob){.manager = m, .done = manager_on_asked};
         digest_prepare();
@@ -373,8 +372,8 @@ int manager_new(Manager **ret, ManagerMode mode, Settings **settings, const char
         m->settings = STEAL_POINTER(*settings);
         m->config_path = config_path;
         m->options = options;
-        facts_wake_file(&m->facts);
-        facts_wake_agent(&m->facts);
+        m->facts.file.stale = true;
+        m->facts.agent_stale = true;
         /* A person asks. */
         m->facts.file.ask_all = mode != MANAGER_RUN;
 
@@ -400,7 +399,7 @@ Manager *manager_free(Manager *m) {
         docker_events_free(m->docker_events);
         sd_event_source_disable_unref(m->clock_change);
         service_free(m->service);
-        restart_lock_release(&m->restart_lock);
+        restart_lock_release(&m->pass.lock);
         announcer_free(m->announcer);
         sd_event_source_disable_unref(m->pass_source);
         sd_event_source_disable_unref(m->write_again);

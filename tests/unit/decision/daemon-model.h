@@ -21,8 +21,8 @@ static void start_daemon(State *s, unsigned i) {
         if (s->world.job_owner == i)
                 s->world.job_owner = NEVER;
         memset(&facts, 0, sizeof(facts));
-        facts_wake_file(&facts);
-        facts_wake_agent(&facts);
+        facts.file.stale = true;
+        facts.agent_stale = true;
         memset(d, 0, sizeof(*d));
         pack(d);
         d->saved = d->record;
@@ -132,21 +132,17 @@ static bool is_armed(const Run *run, Armed armed) {
         return run->i == SERVICE && run->state->world.armed == armed;
 }
 
-static bool claim_lock(void *userdata) {
-        Run *run = userdata;
-
-        if (run->state->daemons[!run->i].holds_lock)
+static bool claim_lock(int *lock _unused_) {
+        if (running->state->daemons[!running->i].holds_lock)
                 return false;
-        run->state->daemons[run->i].holds_lock = true;
+        running->state->daemons[running->i].holds_lock = true;
         return true;
 }
 
-static void release_lock(void *userdata) {
-        Run *run = userdata;
-
+static void release_lock(int *lock _unused_) {
         if (facts.record.open)
                 broken("the lock is released during a restart");
-        run->state->daemons[run->i].holds_lock = false;
+        running->state->daemons[running->i].holds_lock = false;
 }
 
 static void load_record(RestartRecord *ret) {

@@ -102,7 +102,7 @@ static void test_helpers_are_asked_once(void **state _unused_) {
         assert_true(facts_begin_ask(&f));
         expect(&f, SECONDS(1001), NOTHING);
         /* What is written meanwhile asks nobody. */
-        facts_wake_file(&f);
+        f.file.stale = true;
         facts_begin_write(&f);
         facts_end_write(&f, &due, SECONDS(1001));
         expect(&f, SECONDS(1002), NOTHING);
