@@ -18,10 +18,6 @@ bool facts_agent_has_credentials(const Facts *f) {
                digest_equal(&f->agent.digest, &f->file.sync.digest);
 }
 
-bool facts_file_is_right(const Facts *f) {
-        return f->file.sync.digest_known && f->file.right_known && digest_equal(&f->file.right, &f->file.sync.digest);
-}
-
 /* Measured (systemd 252): a stop job takes the unit out of "active" before the main process exits. Without a stop job,
  * the main process exits first, even if ExecStop= runs afterwards. */
 UnitEnd facts_judge_end(const UnitRun *run) {
@@ -53,29 +49,10 @@ bool facts_swap_can_end(const Facts *f) {
         return f->unit.state == UNIT_HALF_DONE || (f->agent.swap == SWAP_LEFTOVER && facts_agent_has_credentials(f));
 }
 
-void facts_wake_file(Facts *f) {
-        f->file.stale = true;
-}
-
-void facts_lose_write(Facts *f) {
-        f->file.writing = false;
-        f->file.stale = true;
-}
-
-void facts_lose_ask(Facts *f) {
-        f->file.ask_all |= f->file.asking_all;
-        f->file.asking = f->file.asking_all = false;
-        f->file.stale = true; /* what it has left behind */
-}
-
 void facts_forget_file(Facts *f) {
-        f->file.known = f->file.right_known = false;
+        f->file.known = f->file.right = false;
         f->file.sync = (SyncReport){0};
         f->file.stale = true;
-}
-
-void facts_wake_agent(Facts *f) {
-        f->agent_stale = true;
 }
 
 /* --- the job that writes --- */
@@ -95,7 +72,8 @@ bool facts_begin_ask(Facts *f) {
 static void count_restore(FileFacts *file, const SyncReport *report, uint64_t now) {
         if (now >= file->restored_usec + RESTORES_FORGOTTEN_USEC)
                 file->n_restores = 0;
-        if (report->outcome != SYNC_WRITTEN || !file->right_known || !digest_equal(&report->digest, &file->right))
+        if (report->outcome != SYNC_WRITTEN || !file->sync.digest_known ||
+            !digest_equal(&report->digest, &file->sync.digest))
                 return;
         file->n_restores++;
         file->restored_usec = now;
@@ -106,7 +84,7 @@ static bool take_report(FileFacts *file, const SyncReport *report) {
 
         /* Nothing newer is known to belong there, or it cannot be told. */
         if (report->behind || !report->digest_known)
-                file->right_known = false;
+                file->right = false;
 
         /* A job that did not even look into the environment file: what is known of it still stands. */
         if (!report->digest_known) {
@@ -115,21 +93,25 @@ static bool take_report(FileFacts *file, const SyncReport *report) {
                 return false;
         }
 
-        if (file->sync.digest_known && !digest_equal(&report->digest, &file->sync.digest))
-                changed = true; /* by somebody else */
+        if (file->sync.digest_known && !digest_equal(&report->digest, &file->sync.digest)) {
+                changed = true; /* also by another process */
+                file->right = false;
+        }
         file->sync = *report;
         /* Before the first login nothing says that what stands there is right: an agent that has credentials keeps
          * them. */
-        if (report->outcome != SYNC_FAILED && !report->no_login_yet) {
-                file->right = report->digest;
-                file->right_known = true;
-        }
+        if (report->outcome != SYNC_FAILED && !report->no_login_yet)
+                file->right = true;
         return changed;
 }
 
 static bool end_job(Facts *f, const SyncReport *report, uint64_t now) {
         bool changed;
 
+        if (!report) {
+                f->file.stale = true;
+                return false;
+        }
         f->counters.writes += report->outcome == SYNC_WRITTEN || report->outcome == SYNC_REMOVED;
         f->counters.helper_failures += report->n_failed;
         /* One that was overtaken by the other. */
@@ -171,15 +153,15 @@ bool facts_end_write(Facts *f, const SyncReport *report, uint64_t now) {
 }
 
 bool facts_end_ask(Facts *f, const SyncReport *report, uint64_t now) {
-        f->file.asking = false;
+        bool asked = report && report->asked;
+
         /* A job that died asked nobody, for all that is known. */
-        if (!report->asked || report->forgotten)
+        if (report && (!asked || report->forgotten))
                 f->file.pause_usec = now + ASK_PAUSE_USEC;
-        else if (report->ask_in_usec == SYNC_ASK_NOW)
+        else if (report && report->ask_in_usec == SYNC_ASK_NOW)
                 f->file.pause_usec = now + ASK_AGAIN_USEC;
-        if (!report->asked && f->file.asking_all)
-                f->file.ask_all = true;
-        f->file.asking_all = false;
+        f->file.ask_all |= f->file.asking_all && !asked;
+        f->file.asking = f->file.asking_all = false;
         return end_job(f, report, now);
 }
 
@@ -333,34 +315,24 @@ void facts_forget_restart(Facts *f) {
         f->record.open = false;
 }
 
-static RestartOutcome outcome_of_restart(Reason reason) {
-        switch (reason) {
-        case REASON_RESTARTED:
-                return RESTART_DONE;
-        case REASON_STOPPED:
-                return RESTART_CANCELED;
-        default:
-                return RESTART_FAILED;
-        }
-}
-
 void facts_close(Facts *f, const Decision *d) {
-        f->counters.restarts[outcome_of_restart(d->reason)]++;
+        bool done = d->reason == REASON_RESTARTED, stopped = d->reason == REASON_STOPPED;
+
+        f->counters.restarts[done ? RESTART_DONE : stopped ? RESTART_CANCELED : RESTART_FAILED]++;
         f->record.open = false;
         f->overtaken = false;
         /* One that was not even done is tried again, after a pause. */
         f->record.fruitless = d->reason == REASON_WITHOUT_THEM || (d->reason == REASON_NO_EFFECT && f->record.done);
         /* For the first that is cut off nobody waits. */
-        if (d->reason == REASON_RESTARTED || d->reason == REASON_STOPPED ||
-            (d->reason == REASON_CUT_OFF && f->record.failures <= 1))
+        if (done || stopped || (d->reason == REASON_CUT_OFF && f->record.failures <= 1))
                 f->record.failures = 0;
 }
 
 void facts_retry(Facts *f) {
-        facts_wake_file(f);
+        f->file.stale = true;
         f->file.ask_all = true;
         f->file.pause_usec = 0;
-        facts_wake_agent(f);
+        f->agent_stale = true;
         f->record.fruitless = false;
         f->not_recorded_usec = 0;
 }

@@ -98,13 +98,12 @@ typedef struct Counters {
 
 /* The environment file, and what it is made from. */
 typedef struct FileFacts {
-        bool stale;   /* something woke us since the last look */
+        bool stale;   /* it or a credential file may have changed since the last job */
         bool writing; /* the job is under way, */
         bool asking;  /* and that which asks helpers */
         SyncReport sync;
         bool known;             /* there was a report */
-        bool right_known;       /* it was as it should be, */
-        Digest right;           /* with these credentials, when that could last be told */
+        bool right;             /* as it should be, since that was last known; a change by another process ends that */
         uint64_t written_usec;  /* when the job last ended */
         uint64_t changed_usec;  /* when what stands in the file last changed under our eyes */
         unsigned n_restores;    /* writes in a row that undid another program's change of our entries */
@@ -118,7 +117,7 @@ typedef struct FileFacts {
 typedef struct Facts {
         FileFacts file;
 
-        bool agent_stale;
+        bool agent_stale; /* the agent, its unit or its tasks may have changed */
         bool observing;
         uint64_t observed_usec; /* when that last gave an answer */
         ObserveReport agent;
@@ -153,22 +152,13 @@ enum {
 #define RESTORE_PAUSE_USEC (10 * USEC_PER_SEC)
 #define RESTORES_FORGOTTEN_USEC (20 * USEC_PER_SEC) /* after this time without a change */
 
-/* The environment file or a credential file may have changed. */
-void facts_wake_file(Facts *f);
-
-/* They were killed, and tell nothing. */
-void facts_lose_write(Facts *f);
-void facts_lose_ask(Facts *f);
-
 /* It is another one from now on (settings that were read again). */
 void facts_forget_file(Facts *f);
 
-/* The agent, its unit or its tasks may have. */
-void facts_wake_agent(Facts *f);
-
 /* The job that writes, without asking anybody. */
 void facts_begin_write(Facts *f);
-/* False: the report was overtaken by that of the other job, and does not count. */
+/* report NULL: the job was killed. Returns false without a report, and if the other job's report is newer: then this
+ * one does not count. */
 bool facts_end_write(Facts *f, const SyncReport *report, uint64_t now);
 
 /* The one that asks helpers. True: every helper is to be asked. */
@@ -224,6 +214,3 @@ bool facts_agent_has_credentials(const Facts *f);
  * them leaves everything well. */
 const char *facts_problem(const Facts *f);
 bool facts_are_well(const Facts *f);
-
-/* The file is as it should be, as far as can be told. */
-bool facts_file_is_right(const Facts *f);

@@ -61,7 +61,7 @@ static Decision decide_silent(const Facts *f, const Policy *p, uint64_t now) {
         if (!str_empty(f->agent.impostor))
                 return decision(ACTION_WAIT, REASON_IMPOSTOR, now + LOOK_LATER_USEC);
         if (now >= deadline)
-                return decision(ACTION_WAIT, REASON_SILENT, now + LOOK_LATER_USEC);
+                return decision(ACTION_WAIT, f->exits > 0 ? REASON_EXITS : REASON_SILENT, now + LOOK_LATER_USEC);
         return decision(ACTION_WAIT, REASON_REGISTERING, look_in_proportion(f->silent_usec, now, deadline));
 }
 
@@ -165,7 +165,7 @@ static Decision decide_owed(const Facts *f, const Policy *p, uint64_t now) {
 
 static Reason judge_new_container(const Facts *f) {
         /* If the file changed meanwhile, or may have, what the new container has tells nothing. */
-        if (f->overtaken || !facts_file_is_right(f) || facts_agent_has_credentials(f) ||
+        if (f->overtaken || !f->file.right || facts_agent_has_credentials(f) ||
             digest_equal(&f->agent.digest, &f->record.digest))
                 return REASON_RESTARTED;
         return REASON_WITHOUT_THEM;
@@ -246,7 +246,7 @@ static Decision decide_obstacles(const Facts *f, const Policy *p, uint64_t now) 
                 return decision(ACTION_HOLD, REASON_ENGINE, now + LOOK_LATER_USEC);
         if (f->agent.agent != AGENT_RUNNING)
                 return decide_silent(f, p, now);
-        if (!facts_file_is_right(f))
+        if (!f->file.right)
                 return decision(ACTION_HOLD, REASON_FILE_WRONG, 0);
         if (is_fruitless(f))
                 return decision(ACTION_HOLD, REASON_FRUITLESS, 0);

@@ -10,6 +10,10 @@
 
 const char *const reason_states[] = {"live", "waiting", "held", "stopped", "silent", "problem", "written", NULL};
 
+#define EXITS                                                                                                            \
+        "The agent in container {container} ended with status {status}, {exits}, and is started again. The credentials " \
+        "are not the cause, and nothing is restarted for it. See {logs}"
+
 static const ReasonText texts[_REASON_MAX] = {
         [REASON_NONE] = {"waiting", LOG_INFO, NULL, "Looking"},
         [REASON_LOOKING] = {"waiting", LOG_INFO, NULL, "Looking"},
@@ -60,6 +64,7 @@ static const ReasonText texts[_REASON_MAX] = {
                            "The agent in container {container} has not registered with ECS for {silence}: it does not "
                            "answer at {url}. The credentials are not the cause, and nothing is restarted for it. See "
                            "{logs}"},
+        [REASON_EXITS] = {"silent", LOG_WARNING, MESSAGE_SILENT, EXITS},
         [REASON_IMPOSTOR] =
                 {"silent", LOG_WARNING, MESSAGE_IMPOSTOR,
                  "Port {port} is held by {impostor}, not by the agent in container {container}: what is said "
@@ -140,11 +145,7 @@ static const ReasonText no_container_yet = {"waiting", LOG_INFO, NULL,
 static const ReasonText no_container = {"silent", LOG_WARNING, MESSAGE_SILENT,
                                         "{agent} is active, and container {container} does not run, for {silence}. See "
                                         "{logs}; then restart {agent}"};
-#define EXITS                                                                                                            \
-        "The agent in container {container} ended with status {status}, {exits}, and is started again. The credentials " \
-        "are not the cause, and nothing is restarted for it. See {logs}"
 static const ReasonText exits_yet = {"waiting", LOG_INFO, NULL, EXITS};
-static const ReasonText exits = {"silent", LOG_WARNING, MESSAGE_SILENT, EXITS};
 static const ReasonText no_credentials_left = {
         "held", LOG_WARNING, MESSAGE_HELD_FILE,
         "Restart held: there is no credential file, and no credentials in {file}; the agent keeps those that it runs "
@@ -182,8 +183,8 @@ const ReasonText *reason_text(const Facts *f, const Decision *d) {
                 return &no_credentials_left;
         if (d->reason == REASON_OWED && d->action == ACTION_WAIT)
                 return &start_waits;
-        if (f->exits > 0 && (d->reason == REASON_REGISTERING || d->reason == REASON_SILENT))
-                return d->reason == REASON_SILENT ? &exits : &exits_yet;
+        if (d->reason == REASON_REGISTERING && f->exits > 0)
+                return &exits_yet;
         if (d->reason == REASON_REGISTERING && f->agent.agent != AGENT_RUNNING)
                 return &no_container_yet;
         if (d->reason == REASON_SILENT && f->agent.agent != AGENT_RUNNING)

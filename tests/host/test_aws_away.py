@@ -105,7 +105,7 @@ def test_an_agent_that_ends_and_is_made_anew(host, engine, registry):
     new_login(host, registry)
     wait_for(lambda: (agent := engine.agent()) and credentials_for(agent, registry.name) == (registry.user, registry.password),
              40, "ecs-agent has the newest credentials", host.tail)
-    host.wait_said(r"ended with status 1, \d+ time", since, seconds=30)
+    host.wait_said("ended with status 1, ", since, seconds=30)
     never(lambda: host.jobs(since) > 1, 15, "a second restart")
     assert len(host.journal(since)) < 12, host.tail()
     assert host.property("ecs.service", "ActiveState") == "active"

@@ -21,8 +21,8 @@ static void start_daemon(State *s, unsigned i) {
         if (s->world.job_owner == i)
                 s->world.job_owner = NEVER;
         memset(&facts, 0, sizeof(facts));
-        facts_wake_file(&facts);
-        facts_wake_agent(&facts);
+        facts.file.stale = true;
+        facts.agent_stale = true;
         memset(d, 0, sizeof(*d));
         pack(d);
         d->saved = d->record;
@@ -50,6 +50,8 @@ static void end_daemon(State *s, unsigned i) {
 static void kill_daemon(State *s, unsigned i) {
         World *w = &s->world;
 
+        if (kind->is_docker)
+                pass_time(s, 1); /* the next one does not try at the same moment as the one before */
         if (w->record.open)
                 new_cause(w); /* nobody knows what the file was meanwhile */
         if (kind->is_docker && w->job_owner == i && w->job != JOB_NONE) {
@@ -73,7 +75,8 @@ static void check_restart(const World *w, const Daemon *d, unsigned i) {
                 broken("a restart that is not on record");
         if (is_within(w->restarted, 20))
                 broken("a restart too soon after the one before");
-        if (w->restarts > 0)
+        /* While its own write hangs, it does not know the file of another instance. */
+        if (w->restarts > 0 && !d->writing)
                 broken("a second restart for one cause");
         if (!d->writing && d->known_wrong)
                 broken("a restart towards a file that is not as it should be");
@@ -109,6 +112,8 @@ typedef struct Run {
         Pass pass;
 } Run;
 
+static Run *running;
+
 /* Kills the daemon in the middle of an operation. */
 static void die(Run *run, Armed armed) {
         State *s = run->state;
@@ -127,31 +132,25 @@ static bool is_armed(const Run *run, Armed armed) {
         return run->i == SERVICE && run->state->world.armed == armed;
 }
 
-static bool claim_lock(void *userdata) {
-        Run *run = userdata;
-
-        if (run->state->daemons[!run->i].holds_lock)
+static bool claim_lock(int *lock _unused_) {
+        if (running->state->daemons[!running->i].holds_lock)
                 return false;
-        run->state->daemons[run->i].holds_lock = true;
+        running->state->daemons[running->i].holds_lock = true;
         return true;
 }
 
-static void release_lock(void *userdata) {
-        Run *run = userdata;
-
+static void release_lock(int *lock _unused_) {
         if (facts.record.open)
                 broken("the lock is released during a restart");
-        run->state->daemons[run->i].holds_lock = false;
+        running->state->daemons[running->i].holds_lock = false;
 }
 
-static void load_record(void *userdata, RestartRecord *ret) {
-        Run *run = userdata;
-
-        unpack_record(&run->state->world.record, ret);
+static void load_record(RestartRecord *ret) {
+        unpack_record(&running->state->world.record, ret);
 }
 
-static int save_record(void *userdata, const RestartRecord *record) {
-        Run *run = userdata;
+static int save_record(const RestartRecord *record) {
+        Run *run = running;
         World *w = &run->state->world;
 
         bool is_start_of_job = facts.job && record->tried_usec == SECONDS(NOW);
@@ -307,6 +306,7 @@ static void pass(State *s, unsigned i, bool slow) {
         Policy policy = policy_of(i);
         Run run = {.state = s, .i = i, .slow = slow};
 
+        running = &run;
         run.pass = (Pass){.operations = &operations,
                           .userdata = &run,
                           .facts = &facts,

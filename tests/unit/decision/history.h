@@ -454,6 +454,7 @@ static bool reason_is_true(const World *w, Reason reason) {
         case REASON_LIVE: /* nobody looks again: one that is down since has the file's when it comes back */
                 return down || agent_is_up_to_date(w) || w->disk == DISK_UNREADABLE;
         case REASON_SILENT:
+        case REASON_EXITS:
                 return down || !w->registered || w->hangs;
         case REASON_FILE_UNKNOWN:
                 return w->disk == DISK_UNREADABLE;

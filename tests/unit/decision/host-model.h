@@ -44,7 +44,7 @@ typedef struct Daemon {
         Timer look_again, write_again, ask, pause, deadline; /* deadline: apply's alone */
         Record record, saved;
         uint8_t alive, woken, holds_lock, tried;
-        uint8_t file_stale, writing, outcome, digest_known, digest, known, right_known, right;
+        uint8_t file_stale, writing, outcome, digest_known, digest, known, right;
         uint8_t agent_stale, agent, agent_id, agent_digest, exit_status, answers, tasks, containers, tasks_error;
         uint8_t unit, unit_end, unit_exit, stop_requested, refused, refused_unit, job, overtaken, action, reason;
         uint8_t follows, waiting_for; /* follows: Docker's events */
@@ -201,8 +201,7 @@ static void unpack(const Daemon *d) {
         f->stale = d->file_stale;
         f->writing = d->writing;
         f->known = d->known;
-        f->right_known = d->right_known;
-        f->right = digest_of(d->right);
+        f->right = d->right;
         f->written_usec = moment(d->written);
         f->ask_usec = d->ask == 0 ? 0 : SECONDS((uint64_t) NOW + d->ask - 1);
         f->pause_usec = d->pause == 0 ? 0 : SECONDS((uint64_t) NOW + d->pause - 1);
@@ -250,8 +249,7 @@ static void pack(Daemon *d) {
         d->file_stale = f->stale;
         d->writing = f->writing;
         d->known = f->known;
-        d->right_known = f->right_known;
-        d->right = (uint8_t) (f->right.bytes[0] - 1);
+        d->right = f->right;
         d->written = ago_of(f->written_usec);
         d->ask = timer_of(f->ask_usec);
         d->pause = timer_of(f->pause_usec);

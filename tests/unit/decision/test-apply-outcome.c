@@ -29,6 +29,7 @@ static void test_outcomes(void **state _unused_) {
                 {ACTION_DONE, REASON_LIVE, 0, "df", "df"},
                 {ACTION_DONE, REASON_WRITE_ONLY, 0, "df", "df"},
                 {ACTION_WAIT, REASON_SILENT, 1, "df", "df"},
+                {ACTION_WAIT, REASON_EXITS, 1, "df", "df"},
                 {ACTION_WAIT, REASON_IMPOSTOR, 1, "df", "df"},
                 /* The agent does not run, and has the credentials when it starts. */
                 {ACTION_HOLD, REASON_UNIT_NOT_FOUND, 0, "df", "df"},
