@@ -257,7 +257,9 @@ static bool stop_container(World *w, State *s) {
 static void stop_by_operator(World *w, State *s) {
         w->op_stopped = true;
         w->took_down = false;
-        w->unheard = w->bus_down || (w->job != JOB_NONE && w->job_owner == NEVER);
+        /* Also if the end of our restart cannot be recorded, and is lost with the process. */
+        w->unheard = w->bus_down || (w->job != JOB_NONE && w->job_owner == NEVER) ||
+                     (w->disk == DISK_FULL && w->record.open);
         if (w->unit == UNIT_ACTIVE || w->job != JOB_NONE)
                 stop_unit(w, UNIT_INACTIVE);
         w->stop_heard = 0;

@@ -65,7 +65,8 @@ static void note_broken(Walk *walk) {
 /* Each walk leaves out some events, so that the others come in a row. */
 static void walk_at_random(const Kind *k, Walk *walk, unsigned length) {
         static State s;
-        const uint64_t events = (k->events & (draw() | draw())) | BIT(EVENT_TIMER);
+        const uint64_t half = draw(), most = half | draw();
+        const uint64_t events = (k->events & most) | BIT(EVENT_TIMER);
 
         *walk = (Walk){0};
         if (setjmp(on_broken)) { /* NOLINT(cert-err52-cpp): no cleanup is skipped */
