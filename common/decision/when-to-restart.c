@@ -328,7 +328,8 @@ static Decision decide_next(const Facts *f, const Policy *p, uint64_t now) {
         if (f->record.open)
                 return decide_open(f, p, now);
 
-        if (!f->file.known)
+        /* With a write that waits (RESTORE_PAUSE_USEC), the content of the file is unknown. */
+        if (!f->file.known || (f->file.stale && f->file.n_restores >= RESTORES_MAX))
                 return decision(ACTION_WAIT, REASON_LOOKING, 0);
         if (!f->file.sync.digest_known)
                 return decision(ACTION_HOLD, REASON_FILE_UNKNOWN, 0);

@@ -202,6 +202,7 @@ static void unpack(const Daemon *d) {
         f->writing = d->writing;
         f->known = d->known;
         f->right = d->right;
+        f->n_restores = 0; /* the pause after many of these is no part of the model */
         f->written_usec = moment(d->written);
         f->ask_usec = d->ask == 0 ? 0 : SECONDS((uint64_t) NOW + d->ask - 1);
         f->pause_usec = d->pause == 0 ? 0 : SECONDS((uint64_t) NOW + d->pause - 1);
