@@ -216,25 +216,50 @@ static bool is_given_at_creation(const char *network, const char *mode, bool all
         return mode && has_settings(mode) && has_settings(network) && (all_networks || streq(network, mode));
 }
 
+static bool has_id(json_object *network, const char *beginning) {
+        const char *id = json_get_string(network, "NetworkID");
+
+        return id && startswith(id, beginning);
+}
+
+/* Returns the name of the network whose ID begins like this; NULL: there is none, or it is known by its ID only. */
+static const char *find_name(json_object *networks, const char *beginning) {
+        json_object_object_foreach(networks, name, network) {
+                if (has_id(network, beginning) && !has_id(network, name))
+                        return name;
+        }
+        return NULL;
+}
+
+/* Returns a name in networks that is the beginning of an ID, if the network has an entry with its name, too. */
+static const char *find_second_entry(json_object *networks) {
+        json_object_object_foreach(networks, name, network) {
+                if (has_id(network, name) && find_name(networks, name))
+                        return name;
+        }
+        return NULL;
+}
+
 json_object *container_networks(json_object *container) {
-        return json_get(json_get(container, "NetworkSettings", json_type_object), "Networks", json_type_object);
+        json_object *networks =
+                json_get(json_get(container, "NetworkSettings", json_type_object), "Networks", json_type_object);
+        const char *second;
+
+        while (networks && (second = find_second_entry(networks)))
+                json_object_object_del(networks, second);
+        return networks;
 }
 
 /* Replaces the ID of a network, or the beginning of an ID, by the name: endpoints are found by name. */
 static void name_network(json_object *container, json_object *host) {
         json_object *networks = container_networks(container);
-        const char *mode = json_get_string(host, "NetworkMode"), *found = NULL;
+        const char *mode = json_get_string(host, "NetworkMode"), *name;
 
         if (!mode || !networks || !has_settings(mode) || json_object_object_get_ex(networks, mode, NULL))
                 return;
-        json_object_object_foreach(networks, name, network) {
-                const char *id = json_get_string(network, "NetworkID");
-
-                if (id && startswith(id, mode))
-                        found = name;
-        }
-        if (found)
-                xjson_set_string(host, "NetworkMode", found);
+        name = find_name(networks, mode);
+        if (name)
+                xjson_set_string(host, "NetworkMode", name);
 }
 
 static void keep_networks(json_object *container, const char *mode, bool all_networks, const char *short_id,
