@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from host_parts import ECS_AUTHD, credentials_for, end, environment, never, wait_for
+from host_parts import ECS_AUTHD, TOP, credentials_for, end, environment, never, wait_for
 
 IMAGE = "amazon/amazon-ecs-agent:latest"
 R = "registry.example.com"
@@ -214,6 +214,21 @@ def test_a_volume_whose_path_is_spelled_otherwise(hand, target):
     assert after["Id"] != before["Id"] and after["Mounts"][0]["Name"] == "named"
     hand.docker("rm", "-f", "ecs-agent")
     hand.docker("volume", "rm", "named")
+
+
+def test_each_field_belongs_to_a_group(hand):
+    """Each field that this engine shows is carried, changed, left out or refused on purpose: create-body-fields."""
+    lines = [line.split() for line in (TOP / "tests/unit/agent/create-body-fields").read_text().splitlines() if line[0] != "#"]
+    known = {object_: {field for o, field, *_ in lines if o == object_} for object_, *_ in lines}
+    hand.docker("network", "create", "own")
+    try:
+        hand.docker("run", "-d", "--name", "ecs-agent", "--network", "own", IMAGE, "/agent")
+        agent = hand.agent()
+        shown = {"Config": agent["Config"], "HostConfig": agent["HostConfig"], "Endpoint": agent["NetworkSettings"]["Networks"]["own"]}
+        assert {name: set(value) - known[name] for name, value in shown.items()} == {"Config": set(), "HostConfig": set(), "Endpoint": set()}
+    finally:
+        hand.docker("rm", "-f", "ecs-agent")
+        hand.docker("network", "rm", "own")
 
 
 def test_a_tag_that_has_moved(hand):
