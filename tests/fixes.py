@@ -100,6 +100,7 @@ FIXES = {
         ("with another password, or move this one", "docker logout; docker login", KEYS + "test_a_quote_beside_a_token"),
     ],
     "common/ecsconfig/environment-file.c": [
+        ("could lose a change that another program makes", "EnvironmentFile= on a local disk", NO_TEST + "no kernel here has NFS"),
         ("Run this as root (sudo)", "run as root", BUS + "test_not_as_root"),
         ("Look at the owners and modes of its directories (namei -l)", "namei -l", BUS + "test_a_directory_that_is_closed_to_root"),
         ("It has another owner or group than this process", "chown root:root; the drop-in",
