@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every entry point of the project; `make help` lists them.
 
-VERSION := 0.3.0
+# The release that CHANGELOG.md begins with; a checkout between releases has a version of its own.
+RELEASE := 0.3.0
+VERSION := $(shell packaging/version $(RELEASE))
 
 , := ,
 
@@ -48,14 +50,16 @@ LIBS     := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -linotifytools
 COMMON_SOURCES := $(wildcard common/*/*.c)
 DAEMON_SOURCES := $(wildcard daemon/*.c daemon/*/*.c)
 TEST_SOURCES   := $(wildcard tests/unit/*/test-*.c)
+WALK_SOURCES   := tests/unit/decision/walk.c
 FUZZ_SOURCES   := $(wildcard tests/fuzz/*.c)
 BENCH_SOURCES  := $(wildcard tests/bench/*.c)
-SOURCES        := $(COMMON_SOURCES) $(DAEMON_SOURCES) $(TEST_SOURCES) $(FUZZ_SOURCES) $(BENCH_SOURCES)
+SOURCES        := $(COMMON_SOURCES) $(DAEMON_SOURCES) $(TEST_SOURCES) $(WALK_SOURCES) $(FUZZ_SOURCES) $(BENCH_SOURCES)
 HEADERS        := $(wildcard common/*/*.h daemon/*.h daemon/*/*.h tests/unit/*.h tests/unit/*/*.h tests/fuzz/*.h tests/bench/*.h)
 
 COMMON_OBJECTS := $(COMMON_SOURCES:%.c=$(BUILD)/%.o)
 DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/%.o)
 UNIT_TESTS     := $(TEST_SOURCES:tests/unit/%.c=$(BUILD)/tests/%)
+WALK           := $(WALK_SOURCES:tests/unit/%.c=$(BUILD)/tests/%)
 
 # Manual pages are made where scdoc is there to make them; the source of an rpm has them made already.
 MAN_SOURCES := $(wildcard packaging/man/*.scd)
@@ -77,6 +81,11 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# What shows the version is compiled again if the version changes.
+VERSION_STAMP := $(BUILD)/version
+$(shell mkdir -p $(BUILD) && [ "$$(cat $(VERSION_STAMP) 2>/dev/null)" = '$(VERSION)' ] || echo '$(VERSION)' > $(VERSION_STAMP))
+$(patsubst %.c,$(BUILD)/%.o,$(shell grep -lw VERSION $(DAEMON_SOURCES))): $(VERSION_STAMP)
 
 $(BUILD)/ecs-authd: $(COMMON_OBJECTS) $(DAEMON_OBJECTS)
 	$(call say,LD,$@)
@@ -133,7 +142,7 @@ includes:
 fixes: # each message that names a fix has a test that applies it
 	@$(PYTHON) -B tests/check-fixes.py
 
-$(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(COMMON_OBJECTS)
+$(UNIT_TESTS) $(WALK): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(COMMON_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(shell pkg-config --libs cmocka)
@@ -165,6 +174,9 @@ unit-check: ## unit tests with sanitizers, in parallel with -j (ROOM=credentials
 	$(if $(UNIT_RUN),,$(error ROOM=$(ROOM): tests/unit has no such folder))
 	@$(UNIT_MAKE) $(if $(ROOM),,all) unit-run-tests
 	@$(UNIT_MAKE) -k --output-sync=target unit-run
+
+walk: $(WALK) ## some minutes: random walks through the decision, shrunk if they break something (WALK_STEPS= per kind of host, WALK_SEED=)
+	$(Q)$(WALK) $(or $(WALK_STEPS),1000000) $(or $(WALK_SEED),1)
 
 mutate: export COMPILE = $(CC) $(CPPFLAGS) -std=c17 $(WARNINGS)
 mutate: export SANITIZE := $(SANITIZE)
@@ -296,8 +308,11 @@ uninstall: ## what install brought, but for the settings (DESTDIR=, PREFIX= as t
 	      $(DESTDIR)$(mandir)/man7/ecs-authd-troubleshooting.7
 	@test -n "$(DESTDIR)" || journalctl --update-catalog || true
 
+version: ## print the version of this checkout
+	@echo $(VERSION)
+
 deb: ## the Debian package, below build/packages/deb; needs debhelper and what packaging/debian/control names
-	@packaging/build-deb $(VERSION) $(CURDIR)/$(BUILD)/packages/deb
+	@packaging/build-deb $(VERSION) $(CURDIR)/$(BUILD)/packages/deb $(SUFFIX)
 
 rpm: ## the rpm, below build/packages/rpm; needs rpmbuild, systemd-rpm-macros, scdoc and what the spec names
 	@packaging/build-rpm $(VERSION) $(CURDIR)/$(BUILD)/packages/rpm -ba
@@ -305,14 +320,18 @@ rpm: ## the rpm, below build/packages/rpm; needs rpmbuild, systemd-rpm-macros, s
 srpm: ## the source of it alone, with the manual pages made: for rpmbuild --rebuild where there is no scdoc
 	@packaging/build-rpm $(VERSION) $(CURDIR)/$(BUILD)/packages/rpm -bs
 
+release: ## all that a server offers to hosts, below build/release: packages, repositories, signatures (KEY=KEY-ID or KEY=none)
+	@packaging/install-dependencies release
+	@packaging/release $(VERSION) $(CURDIR)/$(BUILD)/release '$(KEY)'
+
 compile_commands.json: ## for editors
 	bear -- $(MAKE) --no-print-directory BUILD=$(BUILD)/bear all unit-tests
 
 clean: ## remove what was built
 	rm -rf $(BUILD) compile_commands.json
 
-.PHONY: all help demo check check-on lint format format-check tidy cppcheck includes fixes unit-tests unit-run-tests unit-run $(UNIT_RUN:%=%.run) unit-check mutate conformance-check bus-check recipes-check packages-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage bench bench-page bench-programs pictures \
-        install uninstall deb rpm srpm compile_commands.json clean
+.PHONY: all help demo check check-on lint format format-check tidy cppcheck includes fixes unit-tests unit-run-tests unit-run $(UNIT_RUN:%=%.run) unit-check walk mutate conformance-check bus-check recipes-check packages-check host-check host-long-check torture torture-check fuzzers fuzz fuzz-check fuzz-every fuzz-merge coverage bench bench-page bench-programs pictures \
+        install uninstall version deb rpm srpm release compile_commands.json clean
 .SECONDARY:
 
 -include $(shell find $(BUILD) -path '*/packages/*' -prune -o -type f -name '*.d' -print 2>/dev/null)

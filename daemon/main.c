@@ -205,6 +205,19 @@ static int failed(int r) {
         return EXIT_STATUS_FAILED;
 }
 
+/* For a person who runs the service by hand. */
+static void explain_run(void) {
+        if (isatty(STDERR_FILENO))
+                (void) fprintf(
+                        stderr,
+                        "This is the service, which runs until Ctrl-C; systemd runs it as ecs-authd.service. For "
+                        "one pass in the foreground, run 'ecs-authd apply'\n");
+        if (geteuid() != 0)
+                (void) fprintf(stderr,
+                               "This is not root: it may not read root's credential file, write ecs.config or restart "
+                               "the agent. Run 'sudo systemctl start ecs-authd'\n");
+}
+
 static int verb_manager(const Arguments *a, Settings **settings) {
         _cleanup_(manager_freep) Manager *m = NULL;
         const ManagerMode mode = streq(a->verb, "run")  ? MANAGER_RUN
@@ -212,6 +225,8 @@ static int verb_manager(const Arguments *a, Settings **settings) {
                                                         : MANAGER_APPLY;
         int r;
 
+        if (mode == MANAGER_RUN)
+                explain_run();
         r = manager_new(&m, mode, settings, a->config_path, (char *const *) a->options);
         return r < 0 ? r : manager_loop(m);
 }
@@ -221,10 +236,12 @@ static void print_sources(const Credentials *credentials) {
         for (size_t i = 0; i < credentials->n_items; i++) {
                 const Credential *c = credentials->items[i];
                 const bool is_respelled = c->source && !streq(c->key, c->registry);
+                char name[512];
 
                 if (!credential_is_usable(c))
                         continue;
-                (void) fprintf(stderr, "%s: from %s%s%s%s%s%s\n", c->registry,
+                json_copy_printable(name, sizeof(name), c->registry);
+                (void) fprintf(stderr, "%s: from %s%s%s%s%s%s\n", name,
                                c->source ? c->source : "the lines that stand there now, kept",
                                c->helper ? ", docker-credential-" : "", c->helper ? c->helper : "",
                                is_respelled ? "; spelled there " : "", is_respelled ? c->key : "",
@@ -257,8 +274,12 @@ static int verb_render(const Arguments *a, const Settings *settings) {
                 return EXIT_SUCCESS;
         }
 
-        if (!a->flags[REVEAL] && (r = authdata_mask(data, &masked)) < 0)
-                return r;
+        if (!a->flags[REVEAL]) {
+                r = authdata_mask(data, &masked);
+                if (r < 0)
+                        return r;
+                make_printable(masked);
+        }
         (void) printf(AUTHDATA_TYPE_KEY "=%s\n" AUTHDATA_DATA_KEY "=%s\n", type, masked ? masked : data);
         return fflush(stdout) == 0 ? EXIT_SUCCESS : negative_errno();
 }

@@ -81,7 +81,12 @@ FIXES = {
         ("as names of Docker Hub; it is not written", "docker logout; docker login HOST:443", KEYS + "test_a_host_without_a_dot"),
         ("no image name can begin with it", "edit the file; docker login", KEYS + "test_no_image_name_begins_with_it"),
         ("has one login for all of Docker Hub", "docker logout; docker login", KEYS + "test_a_path_of_docker_hub"),
+        ("is only for image names with these capital letters", "docker logout; docker login", KEYS + "test_capital_letters"),
         ("no other image of Docker Hub uses it", "docker logout; docker login", KEYS + "test_another_name_of_docker_hub"),
+    ],
+    "common/decision/facts.c": [
+        ("another program changes the credentials that ecs-authd wrote", "stop the other program",
+         "tests/bus/test_side_by_side.py::test_two_services_with_other_files"),
     ],
     "common/ecsconfig/auth-data.c": [
         ("Delete that entry, or run docker login for its registry", "either", FOREIGN + "test_entries_that_no_line_of_ours_could_carry"),
@@ -95,6 +100,7 @@ FIXES = {
         ("with another password, or move this one", "docker logout; docker login", KEYS + "test_a_quote_beside_a_token"),
     ],
     "common/ecsconfig/environment-file.c": [
+        ("could lose a change that another program makes", "EnvironmentFile= on a local disk", NO_TEST + "no kernel here has NFS"),
         ("Run this as root (sudo)", "run as root", BUS + "test_not_as_root"),
         ("Look at the owners and modes of its directories (namei -l)", "namei -l", BUS + "test_a_directory_that_is_closed_to_root"),
         ("It has another owner or group than this process", "chown root:root; the drop-in",
@@ -137,6 +143,8 @@ FIXES = {
         ("did you mean [%s] %s=?", "the setting that it names", BUS + "test_did_you_mean_for_a_setting"),
     ],
     "daemon/check/check-agent.c": [
+        ("run systemctl edit ecs-authd and add to [Service]", "the lines of the drop-in", (OTHER_LOGIN, "tests/host/test_check.py::test_file_in_a_home")),
+        ("ecs-authd.service does not see %s", "the lines of the drop-in", "tests/host/test_check.py::test_file_in_a_home"),
         ("agent-keeps-state ->", "set or remove the line, restart; docker run with both options",
          (FIXES_OF_CHECK + "[no ECS_DATADIR]", FIXES_OF_CHECK + "[ECS_DATADIR elsewhere]", FIXES_OF_CHECK + "[ECS_CHECKPOINT=false]",
           "tests/host/test_method_docker.py::test_state_is_kept_with_the_options_that_check_names")),
@@ -155,6 +163,7 @@ FIXES = {
         ("start the agent", "start it, as it was started before", BUS + "test_an_agent_that_does_not_run"),
         ("start the agent, or set [Agent] Container=", "either", BUS + "test_an_agent_that_does_not_exist"),
         ("agent-port ->", "the command shows the process; end it", BUS + "test_a_port_that_another_user_holds"),
+        ("ended with status %d, and is started again", "docker logs", BUS + "test_an_agent_that_exits_again_and_again"),
         ("agent-answers ->", "docker logs", FIXES_OF_CHECK + "[agent not registered]"),
         ("there is no unit %s", "install the unit; set Unit=; set Method=docker", (FIXES_OF_CHECK + "[no unit]", BUS + "test_a_unit_of_another_name")),
         ("%s is masked", "systemctl unmask", FIXES_OF_CHECK + "[unit masked]"),
@@ -198,7 +207,6 @@ FIXES = {
         ("cron ->", "remove the line", FIXES_OF_CHECK + "[a timer of old that writes the file]"),
         ("cloud-init ->", "cloud-init status --long", NO_TEST + "it shows the error of a host's cloud-init, which needs a cloud"),
         ("sysctl -w fs.inotify.%s", "sysctl -w", BUS + "test_watches_of_inotify"),
-        ("; run systemctl edit ecs-authd and add to [Service]", "the drop-in", OTHER_LOGIN),
         ("other-login ->", "docker login; set File=, with the drop-in",
          (BUS + "test_a_login_of_another_user", "tests/host/test_hardening.py::test_credential_file_of_another_user")),
     ],
@@ -208,6 +216,8 @@ FIXES = {
     ],
     "daemon/main.c": [
         ("ecs-authd [OPTIONS] VERB", None, NO_FIX + "the help"),
+        ("This is the service, which runs until Ctrl-C", "ecs-authd apply", "tests/bus/test_verbs.py::test_run_on_a_terminal"),
+        ("This is not root: it may not read", "systemctl start ecs-authd", FIXES_OF_CHECK + "[ecs-authd stopped]"),
         ("unknown option: '--%s'; did you mean", "the option that it names", BUS + "test_did_you_mean_for_an_argument"),
         ("unknown verb: '%s'; did you mean", "the verb that it names", BUS + "test_did_you_mean_for_an_argument"),
         ("--%s belongs to", "the verb that it names", BUS + "test_an_option_in_the_wrong_place"),
@@ -250,6 +260,7 @@ FIXES = {
         ("it cannot be written down in {state}", "df; chmod go-w", BUS + "test_a_restart_that_cannot_be_recorded"),
         ("its next start waits{wait}. See {logs}", "the logs", SHOWS),
         ("{agent} is active, and container {container} does not run", "the logs; restart the agent", BUS + "test_no_container"),
+        ("are not the cause, and nothing is restarted for it. See {logs}", "the logs", BUS + "test_an_agent_that_exits_again_and_again"),
         ("Run docker login, which makes {source}", "docker login", BUS + "test_credentials_that_only_the_agent_has_left"),
         ("Waiting for the first docker login", "docker login", BUS + "test_first_login"),
         ("and for the first docker login", "docker login", "tests/bus/test_status.py::test_an_agent_and_a_login_are_waited_for"),

@@ -66,16 +66,45 @@ static void read_environment(json_object *env, const char *text) {
         }
 }
 
+/* Returns the next component of a path of *ret_length bytes, which is 0 at the end of the path, without those that mean
+ * nothing. Docker cleans paths in the same way, except that a path with ".." is compared as it is. */
+static const char *next_component(const char *path, size_t n, size_t *ret_length) {
+        for (const char *end = path + n;; path += *ret_length) {
+                while (path < end && *path == '/')
+                        path++;
+                for (*ret_length = 0; path + *ret_length < end && path[*ret_length] != '/';)
+                        (*ret_length)++;
+                if (*ret_length != 1 || *path != '.')
+                        return path;
+        }
+}
+
+/* Compares the first n bytes of a path with another path. */
+static bool is_same_path(const char *path, size_t n, const char *other) {
+        const char *end = path + n, *other_end = other + strlen(other);
+
+        for (;;) {
+                size_t length, other_length;
+
+                path = next_component(path, (size_t) (end - path), &length);
+                other = next_component(other, (size_t) (other_end - other), &other_length);
+                if (length != other_length || memcmp(path, other, length) != 0)
+                        return false;
+                if (length == 0)
+                        return true;
+                path += length;
+                other += length;
+        }
+}
+
 static bool is_bound(json_object *binds, const char *destination) {
         size_t n = binds ? json_object_array_length(binds) : 0;
 
         for (size_t i = 0; i < n; i++) {
                 const char *bind = json_object_get_string(json_object_array_get_idx(binds, i));
                 const char *target = bind ? strchr(bind, ':') : NULL;
-                size_t length = strlen(destination);
 
-                if (target && strncmp(target + 1, destination, length) == 0 &&
-                    (!target[length + 1] || target[length + 1] == ':'))
+                if (target && is_same_path(target + 1, strcspn(target + 1, ":"), destination))
                         return true;
         }
         return false;
@@ -88,7 +117,7 @@ static json_object *find_mount(json_object *mounts, const char *target) {
                 json_object *mount = json_object_array_get_idx(mounts, i);
                 const char *t = json_get_string(mount, "Target");
 
-                if (t && streq(t, target))
+                if (t && is_same_path(t, strlen(t), target))
                         return mount;
         }
         return NULL;
@@ -187,8 +216,50 @@ static bool is_given_at_creation(const char *network, const char *mode, bool all
         return mode && has_settings(mode) && has_settings(network) && (all_networks || streq(network, mode));
 }
 
+static bool has_id(json_object *network, const char *beginning) {
+        const char *id = json_get_string(network, "NetworkID");
+
+        return id && startswith(id, beginning);
+}
+
+/* Returns the name of the network whose ID begins like this; NULL: there is none, or it is known by its ID only. */
+static const char *find_name(json_object *networks, const char *beginning) {
+        json_object_object_foreach(networks, name, network) {
+                if (has_id(network, beginning) && !has_id(network, name))
+                        return name;
+        }
+        return NULL;
+}
+
+/* Returns a name in networks that is the beginning of an ID, if the network has an entry with its name, too. */
+static const char *find_second_entry(json_object *networks) {
+        json_object_object_foreach(networks, name, network) {
+                if (has_id(network, name) && find_name(networks, name))
+                        return name;
+        }
+        return NULL;
+}
+
 json_object *container_networks(json_object *container) {
-        return json_get(json_get(container, "NetworkSettings", json_type_object), "Networks", json_type_object);
+        json_object *networks =
+                json_get(json_get(container, "NetworkSettings", json_type_object), "Networks", json_type_object);
+        const char *second;
+
+        while (networks && (second = find_second_entry(networks)))
+                json_object_object_del(networks, second);
+        return networks;
+}
+
+/* Replaces the ID of a network, or the beginning of an ID, by the name: endpoints are found by name. */
+static void name_network(json_object *container, json_object *host) {
+        json_object *networks = container_networks(container);
+        const char *mode = json_get_string(host, "NetworkMode"), *name;
+
+        if (!mode || !networks || !has_settings(mode) || json_object_object_get_ex(networks, mode, NULL))
+                return;
+        name = find_name(networks, mode);
+        if (name)
+                xjson_set_string(host, "NetworkMode", name);
 }
 
 static void keep_networks(json_object *container, const char *mode, bool all_networks, const char *short_id,
@@ -241,6 +312,7 @@ json_object *container_body(json_object *container, const char *environment, con
         read_environment(env, environment);
         xjson_set_string(body, "Image", image);
         keep_volumes(container, host);
+        name_network(container, host);
         keep_networks(container, json_get_string(host, "NetworkMode"), all_networks, short_id, body);
         xjson_set(body, "HostConfig", host);
         return body;
@@ -248,10 +320,13 @@ json_object *container_body(json_object *container, const char *environment, con
 
 json_object *container_connection(json_object *container, const char *name, json_object *network, const char *new_id,
                                   bool all_networks) {
-        const char *mode = json_get_string(container_host_config(container), "NetworkMode");
+        _cleanup_json_ json_object *host = copy(container_host_config(container));
         char short_id[SHORT_ID + 1];
+        const char *mode;
         json_object *body;
 
+        name_network(container, host);
+        mode = json_get_string(host, "NetworkMode");
         if (!has_settings(name) || is_given_at_creation(name, mode, all_networks))
                 return NULL;
         get_short_id(container, short_id);

@@ -17,5 +17,6 @@ json_object *container_body(json_object *container, const char *environment, con
 json_object *container_connection(json_object *container, const char *name, json_object *network, const char *new_id,
                                   bool all_networks);
 
-/* Returns the networks of the container by name; NULL: none. */
+/* Returns the networks of the container by name; NULL: none. Removes the second entry that Engine 26 makes for a
+ * network given by the beginning of its ID (measured, 26.1). */
 json_object *container_networks(json_object *container);

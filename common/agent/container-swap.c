@@ -230,7 +230,7 @@ static int connect_networks(const Swap *x) {
                                                                         engine_is_at_least(&x->engine, 1, 44));
 
                 if (body)
-                        r = container_connect(&x->engine, name, body, x->fresh_name);
+                        r = container_connect(&x->engine, network, body, x->fresh_name);
                 if (r < 0)
                         return r;
         }

@@ -123,10 +123,13 @@ int container_create(const Engine *e, const char *name, json_object *body) {
         return request(e, "POST", path, body, "create", name);
 }
 
-int container_connect(const Engine *e, const char *network, json_object *body, const char *name) {
+int container_connect(const Engine *e, json_object *network, json_object *body, const char *name) {
+        const char *id = json_get_string(network, "NetworkID");
         char path[PATH_SIZE];
 
-        (void) snprintf(path, sizeof(path), "/networks/%s/connect", network);
+        if (!id)
+                return -EBADMSG;
+        (void) snprintf(path, sizeof(path), "/networks/%s/connect", id);
         return request(e, "POST", path, body, "connect a network to", name);
 }
 

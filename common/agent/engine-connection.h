@@ -40,7 +40,8 @@ bool engine_is_at_least(const Engine *e, unsigned major, unsigned minor);
 int container_inspect(const Engine *e, const char *name, json_object **ret);
 
 int container_create(const Engine *e, const char *name, json_object *body);
-int container_connect(const Engine *e, const char *network, json_object *body, const char *name);
+/* network: as container_inspect() describes it; addressed by its ID, because a name may have a blank. */
+int container_connect(const Engine *e, json_object *network, json_object *body, const char *name);
 int container_rename(const Engine *e, json_object *container, const char *name);
 int container_start(const Engine *e, json_object *container);
 

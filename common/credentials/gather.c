@@ -19,8 +19,9 @@
  * first has the helper asked at once; of several within this time the last one counts, too. */
 #define LOGIN_USEC ((int64_t) (30 * USEC_PER_SEC))
 
-/* A lease of a file that the settings do not name, but those of another ecs-authd may, is kept for so long. */
-#define FOREIGN_USEC ((int64_t) (30 * 86400 * USEC_PER_SEC))
+/* How long after its helper was last run an unnamed lease is kept: a broken file or store may name it, or a file of
+ * another ecs-authd. */
+#define UNNAMED_USEC ((int64_t) (30 * 86400 * USEC_PER_SEC))
 
 /* Whose lease is shorter has the agent restarted more often than anybody wants. */
 #define MINUTE_USEC ((int64_t) (60 * USEC_PER_SEC))
@@ -665,12 +666,12 @@ typedef struct Sources {
 static bool is_wanted(const Lease *lease, void *userdata) {
         const Sources *s = userdata;
 
-        if (lease->named || s->credentials->incomplete)
+        if (lease->named)
                 return true;
-        for (char **file = s->settings->files; *file; file++)
+        for (char **file = s->settings->files; *file && !s->credentials->incomplete; file++)
                 if (streq(lease->source, *file))
                         return false;
-        return s->now < lease->asked + FOREIGN_USEC;
+        return s->now < lease->asked + UNNAMED_USEC;
 }
 
 int gather_credentials(const CredentialSettings *settings, HelperRound *round, Credentials *ret, Problems *problems) {

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 
+#include "base/memory.h"
 #include "credentials/registry-name.h"
 
 /* People log in to these hosts when they mean Docker Hub. The agent treats them as ordinary hosts. */
@@ -242,6 +243,20 @@ static void warn_of_chance(const Credential *one, const Credential *other, Probl
                 source_of(one), n, one->registry, one->registry, other->registry, n, one->registry);
 }
 
+static void warn_of_capitals(const Credential *c, size_t n, Problems *problems) {
+        _cleanup_free_ char *lower = xstrdup(c->registry);
+
+        for (size_t i = 0; i < n; i++)
+                lower[i] = (char) tolower((unsigned char) lower[i]);
+        if (!streq(lower, c->registry) && c->source)
+                problems_add(
+                        problems, LOG_WARNING,
+                        "%s: the login '%s' is only for image names with these capital letters: Docker and the agent "
+                        "compare hosts exactly. If your image names have small letters, run 'docker logout %s' and "
+                        "'docker login %s'",
+                        c->source, c->key, c->key, lower);
+}
+
 void key_coverage_warn(const Credentials *c, Problems *problems) {
         const Credential *before = NULL; /* the last key with a path whose host has no key of its own */
         bool reported = false;
@@ -253,6 +268,7 @@ void key_coverage_warn(const Credentials *c, Problems *problems) {
 
                 if (!credential_is_usable(item))
                         continue;
+                warn_of_capitals(item, n, problems);
                 if (registry_has_host(item->registry, hub_lookalikes, ELEMENTSOF(hub_lookalikes)))
                         problems_add(problems, LOG_WARNING,
                                      "%s: the login '%s' is for image names that begin with %.*s/ only, and no other "

@@ -35,6 +35,6 @@ void key_coverage_describe(const char *key, KeyCoverage coverage, char *ret, siz
  * why, and what to do. */
 void key_coverage_remove_useless(Credentials *c, Credentials *ret_removed, Problems *problems);
 
-/* Adds a warning for each host whose entries the agent chooses by chance, and for each host that looks like Docker Hub
- * to people, but not to the agent. c: sorted. */
+/* Adds a warning for each host whose entries the agent chooses by chance, for each host that looks like Docker Hub to
+ * people, but not to the agent, and for each login of a host with capital letters. c: sorted. */
 void key_coverage_warn(const Credentials *c, Problems *problems);

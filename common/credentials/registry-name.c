@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "credentials/registry-name.h"
 
-#include <ctype.h>
 #include <fnmatch.h>
 #include <strings.h>
 
@@ -71,8 +70,6 @@ int registry_normalize(const char *key, char **ret) {
                 return -EINVAL;
 
         name = xstrdup(skip_scheme(key));
-        for (char *c = name; *c && *c != '/'; c++)
-                *c = (char) tolower((unsigned char) *c);
         trim_slashes(name);
         trim_api_path(name);
         if (!has_host(name))

@@ -10,9 +10,10 @@
 #define REGISTRY_DOCKER_HUB "https://index.docker.io/v1/"
 
 /* The one spelling under which an entry goes out: Docker Hub under the name above however Docker accepts it,
- * anything else as host[:port][/path] with the host in lower case, without scheme, trailing slashes and API path (/v1
- * or /v2 directly after the host). -EINVAL: empty, no host, or a byte that no line of the environment file could carry
- * (control character, blank, quote, backslash, invalid UTF-8). */
+ * anything else as host[:port][/path] without scheme, trailing slashes and API path (/v1 or /v2 directly after the
+ * host). Case stays: an image name may have capitals in its host, and Docker's CLI (measured, 28.2) and the agent
+ * compare hosts exactly. -EINVAL: empty, no host, or a byte that no line of the environment file could carry (control
+ * character, blank, quote, backslash, invalid UTF-8). */
 int registry_normalize(const char *key, char **ret);
 
 /* The rules about names below take a name as registry_normalize() returns it. They hold wherever a name comes from: an

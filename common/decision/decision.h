@@ -41,6 +41,7 @@ typedef enum Reason {
         REASON_UNIT_CHANGING,
         REASON_REGISTERING,    /* the agent does not answer (yet), or its container is not there (yet) */
         REASON_SILENT,         /* the same, for longer than VerifySec= */
+        REASON_EXITS,          /* the same, and its containers end again and again */
         REASON_IMPOSTOR,       /* somebody else answers in the agent's place */
         REASON_OTHER_INSTANCE, /* another ecs-authd is at it */
         /* hold */

@@ -10,13 +10,12 @@
  * or somebody has mended it. */
 #define REFUSAL_USEC (30 * USEC_PER_SEC)
 
+/* An agent that runs for this long does not exit again and again. */
+#define STEADY_USEC (60 * USEC_PER_SEC)
+
 bool facts_agent_has_credentials(const Facts *f) {
         return f->agent.agent == AGENT_RUNNING && f->file.sync.digest_known &&
                digest_equal(&f->agent.digest, &f->file.sync.digest);
-}
-
-bool facts_file_is_right(const Facts *f) {
-        return f->file.sync.digest_known && f->file.right_known && digest_equal(&f->file.right, &f->file.sync.digest);
 }
 
 /* Measured (systemd 252): a stop job takes the unit out of "active" before the main process exits. Without a stop job,
@@ -50,29 +49,10 @@ bool facts_swap_can_end(const Facts *f) {
         return f->unit.state == UNIT_HALF_DONE || (f->agent.swap == SWAP_LEFTOVER && facts_agent_has_credentials(f));
 }
 
-void facts_wake_file(Facts *f) {
-        f->file.stale = true;
-}
-
-void facts_lose_write(Facts *f) {
-        f->file.writing = false;
-        f->file.stale = true;
-}
-
-void facts_lose_ask(Facts *f) {
-        f->file.ask_all |= f->file.asking_all;
-        f->file.asking = f->file.asking_all = false;
-        f->file.stale = true; /* what it has left behind */
-}
-
 void facts_forget_file(Facts *f) {
-        f->file.known = f->file.right_known = false;
+        f->file.known = f->file.right = false;
         f->file.sync = (SyncReport){0};
         f->file.stale = true;
-}
-
-void facts_wake_agent(Facts *f) {
-        f->agent_stale = true;
 }
 
 /* --- the job that writes --- */
@@ -89,12 +69,22 @@ bool facts_begin_ask(Facts *f) {
         return f->file.asking_all;
 }
 
+static void count_restore(FileFacts *file, const SyncReport *report, uint64_t now) {
+        if (now >= file->restored_usec + RESTORES_FORGOTTEN_USEC)
+                file->n_restores = 0;
+        if (report->outcome != SYNC_WRITTEN || !file->sync.digest_known ||
+            !digest_equal(&report->digest, &file->sync.digest))
+                return;
+        file->n_restores++;
+        file->restored_usec = now;
+}
+
 static bool take_report(FileFacts *file, const SyncReport *report) {
         bool changed = report->outcome == SYNC_WRITTEN || report->outcome == SYNC_REMOVED;
 
         /* Nothing newer is known to belong there, or it cannot be told. */
         if (report->behind || !report->digest_known)
-                file->right_known = false;
+                file->right = false;
 
         /* A job that did not even look into the environment file: what is known of it still stands. */
         if (!report->digest_known) {
@@ -103,27 +93,40 @@ static bool take_report(FileFacts *file, const SyncReport *report) {
                 return false;
         }
 
-        if (file->sync.digest_known && !digest_equal(&report->digest, &file->sync.digest))
-                changed = true; /* by somebody else */
+        if (file->sync.digest_known && !digest_equal(&report->digest, &file->sync.digest)) {
+                changed = true; /* also by another process */
+                file->right = false;
+        }
         file->sync = *report;
         /* Before the first login nothing says that what stands there is right: an agent that has credentials keeps
          * them. */
-        if (report->outcome != SYNC_FAILED && !report->no_login_yet) {
-                file->right = report->digest;
-                file->right_known = true;
-        }
+        if (report->outcome != SYNC_FAILED && !report->no_login_yet)
+                file->right = true;
         return changed;
 }
 
 static bool end_job(Facts *f, const SyncReport *report, uint64_t now) {
         bool changed;
 
+        if (!report) {
+                f->file.stale = true;
+                return false;
+        }
         f->counters.writes += report->outcome == SYNC_WRITTEN || report->outcome == SYNC_REMOVED;
         f->counters.helper_failures += report->n_failed;
         /* One that was overtaken by the other. */
         if (report->seen_usec > 0 && report->seen_usec < f->file.sync.seen_usec)
                 return false;
+        count_restore(&f->file, report, now);
         changed = take_report(&f->file, report);
+        if (f->file.n_restores >= RESTORES_MAX)
+                problems_add(
+                        &f->file.sync.problems, LOG_ERR,
+                        "another program changes the credentials that ecs-authd wrote to the environment file again "
+                        "and again; ecs-authd restores them every %u s now. Find that program (a second ecs-authd "
+                        "with another File=, a cron job, a template) and stop it, or take these credentials out of "
+                        "what it writes",
+                        (unsigned) (RESTORE_PAUSE_USEC / USEC_PER_SEC));
         f->file.known = true;
         f->file.written_usec = now;
         f->file.ask_usec = report->ask_in_usec > 0 ? now + report->ask_in_usec - SYNC_ASK_NOW : 0;
@@ -150,15 +153,15 @@ bool facts_end_write(Facts *f, const SyncReport *report, uint64_t now) {
 }
 
 bool facts_end_ask(Facts *f, const SyncReport *report, uint64_t now) {
-        f->file.asking = false;
+        bool asked = report && report->asked;
+
         /* A job that died asked nobody, for all that is known. */
-        if (!report->asked || report->forgotten)
+        if (report && (!asked || report->forgotten))
                 f->file.pause_usec = now + ASK_PAUSE_USEC;
-        else if (report->ask_in_usec == SYNC_ASK_NOW)
+        else if (report && report->ask_in_usec == SYNC_ASK_NOW)
                 f->file.pause_usec = now + ASK_AGAIN_USEC;
-        if (!report->asked && f->file.asking_all)
-                f->file.ask_all = true;
-        f->file.asking_all = false;
+        f->file.ask_all |= f->file.asking_all && !asked;
+        f->file.asking = f->file.asking_all = false;
         return end_job(f, report, now);
 }
 
@@ -167,6 +170,18 @@ bool facts_end_ask(Facts *f, const SyncReport *report, uint64_t now) {
 void facts_begin_observe(Facts *f) {
         f->agent_stale = false;
         f->observing = true;
+}
+
+/* Counts the containers that fail while the service manager starts the agent again and again. */
+static void count_exits(Facts *f, const ObserveReport *agent, uint64_t now) {
+        bool known = f->agent.agent == AGENT_STOPPED && streq(agent->container_id, f->agent.container_id);
+
+        if (agent->answers || (f->running_usec > 0 && now >= f->running_usec + STEADY_USEC))
+                f->exits = 0;
+        if (agent->agent != AGENT_STOPPED || agent->exit_status == 0 || known || f->unit.state == UNIT_CHANGING)
+                return;
+        f->exits++;
+        f->exit_status = agent->exit_status;
 }
 
 static void take_agent(Facts *f, const ObserveReport *agent, uint64_t now) {
@@ -184,6 +199,7 @@ static void take_agent(Facts *f, const ObserveReport *agent, uint64_t now) {
                 f->idle_usec = 0;
         else if (f->idle_usec == 0)
                 f->idle_usec = now;
+        count_exits(f, agent, now);
         f->agent = *agent;
 }
 
@@ -199,15 +215,23 @@ static void judge_silence(Facts *f, uint64_t now) {
                 f->silent_usec = now;
 }
 
-/* Where its unit starts it again all the same (Debian's), it is seen to run for a moment now and then. */
+/* A unit that restarts the agent anyway (Debian's) shows it running for a moment now and then. One that has failed
+ * because of it runs again only after an operator's start. */
 static void judge_refusal(Facts *f, uint64_t now) {
         bool stopped = f->agent.agent == AGENT_STOPPED && f->agent.exit_status == AGENT_EXIT_TERMINAL;
+        bool runs = f->agent.agent == AGENT_RUNNING;
 
-        if (f->unit.state == UNIT_REFUSED || (stopped && f->unit.state != UNIT_INACTIVE))
+        if (f->unit.state == UNIT_REFUSED) {
                 f->refused = true;
-        else if (f->agent.answers || f->unit.state == UNIT_INACTIVE || f->agent.agent == AGENT_STOPPED ||
-                 (f->running_usec > 0 && now >= f->running_usec + REFUSAL_USEC))
+                f->refused_unit = f->unit.stopped_usec > 0;
+        } else if (stopped && f->unit.state != UNIT_INACTIVE) {
+                f->refused = true;
+        } else if (f->agent.answers || f->unit.state == UNIT_INACTIVE || f->agent.agent == AGENT_STOPPED ||
+                   (f->agent.agent == AGENT_ABSENT && f->unit.state == UNIT_FAILED) ||
+                   (runs && (f->refused_unit || now >= f->running_usec + REFUSAL_USEC))) {
                 f->refused = false;
+                f->refused_unit &= !runs;
+        }
 }
 
 void facts_end_observe(Facts *f, const ObserveReport *agent, const UnitReport *unit, uint64_t now) {
@@ -291,34 +315,24 @@ void facts_forget_restart(Facts *f) {
         f->record.open = false;
 }
 
-static RestartOutcome outcome_of_restart(Reason reason) {
-        switch (reason) {
-        case REASON_RESTARTED:
-                return RESTART_DONE;
-        case REASON_STOPPED:
-                return RESTART_CANCELED;
-        default:
-                return RESTART_FAILED;
-        }
-}
-
 void facts_close(Facts *f, const Decision *d) {
-        f->counters.restarts[outcome_of_restart(d->reason)]++;
+        bool done = d->reason == REASON_RESTARTED, stopped = d->reason == REASON_STOPPED;
+
+        f->counters.restarts[done ? RESTART_DONE : stopped ? RESTART_CANCELED : RESTART_FAILED]++;
         f->record.open = false;
         f->overtaken = false;
         /* One that was not even done is tried again, after a pause. */
         f->record.fruitless = d->reason == REASON_WITHOUT_THEM || (d->reason == REASON_NO_EFFECT && f->record.done);
         /* For the first that is cut off nobody waits. */
-        if (d->reason == REASON_RESTARTED || d->reason == REASON_STOPPED ||
-            (d->reason == REASON_CUT_OFF && f->record.failures <= 1))
+        if (done || stopped || (d->reason == REASON_CUT_OFF && f->record.failures <= 1))
                 f->record.failures = 0;
 }
 
 void facts_retry(Facts *f) {
-        facts_wake_file(f);
+        f->file.stale = true;
         f->file.ask_all = true;
         f->file.pause_usec = 0;
-        facts_wake_agent(f);
+        f->agent_stale = true;
         f->record.fruitless = false;
         f->not_recorded_usec = 0;
 }

@@ -98,25 +98,26 @@ typedef struct Counters {
 
 /* The environment file, and what it is made from. */
 typedef struct FileFacts {
-        bool stale;   /* something woke us since the last look */
+        bool stale;   /* it or a credential file may have changed since the last job */
         bool writing; /* the job is under way, */
         bool asking;  /* and that which asks helpers */
         SyncReport sync;
-        bool known;            /* there was a report */
-        bool right_known;      /* it was as it should be, */
-        Digest right;          /* with these credentials, when that could last be told */
-        uint64_t written_usec; /* when the job last ended */
-        uint64_t changed_usec; /* when what stands in the file last changed under our eyes */
-        uint64_t ask_usec;     /* when a helper is to be asked again, */
-        uint64_t pause_usec;   /* and until when none is, as nobody could keep what they said last */
-        bool ask_all;          /* somebody wants every helper asked, */
-        bool asking_all;       /* and they are */
+        bool known;             /* there was a report */
+        bool right;             /* as it should be, since that was last known; a change by another process ends that */
+        uint64_t written_usec;  /* when the job last ended */
+        uint64_t changed_usec;  /* when what stands in the file last changed under our eyes */
+        unsigned n_restores;    /* writes in a row that undid another program's change of our entries */
+        uint64_t restored_usec; /* when the last of these ended */
+        uint64_t ask_usec;      /* when a helper is to be asked again, */
+        uint64_t pause_usec;    /* and until when none is, as nobody could keep what they said last */
+        bool ask_all;           /* somebody wants every helper asked, */
+        bool asking_all;        /* and they are */
 } FileFacts;
 
 typedef struct Facts {
         FileFacts file;
 
-        bool agent_stale;
+        bool agent_stale; /* the agent, its unit or its tasks may have changed */
         bool observing;
         uint64_t observed_usec; /* when that last gave an answer */
         ObserveReport agent;
@@ -125,7 +126,10 @@ typedef struct Facts {
         uint64_t running_usec; /* since when this container is seen to run */
         uint64_t idle_usec;    /* since when no task is seen */
         uint64_t silent_usec;  /* since when the agent does not answer, though its unit runs */
+        unsigned exits;        /* containers seen to fail since the agent last answered, or ran for long */
+        int exit_status;       /* of the last of them */
         bool refused;          /* it ended with AGENT_EXIT_TERMINAL, and has not been well since */
+        bool refused_unit;     /* its unit has failed because of it */
 
         bool job;                   /* the service manager has our job, or our call */
         bool overtaken;             /* the file changed since the restart began, or may have */
@@ -140,22 +144,21 @@ typedef struct Facts {
         uint64_t waiting_since_usec;
 } Facts;
 
-/* The environment file or a credential file may have changed. */
-void facts_wake_file(Facts *f);
-
-/* They were killed, and tell nothing. */
-void facts_lose_write(Facts *f);
-void facts_lose_ask(Facts *f);
+/* How often another program's changes of our entries are undone at once, and how long ecs-authd then waits each time:
+ * two programs that undo each other's changes would write without end. */
+enum {
+        RESTORES_MAX = 10,
+};
+#define RESTORE_PAUSE_USEC (10 * USEC_PER_SEC)
+#define RESTORES_FORGOTTEN_USEC (20 * USEC_PER_SEC) /* after this time without a change */
 
 /* It is another one from now on (settings that were read again). */
 void facts_forget_file(Facts *f);
 
-/* The agent, its unit or its tasks may have. */
-void facts_wake_agent(Facts *f);
-
 /* The job that writes, without asking anybody. */
 void facts_begin_write(Facts *f);
-/* False: the report was overtaken by that of the other job, and does not count. */
+/* report NULL: the job was killed. Returns false without a report, and if the other job's report is newer: then this
+ * one does not count. */
 bool facts_end_write(Facts *f, const SyncReport *report, uint64_t now);
 
 /* The one that asks helpers. True: every helper is to be asked. */
@@ -211,6 +214,3 @@ bool facts_agent_has_credentials(const Facts *f);
  * them leaves everything well. */
 const char *facts_problem(const Facts *f);
 bool facts_are_well(const Facts *f);
-
-/* The file is as it should be, as far as can be told. */
-bool facts_file_is_right(const Facts *f);

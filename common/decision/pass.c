@@ -21,7 +21,7 @@ static void load_record(Pass *p) {
 
         if (p->holds_lock)
                 return;
-        p->operations->load_record(p->userdata, &record);
+        p->operations->load_record(&record);
         if (memcmp(&record, &p->saved, sizeof(record)) == 0)
                 return;
         p->saved = record;
@@ -31,7 +31,7 @@ static void load_record(Pass *p) {
 static bool claim_record(Pass *p) {
         if (p->holds_lock)
                 return true;
-        if (!p->operations->claim_lock(p->userdata))
+        if (!p->operations->claim_lock(&p->lock))
                 return false;
         load_record(p);
         p->holds_lock = true;
@@ -39,7 +39,7 @@ static bool claim_record(Pass *p) {
 }
 
 static int save_record(Pass *p) {
-        int r = p->operations->save_record(p->userdata, &p->facts->record);
+        int r = p->operations->save_record(&p->facts->record);
 
         if (r >= 0)
                 p->saved = p->facts->record;
@@ -59,7 +59,7 @@ static void settle_record(Pass *p, const Policy *policy) {
                 return;
         if (p->facts->record.open && policy->settings.method != RESTART_METHOD_NONE)
                 return;
-        p->operations->release_lock(p->userdata);
+        p->operations->release_lock(&p->lock);
         p->holds_lock = false;
 }
 

@@ -14,10 +14,10 @@ typedef struct PassOperations {
         void (*arm_files)(void *userdata, uint64_t usec); /* calls pass_files() at this time; 0: never */
 
         /* Record of restarts. */
-        bool (*claim_lock)(void *userdata);
-        void (*release_lock)(void *userdata);
-        void (*load_record)(void *userdata, RestartRecord *ret);
-        int (*save_record)(void *userdata, const RestartRecord *record);
+        bool (*claim_lock)(int *lock);
+        void (*release_lock)(int *lock);
+        void (*load_record)(RestartRecord *ret);
+        int (*save_record)(const RestartRecord *record);
         void (*announce_not_recorded)(void *userdata, int error);
 
         /* Agent. */
@@ -36,6 +36,7 @@ typedef struct Pass {
         Facts *facts;
         RestartRecord saved; /* content of the record file, as far as known */
         bool holds_lock;
+        int lock;      /* a descriptor; -1: none, also if there is no file to lock */
         bool tried;    /* the restart was started by this process */
         bool stopping; /* the process is ending: a pass does nothing more */
 } Pass;

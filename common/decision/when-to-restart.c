@@ -61,7 +61,7 @@ static Decision decide_silent(const Facts *f, const Policy *p, uint64_t now) {
         if (!str_empty(f->agent.impostor))
                 return decision(ACTION_WAIT, REASON_IMPOSTOR, now + LOOK_LATER_USEC);
         if (now >= deadline)
-                return decision(ACTION_WAIT, REASON_SILENT, now + LOOK_LATER_USEC);
+                return decision(ACTION_WAIT, f->exits > 0 ? REASON_EXITS : REASON_SILENT, now + LOOK_LATER_USEC);
         return decision(ACTION_WAIT, REASON_REGISTERING, look_in_proportion(f->silent_usec, now, deadline));
 }
 
@@ -113,11 +113,16 @@ static Decision decide_job(const Facts *f, const Policy *p, uint64_t now) {
         return decision(ACTION_WAIT, REASON_RESTART_JOB, now >= deadline ? now + LOOK_LATER_USEC : deadline);
 }
 
+/* Method=docker: the restart has neither succeeded nor been refused, so its process was killed. */
+static bool was_cut_off(const RestartRecord *r) {
+        return r->open && !r->done && r->tried_usec == r->restart_usec;
+}
+
 static Decision decide_start(const Facts *f, uint64_t now) {
         const RestartRecord *r = &f->record;
         uint64_t earliest = r->tried_usec + backoff(r->failures, START_BACKOFF_MIN_USEC, START_BACKOFF_MAX_USEC);
 
-        if (r->failures > 0 && now < earliest)
+        if (r->failures > 0 && now < earliest && !(f->unit.state == UNIT_HALF_DONE && was_cut_off(r)))
                 return decision(ACTION_WAIT, REASON_OWED, earliest);
         return decision(ACTION_START, REASON_OWED, 0);
 }
@@ -160,7 +165,7 @@ static Decision decide_owed(const Facts *f, const Policy *p, uint64_t now) {
 
 static Reason judge_new_container(const Facts *f) {
         /* If the file changed meanwhile, or may have, what the new container has tells nothing. */
-        if (f->overtaken || !facts_file_is_right(f) || facts_agent_has_credentials(f) ||
+        if (f->overtaken || !f->file.right || facts_agent_has_credentials(f) ||
             digest_equal(&f->agent.digest, &f->record.digest))
                 return REASON_RESTARTED;
         return REASON_WITHOUT_THEM;
@@ -181,13 +186,13 @@ static Decision decide_open(const Facts *f, const Policy *p, uint64_t now) {
                 return decision(ACTION_CLOSE, REASON_STOPPED, 0);
         if (f->agent.agent == AGENT_UNKNOWN)
                 return decision(ACTION_HOLD, REASON_ENGINE, now + LOOK_LATER_USEC);
+        /* A job that is still queued, also one of an instance before this, may yet take the agent down. */
+        if (f->unit.state == UNIT_CHANGING || f->unit.state == UNIT_UNKNOWN)
+                return decide_unit(f, now);
         /* Unless a write in hand is about to tell that it is another file by now. */
         if (runs && new && (reason == REASON_RESTARTED || !(f->file.stale || f->file.writing)))
                 return decision(ACTION_CLOSE, reason, 0);
-        if (f->unit.state == UNIT_CHANGING || f->unit.state == UNIT_UNKNOWN)
-                return decide_unit(f, now);
-        if (runs && !f->record.done && p->settings.method == RESTART_METHOD_DOCKER &&
-            f->record.tried_usec == f->record.restart_usec)
+        if (runs && p->settings.method == RESTART_METHOD_DOCKER && was_cut_off(&f->record))
                 return decision(ACTION_CLOSE, REASON_CUT_OFF, 0);
         if (left_it_alone(f))
                 return decision(ACTION_CLOSE, REASON_NO_EFFECT, 0);
@@ -241,7 +246,7 @@ static Decision decide_obstacles(const Facts *f, const Policy *p, uint64_t now) 
                 return decision(ACTION_HOLD, REASON_ENGINE, now + LOOK_LATER_USEC);
         if (f->agent.agent != AGENT_RUNNING)
                 return decide_silent(f, p, now);
-        if (!facts_file_is_right(f))
+        if (!f->file.right)
                 return decision(ACTION_HOLD, REASON_FILE_WRONG, 0);
         if (is_fruitless(f))
                 return decision(ACTION_HOLD, REASON_FRUITLESS, 0);
@@ -323,7 +328,8 @@ static Decision decide_next(const Facts *f, const Policy *p, uint64_t now) {
         if (f->record.open)
                 return decide_open(f, p, now);
 
-        if (!f->file.known)
+        /* With a write that waits (RESTORE_PAUSE_USEC), the content of the file is unknown. */
+        if (!f->file.known || (f->file.stale && f->file.n_restores >= RESTORES_MAX))
                 return decision(ACTION_WAIT, REASON_LOOKING, 0);
         if (!f->file.sync.digest_known)
                 return decision(ACTION_HOLD, REASON_FILE_UNKNOWN, 0);

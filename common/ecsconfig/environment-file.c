@@ -90,6 +90,9 @@ static const char *advise(const EnvFile *f, int r) {
         case -EACCES:
         case -EPERM:
                 return advise_permission(f);
+        case -ENOLCK:
+                return "Its file system (NFS, SMB) could lose a change that another program makes at the same moment: keep "
+                       "the file on a local disk, or set [Agent] EnvironmentFile= to a file there";
         case -EBUSY:
                 return "The file itself is a mount point: mount its directory instead";
         case -ENOENT:

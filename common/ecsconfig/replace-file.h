@@ -27,7 +27,8 @@ int file_version_check(int directory_fd, const char *name, const FileVersion *v)
 
 /* Puts the content in the place of old, with its owner, mode and extended attributes (0600 where there was no file). It
  * is on disk when this returns, unless *ret_synced says why it may not be. -EAGAIN: another program has the file
- * open for writing, or changed it since; its version is in place, ours is not. */
+ * open for writing, or changed it since; its version is in place, ours is not. -ENOLCK: the file system has neither
+ * leases nor an atomic exchange, so that a change of another program at the same moment would be lost. */
 int replace_file(int directory_fd, const char *name, const FileVersion *old, const char *content, size_t size,
                  int *ret_synced);
 

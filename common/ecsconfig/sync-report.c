@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ecsconfig/sync-report.h"
 
+#include "base/json.h"
 #include "credentials/registry-name.h"
 
 const char *sync_key_in_file(const Credential *c) {
@@ -31,6 +32,7 @@ unsigned sync_list_registries(const Credentials *credentials, bool foreign, char
                 used += (size_t) snprintf(ret + used, size - used, "%s%s", used > 0 && !cut ? ", " : "",
                                           cut ? "..." : sync_shown_name(c));
         }
+        make_printable(ret);
         return n_registries;
 }
 
@@ -51,6 +53,7 @@ void sync_describe_coverages(const Credentials *credentials, char *ret, size_t s
         }
         if (used >= size)
                 (void) snprintf(ret + size - sizeof("..."), sizeof("..."), "...");
+        make_printable(ret);
 }
 
 /* About what an entry adds to the line. */
@@ -96,10 +99,6 @@ void sync_explain_refused_line(const EcsConfigSettings *settings, int error, Cre
                              settings->environment_file, names);
 }
 
-static void copy_string(char *ret, size_t size, const char *s) {
-        (void) snprintf(ret, size, "%s", s ? s : "");
-}
-
 /* Of an entry that was kept the source is told by the lease, where there is one. */
 static void describe_lease(const Credential *c, const Leases *leases, SyncEntry *e) {
         const Lease *l = NULL;
@@ -110,8 +109,8 @@ static void describe_lease(const Credential *c, const Leases *leases, SyncEntry 
                         l = leases->items[i];
         if (!l || (c->source && !c->helper))
                 return;
-        copy_string(e->source, sizeof(e->source), l->source);
-        copy_string(e->helper, sizeof(e->helper), l->helper);
+        json_copy_printable(e->source, sizeof(e->source), l->source);
+        json_copy_printable(e->helper, sizeof(e->helper), l->helper);
         e->asked_usec = l->answered ? l->given : 0;
         e->end_usec = l->end;
         e->due_usec = l->due;
@@ -134,9 +133,9 @@ void sync_describe_entries(const Credentials *credentials, const Leases *leases,
 
                 if (!credential_is_usable(c) && !fails(c, leases))
                         continue;
-                copy_string(e->registry, sizeof(e->registry), sync_shown_name(c));
-                copy_string(e->source, sizeof(e->source), c->source);
-                copy_string(e->helper, sizeof(e->helper), c->helper);
+                json_copy_printable(e->registry, sizeof(e->registry), sync_shown_name(c));
+                json_copy_printable(e->source, sizeof(e->source), c->source);
+                json_copy_printable(e->helper, sizeof(e->helper), c->helper);
                 e->foreign = c->foreign;
                 e->token = c->identity_token != NULL;
                 e->missing = !credential_is_usable(c);

@@ -8,7 +8,8 @@
 #include "ecsconfig/auth-data.h"
 #include "ecsconfig/environment-file.h"
 
-/* What the job that writes tells of it. No pointers and no secret, so that a worker can send it as it is. */
+/* What the job that writes tells of it. No pointers and no secret, so that a worker can send it as it is. Its texts are
+ * printable: names in the environment file come from other programs. */
 
 /* The settings of [Agent] that say what is written, and where. */
 typedef struct EcsConfigSettings {

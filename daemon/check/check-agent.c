@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <libgen.h>
 #include <linux/capability.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
 
@@ -140,6 +144,13 @@ void check_agent(Check *c, const Judgement *j) {
                 return;
         }
         say(c, "docker-engine", s->agent.docker_socket, OK, "the Docker Engine answers", NULL);
+        if (j->facts.exits > 0 && j->facts.unit.state == UNIT_ACTIVE && !j->facts.refused) {
+                say(c, "agent-container", s->agent.container, WARNING,
+                    text("container %s ended with status %d, and is started again; the credentials are not the cause",
+                         s->agent.container, r->exit_status),
+                    text("docker logs %s", s->agent.container));
+                return;
+        }
         if (r->agent != AGENT_RUNNING && !j->facts.refused) {
                 say(c, "agent-container", s->agent.container, WARNING,
                     text("container %s %s", s->agent.container,
@@ -307,15 +318,56 @@ static bool comes_before(const Unit *u, const char *other) {
         return found;
 }
 
+Text advise_drop_in(const char *path, size_t n_directory, bool foreign) {
+        return make_text("run systemctl edit ecs-authd and add to [Service]: %s%s%s%.*s (ecs-authd(8), PRIVILEGES)",
+                         foreign ? "CapabilityBoundingSet=CAP_DAC_READ_SEARCH" : "",
+                         foreign && n_directory > 0 ? " and " : "", n_directory > 0 ? "BindReadOnlyPaths=-" : "",
+                         (int) n_directory, path);
+}
+
+/* Returns true if the process with this PID does not have the path, for example because of ProtectHome=. */
+static bool is_hidden_from(uint32_t pid, const char *path) {
+        struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+        _cleanup_close_ int root = open(text("/proc/%u/root", pid), O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
+
+        if (root < 0)
+                return false;
+        fd = (int) syscall(SYS_openat2, root, path, &how, sizeof(how));
+        return fd < 0 && errno == ENOENT;
+}
+
+/* Reports a credential file that the service cannot read although the user of check can. */
+static void check_own_sight(Check *c, uint32_t pid, bool reads_all, const char *file) {
+        _cleanup_free_ char *copy = xstrdup(file);
+        const char *directory = dirname(copy);
+        struct stat st;
+        bool hidden, foreign;
+
+        if (stat(file, &st) < 0)
+                return;
+        hidden = pid > 0 && is_hidden_from(pid, file);
+        foreign = !reads_all && st.st_uid != 0 && !(st.st_mode & S_IROTH);
+        if (hidden)
+                say(c, "service-rights", file, PROBLEM,
+                    text("ecs-authd.service does not see %s: ProtectHome= in its unit hides %s", file, directory),
+                    text("%s; then: systemctl restart ecs-authd", advise_drop_in(file, strlen(directory), foreign).s));
+        else if (foreign)
+                say(c, "service-rights", file, PROBLEM,
+                    text("%s belongs to user %u, and ecs-authd.service may not read it", file, st.st_uid),
+                    text("chown root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", file));
+}
+
 /* Reports files that the service cannot use although the user of check can. */
 static void check_own_rights(Check *c, const Unit *u) {
         const uint64_t to_give = UINT64_C(1) << CAP_CHOWN,
                        to_read = UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_DAC_READ_SEARCH;
         const char *environment_file = c->settings->ecsconfig.environment_file;
+        uint32_t pid = 0;
         uint64_t rights;
         struct stat st;
 
-        if (get(u, SERVICE_INTERFACE, "CapabilityBoundingSet", 't', &rights) < 0)
+        if (get(u, SERVICE_INTERFACE, "CapabilityBoundingSet", 't', &rights) < 0 ||
+            get(u, SERVICE_INTERFACE, "MainPID", 'u', &pid) < 0)
                 return;
         if (!(rights & to_give) && stat(environment_file, &st) >= 0 && (st.st_uid != 0 || st.st_gid != 0))
                 say(c, "service-rights", environment_file, PROBLEM,
@@ -323,10 +375,7 @@ static void check_own_rights(Check *c, const Unit *u) {
                          st.st_uid, st.st_gid),
                     text("chown root:root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", environment_file));
         for (char **file = c->settings->credentials.files; *file; file++)
-                if (!(rights & to_read) && stat(*file, &st) >= 0 && st.st_uid != 0 && !(st.st_mode & S_IROTH))
-                        say(c, "service-rights", *file, PROBLEM,
-                            text("%s belongs to user %u, and ecs-authd.service may not read it", *file, st.st_uid),
-                            text("chown root %s, or: the drop-in in ecs-authd(8), PRIVILEGES", *file));
+                check_own_sight(c, pid, rights & to_read, *file);
 }
 
 /* Reports that an upgrade has replaced the file of ExecStart=, but the service still runs the old one. */

@@ -367,18 +367,15 @@ static bool is_hidden(const char *path) {
         return startswith(path, "/home/") || startswith(path, "/run/user/");
 }
 
-/* Returns the advice to add a drop-in that lets the service read the file; "": none is needed. */
+/* Returns the advice to add a drop-in that lets the service read a file of another login; "": none is needed. */
 static Text drop_in(const OtherLogin *l) {
         char real[PATH_MAX];
         struct stat st;
         bool hidden = is_hidden(l->path) || (realpath(l->path, real) && is_hidden(real));
         bool foreign = stat(l->path, &st) >= 0 && st.st_uid != 0;
 
-        if (!hidden && !foreign)
-                return make_text("%s", "");
-        return make_text("; run systemctl edit ecs-authd and add to [Service]: %s%s%s%.*s (ecs-authd(8), PRIVILEGES)",
-                         foreign ? "CapabilityBoundingSet=CAP_DAC_READ_SEARCH" : "", foreign && hidden ? " and " : "",
-                         hidden ? "BindReadOnlyPaths=-" : "", hidden ? (int) l->n_directory : 0, l->path);
+        return hidden || foreign ? make_text("; %s", advise_drop_in(l->path, hidden ? l->n_directory : 0, foreign).s)
+                                 : make_text("%s", "");
 }
 
 static void say_found(Check *c, const OtherLogin *l) {

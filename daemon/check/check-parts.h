@@ -44,6 +44,10 @@ Text make_text(const char *format, ...) _printf_(1, 2);
 /* Formats a string that lives until the end of the block. */
 #define text(...) (((const Text[]){make_text(__VA_ARGS__)})[0].s)
 
+/* Returns the advice to add a drop-in that lets the service see the first n_directory bytes of path (0: it sees them),
+ * and read the files of other users if they are foreign. */
+Text advise_drop_in(const char *path, size_t n_directory, bool foreign);
+
 void check_credential_files(Check *c);
 void check_registries(Check *c, const Credentials *credentials, bool login);
 

@@ -44,17 +44,19 @@ static void add_finding(Check *c, const char *id, const char *subject, Verdict v
 
 void say(Check *c, const char *id, const char *subject, Verdict verdict, const char *text, const char *cure) {
         static const Colour colours[] = {[OK] = COLOUR_GOOD, [WARNING] = COLOUR_WAIT, [PROBLEM] = COLOUR_BAD};
+        _cleanup_free_ char *printable = xstrdup(text);
         const Screen *s = &c->screen;
 
+        make_printable(printable);
         c->counts[verdict]++;
         if (c->findings) {
-                add_finding(c, id, subject, verdict, text, cure);
+                add_finding(c, id, subject, verdict, printable, cure);
                 return;
         }
         screen_wipe(s);
         (void) printf("%s%-*s%s ", screen_colour(s, colours[verdict]), INDENT - 1, verdicts[verdict],
                       screen_no_colour(s));
-        screen_print(s, INDENT, INDENT, text);
+        screen_print(s, INDENT, INDENT, printable);
         if (cure) {
                 (void) printf(ARROW);
                 screen_print(s, CURE_INDENT, CURE_INDENT, cure);

@@ -41,7 +41,7 @@ static int query_unit(const Settings *s, UnitReport *ret) {
         q.event = event;
         if (r >= 0)
                 r = service_new(&service, event, &settings, &handlers, &q);
-        if (r >= 0 && service_query(service) < 0)
+        if (r >= 0 && service->method->query(service) < 0)
                 return 0;
         /* Without a handler the timer ends the loop. */
         if (r >= 0)

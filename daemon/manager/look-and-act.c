@@ -28,7 +28,7 @@ void manager_wake(Manager *m) {
 }
 
 void manager_wake_agent(Manager *m) {
-        facts_wake_agent(&m->facts);
+        m->facts.agent_stale = true;
         manager_wake(m);
 }
 
@@ -58,8 +58,7 @@ void manager_end(Manager *m) {
 }
 
 bool manager_is_busy(const Manager *m) {
-        return worker_is_running(m->write.worker) || worker_is_running(m->ask.worker) ||
-               (m->service && service_is_busy(m->service));
+        return worker_is_running(m->write.worker) || worker_is_running(m->ask.worker) || service_is_busy(m->service);
 }
 
 int manager_on_pass(sd_event_source *s _unused_, void *userdata) {
@@ -103,18 +102,14 @@ static void manager_go_on(Manager *m) {
 }
 
 void manager_on_written(Manager *m, const SyncReport *report) {
-        if (!report)
-                facts_lose_write(&m->facts);
-        else if (facts_end_write(&m->facts, report, manager_now(m)))
-                announcer_tell_sync(m->announcer, m->settings, report);
+        if (facts_end_write(&m->facts, report, manager_now(m)))
+                announcer_tell_sync(m->announcer, m->settings, report, &m->facts.file.sync.problems);
         manager_go_on(m);
 }
 
 void manager_on_asked(Manager *m, const SyncReport *report) {
-        if (!report)
-                facts_lose_ask(&m->facts);
-        else if (facts_end_ask(&m->facts, report, manager_now(m)))
-                announcer_tell_sync(m->announcer, m->settings, report);
+        if (facts_end_ask(&m->facts, report, manager_now(m)))
+                announcer_tell_sync(m->announcer, m->settings, report, &m->facts.file.sync.problems);
         manager_go_on(m);
 }
 
@@ -137,26 +132,6 @@ static void arm_files(void *userdata, uint64_t usec) {
 }
 
 /* --- the record of restarts --- */
-
-static bool claim_lock(void *userdata) {
-        Manager *m = userdata;
-
-        return restart_lock_claim(&m->restart_lock);
-}
-
-static void release_lock(void *userdata) {
-        Manager *m = userdata;
-
-        restart_lock_release(&m->restart_lock);
-}
-
-static void load_record(void *userdata _unused_, RestartRecord *ret) {
-        restart_record_load(ret);
-}
-
-static int save_record(void *userdata _unused_, const RestartRecord *record) {
-        return restart_record_save(record);
-}
 
 static void announce_not_recorded(void *userdata, int error) {
         Manager *m = userdata;
@@ -205,12 +180,11 @@ void manager_on_unit_changed(void *userdata) {
 void manager_on_job_finished(void *userdata, JobOutcome outcome, const char *result, const char *message) {
         Manager *m = userdata;
 
-        if (!m->facts.job)
-                return; /* given up on already */
-
-        announcer_tell_job(m->settings, outcome, result, message);
-        facts_end_job(&m->facts, outcome);
-        manager_wake(m);
+        if (m->facts.job) { /* not abandoned */
+                announcer_tell_job(m->settings, outcome, result, message);
+                facts_end_job(&m->facts, outcome);
+        }
+        manager_on_unit_changed(m);
 }
 
 static void announce(void *userdata, const Decision *d) {
@@ -226,7 +200,8 @@ static void start_job(void *userdata, const Decision *d) {
         if (!m->service)
                 r = -ENOTCONN;
         else
-                r = d->action == ACTION_RESTART ? service_restart(m->service) : service_start(m->service);
+                r = d->action == ACTION_RESTART ? m->service->method->restart(m->service)
+                                                : m->service->method->start(m->service);
         if (r < 0)
                 manager_on_job_finished(m, JOB_REFUSED, NULL, strerror(-r));
 }
@@ -234,19 +209,19 @@ static void start_job(void *userdata, const Decision *d) {
 static void abandon_job(void *userdata) {
         Manager *m = userdata;
 
-        service_abandon_job(m->service);
+        m->service->method->abandon_job(m->service);
 }
 
 static void confirm_swap(void *userdata) {
         Manager *m = userdata;
 
-        service_confirm(m->service);
+        m->service->method->confirm(m->service);
 }
 
 static bool is_busy(void *userdata) {
         const Manager *m = userdata;
 
-        return m->service && service_is_busy(m->service);
+        return service_is_busy(m->service);
 }
 
 static uint64_t jitter_of_this_host(uint64_t jitter_usec) {
@@ -315,10 +290,10 @@ const PassOperations manager_operations = {
         .write = start_write,
         .ask = start_ask,
         .arm_files = arm_files,
-        .claim_lock = claim_lock,
-        .release_lock = release_lock,
-        .load_record = load_record,
-        .save_record = save_record,
+        .claim_lock = restart_lock_claim,
+        .release_lock = restart_lock_release,
+        .load_record = restart_record_load,
+        .save_record = restart_record_save,
         .announce_not_recorded = announce_not_recorded,
         .announce = announce,
         .observe = observe,

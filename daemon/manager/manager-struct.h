@@ -37,7 +37,6 @@ struct Manager {
         Watch *watch;
         DockerEvents *docker_events;
         sd_event_source *clock_change;
-        int restart_lock; /* a descriptor; -1: not held */
         Announcer *announcer;
 
         Facts facts;

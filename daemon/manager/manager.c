@@ -36,7 +36,7 @@ static int on_refresh(sd_event_source *s _unused_, uint64_t usec _unused_, void 
         Manager *m = userdata;
 
         manager_arm_refresh(m);
-        facts_wake_file(&m->facts);
+        m->facts.file.stale = true;
         manager_wake_agent(m);
         return 0;
 }
@@ -82,7 +82,7 @@ static void on_watch(void *userdata, const WatchMessage *message) {
         }
         if (message->kind == WATCH_STARTED || message->kind == WATCH_FAILED)
                 manager_tell_watching(m, message->error);
-        facts_wake_file(&m->facts); /* also for what has happened before the start */
+        m->facts.file.stale = true; /* also for what has happened before the start */
         manager_wake(m);
 }
 
@@ -95,7 +95,7 @@ static int on_clock_changed(sd_event_source *s _unused_, int fd, uint32_t revent
         Manager *m = userdata;
 
         clock_change_rearm(fd);
-        facts_wake_file(&m->facts);
+        m->facts.file.stale = true;
         manager_wake_agent(m);
         return 0;
 }
@@ -189,9 +189,7 @@ static int manager_take_settings(Manager *m, Problems *problems) {
         manager_start_watching(m, files);
 
         if (m->service && streq(old->unit, m->settings->unit) && old->restart.method == m->settings->restart.method) {
-                const ServiceSettings same = service_settings(m->settings);
-
-                service_set_settings(m->service, &same);
+                m->service->settings = service_settings(m->settings);
                 return 0;
         }
         return manager_reconnect(m);
@@ -250,7 +248,7 @@ static int on_stop_limit(sd_event_source *s _unused_, uint64_t usec _unused_, vo
 
 static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *userdata) {
         Manager *m = userdata;
-        uint64_t limit = m->service && service_is_busy(m->service) ? STOP_BUSY_LIMIT_USEC : STOP_LIMIT_USEC;
+        uint64_t limit = service_is_busy(m->service) ? STOP_BUSY_LIMIT_USEC : STOP_LIMIT_USEC;
 
         (void) sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
         m->pass.stopping = true;
@@ -337,8 +335,7 @@ static int manager_start_apply(Manager *m) {
 static int manager_build(Manager *m) {
         int r;
 
-        m->restart_lock = -1;
-        m->pass = (Pass){.operations = &manager_operations, .userdata = m, .facts = &m->facts};
+        m->pass = (Pass){.operations = &manager_operations, .userdata = m, .facts = &m->facts, .lock = -1};
         m->write = (WriteJob){.manager = m, .done = manager_on_written};
         m->ask = (WriteJob){.manager = m, .done = manager_on_asked};
         digest_prepare();
@@ -375,8 +372,8 @@ int manager_new(Manager **ret, ManagerMode mode, Settings **settings, const char
         m->settings = STEAL_POINTER(*settings);
         m->config_path = config_path;
         m->options = options;
-        facts_wake_file(&m->facts);
-        facts_wake_agent(&m->facts);
+        m->facts.file.stale = true;
+        m->facts.agent_stale = true;
         /* A person asks. */
         m->facts.file.ask_all = mode != MANAGER_RUN;
 
@@ -402,7 +399,7 @@ Manager *manager_free(Manager *m) {
         docker_events_free(m->docker_events);
         sd_event_source_disable_unref(m->clock_change);
         service_free(m->service);
-        restart_lock_release(&m->restart_lock);
+        restart_lock_release(&m->pass.lock);
         announcer_free(m->announcer);
         sd_event_source_disable_unref(m->pass_source);
         sd_event_source_disable_unref(m->write_again);

@@ -95,11 +95,12 @@ void observer_start(Observer *o, const AgentSettings *settings, const DigestKey 
         /* Both are asked before either is taken, so that what follows from them follows once. */
         o->agent_asked = o->unit_asked = true;
 
+        /* First the timer: the answer may come at once. */
         if (service)
-                r = service_query(service);
-        if (service && r >= 0)
                 r = sd_event_add_time_relative(o->event, &o->timeout, CLOCK_MONOTONIC, UNIT_TIMEOUT_USEC, 0, on_timeout,
                                                o);
+        if (service && r >= 0)
+                r = service->method->query(service);
         if (!service || r < 0)
                 (void) on_timeout(NULL, 0, o);
 

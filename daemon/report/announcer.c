@@ -11,8 +11,10 @@
 #include "report/reason-texts.h"
 
 /* Journal lines about the environment file: the first is logged at once. Of those within two seconds after it, as in a
- * burst of logins, the last one is logged for all. */
+ * burst of logins, the last one is logged for all. Problems that change more often than this in that time, as while a
+ * file is broken and mended in turn, are logged at its end. */
 #define FOLD_USEC (2 * USEC_PER_SEC)
+#define PROBLEM_CHANGES_MAX 8
 
 typedef enum WrittenKind {
         WRITTEN,
@@ -36,6 +38,10 @@ struct Announcer {
         unsigned n_folded;           /* number of changes it is logged for; 0: all are logged */
         Digest file_digest;          /* of the credentials in the file when last known */
         bool file_digest_known;
+
+        Problems seen;      /* of the last report */
+        unsigned n_changes; /* of the logged problems, in the present FOLD_USEC */
+        bool seen_a_login;  /* whether it knew of a login */
 
         /* What was said last, so that it is not said again. */
         Problems problems;
@@ -106,7 +112,28 @@ static void log_line(const WrittenLine *line, unsigned n) {
         }
 }
 
+static void log_problems(Announcer *s) {
+        const Problems *problems = &s->seen;
+
+        for (unsigned i = 0; i < problems->n_items; i++)
+                log_event(problems->items[i].level, MESSAGE_PROBLEM, LOG_FIELDS({"FILE", s->line.file}), "%s",
+                          problems->items[i].text);
+        if (problems->n_dropped > 0)
+                log_warning("... and %u more problems of this kind", problems->n_dropped);
+        if (problems_worst_level(&s->problems) <= LOG_WARNING && problems_worst_level(problems) > LOG_WARNING &&
+            s->seen_a_login)
+                log_info("The credential files and %s are in order again", s->line.file);
+        s->problems = *problems;
+        s->n_changes++;
+}
+
+static bool has_news(const Announcer *s) {
+        return s->n_folded > 0 || !problems_equal(&s->problems, &s->seen);
+}
+
 void announcer_flush(Announcer *s) {
+        if (!problems_equal(&s->problems, &s->seen))
+                log_problems(s);
         if (s->n_folded > 0)
                 log_line(&s->line, s->n_folded);
         s->n_folded = 0;
@@ -115,7 +142,8 @@ void announcer_flush(Announcer *s) {
 static int on_time(sd_event_source *timer, uint64_t usec, void *userdata) {
         Announcer *s = userdata;
 
-        if (s->n_folded == 0)
+        s->n_changes = 0;
+        if (!has_news(s))
                 return 0;
         announcer_flush(s);
         if (sd_event_source_set_time(timer, usec + FOLD_USEC) >= 0)
@@ -136,60 +164,56 @@ static bool armed(const Announcer *s) {
         return s->fold_timer && sd_event_source_get_enabled(s->fold_timer, &enabled) >= 0 && enabled != SD_EVENT_OFF;
 }
 
-/* Coalesces lines of the same kind about the same file. */
-static void tell_line(Announcer *s, const Settings *settings, const SyncReport *report, WrittenKind kind) {
-        const char *file = settings->ecsconfig.environment_file;
-
-        if (s->n_folded > 0 && (s->line.kind != kind || !streq(s->line.file, file)))
+/* Coalesces lines of the same kind. */
+static void note_line(Announcer *s, const SyncReport *report, WrittenKind kind) {
+        if (s->n_folded > 0 && s->line.kind != kind)
                 announcer_flush(s);
         s->line.kind = kind;
         s->line.n_registries = report->n_ours;
         (void) snprintf(s->line.registries, sizeof(s->line.registries), "%s", report->registries);
         (void) snprintf(s->line.coverages, sizeof(s->line.coverages), "%s", report->coverages);
-        (void) snprintf(s->line.file, sizeof(s->line.file), "%s", file);
         s->n_folded++;
-        if (!s->event || (!armed(s) && (arm(s) < 0 || s->n_folded == 1)))
-                announcer_flush(s);
 }
 
-static void tell_file(Announcer *s, const Settings *settings, const SyncReport *report) {
+static void note_file(Announcer *s, const SyncReport *report) {
         const bool same = s->file_digest_known && digest_equal(&s->file_digest, &report->digest);
 
         if (report->outcome == SYNC_WRITTEN)
-                tell_line(s, settings, report, same ? WRITTEN_BACK : WRITTEN);
+                note_line(s, report, same ? WRITTEN_BACK : WRITTEN);
         else if (report->outcome == SYNC_REMOVED)
-                tell_line(s, settings, report, REMOVED);
+                note_line(s, report, REMOVED);
         if (report->outcome != SYNC_FAILED && report->digest_known) {
                 s->file_digest = report->digest;
                 s->file_digest_known = true;
         }
 }
 
-static void tell_problems(Announcer *s, const Settings *settings, const SyncReport *report) {
-        const Problems *problems = &report->problems;
-        bool better = problems_worst_level(problems) > problems_worst_level(&s->problems);
+static void note_problems(Announcer *s, const SyncReport *report, const Problems *problems) {
+        bool better = problems_worst_level(problems) > problems_worst_level(&s->seen);
 
-        if (problems_equal(&s->problems, problems))
-                return;
         /* A helper is about to be asked: whether that is so is seen then. */
         if (better && !report->asked && report->ask_in_usec == SYNC_ASK_NOW)
                 return;
-
-        announcer_flush(s);
-        for (unsigned i = 0; i < problems->n_items; i++)
-                log_event(problems->items[i].level, MESSAGE_PROBLEM,
-                          LOG_FIELDS({"FILE", settings->ecsconfig.environment_file}), "%s", problems->items[i].text);
-        if (problems->n_dropped > 0)
-                log_warning("... and %u more problems of this kind", problems->n_dropped);
-        if (problems_worst_level(&s->problems) <= LOG_WARNING && problems_worst_level(problems) > LOG_WARNING &&
-            !report->no_login_yet)
-                log_info("The credential files and %s are in order again", settings->ecsconfig.environment_file);
-        s->problems = *problems;
+        s->seen = *problems;
+        s->seen_a_login = !report->no_login_yet;
 }
 
-void announcer_tell_sync(Announcer *s, const Settings *settings, const SyncReport *report) {
-        tell_problems(s, settings, report);
-        tell_file(s, settings, report);
+void announcer_tell_sync(Announcer *s, const Settings *settings, const SyncReport *report, const Problems *problems) {
+        const char *file = settings->ecsconfig.environment_file;
+
+        if (!streq(s->line.file, file))
+                announcer_flush(s);
+        (void) snprintf(s->line.file, sizeof(s->line.file), "%s", file);
+        note_problems(s, report, problems);
+        note_file(s, report);
+        if (!has_news(s))
+                return;
+        if (!s->event || !armed(s)) {
+                if (s->event)
+                        (void) arm(s);
+                announcer_flush(s);
+        } else if (s->n_changes < PROBLEM_CHANGES_MAX && !problems_equal(&s->problems, &s->seen))
+                announcer_flush(s);
 }
 
 static void log_decision(const Settings *settings, const Facts *facts, const ReasonText *text, const char *sentence) {
@@ -225,7 +249,7 @@ static bool told_before(Announcer *s, const Facts *facts, const Decision *d, uin
         if (waits)
                 return same && digest_equal(&s->digest, &facts->file.sync.digest);
         if (d->reason == REASON_WRITE_ONLY)
-                return same && s->text == reason_text(facts, d);
+                return same && (s->text == reason_text(facts, d) || s->n_changes >= PROBLEM_CHANGES_MAX);
         return same && streq(s->container_id, facts->agent.container_id) &&
                digest_equal(&s->digest, &facts->file.sync.digest);
 }

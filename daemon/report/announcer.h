@@ -16,8 +16,8 @@ int announcer_new(Announcer **ret, sd_event *event, void (*stale)(void *userdata
 Announcer *announcer_free(Announcer *s);
 DEFINE_CLEANUP_FUNC(Announcer *, announcer_free)
 
-/* The job that writes has ended. */
-void announcer_tell_sync(Announcer *s, const Settings *settings, const SyncReport *report);
+/* The job that writes has ended. problems: its own, and those that only the service sees. */
+void announcer_tell_sync(Announcer *s, const Settings *settings, const SyncReport *report, const Problems *problems);
 
 void announcer_tell_decision(Announcer *s, const Settings *settings, const Facts *facts, const Decision *decision,
                              uint64_t now);

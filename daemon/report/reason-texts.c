@@ -10,6 +10,10 @@
 
 const char *const reason_states[] = {"live", "waiting", "held", "stopped", "silent", "problem", "written", NULL};
 
+#define EXITS                                                                                                            \
+        "The agent in container {container} ended with status {status}, {exits}, and is started again. The credentials " \
+        "are not the cause, and nothing is restarted for it. See {logs}"
+
 static const ReasonText texts[_REASON_MAX] = {
         [REASON_NONE] = {"waiting", LOG_INFO, NULL, "Looking"},
         [REASON_LOOKING] = {"waiting", LOG_INFO, NULL, "Looking"},
@@ -60,6 +64,7 @@ static const ReasonText texts[_REASON_MAX] = {
                            "The agent in container {container} has not registered with ECS for {silence}: it does not "
                            "answer at {url}. The credentials are not the cause, and nothing is restarted for it. See "
                            "{logs}"},
+        [REASON_EXITS] = {"silent", LOG_WARNING, MESSAGE_SILENT, EXITS},
         [REASON_IMPOSTOR] =
                 {"silent", LOG_WARNING, MESSAGE_IMPOSTOR,
                  "Port {port} is held by {impostor}, not by the agent in container {container}: what is said "
@@ -140,6 +145,7 @@ static const ReasonText no_container_yet = {"waiting", LOG_INFO, NULL,
 static const ReasonText no_container = {"silent", LOG_WARNING, MESSAGE_SILENT,
                                         "{agent} is active, and container {container} does not run, for {silence}. See "
                                         "{logs}; then restart {agent}"};
+static const ReasonText exits_yet = {"waiting", LOG_INFO, NULL, EXITS};
 static const ReasonText no_credentials_left = {
         "held", LOG_WARNING, MESSAGE_HELD_FILE,
         "Restart held: there is no credential file, and no credentials in {file}; the agent keeps those that it runs "
@@ -177,6 +183,8 @@ const ReasonText *reason_text(const Facts *f, const Decision *d) {
                 return &no_credentials_left;
         if (d->reason == REASON_OWED && d->action == ACTION_WAIT)
                 return &start_waits;
+        if (d->reason == REASON_REGISTERING && f->exits > 0)
+                return &exits_yet;
         if (d->reason == REASON_REGISTERING && f->agent.agent != AGENT_RUNNING)
                 return &no_container_yet;
         if (d->reason == REASON_SILENT && f->agent.agent != AGENT_RUNNING)
@@ -339,10 +347,17 @@ static const char *describe_unknown(Context *c) {
 
 /* Each problem has a line of its own in the journal. */
 static const char *describe_problems(Context *c) {
-        const Facts *f = c->facts;
-        const unsigned n = problems_count(&f->file.sync.problems, LOG_WARNING) + !str_empty(f->settings_problem);
+        const Problems *p = &c->facts->file.sync.problems;
+        const unsigned n = problems_count(p, LOG_ERR) + !str_empty(c->facts->settings_problem),
+                       n_warnings = problems_count(p, LOG_WARNING) - problems_count(p, LOG_ERR);
 
-        return make(c, "%u %s named before", n, sentence_plural(n, "problem was", "problems were"));
+        if (n_warnings == 0)
+                return make(c, "%u %s named before", n, sentence_plural(n, "problem was", "problems were"));
+        if (n == 0)
+                return make(c, "%u %s named before", n_warnings,
+                            sentence_plural(n_warnings, "warning was", "warnings were"));
+        return make(c, "%u %s and %u %s were named before", n, sentence_plural(n, "problem", "problems"), n_warnings,
+                    sentence_plural(n_warnings, "warning", "warnings"));
 }
 
 static const char *describe_silence(Context *c) {
@@ -380,7 +395,10 @@ const char *sentence_describe_end(const UnitReport *unit, char *ret, size_t size
                 (void) snprintf(ret, size, "no start since the boot is on record");
                 break;
         case UNIT_END_STOP:
-                (void) snprintf(ret, size, "a stop was requested, of it or of a unit that it is part of");
+                (void) snprintf(
+                        ret, size,
+                        "a stop was requested, of it or of a unit that it needs, such as docker.service, whose start "
+                        "does not start it again");
                 break;
         case UNIT_END_EXIT:
                 (void) snprintf(ret, size, "the agent exited with status %d, and no stop was requested before",
@@ -423,7 +441,7 @@ static void replace_words(const char *sentence, const Word *words, char *ret, si
 }
 
 static void expand(Context *c, char *ret, size_t size) {
-        char interval[TIMESPAN_MAX], end[128];
+        char interval[TIMESPAN_MAX], end[192];
         const Settings *s = c->settings;
         const Facts *f = c->facts;
         const ObserveReport *a = &f->agent;
@@ -456,6 +474,8 @@ static void expand(Context *c, char *ret, size_t size) {
                                   sentence_plural(f->record.failures, "restart", "restarts in a row"))},
                 {"problems", describe_problems(c)},
                 {"end", sentence_describe_end(&f->unit, end, sizeof(end))},
+                {"status", make(c, "%d", f->exit_status)},
+                {"exits", make(c, "%u %s", f->exits, sentence_plural(f->exits, "time", "times"))},
                 {"silence", describe_silence(c)},
                 {"elsewhere", describe_other_login(c)},
                 {NULL, NULL},

@@ -91,13 +91,14 @@ static void show_agent(const Screen *screen, json_object *agent) {
 /* Of what a helper gave: since when, until when, and when it is asked again. */
 static void describe_lease(json_object *o, char *ret, size_t size) {
         const char *asked = string_of(o, "asked"), *ends = string_of(o, "ends"), *again = string_of(o, "asked_again");
+        const char *failing = str_empty(asked) ? "; has not worked yet; next try " : ", has failed since; next try ";
         char a[32], e[32], g[32];
 
         (void) snprintf(ret, size, "%s%s%s%s%s%s", str_empty(asked) ? "" : "; asked ",
                         str_empty(asked) ? "" : local_time(asked, false, a, sizeof(a)),
                         str_empty(ends) ? "" : ", good until ",
                         str_empty(ends) ? "" : local_time(ends, false, e, sizeof(e)),
-                        is_true(o, "failing") ? ", has failed since; next try " : ", asked again ",
+                        is_true(o, "failing") ? failing : ", asked again ",
                         str_empty(again) ? "when something changes" : local_time(again, false, g, sizeof(g)));
 }
 

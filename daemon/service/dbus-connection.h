@@ -4,7 +4,7 @@
 #include <systemd/sd-bus.h>
 
 #include "process/retry.h"
-#include "service/restart-method.h"
+#include "service/service.h"
 
 #define DBUS_PROPERTIES "org.freedesktop.DBus.Properties"
 

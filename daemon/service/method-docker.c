@@ -2,7 +2,7 @@
 #include "agent/container-swap.h"
 #include "base/log.h"
 #include "process/worker.h"
-#include "service/restart-method.h"
+#include "service/service.h"
 
 /* An agent that was started with "docker run --env-file": no unit runs it, and its container is replaced. The requests
  * to the Docker Engine carry the container's environment, so a child makes them. */
@@ -14,23 +14,11 @@ typedef struct DockerService {
         Service service;
         Worker *worker;
         ContainerSwapGoal goal; /* of the worker */
-        ContainerSwapGoal job;  /* of the restart or start */
         bool has_job;           /* finished() will be called */
-        sd_event_source *answer;
 
         uint64_t confirm_after_usec;        /* no confirmation before this time */
         char confirm_why[PROBLEM_TEXT_MAX]; /* the last failure that was logged */
 } DockerService;
-
-/* Reports only whether a child changes the container; the loop observes the container itself. */
-static int on_answer(sd_event_source *source _unused_, void *userdata) {
-        DockerService *s = userdata;
-        const UnitReport unit = {.state = worker_is_running(s->worker) ? UNIT_CHANGING : UNIT_ACTIVE};
-
-        s->answer = sd_event_source_disable_unref(s->answer);
-        s->service.handlers->queried(s->service.userdata, &unit);
-        return 0;
-}
 
 static void run_goal(const void *context, void *report) {
         const DockerService *s = context;
@@ -76,57 +64,44 @@ static void finish_confirm(DockerService *s, const char *why, bool quiet) {
                           "The agent's previous container is kept until it can be removed; it is tried again: %s", why);
 }
 
-static int docker_run(DockerService *s, ContainerSwapGoal goal);
-
-/* Runs the job that waited for the end of a confirmation. */
-static void run_waiting_job(DockerService *s) {
-        int r;
-
-        if (!s->has_job)
-                return;
-        r = docker_run(s, s->job);
-        if (r < 0)
-                finish_job(s, strerror(-r), NULL);
-}
-
 static void on_goal_done(void *userdata, int error, const void *message) {
         const ContainerSwapReport *report = message;
         const char *why = describe(error, report);
         DockerService *s = userdata;
 
-        if (s->goal == CONTAINER_SWAP_CONFIRM) {
+        if (s->goal == CONTAINER_SWAP_CONFIRM)
                 finish_confirm(s, why, report && report->error == -EAGAIN);
-                run_waiting_job(s);
-        } else {
+        else
                 finish_job(s, why, report ? &report->problems : NULL);
-        }
         s->service.handlers->changed(s->service.userdata);
 }
 
 static int docker_run(DockerService *s, ContainerSwapGoal goal) {
+        if (worker_is_running(s->worker))
+                return -EBUSY;
         s->goal = goal;
         return worker_run(s->worker, run_goal, s, sizeof(ContainerSwapReport), CONTAINER_SWAP_TIMEOUT_USEC,
                           on_goal_done, s);
 }
 
+/* Reports only whether a child changes the container; the loop observes the container itself. */
 static int docker_query(Service *service) {
-        DockerService *s = (DockerService *) service;
+        const DockerService *s = (const DockerService *) service;
+        const UnitReport unit = {.state = worker_is_running(s->worker) ? UNIT_CHANGING : UNIT_ACTIVE};
 
-        if (s->answer)
-                return -EBUSY;
-        return sd_event_add_defer(s->service.event, &s->answer, on_answer, s);
+        service->handlers->queried(service->userdata, &unit);
+        return 0;
 }
 
 static int docker_begin(DockerService *s, ContainerSwapGoal goal) {
-        bool running = worker_is_running(s->worker);
         int r;
 
-        if (running && s->goal != CONTAINER_SWAP_CONFIRM)
-                return -EBUSY;
-        r = running ? 0 : docker_run(s, goal);
+        /* A job starts with what a confirmation does. */
+        if (s->goal == CONTAINER_SWAP_CONFIRM)
+                worker_stop(s->worker);
+        r = docker_run(s, goal);
         if (r < 0)
                 return r;
-        s->job = goal;
         s->has_job = true;
         s->confirm_after_usec = 0;
         return 0;
@@ -151,7 +126,7 @@ static void docker_confirm(Service *service) {
         uint64_t now = 0;
 
         (void) sd_event_now(s->service.event, CLOCK_MONOTONIC, &now);
-        if (now >= s->confirm_after_usec && !worker_is_running(s->worker))
+        if (now >= s->confirm_after_usec)
                 (void) docker_run(s, CONTAINER_SWAP_CONFIRM);
 }
 
@@ -163,7 +138,6 @@ static Service *docker_free(Service *service) {
         DockerService *s = (DockerService *) service;
 
         worker_free(s->worker);
-        sd_event_source_disable_unref(s->answer);
         sd_event_unref(s->service.event);
         free(s);
         return NULL;

@@ -14,6 +14,7 @@ typedef struct SystemdService {
         char watched[256]; /* the unit's name in its signals; empty: not known yet */
         char job[64];      /* path of our last job; empty: systemd has not answered yet */
 
+        bool limit_reached;           /* start limit, by the last query */
         uint64_t started_usec;        /* start of the unit's last run, by the last query */
         uint32_t unit_job;            /* the unit's last job that is known, */
         uint64_t run_before_job_usec; /* and started_usec at its beginning */
@@ -197,6 +198,7 @@ static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error 
         }
         if (r >= 0) {
                 report = report_unit(&p);
+                s->limit_reached = report.state == UNIT_START_LIMIT;
                 report.stop_requested = has_been_stopped(s, &report);
         }
         dbus_service_finish_query(&s->dbus, &report);
@@ -247,15 +249,14 @@ static int systemd_restart(Service *service) {
         return systemd_begin((SystemdService *) service, "TryRestartUnit");
 }
 
-/* Starts also a unit that has failed, or has reached its start limit in a crash loop. */
+/* Resets only a unit that has reached its start limit: an inactive unit no longer shows that it failed. */
 static int systemd_start(Service *service) {
         SystemdService *s = (SystemdService *) service;
-        int r;
+        int r = 0;
 
-        if (!s->dbus.bus)
-                return -ENOTCONN;
-        r = sd_bus_call_method_async(s->dbus.bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE, "ResetFailedUnit",
-                                     NULL, NULL, "s", s->dbus.service.settings.unit);
+        if (s->dbus.bus && s->limit_reached)
+                r = sd_bus_call_method_async(s->dbus.bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_INTERFACE,
+                                             "ResetFailedUnit", NULL, NULL, "s", s->dbus.service.settings.unit);
         return r < 0 ? r : systemd_begin(s, "StartUnit");
 }
 

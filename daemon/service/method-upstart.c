@@ -84,11 +84,6 @@ static int upstart_query(DBusService *s) {
 
 /* --- stop and start --- */
 
-static void upstart_finish_job(UpstartService *s, JobOutcome outcome, const char *result, const char *message) {
-        dbus_service_finish_job(&s->dbus, outcome, result, message);
-        s->dbus.service.handlers->changed(s->dbus.service.userdata);
-}
-
 static const char *get_error_text(sd_bus_message *m) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
@@ -109,11 +104,11 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         if (!sd_bus_message_is_method_error(m, NULL) || sd_bus_message_is_method_error(m, ERROR "AlreadyStarted")) {
                 if (sd_event_now(s->dbus.service.event, CLOCK_MONOTONIC, &s->started_usec) < 0)
                         s->started_usec = 0;
-                upstart_finish_job(s, JOB_DONE, "done", NULL);
+                dbus_service_finish_job(&s->dbus, JOB_DONE, "done", NULL);
         } else if (dbus_is_without_answer(m)) {
-                upstart_finish_job(s, JOB_UNKNOWN, NULL, NULL);
+                dbus_service_finish_job(&s->dbus, JOB_UNKNOWN, NULL, NULL);
         } else {
-                upstart_finish_job(s, JOB_FAILED, get_error_text(m), NULL);
+                dbus_service_finish_job(&s->dbus, JOB_FAILED, get_error_text(m), NULL);
         }
         return 0;
 }
@@ -130,12 +125,12 @@ static int on_stopped(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         if (sd_bus_message_is_method_error(m, ERROR "UnknownInstance") ||
             sd_bus_message_is_method_error(m, ERROR "AlreadyStopped") ||
             sd_bus_message_is_method_error(m, ERROR "PermissionDenied") || sd_bus_message_get_errno(m) == EBADR) {
-                upstart_finish_job(s, JOB_REFUSED, NULL, get_error_text(m));
+                dbus_service_finish_job(&s->dbus, JOB_REFUSED, NULL, get_error_text(m));
                 return 0;
         }
         dbus_service_abandon_job(&s->dbus.service);
         if (upstart_start(&s->dbus.service) < 0)
-                upstart_finish_job(s, JOB_UNKNOWN, NULL, NULL);
+                dbus_service_finish_job(&s->dbus, JOB_UNKNOWN, NULL, NULL);
         return 0;
 }
 

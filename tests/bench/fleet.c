@@ -81,7 +81,7 @@ static uint64_t live_through(World *w, Facts *f, const Policy *policy) {
                         if (d.look_again_usec == 0)
                                 exit(EXIT_FAILURE); /* nothing but a time is waited for here */
                         w->now = d.look_again_usec;
-                        facts_wake_agent(f);
+                        f->agent_stale = true;
                 }
         }
 }
@@ -158,7 +158,7 @@ int main(int argc, char *argv[]) {
 
                 host_id(i, id);
                 policy.settings.jitter_usec = jitter_of_host(jitter, id);
-                facts_wake_agent(&f);
+                f.agent_stale = true;
                 write_file(&w, &f, i + 1);
                 restarts[i] = live_through(&w, &f, &policy) - begin;
                 lives[i] = w.now - begin;

@@ -4,9 +4,11 @@
 import fcntl
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
+from standin.wait import wait_for
 
 
 @pytest.mark.parametrize("text, where", [
@@ -92,3 +94,18 @@ def test_a_complaint_is_made_once(host):
         host.credentials.replace("{")
         host.look_again()
     assert sum(1 for line in daemon.lines() if line.text.startswith(f"{host.credentials.path}:1:")) == 1
+
+
+def test_a_file_that_is_broken_and_mended_all_the_time(host):
+    """The journal has a line now and then, and the last state."""
+    host.login()
+    daemon = host.run(Restart_Method="none")
+    host.wait_written()
+    good, since, end = host.credentials.path.read_text(), daemon.mark(), time.monotonic() + 5
+    while time.monotonic() < end:
+        for text in (good[:-9], good):
+            host.credentials.replace(text)
+            time.sleep(0.005)
+    host.credentials.replace(good[:-9])
+    wait_for(lambda: "not valid JSON" in daemon.lines()[-1].text, 10, "the last state is named", daemon.tail)
+    assert len(daemon.lines()) - since <= 60  # of some hundred changes

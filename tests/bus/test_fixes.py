@@ -774,6 +774,26 @@ def test_no_container(host):
     host.wait_live()
 
 
+def test_an_agent_that_exits_again_and_again(host):
+    """Its unit stays active, as ecs-init does: the reason is in the agent's log, and a restart of the unit is no fix."""
+    daemon = host.run_live(Restart_VerifySec="3s")
+    host.agent.answers = False
+    host.agent.stop(exit_status=1)
+    host.wait_status("ended with status 1, 1 time, and is started again")
+    host.agent.restart()
+    host.look_again()
+    host.agent.stop(exit_status=1)
+    host.wait_status("ended with status 1, 2 times")
+    said = daemon.wait_said("ended with status 1, 2 times.* The credentials are not the cause", seconds=20).text
+    assert said.endswith("See journalctl -u ecs.service and docker logs ecs-agent")
+    assert host.status()["state"] == "silent"
+    assert fix_of(host, "container ecs-agent ended with status 1") == "docker logs ecs-agent"
+    host.agent.answers = True
+    host.agent.restart()
+    host.wait_live()
+    assert is_gone(host, "ended with status") is True
+
+
 def wait_metrics(host):
     host.login()
     wait_for(lambda: (host.directory / "metrics" / "ecs-authd.prom").exists() and not host.status()["metrics_error"], 20,

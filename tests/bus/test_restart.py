@@ -126,6 +126,42 @@ def test_stopped_while_our_restart_has_left_it_down(host, result):
     assert host.starts() == 0
 
 
+def test_stopped_while_the_engine_cannot_be_queried(host):
+    """Our job has timed out and left the agent alone. With the engine away, only the unit shows the stop."""
+    daemon = host.run_live()
+    host.systemd1.job_result, host.systemd1.job_seconds = "timeout", 1
+    host.login()
+    host.wait_restarts(1)
+    host.engine.stop()
+    daemon.wait_said("timeout")
+    host.systemd1.end_unit(stop=True)
+    host.systemd1.run_job_of_operator()
+    host.agent.stop()
+    daemon.wait_said("is stopped; left alone")
+    host.engine.start()
+    host.look_again()
+    assert host.starts() == 0
+
+
+def test_a_start_that_cannot_be_recorded_fails(host):
+    """The disk is full, the start fails, and ecs-authd is killed: the next one still knows that the agent is owed a start."""
+    daemon = host.run_live()
+    host.systemd1.job_result, host.systemd1.start_result = "failed", "dependency"
+    host.login()
+    daemon.wait_said("is down since our restart")
+    host.systemd1.set_unit(InactiveExitTimestampMonotonic=host.systemd1.ago(0))  # our restart began to start it
+    (host.directory / "state").chmod(0o777)  # ecs-authd writes nothing there
+    wait_for(lambda: host.starts() == 1, 20, "a start", host.seen)
+    wait_for(lambda: [line for line in daemon.lines() if line.fields.get("JOB_RESULT") == "dependency"], 10, "it fails",
+             host.seen)
+    daemon.process.kill()
+    daemon.process.wait()
+    (host.directory / "state").chmod(0o700)
+    host.systemd1.start_result = "done"
+    host.run()
+    host.wait_live(seconds=20)
+
+
 def test_masked_while_our_restart_has_left_it_down(host):
     daemon = host.run_live()
     host.systemd1.job_result = "dependency"
@@ -338,7 +374,7 @@ STOPPED = "stopped", 0, "is stopped; left alone"
 EXITED = "held", 3, "is inactive: "
 # How the unit became inactive: (arguments of end_unit(), what is reported of it, what is said of the cause)
 ENDS = {
-    "a stop": (dict(stop=True), STOPPED, "a stop was requested, of it or of a unit that it is part of"),
+    "a stop": (dict(stop=True), STOPPED, "a stop was requested, of it or of a unit that it needs, such as docker.service, whose start does not start it"),
     "a stop without ExecStop": (dict(stop=True, code=2, status=15), STOPPED, "a stop was requested"),
     "docker restart": (dict(stop=False), EXITED, "the agent exited with status 0, and no stop was requested before"),
     "a signal": (dict(stop=False, code=2, status=15), EXITED, "signal 15 ended its main process, and no stop was requested before"),

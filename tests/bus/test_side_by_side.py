@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two decisions, side by side: nothing about the agent delays a write, and nothing about the files delays a restart."""
 
+import json
 import os
 import signal
 import threading
 import time
 
 import pytest
-from standin.wait import wait_for
+from standin.credential_file import encode
+from standin.wait import never, wait_for
 
 
 def written_within(host, seconds):
@@ -90,4 +92,23 @@ def test_a_file_that_cannot_be_written_restarts_nothing(host):
     assert host.restarts() == 0 and host.agent.credentials() == good
     assert host.status()["state"] == "problem"
     host.environment_file.rmdir()
+    host.wait_written()
+
+
+def test_two_services_with_other_files(host):
+    """Each takes the other's entries out. Neither goes on without a pause, and each says so."""
+    other = host.directory / "other.json"
+    other.write_text(json.dumps({"auths": {"other.example.com": {"auth": encode("a", "b")}}}))
+    other.chmod(0o600)
+    host.login()
+    daemon = host.run(Restart_Method="none")
+    host.wait_written()
+    second = host.run_daemon(Restart_Method="none", Credentials_File=str(other))
+    daemon.wait_said("another program changes the credentials that ecs-authd wrote", seconds=20)
+    before = host.replacements.count()
+    never(lambda: host.replacements.count() > before + 4, 5, "writes without a pause")
+    wait_for(lambda: "another program changes the credentials" in host.run_verb("status").stdout.replace("\n", " "), 10,
+             "status says so", host.seen)
+    second.stop()
+    daemon.wait_said("are in order again", seconds=60)
     host.wait_written()

@@ -239,6 +239,13 @@ def test_problem_where_nothing_is_restarted(host):
     assert host.run_verb("status").returncode == 3
     daemon.wait_said("docker-credential-nowhere")
     daemon.wait_said("is up to date, and nothing is restarted, as Method=none says. 1 problem was named before")
+    shown = host.run_verb("status").stdout
+    assert re.search(r"b\.example .*; has not worked yet; next try", " ".join(shown.split())), shown
+    two_spellings = {"auths": {REGISTRY: {"auth": encode("a", "b")}, f"https://{REGISTRY}": {"auth": encode("c", "d")}}}
+    host.credentials.replace(json.dumps(two_spellings | {"credHelpers": {"b.example": "nowhere"}}))
+    wait_for(lambda: "1 problem and 1 warning were named before" in host.status()["sentence"], 10, "both are counted", host.seen)
+    host.credentials.replace('{"credHelpers": {"b.example": "nowhere"}, ' + before[1:])
+    wait_for(lambda: "1 problem was named before" in host.status()["sentence"], 10, "one is counted", host.seen)
 
     since = daemon.mark()
     host.credentials.replace("{")

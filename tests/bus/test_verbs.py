@@ -2,7 +2,9 @@
 """The command line: what it prints, and exit statuses that scripts rely on."""
 
 import fcntl
+import json
 import os
+import pty
 import signal
 import subprocess
 
@@ -268,6 +270,19 @@ def test_apply_starts_what_its_restart_took_down(host):
     host.wait_agent()
 
 
+def test_apply_waits_for_no_registration(host):
+    """User data with AWS unreachable: the agent has the credentials, or has no container yet."""
+    host.login()
+    host.agent.answers = False
+    assert host.run_verb("apply", "--no-restart").returncode == 0
+    host.agent.restart()
+    for _ in range(2):
+        result = host.run_verb("apply", timeout=20, Restart_VerifySec="1h")
+        assert (result.returncode, host.restarts()) == (0, 0), result.stderr
+        host.agent.stop()
+
+
+
 def test_apply_is_interrupted(host):
     """It ends, and not with the status of a success."""
     host.login()
@@ -283,3 +298,43 @@ def test_apply_is_interrupted(host):
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+def test_control_characters_in_names(host):
+    """What another program wrote to ecs.config reaches neither the terminal nor the log as a control character."""
+    host.login()
+    entries = {name: {"username": "u", "password": "p"} for name in ("ev\u009b31mil.example.com", "\u202etxt.example.com")}
+    host.environment_file.write_text(f"ECS_ENGINE_AUTH_TYPE=docker\nECS_ENGINE_AUTH_DATA={json.dumps(entries, ensure_ascii=False)}\n")
+    shown = [host.run_verb(*verb) for verb in (["render"], ["apply", "--dry-run"], ["check"], ["check", "--json"], ["apply"])]
+    host.run().wait_said("runs with the credentials")
+    shown += [host.run_verb("status"), host.run_verb("status", "--json")]
+    text = "".join(result.stdout + result.stderr for result in shown) + host.daemon.log.read_text()
+    assert "ev?31mil.example.com" in text and "?txt.example.com" in text
+    assert not set(text) & {"\u009b", "\u202e", "\x1b"}
+
+
+def test_run_on_a_terminal(host):
+    """It says that it is the service, and which verb makes one pass."""
+    ours, its = pty.openpty()
+    with subprocess.Popen(host.arguments("run"), env=host.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=its, start_new_session=True) as process:
+        os.close(its)
+        assert os.read(ours, 4096).decode().startswith("This is the service, which runs until Ctrl-C;")
+        process.terminate()
+    os.close(ours)
+    assert host.run_verb("apply").returncode == 0
+
+
+def test_run_as_an_ordinary_user(host):
+    """It says what it may lack. Somebody may run it on purpose, with settings of their own."""
+    needs_root()
+    with subprocess.Popen(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", str(ECS_AUTHD), "run", "-o",
+                           f"Agent.DockerSocket={host.directory}/none"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True, env={"STATE_DIRECTORY": "/nowhere", "RUNTIME_DIRECTORY": "/nowhere"}) as process:
+        assert process.stderr.readline().startswith("This is not root: it may not read root's credential file")
+        process.terminate()
+
+
+def needs_root():
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become an ordinary user")

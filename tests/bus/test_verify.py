@@ -145,7 +145,7 @@ def test_an_agent_that_ends_and_is_made_anew(host):
         host.look_again()
         host.agent.restart()
         host.look_again()
-    daemon.wait_said("has not registered with ECS", since, seconds=20)
+    daemon.wait_said("ended with status 1, 5 times", since, seconds=20)
     assert (host.restarts(), host.starts()) == (1, 0)
     told = [line.text for line in daemon.lines()[since:]]
     assert len(told) < 8, told
@@ -214,7 +214,6 @@ def test_the_first_restart_is_the_last_for_one_cause(host):
     daemon.wait_said("has not registered", seconds=15)
     result = host.run_verb("apply", Restart_VerifySec="1s")
     assert result.returncode == 0, result.stderr
-    assert re.search("has not registered", result.stderr)
     wait_for(lambda: host.status()["state"] == "silent", 10, "status.json says so", host.seen)
     assert (host.restarts(), host.starts()) == (0, 0)
 

@@ -72,6 +72,18 @@ def test_a_path_of_docker_hub(host, name, key, image):
     assert h.pulls(image) == PW
 
 
+def test_capital_letters(host):
+    """Docker's CLI keeps the letters of docker login, and image names may have capitals in their host."""
+    h = host(cli({}))
+    h.login(PW, "Registry.Example.com")
+    assert "run 'docker logout Registry.Example.com' and 'docker login registry.example.com'" in h.said()
+    assert h.pulls("Registry.Example.com/app") == PW and h.pulls("registry.example.com/app") is None
+    h.docker("logout", "Registry.Example.com")
+    h.login(PW, "registry.example.com")
+    assert "capital letters" not in h.said()
+    assert h.pulls("registry.example.com/app") == PW
+
+
 def test_a_host_without_a_dot(host):
     h = host(given("unmatchable-keys/myserver.json"))
     assert "Run 'docker logout myserver' and 'docker login myserver:443'" in h.said()

@@ -329,7 +329,7 @@ def install_package(host, package):
 
 
 def version():
-    return re.search(r"^VERSION := (\S+)$", (TOP / "Makefile").read_text(), re.M).group(1)
+    return run("make", "-s", "version", cwd=TOP).strip()
 
 
 def release():

@@ -112,7 +112,7 @@ BROKEN = {
                                     "ecs.config belongs to 0:1234, and ecs-authd.service may not write it for them", None),
     "agent stopped": ("systemctl stop ecs", "ecs.service is not running: a stop was requested", None),
     "agent stopped with docker.service": (PART_OF_DOCKER + "systemctl stop docker; systemctl start docker",
-                                          "ecs.service is not running: a stop was requested, of it or of a unit that it is part of",
+                                          "ecs.service is not running: a stop was requested, of it or of a unit that it needs, such as docker.service, whose start does not start it",
                                           None),
     "docker restart": ("docker restart ecs-agent", "ecs.service is not running: the agent exited with status 0, and no stop was "
                                                    "requested before", None),
@@ -255,6 +255,10 @@ def follow(host, cure):
     """What the cure of other-login says, step by step; systemctl edit needs a terminal."""
     line, section, file = re.search(r"add the line (\S+) to (\[\w+\]) in ([^;\s]+)", cure).groups()
     host.run("sed", "-i", f"0,/^\\{section[:-1]}\\]/s|^\\{section[:-1]}\\]|&\\n{line}|", file)
+    follow_drop_in(host, cure)
+
+
+def follow_drop_in(host, cure):
     drop_in = re.search(r"run systemctl edit (\S+) and add to (\[\w+\]): (.*?) \(", cure)
     if drop_in:
         unit, section, lines = drop_in.groups()
@@ -284,6 +288,24 @@ def test_login_in_another_place(host, path):
                  lambda: host.run("ecs-authd", "check", "--login", check=False) + host.tail())
     finally:
         host.shell(CLEAN_UP, check=False)
+        login(host)
+
+
+def test_file_in_a_home(host):
+    """check judges it as the service sees it: ProtectHome= hides it, and its owner is not the fault."""
+    path = "/home/alice/.docker/config.json"
+    host.shell(NO_LOGIN, check=False)
+    try:
+        log_in_at(host, path, "/home/alice")
+        host.put("/etc/ecs-authd.conf.d/home.conf", f"[Credentials]\nFile={path}\n")
+        host.restart_daemon()
+        verdict, said, cure = wait_for(lambda: [f for f in check(host) if path in f[1]], 20, "a finding")[0]
+        assert verdict == "problem" and said.startswith(f"ecs-authd.service does not see {path}") and "chown" not in cure
+        follow_drop_in(host, cure)
+        wait_for(lambda: not check(host, "--login"), 40, "nothing is left to say",
+                 lambda: host.run("ecs-authd", "check", "--login", check=False) + host.tail())
+    finally:
+        host.shell("rm -f /etc/ecs-authd.conf.d/home.conf; " + CLEAN_UP, check=False)
         login(host)
 
 

@@ -7,7 +7,8 @@ from host_parts import never, new_login, wait_newest
 
 def test_the_agent_keeps_what_it_has(host, engine, registry):
     before, since = engine.running_agent()["Id"], host.cursor()
-    host.shell("rm -rf /etc/ecs; mkdir /etc/ecs; printf 'ECS_CLUSTER=web\\n' > /etc/ecs/ecs.config")
+    # In one step: if the file were removed first, the service might write it again before its directory is removed.
+    host.shell("mkdir /etc/new && printf 'ECS_CLUSTER=web\\n' > /etc/new/ecs.config && mv /etc/ecs /etc/old && mv /etc/new /etc/ecs && rm -r /etc/old")
     line = host.wait_said("/etc/ecs/ecs.config: cannot replace it: Read-only file system", since)
     never(lambda: host.restarts(since), 5, "a restart for a file without credentials")
     assert engine.running_agent()["Id"] == before

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from host_parts import ECS_AUTHD, credentials_for, end, environment, never, wait_for
+from host_parts import ECS_AUTHD, TOP, credentials_for, end, environment, never, wait_for
 
 IMAGE = "amazon/amazon-ecs-agent:latest"
 R = "registry.example.com"
@@ -176,6 +176,59 @@ def test_a_network_of_its_own(hand):
     finally:
         hand.docker("rm", "-f", *hand.names())
         hand.docker("network", "rm", "own", "second")
+
+
+@pytest.mark.parametrize("spelling", ["name", "full ID", "short ID", "name with a blank"])
+def test_a_network_in_each_spelling(hand, spelling):
+    """docker run takes the name of a network, its ID or the beginning of that. Address and alias stay."""
+    name = "my net" if "blank" in spelling else "own"
+    identity = hand.docker("network", "create", "--subnet", "10.213.7.0/24", name)
+    hand.docker("network", "create", "second net")
+    network = {"full ID": identity, "short ID": identity[:12]}.get(spelling, name)
+    try:
+        hand.docker("create", "--name", "ecs-agent", "--network", network, "--network-alias", "agent", "--ip", "10.213.7.77",
+                    "--env-file", str(hand.env_file), IMAGE, "/agent")
+        hand.docker("network", "connect", "--alias", "too", "second net", "ecs-agent")
+        hand.docker("start", "ecs-agent")
+        before = hand.agent()
+        hand.login()
+        hand.apply()
+        after = hand.engine.running_agent()
+        assert after and after["Id"] != before["Id"]
+        own, second = (after["NetworkSettings"]["Networks"][n] for n in (name, "second net"))
+        assert own["IPAddress"] == "10.213.7.77" and "agent" in own["Aliases"] and "too" in second["Aliases"]
+        assert hand.names() == ["ecs-agent"]
+    finally:
+        hand.docker("rm", "-f", *hand.names())
+        hand.docker("network", "rm", name, "second net")
+
+
+@pytest.mark.parametrize("target", ["/data/", "/data//", "/var//lib/./data"])
+def test_a_volume_whose_path_is_spelled_otherwise(hand, target):
+    """Docker cleans the path, and refuses a second mount of it."""
+    hand.start("-v", f"named:{target}")
+    before = hand.agent()
+    hand.login()
+    assert "runs with the credentials of 1 registry" in hand.apply()
+    after = hand.engine.running_agent()
+    assert after["Id"] != before["Id"] and after["Mounts"][0]["Name"] == "named"
+    hand.docker("rm", "-f", "ecs-agent")
+    hand.docker("volume", "rm", "named")
+
+
+def test_each_field_belongs_to_a_group(hand):
+    """Each field that this engine shows is carried, changed, left out or refused on purpose: create-body-fields."""
+    lines = [line.split() for line in (TOP / "tests/unit/agent/create-body-fields").read_text().splitlines() if line[0] != "#"]
+    known = {object_: {field for o, field, *_ in lines if o == object_} for object_, *_ in lines}
+    hand.docker("network", "create", "own")
+    try:
+        hand.docker("run", "-d", "--name", "ecs-agent", "--network", "own", IMAGE, "/agent")
+        agent = hand.agent()
+        shown = {"Config": agent["Config"], "HostConfig": agent["HostConfig"], "Endpoint": agent["NetworkSettings"]["Networks"]["own"]}
+        assert {name: set(value) - known[name] for name, value in shown.items()} == {"Config": set(), "HostConfig": set(), "Endpoint": set()}
+    finally:
+        hand.docker("rm", "-f", "ecs-agent")
+        hand.docker("network", "rm", "own")
 
 
 def test_a_tag_that_has_moved(hand):

@@ -13,7 +13,8 @@ import pytest
 
 TOP = Path(__file__).resolve().parents[2]
 ECS_AUTHD = os.environ.get("ECS_AUTHD", TOP / "build/ecs-authd")
-VERSION = re.search(r"^VERSION := (\S+)$", (TOP / "Makefile").read_text(), re.M).group(1)
+VERSION = subprocess.run(["make", "-s", "version"], cwd=TOP, check=True, text=True, capture_output=True).stdout.strip()
+RELEASE = VERSION.split("~")[0]
 
 # For rpmbuild elsewhere than on Fedora: what systemd-rpm-macros has there, as the words that it was called with.
 MACROS = """%_unitdir /usr/lib/systemd/system
@@ -42,7 +43,7 @@ def needs(*programs):
 
 def build_deb(directory):
     needs("dpkg-buildpackage", "dh")
-    return Path(run("packaging/build-deb", VERSION, directory, env=dict(os.environ, DEB_BUILD_OPTIONS="nocheck")).split()[-1])
+    return Path(run("packaging/build-deb", RELEASE, directory, env=dict(os.environ, DEB_BUILD_OPTIONS="nocheck")).split()[-1])
 
 
 def copy_source(directory):
@@ -78,9 +79,30 @@ def make_rpms(tmp_path_factory):
 
 
 def test_one_version(deb):
-    assert re.search(r"^## (\S+) \(\d{4}-\d\d-\d\d\)$", (TOP / "CHANGELOG.md").read_text(), re.M).group(1) == VERSION
+    assert re.search(r"^## (\S+) \(\d{4}-\d\d-\d\d\)$", (TOP / "CHANGELOG.md").read_text(), re.M).group(1) == RELEASE
     assert run(ECS_AUTHD, "--version") == f"ecs-authd {VERSION}\n"
-    assert run("dpkg-deb", "-f", deb, "Version").strip() == VERSION
+    # A source without a repository has the version of the release.
+    assert run("dpkg-deb", "-f", deb, "Version").strip() == RELEASE
+    assert re.fullmatch(r"\d+\.\d+\.\d+(~\d+\.g[0-9a-f]{7})?", VERSION)
+
+
+def test_release_refuses(tmp_path):
+    """Without a key, and from a checkout with changes. What an earlier release made stays."""
+    def release(key, cwd):
+        return subprocess.run([cwd / "packaging/release", "1.0", tmp_path / "release", key], cwd=cwd, check=False, text=True,
+                              capture_output=True)
+    assert "KEY= is missing" in release("", TOP).stderr
+    assert "gpg has no secret key 'nobody@nowhere'" in release("nobody@nowhere", TOP).stderr
+    source = tmp_path / "source"
+    source.mkdir()
+    copy_source(source)
+    run("git", "init", "-q", cwd=source)
+    assert "changes that are not committed" in release("none", source).stderr
+    (tmp_path / "release").mkdir()
+    (tmp_path / "release/ecs-authd-1.0.tar.gz").touch()
+    run("git", "add", "-A", cwd=source)
+    run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a", cwd=source)
+    assert "has version 1.0 already" in release("none", source).stderr
 
 
 # --- what older systems have ---

@@ -288,7 +288,7 @@ class Systemd1:
                 self._set_unit({"ActiveState": "inactive", "SubState": "dead"})
                 self._set_unit({"ActiveState": "active", "SubState": "running"})
                 self.agent.restart()
-            elif result in ("failed", "dependency"):
+            elif result == "failed" or (result == "dependency" and not start):  # a start without its dependency does nothing
                 self.agent.stop()
                 changed.update(ActiveState="failed" if result == "failed" else "inactive", SubState="dead")
         self._set_unit(changed)

@@ -176,13 +176,107 @@ static void test_not_a_container(void **state _unused_) {
         }
 }
 
+#define FIELDS_FILE "tests/unit/agent/create-body-fields"
+
+/* A container in which each field of the object has a value of its own; NULL: no line of the file is about the object.
+ */
+static json_object *object_with_all_fields(const char *object) {
+        json_object *o = json_object_new_object();
+        char line[256];
+        FILE *f = fopen(FIELDS_FILE, "re");
+
+        assert_non_null(f);
+        while (fgets(line, sizeof(line), f)) {
+                char in[64], field[64];
+                json_object *value;
+
+                if (sscanf(line, "%63s %63s", in, field) != 2 || !streq(in, object))
+                        continue;
+                value = json_object_new_string(field);
+                if (streq(field, "Aliases")) {
+                        json_object *array = json_object_new_array();
+
+                        assert_int_equal(json_object_array_add(array, value), 0);
+                        value = array;
+                } else if (streq(field, "IPAMConfig")) {
+                        json_object_put(value);
+                        value = object_with_all_fields("IPAMConfig");
+                }
+                assert_int_equal(json_object_object_add(o, field, value), 0);
+        }
+        (void) fclose(f);
+        return o;
+}
+
+static void check_field(const char *group, json_object *before, json_object *after, const char *field) {
+        json_object *was = NULL, *is = NULL;
+
+        (void) json_object_object_get_ex(before, field, &was);
+        (void) json_object_object_get_ex(after, field, &is);
+        if (streq(group, "left-out"))
+                assert_null(is);
+        else if (streq(group, "carried"))
+                assert_true(is && json_object_equal(was, is));
+        else if (streq(group, "changed"))
+                assert_true(is && !json_object_equal(was, is));
+        else
+                assert_string_equal(group, "refused"); /* before this function is called: container-swap.c */
+}
+
+/* Each field that Docker's API has belongs to one group. Those of the real engine are compared with the same list in
+ * tests/host/test_method_docker.py. */
+static void test_each_field(void **state _unused_) {
+        _cleanup_json_ json_object *old = json_object_new_object(), *body = NULL;
+        json_object *config = object_with_all_fields("Config"), *host = object_with_all_fields("HostConfig"),
+                    *own = object_with_all_fields("Endpoint"), *settings = json_object_new_object(),
+                    *networks = json_object_new_object(), *new_own;
+        char line[256], object[64], field[64], group[64];
+        unsigned n = 0;
+        FILE *f;
+
+        assert_int_equal(json_object_object_add(host, "NetworkMode", json_object_new_string("own")), 0);
+        assert_int_equal(json_object_object_add(networks, "own", own), 0);
+        assert_int_equal(json_object_object_add(settings, "Networks", networks), 0);
+        assert_int_equal(json_object_object_add(old, "Id", json_object_new_string(ID)), 0);
+        assert_int_equal(json_object_object_add(old, "Config", config), 0);
+        assert_int_equal(json_object_object_add(old, "HostConfig", host), 0);
+        assert_int_equal(json_object_object_add(old, "NetworkSettings", settings), 0);
+        body = container_body(old, "A=1", "image", true);
+        assert_non_null(body);
+        new_own = json_get(
+                json_get(json_get(body, "NetworkingConfig", json_type_object), "EndpointsConfig", json_type_object),
+                "own", json_type_object);
+
+        f = fopen(FIELDS_FILE, "re");
+        assert_non_null(f);
+        for (; fgets(line, sizeof(line), f); n++) {
+                if (*line == '#')
+                        continue;
+                assert_int_equal(sscanf(line, "%63s %63s %63s", object, field, group), 3);
+                if (streq(object, "Config"))
+                        check_field(group, config, body, field);
+                else if (streq(object, "HostConfig"))
+                        check_field(group, host, json_get(body, "HostConfig", json_type_object), field);
+                else if (streq(object, "Endpoint"))
+                        check_field(group, own, new_own, field);
+        }
+        (void) fclose(f);
+        assert_true(n > 100);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_what_is_shared), cmocka_unit_test(test_endpoint),
-                cmocka_unit_test(test_all_networks),   cmocka_unit_test(test_connection),
-                cmocka_unit_test(test_as_it_was),      cmocka_unit_test(test_generated_hostname),
-                cmocka_unit_test(test_environment),    cmocka_unit_test(test_volumes_without_a_name),
-                cmocka_unit_test(test_network),        cmocka_unit_test(test_not_a_container),
+                cmocka_unit_test(test_each_field),
+                cmocka_unit_test(test_what_is_shared),
+                cmocka_unit_test(test_endpoint),
+                cmocka_unit_test(test_all_networks),
+                cmocka_unit_test(test_connection),
+                cmocka_unit_test(test_as_it_was),
+                cmocka_unit_test(test_generated_hostname),
+                cmocka_unit_test(test_environment),
+                cmocka_unit_test(test_volumes_without_a_name),
+                cmocka_unit_test(test_network),
+                cmocka_unit_test(test_not_a_container),
         };
 
         return cmocka_run_group_tests_name("container-body", tests, NULL, NULL);

@@ -643,6 +643,25 @@ static void test_new_entry_beside_a_broken_file(void **state) {
         expect_secret(h, "one.example", "secret-1");
 }
 
+/* The leases of a file that stays broken end one day. */
+static void test_leases_of_a_broken_file(void **state) {
+        Host *h = *state;
+
+        h->files[1] = h->second;
+        unit_write_file(h->first, HELPERS(OF("one.example")));
+        unit_write_file(h->second, HELPERS(OF("two.example")));
+        look(h);
+        assert_int_equal(h->leases.n_items, 2);
+        unit_write_file(h->second, "{");
+        h->now += SECONDS(29 * 86400);
+        look(h);
+        assert_non_null(leases_find(&h->leases, "two.example", "unit-lease"));
+        h->now += SECONDS(2 * 86400);
+        look(h);
+        assert_null(leases_find(&h->leases, "two.example", "unit-lease"));
+        assert_non_null(leases_find(&h->leases, "one.example", "unit-lease"));
+}
+
 /* Another round writes the answer of a helper, behind the lock of the environment file. The lease keeps the answer
  * until then, also beside a broken file. */
 static void test_answer_of_the_round_before(void **state) {
@@ -738,6 +757,7 @@ int main(void) {
                 TEST(test_store_of_two_files),
                 TEST(test_yields_to_a_broken_file),
                 TEST(test_new_entry_beside_a_broken_file),
+                TEST(test_leases_of_a_broken_file),
                 TEST(test_answer_of_the_round_before),
                 TEST(test_clock_jumps),
                 TEST(test_leases_obey_the_rules_about_names),

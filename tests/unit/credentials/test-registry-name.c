@@ -41,7 +41,6 @@ static void test_docker_hub(void **state _unused_) {
                 {"https://docker.io/", REGISTRY_DOCKER_HUB},
                 {"registry-1.docker.io", REGISTRY_DOCKER_HUB},
                 {"https://registry-1.docker.io/v2/", REGISTRY_DOCKER_HUB},
-                {"HTTPS://Index.Docker.IO/v1/", REGISTRY_DOCKER_HUB},
                 /* Not Docker Hub. */
                 {"docker.io.example", "docker.io.example"},
                 {"mydocker.io", "mydocker.io"},
@@ -57,7 +56,7 @@ static void test_others(void **state _unused_) {
                 {"registry.example", "registry.example"},
                 {"https://registry.example", "registry.example"},
                 {"http://registry.example", "registry.example"},
-                {"HTTPS://Registry.Example", "registry.example"},
+                {"HTTPS://Registry.Example", "Registry.Example"},
                 {"registry.example/", "registry.example"},
                 {"registry.example///", "registry.example"},
                 {"https://registry.example/v1/", "registry.example"},
@@ -66,7 +65,7 @@ static void test_others(void **state _unused_) {
                 {"registry.example/v3/", "registry.example/v3"},
                 {"registry.example:5000", "registry.example:5000"},
                 {"https://registry.example:5000/v2/", "registry.example:5000"},
-                {"Registry.Example/Team", "registry.example/Team"},
+                {"Registry.Example/Team", "Registry.Example/Team"},
                 {"registry.example/team/v2/app", "registry.example/team/v2/app"},
                 {"registry.example/team/v2", "registry.example/team/v2"},
                 {"registry.example/v1/v2", "registry.example/v1/v2"},
@@ -77,7 +76,7 @@ static void test_others(void **state _unused_) {
                 {"localhost:5000", "localhost:5000"},
                 {"127.0.0.1:5000", "127.0.0.1:5000"},
                 {"[::1]:5000", "[::1]:5000"},
-                {"https://[2001:DB8::1]:5000/v2/", "[2001:db8::1]:5000"},
+                {"https://[2001:DB8::1]:5000/v2/", "[2001:DB8::1]:5000"},
                 {"v2", "v2"},
                 {"v1.example", "v1.example"},
                 {"b\xc3\xbc"
@@ -94,7 +93,7 @@ static void test_docker_own(void **state _unused_) {
                                           "https://index.docker.io/v1/refresh-token",
                                           "http://index.docker.io/v1/access-token/",
                                           "index.docker.io/v1/access-token",
-                                          "HTTPS://Index.Docker.IO/v1/refresh-token",
+                                          "HTTPS://index.docker.io/v1/refresh-token",
                                           "hub-tool",
                                           "hub-tool-token",
                                           "hub-tool-refresh-token"};

@@ -21,14 +21,15 @@ static void start_daemon(State *s, unsigned i) {
         if (s->world.job_owner == i)
                 s->world.job_owner = NEVER;
         memset(&facts, 0, sizeof(facts));
-        facts_wake_file(&facts);
-        facts_wake_agent(&facts);
+        facts.file.stale = true;
+        facts.agent_stale = true;
         memset(d, 0, sizeof(*d));
         pack(d);
         d->saved = d->record;
         d->alive = d->woken = true;
         s->world.wanted &= (uint8_t) ~(1 << i);
-        s->world.is_new |= i == SERVICE;
+        s->world.stop_heard &= (uint8_t) ~(1 << i);
+        s->world.other_reasons += i == SERVICE;
         if (i == APPLY) {
                 d->ask_all = true;
                 s->world.wanted |= 1 << APPLY;
@@ -49,6 +50,8 @@ static void end_daemon(State *s, unsigned i) {
 static void kill_daemon(State *s, unsigned i) {
         World *w = &s->world;
 
+        if (kind->is_docker)
+                pass_time(s, 1); /* the next one does not try at the same moment as the one before */
         if (w->record.open)
                 new_cause(w); /* nobody knows what the file was meanwhile */
         if (kind->is_docker && w->job_owner == i && w->job != JOB_NONE) {
@@ -72,7 +75,8 @@ static void check_restart(const World *w, const Daemon *d, unsigned i) {
                 broken("a restart that is not on record");
         if (is_within(w->restarted, 20))
                 broken("a restart too soon after the one before");
-        if (w->restarts > 0)
+        /* While its own write hangs, it does not know the file of another instance. */
+        if (w->restarts > 0 && !d->writing)
                 broken("a second restart for one cause");
         if (!d->writing && d->known_wrong)
                 broken("a restart towards a file that is not as it should be");
@@ -108,6 +112,8 @@ typedef struct Run {
         Pass pass;
 } Run;
 
+static Run *running;
+
 /* Kills the daemon in the middle of an operation. */
 static void die(Run *run, Armed armed) {
         State *s = run->state;
@@ -126,40 +132,35 @@ static bool is_armed(const Run *run, Armed armed) {
         return run->i == SERVICE && run->state->world.armed == armed;
 }
 
-static bool claim_lock(void *userdata) {
-        Run *run = userdata;
-
-        if (run->state->daemons[!run->i].holds_lock)
+static bool claim_lock(int *lock _unused_) {
+        if (running->state->daemons[!running->i].holds_lock)
                 return false;
-        run->state->daemons[run->i].holds_lock = true;
+        running->state->daemons[running->i].holds_lock = true;
         return true;
 }
 
-static void release_lock(void *userdata) {
-        Run *run = userdata;
-
+static void release_lock(int *lock _unused_) {
         if (facts.record.open)
                 broken("the lock is released during a restart");
-        run->state->daemons[run->i].holds_lock = false;
+        running->state->daemons[running->i].holds_lock = false;
 }
 
-static void load_record(void *userdata, RestartRecord *ret) {
-        Run *run = userdata;
-
-        unpack_record(&run->state->world.record, ret);
+static void load_record(RestartRecord *ret) {
+        unpack_record(&running->state->world.record, ret);
 }
 
-static int save_record(void *userdata, const RestartRecord *record) {
-        Run *run = userdata;
+static int save_record(const RestartRecord *record) {
+        Run *run = running;
         World *w = &run->state->world;
 
-        /* A job that is about to start sets tried_usec. */
-        if (is_armed(run, ARMED_BEFORE_SETTLE) && record->tried_usec == run->pass.saved.tried_usec) {
+        bool is_start_of_job = facts.job && record->tried_usec == SECONDS(NOW);
+
+        if (is_armed(run, ARMED_BEFORE_SETTLE) && !is_start_of_job) {
                 die(run, ARMED_BEFORE_SETTLE);
                 return -ENOSPC;
         }
         if (w->disk == DISK_FULL) {
-                w->unheard |= record->tried_usec == run->pass.saved.tried_usec; /* lost with the process */
+                w->unheard |= !record->open && w->record.open; /* a stop that was heard is lost with the process */
                 return -ENOSPC;
         }
         w->record = pack_record(record);
@@ -176,7 +177,7 @@ static void observe(void *userdata) {
         Run *run = userdata;
         State *s = run->state;
 
-        look(&s->world);
+        look(&s->world, run->i);
         if (facts.agent.n_tasks + facts.agent.n_containers > 0)
                 s->world.task_seen |= (uint8_t) (1 << run->i);
 }
@@ -199,7 +200,7 @@ static void start_job(void *userdata, const Decision *decision) {
                 w->restarted = 1;
         } else {
                 check_start(w, d);
-                if (w->unit == UNIT_FAILED)
+                if (w->unit == UNIT_START_LIMIT)
                         w->unit = UNIT_INACTIVE; /* ResetFailedUnit */
         }
         w->job = decision->action == ACTION_RESTART ? JOB_RESTARTS : JOB_STARTS;
@@ -244,6 +245,12 @@ static void finish_write(State *s, unsigned i, bool asks) {
         Daemon *d = &s->daemons[i];
         SyncReport report = write_file(w);
 
+        if (report.outcome == SYNC_WRITTEN || report.outcome == SYNC_REMOVED) {
+                Daemon *other = &s->daemons[!i];
+
+                other->file_stale = other->woken = other->alive;
+                w->other_reasons += i == APPLY;
+        }
         if (w->disk != CREDENTIALS_BROKEN)
                 d->known_wrong = w->file != w->credentials;
         if (asks)
@@ -299,6 +306,7 @@ static void pass(State *s, unsigned i, bool slow) {
         Policy policy = policy_of(i);
         Run run = {.state = s, .i = i, .slow = slow};
 
+        running = &run;
         run.pass = (Pass){.operations = &operations,
                           .userdata = &run,
                           .facts = &facts,

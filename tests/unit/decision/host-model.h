@@ -44,9 +44,9 @@ typedef struct Daemon {
         Timer look_again, write_again, ask, pause, deadline; /* deadline: apply's alone */
         Record record, saved;
         uint8_t alive, woken, holds_lock, tried;
-        uint8_t file_stale, writing, outcome, digest_known, digest, known, right_known, right;
+        uint8_t file_stale, writing, outcome, digest_known, digest, known, right;
         uint8_t agent_stale, agent, agent_id, agent_digest, exit_status, answers, tasks, containers, tasks_error;
-        uint8_t unit, unit_end, unit_exit, refused, job, overtaken, action, reason;
+        uint8_t unit, unit_end, unit_exit, stop_requested, refused, refused_unit, job, overtaken, action, reason;
         uint8_t follows, waiting_for; /* follows: Docker's events */
         uint8_t known_wrong;          /* the file is not what the credentials say, and it has been told */
         uint8_t ask_all;
@@ -73,6 +73,7 @@ typedef struct World {
         uint8_t unit, unit_end, job, job_half, job_owner; /* job_owner: who hears of its end; NEVER: nobody */
         uint8_t agent, agent_version, agent_id, agent_exit, registered, aws_away, hangs;
         uint8_t task, task_seen, engine_down, bus_down, half_done, armed;
+        uint8_t stop_heard; /* which of us heard the operator's last stop, and nothing has started the unit since */
         /* For what has to be true. */
         uint8_t took_down;   /* the agent is down because of us, */
         uint8_t op_stopped;  /* or because an operator wants it so, */
@@ -83,7 +84,7 @@ typedef struct World {
         uint8_t job_overtaken; /* it changed while ours was under way */
         uint8_t wanted;        /* for which of us somebody wants every helper asked, and none was yet */
         uint8_t looks;         /* of the service at the credentials, since the last event */
-        uint8_t is_new;        /* it was started by that event */
+        uint8_t other_reasons; /* for such a look: it was started by that event, or apply has written the file */
 } World;
 
 typedef struct State {
@@ -200,8 +201,8 @@ static void unpack(const Daemon *d) {
         f->stale = d->file_stale;
         f->writing = d->writing;
         f->known = d->known;
-        f->right_known = d->right_known;
-        f->right = digest_of(d->right);
+        f->right = d->right;
+        f->n_restores = 0; /* the pause after many of these is no part of the model */
         f->written_usec = moment(d->written);
         f->ask_usec = d->ask == 0 ? 0 : SECONDS((uint64_t) NOW + d->ask - 1);
         f->pause_usec = d->pause == 0 ? 0 : SECONDS((uint64_t) NOW + d->pause - 1);
@@ -226,6 +227,7 @@ static void unpack(const Daemon *d) {
         facts.unit = (UnitReport){.state = d->unit,
                                   .end = d->unit_end,
                                   .exit_status = d->unit_exit,
+                                  .stop_requested = d->stop_requested,
                                   .started_usec = moment(d->unit_started),
                                   .stopped_usec = moment(d->unit_stopped)};
         facts.needed_usec = moment(d->needed);
@@ -234,6 +236,7 @@ static void unpack(const Daemon *d) {
         facts.silent_usec = moment(d->silent);
         facts.not_recorded_usec = moment(d->not_recorded);
         facts.refused = d->refused;
+        facts.refused_unit = d->refused_unit;
         facts.job = d->job;
         facts.overtaken = d->overtaken;
         facts.waiting_for = d->waiting_for;
@@ -247,8 +250,7 @@ static void pack(Daemon *d) {
         d->file_stale = f->stale;
         d->writing = f->writing;
         d->known = f->known;
-        d->right_known = f->right_known;
-        d->right = (uint8_t) (f->right.bytes[0] - 1);
+        d->right = f->right;
         d->written = ago_of(f->written_usec);
         d->ask = timer_of(f->ask_usec);
         d->pause = timer_of(f->pause_usec);
@@ -270,6 +272,7 @@ static void pack(Daemon *d) {
         d->unit = (uint8_t) facts.unit.state;
         d->unit_end = (uint8_t) facts.unit.end;
         d->unit_exit = (uint8_t) facts.unit.exit_status;
+        d->stop_requested = facts.unit.stop_requested;
         d->unit_started = ago_of(facts.unit.started_usec);
         d->unit_stopped = ago_of(facts.unit.stopped_usec);
         d->needed = ago_of(facts.needed_usec);
@@ -278,6 +281,7 @@ static void pack(Daemon *d) {
         d->silent = ago_of(facts.silent_usec);
         d->not_recorded = ago_of(facts.not_recorded_usec);
         d->refused = facts.refused;
+        d->refused_unit = facts.refused_unit;
         d->job = facts.job;
         d->overtaken = facts.overtaken;
         d->waiting_for = (uint8_t) facts.waiting_for;
@@ -349,6 +353,7 @@ static void make_agent(State *s) {
 }
 
 static void start_unit(State *s) {
+        s->world.stop_heard = 0;
         s->world.unit = UNIT_ACTIVE;
         s->world.unit_started = 1;
         make_agent(s);
@@ -452,13 +457,14 @@ static SyncReport write_file(World *w) {
         return report;
 }
 
-static void look(const World *w) {
+static void look(const World *w, unsigned i) {
         static ObserveReport r;
         UnitReport unit = {.state = w->unit,
                            .end = w->unit == UNIT_INACTIVE ? w->unit_end : UNIT_END_UNKNOWN,
                            .exit_status = w->agent_exit,
                            .started_usec = moment(w->unit_started),
-                           .stopped_usec = moment(w->unit_stopped)};
+                           .stopped_usec = moment(w->unit_stopped),
+                           .stop_requested = w->job == JOB_NONE && (w->stop_heard & (1 << i))};
 
         r = (ObserveReport){.agent = w->agent, .exit_status = w->agent == AGENT_STOPPED ? w->agent_exit : 0};
         r.state_kept = kind->state_kept ? STATE_KEPT : STATE_NO_DATADIR;

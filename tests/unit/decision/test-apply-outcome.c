@@ -29,6 +29,7 @@ static void test_outcomes(void **state _unused_) {
                 {ACTION_DONE, REASON_LIVE, 0, "df", "df"},
                 {ACTION_DONE, REASON_WRITE_ONLY, 0, "df", "df"},
                 {ACTION_WAIT, REASON_SILENT, 1, "df", "df"},
+                {ACTION_WAIT, REASON_EXITS, 1, "df", "df"},
                 {ACTION_WAIT, REASON_IMPOSTOR, 1, "df", "df"},
                 /* The agent does not run, and has the credentials when it starts. */
                 {ACTION_HOLD, REASON_UNIT_NOT_FOUND, 0, "df", "df"},
@@ -55,7 +56,7 @@ static void test_outcomes(void **state _unused_) {
                 {ACTION_WAIT, REASON_SETTLE, DEADLINE + 1, "hf", "hf"},
                 {ACTION_WAIT, REASON_LOOKING, 0, "oo", "oo"},
                 {ACTION_WAIT, REASON_VERIFYING, 1, "oo", "oo"},
-                {ACTION_WAIT, REASON_REGISTERING, 1, "oo", "oo"},
+                {ACTION_WAIT, REASON_REGISTERING, 1, "df", "oo"},
                 {ACTION_WAIT, REASON_TASKS_ENDED, 1, "oo", "oo"},
                 {ACTION_WAIT, REASON_OWED, 1, "oo", "oo"},
                 {ACTION_WAIT, REASON_OTHER_INSTANCE, 1, "oo", "oo"},
@@ -114,6 +115,16 @@ static void test_queued_start(void **state _unused_) {
         assert_int_equal(outcome_of(&f, &d, false, SECONDS(9)), OUTCOME_OPEN);
 }
 
+/* An agent that our restart took down is waited for. */
+static void test_registration(void **state _unused_) {
+        const Decision d = {.action = ACTION_WAIT, .reason = REASON_REGISTERING, .look_again_usec = 1};
+        Facts f = {.file = {.known = true, .sync.outcome = SYNC_WRITTEN}, .agent.agent = AGENT_ABSENT};
+
+        assert_int_equal(outcome_of(&f, &d, false, SECONDS(9)), OUTCOME_DONE);
+        f.record.open = true;
+        assert_int_equal(outcome_of(&f, &d, false, SECONDS(9)), OUTCOME_OPEN);
+}
+
 /* Helpers are asked, or are to be; but for one that died over it nobody waits. */
 static void test_asking(void **state _unused_) {
         const Decision done = {.action = ACTION_DONE, .reason = REASON_LIVE};
@@ -153,6 +164,7 @@ int main(void) {
                 cmocka_unit_test(test_runs_outside_its_unit),
                 cmocka_unit_test(test_not_over_before_the_jobs_are),
                 cmocka_unit_test(test_queued_start),
+                cmocka_unit_test(test_registration),
         };
 
         return cmocka_run_group_tests_name("outcome", tests, NULL, NULL);

@@ -29,11 +29,7 @@ static void observe(Facts *f, const ObserveReport *agent, UnitState unit, unsign
 static void test_waking(void **state _unused_) {
         Facts f = {0};
 
-        facts_wake_file(&f);
-        assert_true(f.file.stale && !f.agent_stale);
-        facts_wake_agent(&f);
-        assert_true(f.agent_stale);
-
+        f.file.stale = f.agent_stale = true;
         facts_begin_write(&f);
         assert_true(!f.file.stale && f.file.writing);
         facts_begin_observe(&f);
@@ -52,14 +48,14 @@ static void test_one_look(void **state _unused_) {
         assert_true(f.file.known && !f.file.writing && !f.file.stale && digest_equal(&f.file.sync.digest, &B));
         assert_true(!f.observing && !f.agent_stale && f.observed_usec == SECONDS(7));
         assert_true(f.unit.state == UNIT_ACTIVE && streq(f.agent.container_id, "one"));
-        assert_true(facts_file_is_right(&f) && !facts_agent_has_credentials(&f));
+        assert_true(f.file.right && !facts_agent_has_credentials(&f));
 }
 
 static void test_another_file(void **state _unused_) {
-        Facts f = {.file = {.known = true, .right_known = true, .sync = {.digest_known = true, .digest = A}}};
+        Facts f = {.file = {.known = true, .right = true, .sync = {.digest_known = true, .digest = A}}};
 
         facts_forget_file(&f);
-        assert_true(f.file.stale && !f.file.known && !f.file.right_known && !f.file.sync.digest_known);
+        assert_true(f.file.stale && !f.file.known && !f.file.right && !f.file.sync.digest_known);
 }
 
 static void test_retry(void **state _unused_) {
@@ -76,10 +72,10 @@ static void test_lost_jobs(void **state _unused_) {
         for (unsigned all = 0; all < 2; all++) {
                 Facts f = {.file = {.writing = true, .asking = true, .asking_all = all}};
 
-                facts_lose_write(&f);
+                (void) facts_end_write(&f, NULL, 0);
                 assert_true(!f.file.writing && f.file.stale && f.file.asking);
                 f.file.stale = false;
-                facts_lose_ask(&f);
+                (void) facts_end_ask(&f, NULL, 0);
                 assert_true(!f.file.asking && !f.file.asking_all && f.file.stale);
                 assert_int_equal(f.file.ask_all, all);
         }
@@ -171,7 +167,7 @@ static void test_reports_of_a_write(void **state _unused_) {
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 SyncReport report = sync_report(table[i].outcome, table[i].digest);
-                Facts f = {.file = {.writing = true, .right_known = table[i].right, .right = A}};
+                Facts f = {.file = {.writing = true, .right = table[i].right}};
 
                 f.file.sync.digest_known = table[i].known;
                 f.file.sync.digest = A;
@@ -184,7 +180,7 @@ static void test_reports_of_a_write(void **state _unused_) {
                 assert_int_equal(f.file.written_usec, SECONDS(7));
                 assert_int_equal(f.file.changed_usec, table[i].changed ? SECONDS(7) : 0);
                 assert_int_equal(f.agent_stale, table[i].changed);
-                assert_int_equal(facts_file_is_right(&f), table[i].right_after);
+                assert_int_equal(f.file.right, table[i].right_after);
                 assert_int_equal(f.file.sync.outcome, table[i].outcome);
                 assert_int_equal(f.file.sync.problems.n_items, 3);
                 /* What is known of a file that could not be read still stands. */
@@ -257,20 +253,6 @@ static void test_change_is_a_new_cause(void **state _unused_) {
         facts_end_write(&f, &report, SECONDS(5));
         assert_true(f.overtaken);
         assert_int_equal(f.record.failures, 3);
-}
-
-static void test_file_is_right(void **state _unused_) {
-        Facts f = {.file = {.right_known = true, .right = A, .sync = {.digest_known = true, .digest = A}}};
-
-        assert_true(facts_file_is_right(&f));
-        f.file.sync.digest = B;
-        assert_false(facts_file_is_right(&f));
-        f.file.sync.digest = A;
-        f.file.right_known = false;
-        assert_false(facts_file_is_right(&f));
-        f.file.right_known = true;
-        f.file.sync.digest_known = false;
-        assert_false(facts_file_is_right(&f));
 }
 
 static void test_agent_has_credentials(void **state _unused_) {
@@ -401,6 +383,7 @@ static void test_refusal(void **state _unused_) {
                 {true, AGENT_STOPPED, 1, UNIT_ACTIVE, false, 0, false},
                 {true, AGENT_STOPPED, 5, UNIT_INACTIVE, false, 0, false},
                 {true, AGENT_ABSENT, 0, UNIT_INACTIVE, false, 0, false},
+                {true, AGENT_ABSENT, 0, UNIT_FAILED, false, 0, false},
                 {false, AGENT_STOPPED, 1, UNIT_ACTIVE, false, 0, false},
                 {false, AGENT_RUNNING, 5, UNIT_ACTIVE, false, 0, false},
         };
@@ -418,6 +401,63 @@ static void test_refusal(void **state _unused_) {
                 observe(&f, &agent, table[i].unit, 100);
                 assert_int_equal(f.refused, table[i].after);
         }
+}
+
+static void test_exits_are_counted(void **state _unused_) {
+        ObserveReport ended = agent_report(AGENT_STOPPED, "1", &A), runs = agent_report(AGENT_RUNNING, "2", &A);
+        Facts f = {0};
+
+        ended.exit_status = 1;
+        for (unsigned i = 0; i < 2; i++)
+                observe(&f, &ended, UNIT_ACTIVE, 100 + i);
+        assert_int_equal(f.exits, 1);
+        observe(&f, &runs, UNIT_ACTIVE, 102);
+        (void) strcpy(ended.container_id, "2");
+        ended.exit_status = 139;
+        observe(&f, &ended, UNIT_ACTIVE, 103);
+        assert_int_equal(f.exits, 2);
+        assert_int_equal(f.exit_status, 139);
+
+        /* Neither a stop by the unit nor one that ended well counts. */
+        (void) strcpy(ended.container_id, "3");
+        observe(&f, &ended, UNIT_CHANGING, 104);
+        (void) strcpy(ended.container_id, "4");
+        ended.exit_status = 0;
+        observe(&f, &ended, UNIT_ACTIVE, 105);
+        assert_int_equal(f.exits, 2);
+
+        (void) strcpy(runs.container_id, "5");
+        observe(&f, &runs, UNIT_ACTIVE, 110);
+        observe(&f, &runs, UNIT_ACTIVE, 169);
+        assert_int_equal(f.exits, 2);
+        observe(&f, &runs, UNIT_ACTIVE, 170);
+        assert_int_equal(f.exits, 0);
+}
+
+static void test_exits_end_with_an_answer(void **state _unused_) {
+        ObserveReport runs = agent_report(AGENT_RUNNING, "2", &A);
+        Facts f = {.exits = 3};
+
+        runs.answers = true;
+        observe(&f, &runs, UNIT_ACTIVE, 100);
+        assert_int_equal(f.exits, 0);
+}
+
+/* A container that runs after an operator's start is like any other, even before it answers. */
+static void test_refusal_is_repaired(void **state _unused_) {
+        static const UnitState on_the_way[] = {UNIT_CHANGING, UNIT_INACTIVE, UNIT_ACTIVE};
+        ObserveReport agent = agent_report(AGENT_STOPPED, "1", &A);
+        UnitReport unit = {.state = UNIT_REFUSED, .stopped_usec = SECONDS(99)};
+        Facts f = {0};
+
+        agent.exit_status = AGENT_EXIT_TERMINAL;
+        facts_end_observe(&f, &agent, &unit, SECONDS(100));
+        for (size_t i = 0; i < ELEMENTSOF(on_the_way); i++)
+                observe(&f, &agent, on_the_way[i], 101);
+        assert_true(f.refused);
+        agent = agent_report(AGENT_RUNNING, "2", &A);
+        observe(&f, &agent, UNIT_ACTIVE, 102);
+        assert_false(f.refused);
 }
 
 static void test_need(void **state _unused_) {
@@ -728,13 +768,15 @@ int main(void) {
                 cmocka_unit_test(test_writes_add_up),
                 cmocka_unit_test(test_problem_that_is_shown),
                 cmocka_unit_test(test_change_is_a_new_cause),
-                cmocka_unit_test(test_file_is_right),
                 cmocka_unit_test(test_agent_has_credentials),
                 cmocka_unit_test(test_look),
                 cmocka_unit_test(test_since_when_it_runs),
                 cmocka_unit_test(test_since_when_it_is_idle),
                 cmocka_unit_test(test_since_when_it_is_silent),
                 cmocka_unit_test(test_refusal),
+                cmocka_unit_test(test_refusal_is_repaired),
+                cmocka_unit_test(test_exits_are_counted),
+                cmocka_unit_test(test_exits_end_with_an_answer),
                 cmocka_unit_test(test_need),
                 cmocka_unit_test(test_unit_of_container),
                 cmocka_unit_test(test_begin_restart),

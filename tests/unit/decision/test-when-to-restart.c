@@ -28,8 +28,7 @@ static Facts usual_facts(void) {
         return (Facts){
                 .file = {.known = true,
                          .sync = {.outcome = SYNC_UNCHANGED, .digest_known = true, .digest = NEW},
-                         .right_known = true,
-                         .right = NEW},
+                         .right = true},
                 .observed_usec = SECONDS(NOW),
                 .agent = {.agent = AGENT_RUNNING, .container_id = "new", .digest = NEW, .answers = true},
                 .unit = {.state = UNIT_ACTIVE},
@@ -195,8 +194,8 @@ static void test_new_container(void **state _unused_) {
                         f.record.restart_usec = SECONDS(NOW - 130);
                         f.record.digest = *table[i].was_for;
                         f.agent.digest = *table[i].has;
-                        f.file.sync.digest = f.file.right = *table[i].file;
-                        f.file.right_known = table[i].right;
+                        f.file.sync.digest = *table[i].file;
+                        f.file.right = table[i].right;
                         f.file.writing = table[i].writing;
                         f.file.stale = table[i].stale;
                         f.overtaken = table[i].overtaken;
@@ -326,6 +325,12 @@ static void test_pace_of_starts(void **state _unused_) {
 static void test_half_a_container(void **state _unused_) {
         Facts f = owed_facts(UNIT_HALF_DONE);
 
+        /* A restart that was cut off is no failure; a start that failed is one. */
+        f.record.done = false;
+        f.record.restart_usec = f.record.tried_usec = SECONDS(NOW - 1);
+        expect_usual(&f, ACTION_START, REASON_OWED, 0);
+        f.record.restart_usec = SECONDS(NOW - 2);
+        expect_usual(&f, ACTION_WAIT, REASON_OWED, NOW + 4);
         f.record = (RestartRecord){0}; /* also one that nobody wrote down */
         expect_usual(&f, ACTION_START, REASON_OWED, 0);
         f.agent.agent = AGENT_UNKNOWN;
@@ -522,6 +527,10 @@ static void test_silent_agent(void **state _unused_) {
                 f.agent.agent = AGENT_STOPPED;
                 expect(&f, &p, ACTION_WAIT, table[i].reason, look_again);
 
+                f.exits = 1;
+                expect(&f, &p, ACTION_WAIT, table[i].reason == REASON_SILENT ? REASON_EXITS : table[i].reason,
+                       look_again);
+
                 /* At once, since waiting does not help. */
                 f.agent =
                         (ObserveReport){.agent = AGENT_RUNNING, .digest = f.agent.digest, .impostor = "user x (uid 1)"};
@@ -546,13 +555,10 @@ static void test_place_in_a_fleet(void **state _unused_) {
 static void test_file_in_the_way(void **state _unused_) {
         Facts f = needy_facts();
 
-        f.file.right_known = false;
+        f.file.right = false;
         expect_usual(&f, ACTION_HOLD, REASON_FILE_WRONG, 0);
-        f.file.right_known = true;
-        f.file.right = OTHER;
-        expect_usual(&f, ACTION_HOLD, REASON_FILE_WRONG, 0);
-        /* What could not be told does not count. */
-        f.file.right = NEW;
+        /* A failure that says nothing of the file does not count. */
+        f.file.right = true;
         f.file.sync.outcome = SYNC_FAILED;
         expect_usual(&f, ACTION_RESTART, REASON_OTHER_CREDENTIALS, 0);
 }

@@ -28,6 +28,45 @@ static void test_what_is_done(void **state _unused_) {
                  WRITE,
                  0,
                  false},
+                /* Another program undoes each write. */
+                {{.known = true,
+                  .sync.outcome = SYNC_WRITTEN,
+                  .n_restores = RESTORES_MAX - 1,
+                  .stale = true,
+                  .restored_usec = SECONDS(990)},
+                 WRITE,
+                 0,
+                 false},
+                {{.known = true,
+                  .sync.outcome = SYNC_WRITTEN,
+                  .n_restores = RESTORES_MAX,
+                  .stale = true,
+                  .restored_usec = SECONDS(995)},
+                 NOTHING,
+                 1005,
+                 true},
+                {{.known = true,
+                  .sync.outcome = SYNC_WRITTEN,
+                  .n_restores = RESTORES_MAX,
+                  .stale = true,
+                  .restored_usec = SECONDS(990)},
+                 WRITE,
+                 0,
+                 false},
+                {{.known = true,
+                  .sync.outcome = SYNC_WRITTEN,
+                  .n_restores = RESTORES_MAX,
+                  .restored_usec = SECONDS(981)},
+                 NOTHING,
+                 1001,
+                 true},
+                {{.known = true,
+                  .sync.outcome = SYNC_WRITTEN,
+                  .n_restores = RESTORES_MAX,
+                  .restored_usec = SECONDS(980)},
+                 WRITE,
+                 0,
+                 false},
                 /* A helper is due; and what is known is written first. */
                 {{.known = true, .sync.outcome = SYNC_UNCHANGED, .ask_usec = SECONDS(1001)}, NOTHING, 1001, true},
                 {{.known = true, .sync.outcome = SYNC_UNCHANGED, .ask_usec = SECONDS(1000)}, ASK, 0, false},
@@ -102,7 +141,7 @@ static void test_helpers_are_asked_once(void **state _unused_) {
         assert_true(facts_begin_ask(&f));
         expect(&f, SECONDS(1001), NOTHING);
         /* What is written meanwhile asks nobody. */
-        facts_wake_file(&f);
+        f.file.stale = true;
         facts_begin_write(&f);
         facts_end_write(&f, &due, SECONDS(1001));
         expect(&f, SECONDS(1002), NOTHING);
@@ -164,13 +203,13 @@ static void test_lost_jobs(void **state _unused_) {
 
         assert_true(facts_begin_ask(&f));
         facts_begin_write(&f);
-        facts_lose_ask(&f);
+        (void) facts_end_ask(&f, NULL, 0);
         assert_true(f.file.ask_all && f.file.writing && !f.file.asking && !f.file.asking_all);
-        facts_lose_write(&f);
+        (void) facts_end_write(&f, NULL, 0);
         assert_true(f.file.stale && !f.file.writing);
         f.file.ask_all = false;
         (void) facts_begin_ask(&f);
-        facts_lose_ask(&f);
+        (void) facts_end_ask(&f, NULL, 0);
         assert_false(f.file.ask_all);
         /* And one that ended well has done it. */
         f.file.ask_all = true;

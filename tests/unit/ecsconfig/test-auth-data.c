@@ -263,7 +263,7 @@ static void test_format_foreign_entries(void **state _unused_) {
                 {"docker", "{\"z\":{\"username\":\"user\",\"password\":\"a\\\"b\"}}", "password", NULL, AUTH_TYPE_AUTO,
                  0, "dockercfg", "{\"z\":{\"auth\":\"dXNlcjphImI=\"},\"r.example\":" ENTRY "}", NULL},
                 /* A login for the same registry replaces it, in whichever spelling. */
-                {"dockercfg", "{\"https://r.example/v2/\":" ENTRY ",\"R.example\":{}}", "password", NULL,
+                {"dockercfg", "{\"https://r.example/v2/\":" ENTRY ",\"http://r.example\":{}}", "password", NULL,
                  AUTH_TYPE_AUTO, 0, "dockercfg", "{\"r.example\":" ENTRY "}", NULL},
                 /* The login is left out, and the foreign entry stays. */
                 {"docker", "{\"z\":{\"identitytoken\":\"t\"}}", "hunter2\"", NULL, AUTH_TYPE_AUTO, 0, "docker",
@@ -444,13 +444,13 @@ static void test_parse_fields(void **state _unused_) {
         const Credential *e;
 
         assert_int_equal(parse("docker",
-                               "{\"https://R.example/v2/\":{" FIELDS ",\"email\":\"a@b\","
+                               "{\"https://r.example/v2/\":{" FIELDS ",\"email\":\"a@b\","
                                "\"identitytoken\":\"token\"}}",
                                &c),
                          0);
         e = credentials_find(&c, "r.example");
         assert_non_null(e);
-        assert_string_equal(e->key, "https://R.example/v2/");
+        assert_string_equal(e->key, "https://r.example/v2/");
         assert_string_equal(e->username, "user");
         assert_string_equal(e->password, "password");
         assert_string_equal(e->email, "a@b");

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -186,6 +187,16 @@ int fcntl(int fd, int command, ...) {
         return (int) syscall(SYS_fcntl, fd, command, argument);
 }
 
+static long type_of_file_system; /* as statfs(2) has it; 0: that of the real one */
+
+int fstatfs(int fd, struct statfs *ret) {
+        int r = (int) syscall(SYS_fstatfs, fd, ret);
+
+        if (type_of_file_system != 0)
+                ret->f_type = type_of_file_system;
+        return r;
+}
+
 /* The extended attributes of the old file, and what the kernel gave the new one (a security module's label). */
 static struct {
         const char *names, *value, *of_new; /* names NULL: as they are on this file system */
@@ -243,6 +254,7 @@ static int set_up_in(void **state, const char *place) {
         n_locks = n_names = 0;
         taken_first = false;
         memset(changes, 0, sizeof(changes));
+        type_of_file_system = 0;
         refuse_flags = refuse_leases = refuse_sync = refuse_close = refuse_locks = refuse_seeks = 0;
         return 0;
 }
@@ -846,6 +858,30 @@ static void test_file_without_leases(void **state) {
         }
 }
 
+/* NFS without a delegation refuses a lease as if somebody had the file open for writing. */
+static void test_network_file_system(void **state) {
+        static const long types[] = {0x6969, (long) 0xfe534d42};
+        Problems problems = {0};
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                refuse_leases = EAGAIN;
+                refuse_flags = 0;
+                unit_write_file(path, "A=1\n");
+                type_of_file_system = types[i];
+                assert_int_equal(set_and_save("v"), 1);
+                unit_assert_file(path, "A=1\nKEY=v\n");
+                /* Nor can it exchange: nothing could tell of a change of another program. */
+                refuse_flags = EINVAL;
+                assert_int_equal(set_and_save_with("w", &problems), -ENOLCK);
+                unit_assert_problem(&problems, "could lose a change that another program makes at the same moment");
+                unit_assert_file(path, "A=1\nKEY=v\n");
+                assert_int_equal(count_entries(*state), 1);
+                problems = (Problems){0};
+                type_of_file_system = 0;
+                assert_int_equal(set_and_save("x"), -EAGAIN);
+        }
+}
+
 /* Another program that opens the file before it is replaced, and writes after that: the kernel keeps it waiting while
  * we hold a lease, and tells us of it. */
 static struct {
@@ -1254,6 +1290,7 @@ int main(void) {
                 WITH_FILE(test_extended_attributes),
                 WITH_FILE(test_made_before),
                 WITH_FILE(test_file_system_that_cannot_exchange),
+                WITH_FILE(test_network_file_system),
                 WITH_FILE(test_file_system_without_locks),
                 WITH_FILE(test_tidied_away_before_it_is_locked),
                 WITH_FILE(test_no_file_stays_open),
