@@ -17,6 +17,7 @@ daemon/check/   daemon/watch/
 daemon/report/   daemon/service/
 daemon/process/
 common/settings/
+common/proxy/
 common/decision/
 common/agent/
 common/ecsconfig/
