@@ -10,6 +10,7 @@
 #include "ecsconfig/sync.h"
 #include "manager/apply-dry-run.h"
 #include "manager/manager.h"
+#include "proxy/proxy.h"
 #include "report/show-status.h"
 
 typedef enum Flag { REVEAL, NO_RESTART, DRY_RUN, LOGIN, ONLY_SETTINGS, JSON, WATCH, _FLAG_MAX } Flag;
@@ -172,7 +173,7 @@ static int check_flags(const Arguments *a) {
 }
 
 static int parse_arguments(int argc, char **argv, Arguments *a) {
-        static const char *const verbs[] = {"run", "apply", "render", "status", "check"};
+        static const char *const verbs[] = {"run", "apply", "render", "status", "check", "proxy"};
         int r = parse_options(argc, argv, a);
         Nearest nearest = {0};
 
@@ -289,6 +290,8 @@ static int run_verb(const Arguments *a, Settings **settings) {
                 return EXIT_SUCCESS;
         if (streq(a->verb, "render"))
                 return verb_render(a, *settings);
+        if (streq(a->verb, "proxy"))
+                return proxy_serve(*settings);
         if (streq(a->verb, "check"))
                 return check_host(*settings, a->flags[LOGIN], a->flags[JSON]);
         if (a->flags[DRY_RUN])

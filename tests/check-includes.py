@@ -16,6 +16,7 @@ daemon/manager/
 daemon/check/   daemon/watch/
 daemon/report/   daemon/service/
 daemon/process/
+daemon/proxy/
 common/settings/
 common/proxy/
 common/decision/
