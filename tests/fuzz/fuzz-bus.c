@@ -235,19 +235,19 @@ static bool ask(Peer *p, char letter) {
 
         switch (letter) {
         case 'q':
-                r = service_query(p->service);
+                r = p->service->method->query(p->service);
                 check((r == -EBUSY) == p->querying);
                 p->querying |= r == 0;
                 return true;
         case 'r':
         case 's':
-                r = letter == 'r' ? service_restart(p->service) : service_start(p->service);
+                r = (letter == 'r' ? p->service->method->restart : p->service->method->start)(p->service);
                 check(!p->working || r < 0);
                 check(r != -EBUSY || p->working);
                 p->working |= r == 0;
                 return true;
         case 'a':
-                service_abandon_job(p->service);
+                p->service->method->abandon_job(p->service);
                 /* Upstart's goes on where it has stopped something. */
                 p->working = p->working && service_is_busy(p->service);
                 return true;
