@@ -49,14 +49,15 @@ typedef struct Arguments {
 } Arguments;
 
 static void print_help(void) {
-        (void) printf("ecs-authd [OPTIONS] VERB\n\n"
+        (void) printf("ecs-authd [OPTIONS] VERB\n"
                       "Keeps the registry credentials of the ECS agent in step with `docker login`.\n\n"
                       "Verbs:\n"
                       "  run      the service; started by ecs-authd.service\n"
                       "  apply    one pass in the foreground: write, restart if needed, verify\n"
                       "  render   show the two lines that would be written; secrets as ***\n"
                       "  status   what the service sees and does\n"
-                      "  check    look at everything on this host that matters, and say what to do\n\n"
+                      "  check    look at everything on this host that matters, and say what to do\n"
+                      "  proxy    serve the agent's Docker socket (experimental)\n\n"
                       "Options:\n"
                       "  --config FILE            settings (default " SETTINGS_PATH_DEFAULT "), FILE.d/*.conf\n"
                       "  -o Section.Key=VALUE     overrides one setting; repeatable\n"
@@ -180,7 +181,7 @@ static int parse_arguments(int argc, char **argv, Arguments *a) {
         if (r >= 0)
                 return r;
         if (optind >= argc)
-                return usage_error("a verb is missing: run, apply, render, status or check");
+                return usage_error("a verb is missing: run, apply, render, status, check or proxy");
         if (optind + 1 < argc)
                 return usage_error("unexpected argument: '%s'", argv[optind + 1]);
 

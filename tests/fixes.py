@@ -224,6 +224,12 @@ FIXES = {
         ("--settings goes without", "without the other option", BUS + "test_an_option_in_the_wrong_place"),
         ("a verb is missing", "one of the verbs", BUS + "test_an_option_in_the_wrong_place"),
     ],
+    "common/proxy/pull-credential.c": [
+        ("By hand (this prints the secret)", "the command shows the helper's error", "tests/host/test_proxy.py::test_a_helper"),
+    ],
+    "daemon/proxy/proxy.c": [
+        ("serves the socket that systemd hands over", "a socket of systemd", "tests/host/test_proxy.py::test_without_a_socket"),
+    ],
     "daemon/manager/manager.c": [
         ("sysctl fs.inotify.max_user_instances", "sysctl -w", BUS + "test_watches_of_inotify"),
         ("sysctl fs.inotify.max_user_watches", "sysctl -w", NO_TEST + "no user can reach this limit in a test's time"),

@@ -346,16 +346,6 @@ int envfile_set(EnvFile *f, const char *key, const char *value, size_t line_max)
         return 0;
 }
 
-const char *envfile_content(const EnvFile *f) {
-        return f->bytes;
-}
-
-void envfile_set_content(EnvFile *f, const char *text) {
-        secret_free_sized(f->bytes, f->size);
-        f->size = strlen(text);
-        f->bytes = xmemory(secret_dup(text, f->size));
-}
-
 bool envfile_is_changed(const EnvFile *f) {
         return f->size != f->read.size || memcmp(f->bytes, f->read.content, f->size) != 0;
 }

@@ -50,12 +50,6 @@ bool envfile_has_blank(const EnvFile *f, const char *key);
  * (backslash, control character, blank at an end, leading quote); -E2BIG: longer than line_max. */
 int envfile_set(EnvFile *f, const char *key, const char *value, size_t line_max);
 
-/* Returns the content in memory, with a NUL after it. */
-const char *envfile_content(const EnvFile *f);
-
-/* Replaces the whole content in memory. */
-void envfile_set_content(EnvFile *f, const char *text);
-
 /* In memory it is another one than on disk: envfile_save() would write. */
 bool envfile_is_changed(const EnvFile *f);
 

@@ -44,8 +44,9 @@ int proxy_serve(const Settings *settings) {
         int r;
 
         if (sd_listen_fds(true) != 1 || sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_STREAM, 1, NULL, 0) <= 0) {
-                log_error("ecs-authd proxy serves the socket that systemd hands over: run systemctl start "
-                          "ecs-authd-proxy.socket");
+                log_error(
+                        "ecs-authd proxy serves the socket that systemd hands over, and there is none: start it from a "
+                        "socket unit, or with systemd-socket-activate -l PATH");
                 return EXIT_FAILURE;
         }
         p.listen_fd = SD_LISTEN_FDS_START;

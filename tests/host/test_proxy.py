@@ -3,8 +3,10 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -33,8 +35,11 @@ class Proxy:
         return (self.directory / "log").read_text()
 
     def login(self, entries):
+        self.write({"auths": entries})
+
+    def write(self, content):
         new = self.directory / "new.json"
-        new.write_text(json.dumps({"auths": entries}))
+        new.write_text(json.dumps(content))
         new.chmod(0o600)
         new.rename(self.file)
 
@@ -177,4 +182,40 @@ def test_docker_is_down(proxy, engine):
             raise ConnectionError("closed")
     finally:
         engine.start()
+    assert "HTTP/1.1 200 OK" in proxy.ask("GET /_ping HTTP/1.1\nHost: docker\n\n")
+
+
+HELPER = """#!/bin/sh
+read -r server
+[ "$server" = %s ] || { echo credentials not found in native keychain; exit 1; }
+[ ! -e %s/fail ] || { echo locked >&2; exit 1; }
+printf '{"Username":"%s","Secret":"%s"}'
+"""
+
+
+def test_a_helper(proxy, registry, image):
+    """It is asked at the moment of the pull, by the name of the registry. Its failure costs its own pull, and no other request."""
+    program = Path(f"/usr/local/bin/docker-credential-proxy-{os.getpid()}")
+    program.write_text(HELPER % (registry.name, proxy.directory, registry.user, registry.password))
+    program.chmod(0o755)
+    name = program.name.removeprefix("docker-credential-")
+    try:
+        for text in ({"credHelpers": {registry.name: name}}, {"credsStore": name}):
+            proxy.write(text)
+            assert "Downloaded newer image" in proxy.pull(image)
+            proxy.engine.docker("rmi", f"{image}:1")
+        (proxy.directory / "fail").touch()
+        assert "no basic auth credentials" in proxy.pull(image)
+        said = re.search(r"By hand \(this prints the secret\): (.*)", proxy.log()).group(1)
+        assert "locked" in subprocess.run(["sh", "-c", said], capture_output=True, text=True, check=False).stderr
+        (proxy.directory / "fail").unlink()
+        assert "Downloaded newer image" in proxy.pull(image)
+        assert registry.password not in proxy.log()
+    finally:
+        program.unlink()
+
+
+def test_without_a_socket(proxy):
+    result = subprocess.run([ECS_AUTHD, "--config", os.devnull, "proxy"], capture_output=True, text=True, check=False, timeout=10)
+    assert result.returncode == 1 and "systemd-socket-activate -l PATH" in result.stderr
     assert "HTTP/1.1 200 OK" in proxy.ask("GET /_ping HTTP/1.1\nHost: docker\n\n")
