@@ -260,7 +260,7 @@ static RequestKind judge(const char *text, Slice rest, RequestHead *head) {
         if (kind != REQUEST_PULL)
                 return kind;
         cut_tag(head->image);
-        if (headers.n_encoding > 0 || headers.n_upgrade > 0 || !is_empty_auth(headers.auth))
+        if (!*head->image || headers.n_encoding > 0 || headers.n_upgrade > 0 || !is_empty_auth(headers.auth))
                 return REQUEST_OTHER;
         if (headers.n_auth > 0) {
                 head->auth_start = (size_t) (headers.auth_line.start - text);

@@ -102,6 +102,7 @@ static void test_left_alone(void **state _unused_) {
                 {"POST /images/create?fromSrc=-&fromImage=a HTTP/1.1\r\n" H END, REQUEST_OTHER, NULL, NULL},
                 {"POST /images/create/?fromImage=a HTTP/1.1\r\n" H END, REQUEST_OTHER, NULL, NULL},
                 {"GET /distribution/a%2fb/json HTTP/1.1\r\n" H END, REQUEST_OTHER, NULL, NULL},
+                {"GET /distribution/@app:1/json HTTP/1.1\r\n" H END, REQUEST_OTHER, NULL, NULL},
                 {"GET /distribution//json HTTP/1.1\r\n" H END, REQUEST_OTHER, NULL, NULL},
         };
 
