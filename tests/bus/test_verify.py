@@ -145,7 +145,8 @@ def test_an_agent_that_ends_and_is_made_anew(host):
         host.look_again()
         host.agent.restart()
         host.look_again()
-    daemon.wait_said("ended with status 1, 5 times", since, seconds=20)
+    daemon.wait_said(r"ended with status 1, \d times", since, seconds=20)
+    wait_for(lambda: "ended with status 1, 5 times" in host.status()["sentence"], 20, "all are counted", host.seen)
     assert (host.restarts(), host.starts()) == (1, 0)
     told = [line.text for line in daemon.lines()[since:]]
     assert len(told) < 8, told
