@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "proxy/connection.h"
@@ -31,10 +32,13 @@ static void serve(const Proxy *p, int client) {
 }
 
 static int on_connection(sd_event_source *s _unused_, int fd, uint32_t events _unused_, void *userdata) {
+        const struct timespec pause = {.tv_nsec = 100 * 1000000L};
         _cleanup_close_ int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 
         if (client >= 0)
                 serve(userdata, client);
+        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                (void) nanosleep(&pause, NULL); /* the connection still waits, and would wake us at once */
         return 0;
 }
 
