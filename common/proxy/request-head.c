@@ -53,9 +53,13 @@ static Slice take_part(Slice *s, char separator) {
 
 /* --- lines --- */
 
+static bool is_one_of(char c, const char *set) {
+        return c && strchr(set, c);
+}
+
 static bool is_token(Slice s) {
         for (size_t i = 0; i < s.length; i++)
-                if (!isalnum((unsigned char) s.start[i]) && !memchr("!#$%&'*+-.^_`|~", s.start[i], 15))
+                if (!isalnum((unsigned char) s.start[i]) && !is_one_of(s.start[i], "!#$%&'*+-.^_`|~"))
                         return false;
         return s.length > 0;
 }
@@ -174,7 +178,7 @@ static bool decode(Slice s, char *ret, size_t size) {
                         c = (char) (high * 16 + low);
                         i += 2;
                 }
-                if ((!isalnum((unsigned char) c) && !memchr("._-/:@[]", c, 8)) || n + 1 >= size)
+                if ((!isalnum((unsigned char) c) && !is_one_of(c, "._-/:@[]")) || n + 1 >= size)
                         return false;
                 ret[n++] = c;
         }
