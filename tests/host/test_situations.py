@@ -182,10 +182,15 @@ def test_situation(host, rows, name):
         else:
             assert "problem" not in verdicts and (worst > 4 or status_text(host).startswith("Warning: ")), [
                 entry["MESSAGE"] for entry in host.journal(since)]
-        row = (f"| {name} | {state} | {shown} | {plain(text)} | {checked} | {PRIORITIES[worst]} |\n")
-        rows[name] = row
+
+        def row(text):
+            return f"| {name} | {state} | {shown} | {plain(text)} | {checked} | {PRIORITIES[worst]} |\n"
+
         if not os.environ.get("ECS_AUTHD_WRITE_SITUATIONS"):
-            assert row in TABLE.read_text()
+            # The end of the situation before may still be seen for a moment.
+            text = wait_for(lambda: next(filter(lambda text: row(text) in TABLE.read_text(), [status_text(host)]), None), 20,
+                            "the table has this row", lambda: row(status_text(host)))
+        rows[name] = row(text)
     finally:
         back(host)
 
